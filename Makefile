@@ -1,0 +1,54 @@
+# Two commands: `make demo` does the main job, `make test` passes every check. Both set up .venv first.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/'
+
+.venv/pip: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("segsolve needs Python 3.11 or newer; name one with: make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/base: .venv/pip pyproject.toml
+	@$(BIN)/pip install --quiet -e .
+	@touch $@
+
+.venv/dev: .venv/base
+	@$(BIN)/pip install --quiet -e '.[dev]'
+	@touch $@
+
+define step
+@printf '\n$$ segsolve %s\n' '$(1)'
+@$(BIN)/segsolve $(1)
+endef
+
+demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, and show it
+	$(call step,zoo build resnet101 -o demo)
+	$(call step,inspect demo/resnet101.tflite)
+	$(call step,compare demo/resnet101.tflite --tpus 4)
+	$(call step,solve demo/resnet101.tflite --tpus 4 --objective throughput --no-verify -o demo/plan)
+	$(call step,verify demo/plan demo/resnet101.tflite)
+	$(call step,run demo/plan --backend litert --count 100)
+	@printf '\nIn demo/: the model resnet101.tflite, the plan plan/plan.json, its segments plan/segments/.\n'
+
+test: .venv/dev lint ## Pass every check
+	@$(BIN)/pytest -n 2
+
+lint: .venv/dev ## Formatting, style, types, architecture
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports > .venv/imports.log || (cat .venv/imports.log; exit 1)
+
+bench: .venv/dev ## Measure again what README and benchmarks/results/ show
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove what the commands made
+	@rm -rf .venv demo

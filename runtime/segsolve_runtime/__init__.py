@@ -1,0 +1,40 @@
+"""Runs segmentation plans as pipelines; needs numpy, pydantic and LiteRT, but no solver."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from segsolve_runtime.errors import (
+    BackendError,
+    ClosedError,
+    InputError,
+    PlanError,
+    RuntimeFault,
+    StageError,
+)
+
+if TYPE_CHECKING:
+    from segsolve_runtime.frames import random_frames
+    from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.plan import load_plan
+
+__all__ = [
+    "BackendError",
+    "ClosedError",
+    "InputError",
+    "Pipeline",
+    "PlanError",
+    "RuntimeFault",
+    "StageError",
+    "load_plan",
+    "random_frames",
+]
+
+_LAZY = {"Pipeline": "pipeline", "load_plan": "plan", "random_frames": "frames"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

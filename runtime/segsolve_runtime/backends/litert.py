@@ -1,0 +1,82 @@
+"""Segments on the CPU with LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.clock import wall_clocks
+from segsolve_runtime.errors import PlanError
+from segsolve_runtime.plan import PlanFolder
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+
+class LiteRTRunner:
+    """One interpreter, with its tensors known by name."""
+
+    def __init__(self, path: Path, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec], threads: int) -> None:
+        self._interpreter = _load(path, threads)
+        self._inputs = _indices(path, "takes", self._interpreter.get_input_details(), inputs)
+        self._outputs = _indices(path, "makes", self._interpreter.get_output_details(), outputs)
+
+    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Return copies of the segment's outputs by name (RuntimeError or ValueError from LiteRT)."""
+        for name, index in self._inputs.items():
+            self._interpreter.set_tensor(index, tensors[name])
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+
+    def close(self) -> None:
+        """Free the interpreter's memory."""
+        del self._interpreter
+
+
+def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
+    """Load every segment of a plan, with `threads` threads for each.
+
+    Raises:
+        PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
+    """
+    specs = array_specs(folder.plan)
+    runners = tuple(
+        LiteRTRunner(path, select(specs, stage.inputs), select(specs, stage.outputs), threads)
+        for path, stage in zip(folder.segment_paths(), folder.plan.stages, strict=True)
+    )
+    return OpenStages(runners=runners, clocks=wall_clocks)
+
+
+def _load(path: Path, threads: int) -> Interpreter:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise PlanError(f"LiteRT cannot load the plan's segment {path}: {error}") from error
+    return interpreter
+
+
+def _indices(
+    path: Path, verb: str, details: Sequence[Mapping[str, Any]], expected: Sequence[ArraySpec]
+) -> dict[str, int]:
+    found = {detail["name"]: detail for detail in details}
+    names = [spec.name for spec in expected]
+    if sorted(found) != sorted(names):
+        raise PlanError(f"the plan's segment {path} {verb} {sorted(found)}, but the plan says {sorted(names)}")
+    for spec in expected:
+        actual = _array_spec(found[spec.name])
+        if actual != spec:
+            raise PlanError(f"the plan's segment {path} {verb} {spec.name!r} as {actual}, not {spec}")
+    return {name: int(found[name]["index"]) for name in names}
+
+
+def _array_spec(detail: Mapping[str, Any]) -> ArraySpec:
+    shape = tuple(int(size) for size in detail["shape"])
+    return ArraySpec(name=detail["name"], dtype=np.dtype(detail["dtype"]), shape=shape)

@@ -1,0 +1,37 @@
+"""Stages that compute nothing and take exactly as long as the plan predicts, on a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.clock import virtual_clocks
+from segsolve_runtime.plan import Plan
+
+
+class SimulatedRunner:
+    """Returns zeros of the right type and shape."""
+
+    def __init__(self, outputs: Sequence[ArraySpec]) -> None:
+        self._outputs = outputs
+
+    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Return a zero-filled array for each output."""
+        return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._outputs}
+
+    def close(self) -> None:
+        """Do nothing: the runner holds nothing."""
+
+
+def open_stages(plan: Plan) -> OpenStages:
+    """Return a simulated runner for each stage; segment files are not needed.
+
+    Raises:
+        PlanError: a tensor has an element type that numpy cannot hold.
+    """
+    specs = array_specs(plan)
+    runners = tuple(SimulatedRunner(select(specs, stage.outputs)) for stage in plan.stages)
+    return OpenStages(runners=runners, clocks=virtual_clocks)

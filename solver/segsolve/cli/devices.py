@@ -1,0 +1,16 @@
+"""``segsolve devices``."""
+
+from __future__ import annotations
+
+import typer
+
+from segsolve.cli.guard import guarded
+
+
+@guarded
+def command() -> None:
+    """List the devices of the catalogue."""
+    from segsolve.device.model import device_names, load_device
+
+    for name in device_names():
+        typer.echo(f"{name:14} {load_device(name).title}")

@@ -1,0 +1,46 @@
+"""``segsolve zoo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segsolve.cli.console import progress, show, show_json
+from segsolve.cli.guard import guarded
+from segsolve.cli.options import Json, Seed
+
+app = typer.Typer(help="Classic CNNs, written straight to int8 .tflite with seeded weights.", no_args_is_help=True)
+
+
+@app.command("list")
+@guarded
+def list_networks(as_json: Json = False) -> None:
+    """List the networks with their published sizes."""
+    from segsolve.report.zoo import zoo_document, zoo_table
+    from segsolve.zoo.catalogue import CATALOGUE
+
+    networks = tuple(CATALOGUE.values())
+    if as_json:
+        show_json(zoo_document(networks))
+    else:
+        show(zoo_table(networks))
+
+
+@app.command("build")
+@guarded
+def build(
+    name: Annotated[str, typer.Argument(help="A network of `segsolve zoo list`, or all.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the models.")] = Path(),
+    seed: Seed = 0,
+) -> None:
+    """Write a network, or all of them, as NAME.tflite; prints the paths."""
+    from segsolve.zoo.catalogue import get, names
+    from segsolve.zoo.files import write_network
+
+    wanted = names() if name == "all" else (get(name).name,)
+    for network in wanted:
+        with progress(f"building {network}"):
+            path = write_network(network, output, seed=seed)
+        typer.echo(path)

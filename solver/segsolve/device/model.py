@@ -1,0 +1,170 @@
+"""A device description: figures with unit, source and error, read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from segsolve.errors import DeviceError
+
+MIB = 2**20
+_CATALOGUE = resources.files("segsolve.device") / "catalogue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An accelerator, in the units of the formulas: bytes, nanoseconds, and ns per byte or per operation.
+
+    The catalogue's files carry the source and the error of each figure; README of the solver shows the formulas.
+    """
+
+    name: str
+    title: str
+    memory_bytes: int
+    reserved_bytes: int
+    activation_factor: float
+    input_multiple: int
+    output_multiple: int
+    map_multiple: int
+    channel_bytes: dict[str, int]
+    invocation_ns: float
+    input_ns_per_byte: float
+    output_ns_per_byte: float
+    conv_ns_per_mac: float
+    depthwise_ns_per_mac: float
+    activation_ns_per_byte: float
+    stream_ns_per_byte: float
+
+    def with_memory(self, memory_bytes: int) -> Device:
+        """Return the same device with another amount of on-chip memory."""
+        return replace(self, memory_bytes=memory_bytes)
+
+
+class Figure(BaseModel):
+    """A number that someone measured, derived or assumed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: float = Field(ge=0)
+    unit: str
+    source: str = Field(min_length=1)
+    error: str = Field(min_length=1)
+
+
+def _in(unit: str) -> object:
+    def check(figure: Figure) -> Figure:
+        if figure.unit != unit:
+            raise ValueError(f"the unit must be {unit!r}, not {figure.unit!r}")
+        return figure
+
+    return AfterValidator(check)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Memory(_Section):
+    """On-chip memory, and what of it the weights do not get."""
+
+    onchip: Annotated[Figure, _in("MiB")]
+    reserved: Annotated[Figure, _in("MiB")]
+    activation_factor: Annotated[Figure, _in("1")]
+
+
+class Weights(_Section):
+    """How the vendor's compiler pads a layer's parameters."""
+
+    input_multiple: Annotated[Figure, _in("channels")]
+    output_multiple: Annotated[Figure, _in("channels")]
+    map_multiple: Annotated[Figure, _in("pixels")]
+    channel_int8_per_channel: Annotated[Figure, _in("bytes")]
+    channel_int8_per_tensor: Annotated[Figure, _in("bytes")]
+    channel_uint8: Annotated[Figure, _in("bytes")]
+
+
+class Time(_Section):
+    """The latency model's coefficients."""
+
+    invocation: Annotated[Figure, _in("ms")]
+    input: Annotated[Figure, _in("ms/MiB")]
+    output: Annotated[Figure, _in("ms/MiB")]
+    conv: Annotated[Figure, _in("ms/GMAC")]
+    depthwise: Annotated[Figure, _in("ms/GMAC")]
+    activation: Annotated[Figure, _in("ms/MiB")]
+    stream: Annotated[Figure, _in("ms/MiB")]
+
+
+class DeviceFile(_Section):
+    """The content of a device's TOML file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    memory: Memory
+    weights: Weights
+    time: Time
+
+    def device(self) -> Device:
+        """Convert to the formulas' units."""
+        per_byte = 1e6 / MIB
+        return Device(
+            name=self.name,
+            title=self.title,
+            memory_bytes=round(self.memory.onchip.value * MIB),
+            reserved_bytes=round(self.memory.reserved.value * MIB),
+            activation_factor=self.memory.activation_factor.value,
+            input_multiple=int(self.weights.input_multiple.value),
+            output_multiple=int(self.weights.output_multiple.value),
+            map_multiple=int(self.weights.map_multiple.value),
+            channel_bytes={
+                "int8-per-channel": int(self.weights.channel_int8_per_channel.value),
+                "int8-per-tensor": int(self.weights.channel_int8_per_tensor.value),
+                "uint8": int(self.weights.channel_uint8.value),
+            },
+            invocation_ns=self.time.invocation.value * 1e6,
+            input_ns_per_byte=self.time.input.value * per_byte,
+            output_ns_per_byte=self.time.output.value * per_byte,
+            conv_ns_per_mac=self.time.conv.value * 1e-3,
+            depthwise_ns_per_mac=self.time.depthwise.value * 1e-3,
+            activation_ns_per_byte=self.time.activation.value * per_byte,
+            stream_ns_per_byte=self.time.stream.value * per_byte,
+        )
+
+
+def device_names() -> tuple[str, ...]:
+    """Return the names of the devices in the catalogue."""
+    return tuple(sorted(f.name.removesuffix(".toml") for f in _CATALOGUE.iterdir() if f.name.endswith(".toml")))
+
+
+def load_device(name: str) -> Device:
+    """Return a device of the catalogue, or one described by a TOML file of the user's.
+
+    Raises:
+        DeviceError: there is no such device, or its description is not valid.
+    """
+    if name.endswith(".toml"):
+        return _parse(Path(name))
+    if name not in device_names():
+        raise DeviceError(
+            f"there is no device {name!r}", f"known: {', '.join(device_names())}; or give a description as FILE.toml"
+        )
+    with resources.as_file(_CATALOGUE / f"{name}.toml") as path:
+        return _parse(path)
+
+
+def _parse(path: Path) -> Device:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return DeviceFile.model_validate(document).device()
+    except OSError as error:
+        raise DeviceError(f"{path} cannot be read: {error.strerror}", "check the path of the description") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DeviceError(f"{path} is not a device description: {where}: {first['msg']}") from None
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise DeviceError(f"{path} is not a device description: {error}") from None

@@ -1,0 +1,144 @@
+"""The specification: which plans are valid, what they cost, and when what happens. Knows no solver.
+
+A stage takes its fixed overhead, then brings in the tensors that it needs from outside, computes, and hands out
+the tensors that others need, each once. What passes by a stage on its way to a later one stays in host memory and
+costs the stage nothing. Weights that do not fit on chip stream at every inference, whole layers of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from segsolve.problem import Problem, Segmentation
+from segsolve_runtime.schedule import Slot, schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageScore:
+    """What one inference of a stage costs: ns and bytes. `spilled_ops` are those whose weights did not fit."""
+
+    overhead_ns: int
+    compute_ns: int
+    stream_ns: int
+    input_ns: int
+    output_ns: int
+    capacity_bytes: int
+    onchip_bytes: int
+    offchip_bytes: int
+    input_bytes: int
+    output_bytes: int
+    spilled_ops: tuple[int, ...]
+
+    @property
+    def time_ns(self) -> int:
+        """Time of one inference on this stage."""
+        return self.overhead_ns + self.compute_ns + self.stream_ns + self.input_ns + self.output_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a plan costs."""
+
+    stages: tuple[StageScore, ...]
+
+    @property
+    def bottleneck_ns(self) -> int:
+        """Time of the slowest stage, which a full pipeline takes per inference."""
+        return max(stage.time_ns for stage in self.stages)
+
+    @property
+    def latency_ns(self) -> int:
+        """Time of one inference through all stages."""
+        return sum(stage.time_ns for stage in self.stages)
+
+    @property
+    def throughput_fps(self) -> float:
+        """Inferences per second of a full pipeline."""
+        return 1e9 / self.bottleneck_ns if self.bottleneck_ns else float("inf")
+
+    @property
+    def offchip_bytes(self) -> int:
+        """Weights that are streamed at every inference, over all stages."""
+        return sum(stage.offchip_bytes for stage in self.stages)
+
+    def batch_ns(self, inferences: int) -> int:
+        """Time of `inferences` at once: fill the pipeline, then one bottleneck each."""
+        return self.latency_ns + (inferences - 1) * self.bottleneck_ns
+
+
+def check(problem: Problem, plan: Segmentation) -> tuple[str, ...]:
+    """Return what is wrong with a plan, a sentence each; nothing for a valid one."""
+    wrong = []
+    if list(plan.cuts) != sorted(set(plan.cuts)):
+        return ("the cuts do not ascend",)
+    if len(plan.cuts) >= problem.tpus:
+        wrong.append(f"{len(plan.cuts) + 1} stages need more than {problem.tpus} TPUs")
+    legal = set(problem.cuts)
+    wrong += [f"operation {c} cannot begin a stage" for c in plan.cuts if c not in legal]
+    if problem.no_spill and not wrong:
+        for k, stage in enumerate(score(problem, plan).stages):
+            wrong += [f"stage {k} cannot hold the weights of {problem.ops[i].name!r}" for i in stage.spilled_ops]
+    return tuple(wrong)
+
+
+def score(problem: Problem, plan: Segmentation) -> Score:
+    """Return the cost of a plan whose cuts are valid positions."""
+    stages = (range(first, end) for first, end in plan.ranges(len(problem.ops)))
+    return Score(stages=tuple(stage_score(problem, stage) for stage in stages))
+
+
+def stage_score(problem: Problem, stage: Collection[int]) -> StageScore:
+    """Return the cost of a stage that holds the operations `stage`, whatever holds the others."""
+    capacity = stage_capacity(problem, stage)
+    cached = _cached(problem, stage, capacity)
+    streamed = [i for i in stage if problem.ops[i].weight_bytes and i not in cached]
+    takes, gives = _taken(problem, stage), _given(problem, stage)
+    return StageScore(
+        overhead_ns=problem.overhead_ns,
+        compute_ns=sum(problem.ops[i].compute_ns for i in stage),
+        stream_ns=sum(problem.ops[i].streamed_ns - problem.ops[i].compute_ns for i in streamed),
+        input_ns=sum(problem.transfers[t].input_ns for t in takes),
+        output_ns=sum(problem.transfers[t].output_ns for t in gives),
+        capacity_bytes=capacity,
+        onchip_bytes=sum(problem.ops[i].weight_bytes for i in cached),
+        offchip_bytes=sum(problem.ops[i].weight_bytes for i in streamed),
+        input_bytes=sum(problem.transfers[t].nbytes for t in takes),
+        output_bytes=sum(problem.transfers[t].nbytes for t in gives),
+        spilled_ops=tuple(i for i in streamed if problem.ops[i].cacheable),
+    )
+
+
+def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
+    """Return the on-chip bytes that a stage's activations leave for its weights."""
+    return max(0, problem.capacity_bytes - max(problem.ops[i].scratch_bytes for i in stage))
+
+
+def timeline(problem: Problem, plan: Segmentation, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
+    """Return which inference runs on which stage when, from time 0, with bounded queues between the stages."""
+    return schedule([stage.time_ns for stage in score(problem, plan).stages], inferences, queue_size)
+
+
+def _cached(problem: Problem, stage: Collection[int], capacity: int) -> set[int]:
+    """Choose the weights to keep on chip: whole layers, in the problem's order, each that still fits."""
+    cached, free = set(), capacity
+    for i in problem.cache_order:
+        if i in stage and problem.ops[i].weight_bytes <= free:
+            cached.add(i)
+            free -= problem.ops[i].weight_bytes
+    return cached
+
+
+def _taken(problem: Problem, stage: Collection[int]) -> set[int]:
+    """Return the transfers that a stage reads and does not make."""
+    return {t for i in stage for t in problem.reads[i] if problem.transfers[t].producer not in stage}
+
+
+def _given(problem: Problem, stage: Collection[int]) -> set[int]:
+    """Return the transfers that a stage makes and others read, or the host wants."""
+    return {
+        t
+        for i in stage
+        for t in problem.makes[i]
+        if problem.transfers[t].is_output or any(c not in stage for c in problem.transfers[t].consumers)
+    }

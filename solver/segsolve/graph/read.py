@@ -1,0 +1,191 @@
+"""From a .tflite file to a `Graph`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from segsolve.errors import ModelError
+from segsolve.graph.flatbuffer import read_bytes, unpack
+from segsolve.graph.macs import count_macs
+from segsolve.graph.model import ELEMENT_BITS, Graph, Op, Quantisation, Tensor
+from segsolve.graph.restrictions import STATEFUL_KINDS, find_restrictions
+from segsolve.graph.schema import has_scale, operator_kind, tensor_type
+from segsolve.graph.supported import check_segmentable
+
+# Where an operation of a kind has its weights and its bias among its inputs (schema and kernels of LiteRT).
+_WEIGHTS_AND_BIAS = {
+    "CONV_2D": (1, 2),
+    "DEPTHWISE_CONV_2D": (1, 2),
+    "FULLY_CONNECTED": (1, 2),
+    "TRANSPOSE_CONV": (1, 3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A graph and the schema objects that it was read from, which the segment writer needs."""
+
+    path: Path
+    content: bytes
+    model: Any
+    graph: Graph
+
+
+def read_model(path: Path) -> LoadedModel:
+    """Read a quantised model.
+
+    Raises:
+        ModelError: the file cannot be read, or the model cannot be segmented; the message says why.
+    """
+    content = read_bytes(path)
+    model = unpack(content, path)
+    try:
+        graph = _Reader(model, path.stem, content).read()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}", "write or download the model again") from error
+    return LoadedModel(path=path, content=content, model=model, graph=graph)
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a quantised model's graph; see `read_model`."""
+    return read_model(path).graph
+
+
+class _Reader:
+    """Walks the one subgraph of a model once."""
+
+    def __init__(self, model: Any, name: str, content: bytes) -> None:
+        check_segmentable(model, name)
+        self._model, self._name, self._content = model, name, content
+        self._subgraph = model.subgraphs[0]
+        self._kinds = [operator_kind(model, o) for o in self._subgraph.operators]
+        self._inputs = _ids(self._subgraph.inputs)
+        self._outputs = _ids(self._subgraph.outputs)
+        made = {t for o in self._subgraph.operators for t in _ids(o.outputs)}
+        self._given = made | set(self._inputs)
+        names = unique_names([t.name for t in self._subgraph.tensors])
+        self._tensors = tuple(
+            self._tensor(index, tensor, names[index]) for index, tensor in enumerate(self._subgraph.tensors)
+        )
+        self._makers = self._constant_makers()
+
+    def read(self) -> Graph:
+        constant_only = set(self._makers.values())
+        cuttable = [i for i in range(len(self._subgraph.operators)) if i not in constant_only]
+        ops = tuple(self._op(position, index) for position, index in enumerate(cuttable))
+        return Graph(
+            name=self._name,
+            sha256=hashlib.sha256(self._content).hexdigest(),
+            file_bytes=len(self._content),
+            ops=ops,
+            tensors=self._tensors,
+            inputs=self._inputs,
+            outputs=self._outputs,
+            restrictions=find_restrictions(ops, self._tensors),
+            frozen_batch=any(_has_open_batch(t) for t in self._subgraph.tensors),
+        )
+
+    def _tensor(self, index: int, tensor: Any, name: str) -> Tensor:
+        dtype = tensor_type(tensor)
+        shape = tuple(int(n) for n in tensor.shape) if tensor.shape is not None else ()
+        signature = tensor.shapeSignature
+        return Tensor(
+            index=index,
+            name=name,
+            dtype=dtype,
+            shape=shape,
+            nbytes=-(-prod(shape) * ELEMENT_BITS.get(dtype, 0) // 8),
+            quantisation=_quantisation(tensor.quantization) if has_scale(tensor) else None,
+            constant=index not in self._given and not tensor.isVariable,
+            variable=bool(tensor.isVariable),
+            dynamic=signature is not None and any(int(n) < 0 for n in signature[1:]),
+        )
+
+    def _constant_makers(self) -> dict[int, int]:
+        """Map each tensor that follows from constants alone to the operator that computes it."""
+        makers: dict[int, int] = {}
+        for index, operator in enumerate(self._subgraph.operators):
+            reads, makes = _ids(operator.inputs), _ids(operator.outputs)
+            from_constants = reads and all(self._tensors[t].constant or t in makers for t in reads)
+            if from_constants and self._kinds[index] not in STATEFUL_KINDS and not set(makes) & set(self._outputs):
+                makers |= dict.fromkeys(makes, index)
+        return makers
+
+    def _op(self, position: int, index: int) -> Op:
+        operator, kind = self._subgraph.operators[index], self._kinds[index]
+        reads, makes = _ids(operator.inputs), _ids(operator.outputs)
+        places = [self._tensors[t] if t >= 0 else None for t in map(int, operator.inputs)]
+        constant_operators, constants = self._constant_closure(reads)
+        weights, bias = self._weights_and_bias(kind, operator)
+        return Op(
+            position=position,
+            file_index=index,
+            kind=kind,
+            name=self._tensors[makes[0]].name if makes else f"{kind}_{index}",
+            inputs=tuple(t for t in reads if not self._tensors[t].constant and t not in self._makers),
+            outputs=makes,
+            constants=constants,
+            constant_operators=constant_operators,
+            weights=weights,
+            bias=bias,
+            weight_bytes=sum(self._tensors[t].nbytes for t in constants),
+            macs=count_macs(kind, places, self._tensors[makes[0]]) if makes else 0,
+        )
+
+    def _constant_closure(self, reads: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the constant-only operators that `reads` depend on, and all constants behind them."""
+        operators: set[int] = set()
+        constants: set[int] = set()
+        pending = list(reads)
+        while pending:
+            tensor = pending.pop()
+            maker = self._makers.get(tensor)
+            if maker is not None:
+                operators.add(maker)
+                pending += _ids(self._subgraph.operators[maker].inputs)
+            elif self._tensors[tensor].constant:
+                constants.add(tensor)
+        return tuple(sorted(operators)), tuple(sorted(constants))
+
+    def _weights_and_bias(self, kind: str, operator: Any) -> tuple[int | None, int | None]:
+        if kind not in _WEIGHTS_AND_BIAS:
+            return None, None
+        reads = [int(t) for t in operator.inputs]
+        weights, bias = (reads[i] if i < len(reads) and reads[i] >= 0 else None for i in _WEIGHTS_AND_BIAS[kind])
+        return weights, bias
+
+
+def unique_names(names: list[bytes | None]) -> list[str]:
+    """Return tensor names as text, made unique: names route tensors between segments, files may repeat them."""
+    seen: set[str] = set()
+    result = []
+    for index, raw in enumerate(names):
+        base = raw.decode(errors="replace") if raw else f"tensor_{index}"
+        name = base if base not in seen else f"{base}#{index}"
+        seen.add(name)
+        result.append(name)
+    return result
+
+
+def _ids(indices: Any) -> tuple[int, ...]:
+    """Return tensor indices in order, each once, without the -1 of absent optional inputs."""
+    return tuple(dict.fromkeys(int(i) for i in indices if i >= 0)) if indices is not None else ()
+
+
+def _quantisation(parameters: Any) -> Quantisation:
+    zero_points = parameters.zeroPoint if parameters.zeroPoint is not None else [0] * len(parameters.scale)
+    return Quantisation(
+        scales=tuple(float(s) for s in parameters.scale),
+        zero_points=tuple(int(z) for z in zero_points),
+        axis=int(parameters.quantizedDimension),
+    )
+
+
+def _has_open_batch(tensor: Any) -> bool:
+    signature = tensor.shapeSignature
+    return signature is not None and len(signature) > 0 and int(signature[0]) < 0

@@ -1,0 +1,89 @@
+"""Which models can be segmented; each rule's docstring is its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from segsolve.errors import ModelError
+from segsolve.graph.macs import MAC_KINDS
+from segsolve.graph.model import QUANTISED_TYPES
+from segsolve.graph.schema import has_scale, operator_kind, tensor_type
+
+_EDGE_TPU_CUSTOM_OP = b"edgetpu-custom-op"
+_QUANTISE_HINT = "quantise weights and activations to int8 (full-integer post-training quantisation) first"
+
+
+def check_segmentable(model: Any, name: str) -> None:
+    """Raise a ModelError for a model that no plan can be made for."""
+    for rule in _RULES:
+        rule(model, name)
+
+
+def _has_operations(model: Any, name: str) -> None:
+    """A model has a subgraph with operations, inputs and outputs."""
+    subgraph = (model.subgraphs or [None])[0]
+    if subgraph is None or not subgraph.operators or not subgraph.tensors:
+        raise ModelError(f"{name} contains no operations", "export the model again")
+    if any(ends is None or not len(ends) for ends in (subgraph.inputs, subgraph.outputs)):
+        raise ModelError(f"{name} has no inputs or no outputs", "export the model again")
+
+
+def _has_computed_outputs(model: Any, name: str) -> None:
+    """Every output is computed by an operation, or is an input handed through."""
+    subgraph = model.subgraphs[0]
+    made = {int(t) for o in subgraph.operators for t in o.outputs} | {int(t) for t in subgraph.inputs}
+    if any(int(t) not in made for t in subgraph.outputs):
+        raise ModelError(f"{name} has an output that no operation computes", "export the model again")
+
+
+def _is_not_compiled(model: Any, name: str) -> None:
+    """A model that edgetpu_compiler has already compiled is opaque: segment it before compiling."""
+    if any(code.customCode == _EDGE_TPU_CUSTOM_OP for code in model.operatorCodes or []):
+        raise ModelError(
+            f"{name} is already compiled for the Edge TPU, so its layers cannot be seen",
+            "give the quantised .tflite that was compiled, usually the same name without _edgetpu",
+        )
+
+
+def _has_no_control_flow(model: Any, name: str) -> None:
+    """Control flow and initialisation live in further subgraphs, which edgetpu_compiler refuses too."""
+    if len(model.subgraphs) > 1:
+        raise ModelError(
+            f"{name} has {len(model.subgraphs)} subgraphs (control flow or initialisation); one is supported",
+            "export the network without IF, WHILE and CALL_ONCE",
+        )
+
+
+def _has_fixed_inputs(model: Any, name: str) -> None:
+    """Input sizes other than the batch must be fixed; an open batch is frozen to the file's own, 1."""
+    subgraph = model.subgraphs[0]
+    for tensor in (subgraph.tensors[index] for index in subgraph.inputs):
+        signature = [int(n) for n in tensor.shapeSignature] if tensor.shapeSignature is not None else []
+        if any(n < 0 for n in signature[1:]):
+            raise ModelError(
+                f"{name}: the input {(tensor.name or b'').decode()!r} has the dynamic shape {signature}",
+                "export the model with a fixed input size",
+            )
+
+
+def _is_quantised(model: Any, name: str) -> None:
+    """Edge TPUs compute on quantised integers: layers that compute in floating point are refused."""
+    subgraph = model.subgraphs[0]
+    for index, operator in enumerate(subgraph.operators):
+        kind = operator_kind(model, operator)
+        makes = [tensor_type(subgraph.tensors[t]) for t in operator.outputs]
+        if kind in MAC_KINDS and makes and "FLOAT" in makes[0]:
+            raise ModelError(f"{name} is a float model: operation {index} ({kind}) makes {makes[0]}", _QUANTISE_HINT)
+    if not any(has_scale(t) and tensor_type(t) in QUANTISED_TYPES for t in subgraph.tensors):
+        raise ModelError(f"{name} is not quantised: no tensor has integer values with a scale", _QUANTISE_HINT)
+
+
+_RULES: tuple[Callable[[Any, str], None], ...] = (
+    _has_operations,
+    _has_computed_outputs,
+    _is_not_compiled,
+    _has_no_control_flow,
+    _has_fixed_inputs,
+    _is_quantised,
+)

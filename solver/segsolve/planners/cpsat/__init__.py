@@ -1,0 +1,1 @@
+"""The constraint program, and the only place that imports OR-Tools."""

@@ -1,0 +1,127 @@
+"""The time of every stage that a chain can have, computed at once.
+
+The evaluator prices one stage from the operations up; planners on a chain compare all of them. This is the same
+cost in vector form; tests hold it against the evaluator for every pair of positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve.problem import Problem, Segmentation, Transfer
+
+IMPOSSIBLE = np.iinfo(np.int64).max // 4  # so that a sum of two does not overflow
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """Times of the stages between any two of a problem's m + 1 positions."""
+
+    problem: Problem
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """The positions [m + 1]: 0, the legal cuts, and the number of operations."""
+        return np.array([0, *self.problem.cuts, len(self.problem.ops)], dtype=np.int64)
+
+    @cached_property
+    def time(self) -> NDArray[np.int64]:
+        """The time [m + 1, m + 1], in ns, of the stage from one position to another.
+
+        `IMPOSSIBLE` where the second does not come after the first, or where the stage would spill and may not.
+        """
+        stream, spills = self._streaming()
+        time = self.problem.overhead_ns + self._compute() + stream + self._transfers()
+        if self.problem.no_spill:
+            time[spills] = IMPOSSIBLE
+        time[np.tril_indices(len(self.positions))] = IMPOSSIBLE
+        return time
+
+    @property
+    def end(self) -> int:
+        """Index of the last position, the end of the chain."""
+        return len(self.positions) - 1
+
+    def plan(self, path: tuple[int, ...]) -> Segmentation:
+        """Return the plan whose stages end at the position indices `path`, the last being `end`."""
+        return Segmentation(cuts=tuple(int(self.positions[b]) for b in path[:-1]))
+
+    def path(self, plan: Segmentation) -> tuple[int, ...]:
+        """Return the indices of the positions at which the stages of `plan` end."""
+        return (*(int(i) for i in np.searchsorted(self.positions, plan.cuts)), self.end)
+
+    def _compute(self) -> NDArray[np.int64]:
+        total = np.cumsum([0, *(op.compute_ns for op in self.problem.ops)], dtype=np.int64)[self.positions]
+        return total[None, :] - total[:, None]
+
+    def _streaming(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the time that streamed weights add to each stage, and which stages have weights that do not fit.
+
+        Walks the layers in caching order once, for all stages that contain the layer together.
+        """
+        always = np.cumsum(
+            [0, *(0 if op.cacheable else op.streamed_ns - op.compute_ns for op in self.problem.ops)], dtype=np.int64
+        )[self.positions]
+        added = always[None, :] - always[:, None]
+        spills = np.zeros(added.shape, dtype=np.bool_)
+        free = self._capacity()
+        for i in self.problem.cache_order:
+            op = self.problem.ops[i]
+            stages = self._containing(i)
+            fits = free[stages] >= op.weight_bytes
+            free[stages] -= np.where(fits, op.weight_bytes, 0)
+            added[stages] += np.where(fits, 0, op.streamed_ns - op.compute_ns)
+            spills[stages] |= ~fits
+        return added, spills
+
+    def _capacity(self) -> NDArray[np.int64]:
+        """Return for every stage the bytes that its activations leave for weights."""
+        scratch = np.array([op.scratch_bytes for op in self.problem.ops], dtype=np.int64)
+        largest = np.zeros((len(self.positions), len(self.positions)), dtype=np.int64)
+        blocks = np.maximum.reduceat(scratch, self.positions[:-1])
+        for a in range(self.end):
+            largest[a, a + 1 :] = np.maximum.accumulate(blocks[a:])
+        return np.maximum(0, self.problem.capacity_bytes - largest)
+
+    def _transfers(self) -> NDArray[np.int64]:
+        time = np.zeros((len(self.positions), len(self.positions)), dtype=np.int64)
+        for transfer in self.problem.transfers:
+            if transfer.output_ns and transfer.producer >= 0:
+                time[self._giving(transfer)] += transfer.output_ns
+            if transfer.input_ns:
+                for stages in self._taking(transfer):
+                    time[stages] += transfer.input_ns
+        return time
+
+    def _containing(self, op: int) -> tuple[slice, slice]:
+        """Return the block of stages that contain an operation."""
+        after = int(np.searchsorted(self.positions, op, side="right"))
+        return slice(0, after), slice(after, None)
+
+    def _giving(self, transfer: Transfer) -> tuple[slice, slice]:
+        """Return the block of stages that make a tensor and must hand it out."""
+        begins, ends = self._containing(transfer.producer)
+        if transfer.is_output:
+            return begins, ends
+        last = transfer.consumers[-1] if transfer.consumers else -1
+        return begins, slice(ends.start, int(np.searchsorted(self.positions, last, side="right")))
+
+    def _taking(self, transfer: Transfer) -> list[tuple[slice, slice]]:
+        """Return the blocks of stages that begin after a tensor was made and contain a reader, each stage once."""
+        blocks = []
+        begin = int(np.searchsorted(self.positions, transfer.producer, side="right"))
+        for consumer in transfer.consumers:
+            after = int(np.searchsorted(self.positions, consumer, side="right"))
+            blocks.append((slice(begin, after), slice(after, None)))
+            begin = max(begin, after)
+        return blocks
+
+
+@lru_cache(maxsize=4)
+def segment_table(problem: Problem) -> SegmentTable:
+    """Return the table of a problem, which several planners ask for in turn."""
+    return SegmentTable(problem)

@@ -1,0 +1,118 @@
+"""Everything a planner may know about a segmentation problem, as integers: nanoseconds and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpCost:
+    """What one operation costs the stage that it is in.
+
+    `compute_ns` is its time with the weights on chip, `streamed_ns` its time while they come from the host, never
+    less. `weight_bytes` are its parameters as the device stores them, `parameter_bytes` as the model file does.
+    Weights that are not `cacheable` stream always. On a stage where not all fit, those of the smallest `cache_rank`
+    are cached first. `scratch_bytes` is the memory that its activations take away from the weights of its stage.
+    """
+
+    name: str
+    compute_ns: int
+    streamed_ns: int
+    weight_bytes: int
+    parameter_bytes: int
+    cacheable: bool
+    cache_rank: int
+    scratch_bytes: int
+
+    def __post_init__(self) -> None:
+        amounts = (self.compute_ns, self.weight_bytes, self.parameter_bytes, self.scratch_bytes)
+        if min(amounts) < 0 or self.streamed_ns < self.compute_ns:
+            raise ValueError(f"operation {self.name!r} has a negative cost, or streams faster than it computes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A tensor between operations: who makes it, who reads it, and what moving it to or from a device costs.
+
+    `producer` is -1 for an input of the model; `is_output` says that the host wants it whoever else reads it.
+    """
+
+    name: str
+    nbytes: int
+    producer: int
+    consumers: tuple[int, ...]
+    is_output: bool
+    input_ns: int
+    output_ns: int
+
+    def __post_init__(self) -> None:
+        if min(self.nbytes, self.input_ns, self.output_ns) < 0:
+            raise ValueError(f"tensor {self.name!r} has a negative size or cost")
+        if list(self.consumers) != sorted(set(self.consumers)) or any(c <= self.producer for c in self.consumers):
+            raise ValueError(f"tensor {self.name!r} must be read after it is made, by ascending operations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmentation:
+    """A plan in its barest form: the positions before which the execution order is cut, strictly ascending."""
+
+    cuts: tuple[int, ...]
+
+    def ranges(self, operations: int) -> tuple[tuple[int, int], ...]:
+        """Return the half-open ranges of operations of each stage."""
+        return tuple(pairwise((0, *self.cuts, operations)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A chain of operations, the places where it may be cut, and the identical devices to spread it over.
+
+    `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
+    cacheable weights do not fit their device is not allowed; without, they stream at every inference.
+    """
+
+    name: str
+    ops: tuple[OpCost, ...]
+    transfers: tuple[Transfer, ...]
+    cuts: tuple[int, ...]
+    tpus: int
+    capacity_bytes: int
+    overhead_ns: int
+    no_spill: bool = False
+
+    def __post_init__(self) -> None:
+        n = len(self.ops)
+        if n == 0 or self.tpus < 1:
+            raise ValueError("a problem needs at least one operation and one TPU")
+        if min(self.capacity_bytes, self.overhead_ns) < 0:
+            raise ValueError("capacity and overhead cannot be negative")
+        if list(self.cuts) != sorted(set(self.cuts)) or any(not 0 < c < n for c in self.cuts):
+            raise ValueError(f"cut positions must ascend between 1 and {n - 1}")
+        if any(not -1 <= t.producer < n or any(c >= n for c in t.consumers) for t in self.transfers):
+            raise ValueError("a tensor names an operation that does not exist")
+
+    @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """For each operation the indices of the transfers that it reads."""
+        found: list[list[int]] = [[] for _ in self.ops]
+        for index, transfer in enumerate(self.transfers):
+            for consumer in transfer.consumers:
+                found[consumer].append(index)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def makes(self) -> tuple[tuple[int, ...], ...]:
+        """For each operation the indices of the transfers that it makes."""
+        found: list[list[int]] = [[] for _ in self.ops]
+        for index, transfer in enumerate(self.transfers):
+            if transfer.producer >= 0:
+                found[transfer.producer].append(index)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def cache_order(self) -> tuple[int, ...]:
+        """The operations with cacheable weights, in the order in which a stage caches them."""
+        with_weights = (i for i, op in enumerate(self.ops) if op.cacheable and op.weight_bytes)
+        return tuple(sorted(with_weights, key=lambda i: (self.ops[i].cache_rank, i)))

@@ -1,0 +1,78 @@
+"""Costs predicted by a device description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from segsolve.device.latency import compute_ns, transfer_ns
+from segsolve.device.memory import CACHED_KINDS, largest_map_bytes, scratch_bytes, stored_bytes
+from segsolve.device.model import Device
+from segsolve.graph.model import Graph, Op
+from segsolve.problem import OpCost, Problem, Transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyticCosts:
+    """The cost source that knows a network and a device description."""
+
+    graph: Graph
+    device: Device
+
+    def problem(self, *, tpus: int, no_spill: bool = False) -> Problem:
+        """Return the problem for a number of TPUs; ns and bytes."""
+        return Problem(
+            name=self.graph.name,
+            ops=self.op_costs,
+            transfers=self.transfers,
+            cuts=self.graph.cuts,
+            tpus=tpus,
+            capacity_bytes=max(0, self.device.memory_bytes - self.device.reserved_bytes),
+            overhead_ns=round(self.device.invocation_ns),
+            no_spill=no_spill,
+        )
+
+    @cached_property
+    def op_costs(self) -> tuple[OpCost, ...]:
+        """The operations' costs, in execution order."""
+        rank = {position: r for r, position in enumerate(sorted(range(len(self.graph.ops)), key=self._cache_key))}
+        return tuple(self._op_cost(op, rank[op.position]) for op in self.graph.ops)
+
+    @cached_property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every tensor that an operation or the host hands to another."""
+        graph, device = self.graph, self.device
+        return tuple(
+            Transfer(
+                name=graph.tensors[tensor].name,
+                nbytes=graph.tensors[tensor].nbytes,
+                producer=producer,
+                consumers=graph.consumers.get(tensor, ()),
+                is_output=tensor in graph.outputs and producer >= 0,
+                input_ns=transfer_ns(device.input_ns_per_byte, graph.tensors[tensor].nbytes),
+                output_ns=transfer_ns(device.output_ns_per_byte, graph.tensors[tensor].nbytes),
+            )
+            for tensor, producer in graph.producer.items()
+        )
+
+    def _op_cost(self, op: Op, cache_rank: int) -> OpCost:
+        weight_bytes = stored_bytes(self.device, self.graph, op)
+        compute = compute_ns(self.device, self.graph, op)
+        return OpCost(
+            name=op.name,
+            compute_ns=compute,
+            streamed_ns=max(compute, transfer_ns(self.device.stream_ns_per_byte, weight_bytes)),
+            weight_bytes=weight_bytes,
+            parameter_bytes=op.weight_bytes,
+            cacheable=op.kind in CACHED_KINDS,
+            cache_rank=cache_rank,
+            scratch_bytes=scratch_bytes(self.device, self.graph, op),
+        )
+
+    def _cache_key(self, position: int) -> tuple[int, int, int]:
+        """Sort layers as the compiler caches them: smallest feature map first, larger weights first among equals.
+
+        A hypothesis that explains 22 of 30 published compiler reports; see the solver's README.
+        """
+        op = self.graph.ops[position]
+        return largest_map_bytes(self.graph, op), -stored_bytes(self.device, self.graph, op), position

@@ -1,0 +1,133 @@
+"""Results as JSON documents; the names are stable, scripts rely on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segsolve.compare import Comparison
+from segsolve.evaluate import Score
+from segsolve.graph.model import Graph
+from segsolve.planners.base import SolveResult
+from segsolve.problem import Problem
+
+Document = dict[str, Any]
+
+
+def solve_document(problem: Problem, result: SolveResult, score: Score | None) -> Document:
+    """Return a result with its stages; times are predicted, in ns unless the name says otherwise."""
+    return {
+        "status": str(result.status),
+        "planner": result.planner,
+        "objective_ns": result.objective_ns,
+        "bound_ns": result.bound_ns,
+        "gap": result.gap,
+        "proof": result.proof,
+        "stopped_by": str(result.stopped_by),
+        "note": result.note,
+        "wall_s": result.wall_s,
+        "deterministic_s": result.deterministic_s,
+        "seed": result.seed,
+        "tpus": problem.tpus,
+        "throughput_fps": score.throughput_fps if score else None,
+        "latency_ns": score.latency_ns if score else None,
+        "offchip_bytes": score.offchip_bytes if score else None,
+        "cuts": list(result.plan.cuts) if result.plan else None,
+        "stages": _stages(problem, result, score),
+    }
+
+
+def compare_document(comparison: Comparison, batch: int) -> Document:
+    """Return all strategies, the exact one's bound, and the whole model on one TPU."""
+    problem = comparison.problem
+    return {
+        "model": problem.name,
+        "tpus": problem.tpus,
+        "bound_ns": comparison.bound_ns,
+        "batch": batch,
+        "one_tpu": {
+            "objective_ns": comparison.one_tpu.bottleneck_ns,
+            "offchip_bytes": comparison.one_tpu.offchip_bytes,
+        },
+        "strategies": [
+            solve_document(problem, s.result, s.score)
+            | {
+                "batch_ns": s.score.batch_ns(batch) if s.score else None,
+                "speedup_over_one_tpu": s.speedup_over_one_tpu,
+                "speedup_over_compiler": s.speedup_over_compiler,
+            }
+            for s in comparison.strategies
+        ],
+    }
+
+
+def inspect_document(graph: Graph, problem: Problem, one_tpu: Score) -> Document:
+    """Return what a network is: totals, operations, and what would cross each legal cut."""
+    return {
+        "model": graph.name,
+        "sha256": graph.sha256,
+        "file_bytes": graph.file_bytes,
+        "weight_bytes": graph.weight_bytes,
+        "stored_bytes": sum(op.weight_bytes for op in problem.ops),
+        "macs": graph.macs,
+        "frozen_batch": graph.frozen_batch,
+        "inputs": [_tensor(graph, t) for t in graph.inputs],
+        "outputs": [_tensor(graph, t) for t in graph.outputs],
+        "restrictions": [{"first_op": r.first, "last_op": r.last, "reason": r.reason} for r in graph.restrictions],
+        "one_tpu": {
+            "time_ns": one_tpu.bottleneck_ns,
+            "onchip_bytes": one_tpu.stages[0].onchip_bytes,
+            "offchip_bytes": one_tpu.offchip_bytes,
+            "capacity_bytes": one_tpu.stages[0].capacity_bytes,
+        },
+        "operations": [
+            {
+                "position": op.position,
+                "kind": op.kind,
+                "name": op.name,
+                "output_shape": list(graph.tensors[op.outputs[0]].shape) if op.outputs else [],
+                "macs": op.macs,
+                "weight_bytes": op.weight_bytes,
+                "stored_bytes": cost.weight_bytes,
+                "compute_ns": cost.compute_ns,
+                "streamed_ns": cost.streamed_ns,
+            }
+            for op, cost in zip(graph.ops, problem.ops, strict=True)
+        ],
+        "cuts": [
+            {
+                "position": position,
+                "tensors": [graph.tensors[t].name for t in graph.crossing(position)],
+                "bytes": graph.crossing_bytes(position),
+            }
+            for position in graph.cuts
+        ],
+    }
+
+
+def _stages(problem: Problem, result: SolveResult, score: Score | None) -> list[Document]:
+    if result.plan is None or score is None:
+        return []
+    return [
+        {
+            "first_op": first,
+            "last_op": end - 1,
+            "time_ns": stage.time_ns,
+            "overhead_ns": stage.overhead_ns,
+            "compute_ns": stage.compute_ns,
+            "stream_ns": stage.stream_ns,
+            "input_ns": stage.input_ns,
+            "output_ns": stage.output_ns,
+            "onchip_bytes": stage.onchip_bytes,
+            "offchip_bytes": stage.offchip_bytes,
+            "capacity_bytes": stage.capacity_bytes,
+            "input_bytes": stage.input_bytes,
+            "output_bytes": stage.output_bytes,
+            "spilled_ops": [problem.ops[i].name for i in stage.spilled_ops],
+        }
+        for (first, end), stage in zip(result.plan.ranges(len(problem.ops)), score.stages, strict=True)
+    ]
+
+
+def _tensor(graph: Graph, index: int) -> Document:
+    tensor = graph.tensors[index]
+    return {"name": tensor.name, "dtype": tensor.dtype.lower(), "shape": list(tensor.shape), "bytes": tensor.nbytes}

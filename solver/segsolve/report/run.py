@@ -1,0 +1,63 @@
+"""What a pipeline did, next to what was predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from segsolve.report.table import GOOD, make_table
+from segsolve.report.units import fps, long_bar, ms, percent
+from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.plan import Plan
+
+_BAR_WIDTH = 16
+
+
+def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
+    """Return a run's metrics as a JSON document; `predicted` are the plan's figures for its device."""
+    measured = metrics.as_dict()
+    measured.pop("timeline")
+    return {
+        "model": plan.model.name,
+        "backend": backend,
+        "times": "virtual" if backend == "simulated" else "measured",
+        **measured,
+        "predicted": {
+            "device": plan.device.name,
+            "throughput_fps": plan.solution.throughput_fps,
+            "latency_ns": plan.solution.latency_ns,
+            "stage_ns": [stage.prediction.time_ns for stage in plan.stages],
+        },
+    }
+
+
+def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
+    """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
+    kind = "virtual time" if backend == "simulated" else "measured on this machine's CPU"
+    table = make_table(
+        f"{plan.model.name}: {metrics.count} inferences on {backend}, {kind}",
+        *("stage", "operations", "busy", "", "inference\nms", "blocked", "starved"),
+        "predicted\nms",
+        left=("operations", "busy"),
+    )
+    elapsed = max(metrics.elapsed_ns, 1)
+    for stage, done in zip(plan.stages, metrics.stages, strict=True):
+        busy = min(1.0, done.busy_ns / elapsed)
+        table.add_row(
+            str(done.stage),
+            f"{stage.first_op}-{stage.last_op}",
+            Text(long_bar(busy, _BAR_WIDTH), style=GOOD),
+            percent(busy),
+            ms(done.busy_ns / max(done.inferences, 1)),
+            percent(min(1.0, done.blocked_ns / elapsed)),
+            percent(min(1.0, done.starved_ns / elapsed)),
+            ms(stage.prediction.time_ns),
+        )
+    lines = (
+        f"{fps(metrics.throughput_fps)} inferences per second, latency {ms(metrics.latency_p50_ns)} ms median, "
+        f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
+        f"{fps(plan.solution.throughput_fps)} inferences per second predicted for {len(plan.stages)} x {plan.device.name}.",
+    )
+    return Group(table, *map(Text, lines))

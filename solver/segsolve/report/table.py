@@ -1,0 +1,205 @@
+"""Results as tables for a terminal of 100 columns, or for a pipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from segsolve.compare import Comparison, Strategy
+from segsolve.evaluate import Score, StageScore
+from segsolve.graph.model import Graph
+from segsolve.planners.base import SolveResult, Status, Stop
+from segsolve.problem import Problem
+from segsolve.report.units import bar, fps, long_bar, mib, ms, percent, size, times
+
+SPILL = "red"
+GOOD = "green"
+_BAR_WIDTH = 12
+_NAME_WIDTH = 40
+
+
+def make_table(title: str, *columns: str, left: Iterable[str] = ()) -> Table:
+    """Return an empty table; the first column and those named in `left` are left-aligned."""
+    table = Table(
+        title=title or None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 or column in left else "right", no_wrap=True)
+    return table
+
+
+def solve_table(problem: Problem, result: SolveResult, score: Score, device: str) -> RenderableType:
+    """Return the stages of a plan and what is known of its quality."""
+    table = make_table(
+        f"{problem.name} on {device}: predicted time per inference in ms, weights in MiB",
+        *("stage", "operations", "", "time", "compute", "stream", "in", "out", "on chip", "off chip"),
+        left=("", "operations"),
+    )
+    ranges = result.plan.ranges(len(problem.ops)) if result.plan else ()
+    for k, ((first, end), stage) in enumerate(zip(ranges, score.stages, strict=True)):
+        table.add_row(
+            str(k),
+            f"{first}-{end - 1}",
+            _stage_bar(stage, score.bottleneck_ns),
+            *map(ms, (stage.time_ns, stage.compute_ns, stage.stream_ns, stage.input_ns, stage.output_ns)),
+            mib(stage.onchip_bytes),
+            Text(mib(stage.offchip_bytes), style=SPILL if stage.offchip_bytes else ""),
+        )
+    return Group(table, *_spills(problem, score), *map(Text, _verdict(problem, result, score)))
+
+
+def compare_table(comparison: Comparison, device: str, batch: int) -> RenderableType:
+    """Return one row per strategy; a bar per stage shows its share of the bottleneck, red where weights spill."""
+    problem, one = comparison.problem, comparison.one_tpu
+    table = make_table(
+        f"{problem.name} on {problem.tpus} x {device}: predicted",
+        *("strategy", "stages", "bottleneck\nms", "fps", "latency\nms", f"batch {batch}\nms", "off chip\nMiB"),
+        *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
+        left=("stages",),
+    )
+    for strategy in comparison.strategies:
+        table.add_row(*_strategy_cells(strategy, batch))
+    lines = [
+        f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {size(one.offchip_bytes)} of weights streamed in each."
+    ]
+    if comparison.best and comparison.best.result.status is Status.OPTIMAL:
+        lines.append(f"The optimum is proven ({comparison.best.result.proof}).")
+    return Group(table, *map(Text, lines))
+
+
+def inspect_table(graph: Graph, problem: Problem, one_tpu: Score, device: str, *, operations: bool) -> RenderableType:
+    """Return what a network is, what one TPU makes of it, and where it is cheap to cut."""
+    facts = Table(box=None, show_header=False, title=graph.name, title_justify="left", title_style="bold")
+    facts.add_column(style="cyan", no_wrap=True)
+    facts.add_column()
+    for name, fact in _facts(graph, problem, one_tpu, device):
+        facts.add_row(name, fact)
+    return Group(facts, _operations(graph, problem)) if operations else facts
+
+
+def _facts(graph: Graph, problem: Problem, one_tpu: Score, device: str) -> Iterable[tuple[str, str]]:
+    stage = one_tpu.stages[0]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(op.kind for op in graph.ops).most_common())
+    stored = sum(op.weight_bytes for op in problem.ops)
+    single = sum(len(graph.crossing(p)) == 1 for p in graph.cuts)
+    yield "file", size(graph.file_bytes)
+    for name, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in (graph.tensors[t] for t in tensors):
+            yield name, f"{tensor.name}  {tensor.dtype.lower()} {list(tensor.shape)}"
+    yield "operations", f"{len(graph.ops)}: {kinds}"
+    yield "weights", f"{size(graph.weight_bytes)} in the file, {size(stored)} as the device stores them"
+    yield "work", f"{graph.macs / 1e6:,.0f} million multiply-accumulates"
+    yield "legal cuts", f"{len(graph.cuts)}, of which {single} are crossed by a single tensor"
+    yield (
+        f"on one {device}",
+        f"{ms(stage.time_ns)} ms per inference (predicted): {size(stage.onchip_bytes)} of weights on chip, "
+        f"{size(stage.offchip_bytes)} streamed every time",
+    )
+    if graph.frozen_batch:
+        yield "note", "the open batch dimension is frozen to 1"
+    for r in graph.restrictions:
+        yield "restriction", f"operations {r.first}-{r.last} stay together: {r.reason}"
+
+
+def _operations(graph: Graph, problem: Problem) -> Table:
+    columns = (
+        "#",
+        "kind",
+        "output",
+        "MMAC",
+        "weights\nKiB",
+        "stored\nKiB",
+        "compute\nms",
+        "streamed\nms",
+        "cut before\nKiB",
+    )
+    table = make_table("", *columns, left=("kind",))
+    legal = set(graph.cuts)
+    for op, cost in zip(graph.ops, problem.ops, strict=True):
+        table.add_row(
+            str(op.position),
+            op.kind,
+            "x".join(map(str, graph.tensors[op.outputs[0]].shape)) if op.outputs else "",
+            f"{op.macs / 1e6:.1f}" if op.macs else "-",
+            *(f"{n / 1024:.1f}" if n else "-" for n in (op.weight_bytes, cost.weight_bytes)),
+            ms(cost.compute_ns),
+            ms(cost.streamed_ns) if cost.weight_bytes else "-",
+            f"{graph.crossing_bytes(op.position) / 1024:.1f}" if op.position in legal else "-",
+        )
+    return table
+
+
+def _strategy_cells(strategy: Strategy, batch: int) -> tuple[str | Text, ...]:
+    result, score = strategy.result, strategy.score
+    if score is None:
+        return result.planner, Text(result.note or str(result.status), style=SPILL)
+    over = score.bottleneck_ns / result.bound_ns - 1 if result.bound_ns else 0.0
+    bars = (Text(bar(s.time_ns / score.bottleneck_ns), style=SPILL if s.spilled_ops else GOOD) for s in score.stages)
+    return (
+        Text(result.planner, style="bold" if result.status is Status.OPTIMAL else ""),
+        Text("").join(bars),
+        ms(score.bottleneck_ns),
+        fps(score.throughput_fps),
+        ms(score.latency_ns),
+        ms(score.batch_ns(batch)),
+        Text(mib(score.offchip_bytes), style=SPILL if score.offchip_bytes else ""),
+        times(strategy.speedup_over_one_tpu),
+        times(strategy.speedup_over_compiler),
+        Text("optimal" if over == 0 else f"+{percent(over)}", style=GOOD if over == 0 else ""),
+    )
+
+
+def _stage_bar(stage: StageScore, bottleneck_ns: int) -> Text:
+    share = stage.time_ns / bottleneck_ns if bottleneck_ns else 0.0
+    return Text(long_bar(share, _BAR_WIDTH), style=SPILL if stage.spilled_ops else GOOD)
+
+
+def _spills(problem: Problem, score: Score) -> list[Text]:
+    """Explain per stage what does not fit and what it costs, with the largest layer as the example."""
+    lines = []
+    for k, stage in enumerate(score.stages):
+        if not stage.spilled_ops:
+            continue
+        largest = max(stage.spilled_ops, key=lambda i: problem.ops[i].weight_bytes)
+        op, free = problem.ops[largest], stage.capacity_bytes - stage.onchip_bytes
+        lines.append(
+            f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. {len(stage.spilled_ops)} "
+            f"layers do not fit and stream at every inference, which adds {ms(stage.stream_ns)} ms; the largest is "
+            f"operation {largest}, {_short(op.name)} ({size(op.weight_bytes)}; {size(free)} are left)."
+        )
+    return [Text(line, style=SPILL) for line in lines]
+
+
+def _verdict(problem: Problem, result: SolveResult, score: Score) -> Iterable[str]:
+    yield (
+        f"Bottleneck {ms(score.bottleneck_ns)} ms: {fps(score.throughput_fps)} inferences per second, latency "
+        f"{ms(score.latency_ns)} ms, {size(score.offchip_bytes)} of weights streamed per inference (predicted)."
+    )
+    if result.status is Status.OPTIMAL:
+        yield f"Proven optimal by {result.planner} in {result.wall_s:.2f} s ({result.proof})."
+    else:
+        stopped = "" if result.stopped_by is Stop.FINISHED else f", stopped by {result.stopped_by}"
+        yield (
+            f"Not proven optimal ({result.planner}{stopped}): the bound is {ms(result.bound_ns)} ms, "
+            f"the gap at most {percent(result.gap or 0.0)}."
+        )
+    if (unused := problem.tpus - len(score.stages)) > 0:
+        yield f"{unused} of {problem.tpus} TPUs stay unused: this plan gains nothing from them."
+    if result.note:
+        yield result.note
+
+
+def _short(name: str) -> str:
+    """Converters join the names of what they fused with semicolons; the first says which layer it is."""
+    first = name.split(";", maxsplit=1)[0]
+    return first if len(first) <= _NAME_WIDTH else "..." + first[-_NAME_WIDTH:]

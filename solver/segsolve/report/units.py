@@ -1,0 +1,50 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+MIB = 2**20
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def ms(ns: float) -> str:
+    """Nanoseconds as milliseconds, without the unit."""
+    value = ns / 1e6
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def mib(nbytes: float) -> str:
+    """Bytes as MiB, without the unit; nothing is a dash, so that it stands out from little."""
+    return f"{nbytes / MIB:.2f}" if nbytes else "-"
+
+
+def size(nbytes: float) -> str:
+    """Bytes with the unit that suits them."""
+    return f"{nbytes / 1024:.1f} KiB" if nbytes < 0.1 * MIB else f"{nbytes / MIB:.2f} MiB"
+
+
+def fps(value: float) -> str:
+    """Inferences per second, without the unit."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def percent(fraction: float) -> str:
+    """A share; zero exactly is said as such, what rounds to it is not."""
+    if fraction == 0:
+        return "0 %"
+    return f"{100 * fraction:.1f} %" if fraction >= 0.0005 else "<0.1 %"
+
+
+def times(ratio: float | None) -> str:
+    """A speed-up."""
+    return f"{ratio:.2f}x" if ratio is not None else "-"
+
+
+def bar(share: float) -> str:
+    """One character, as high as the share (0 to 1) says."""
+    return _BARS[min(len(_BARS) - 1, int(share * len(_BARS)))]
+
+
+def long_bar(share: float, width: int) -> str:
+    """A horizontal bar of at most `width` characters, in eighths."""
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()

@@ -1,0 +1,57 @@
+"""Ask a planner, and believe only what the evaluator and an exact probe confirm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from segsolve.errors import SolverFault
+from segsolve.evaluate import check, score
+from segsolve.planners.base import Limits, Observer, SolveResult, Status, ignore
+from segsolve.planners.bounds import lower_bound
+from segsolve.planners.reach import exists_plan
+from segsolve.planners.registry import DEFAULT, get_planner
+from segsolve.planners.segment_table import IMPOSSIBLE, segment_table
+from segsolve.problem import Problem
+
+
+def solve(
+    problem: Problem, *, planner: str = DEFAULT, limits: Limits | None = None, observe: Observer = ignore
+) -> SolveResult:
+    """Return a planner's result, confirmed.
+
+    A plan is checked and priced again by the evaluator. `optimal` and `infeasible` stand only when the exact probe,
+    which shares nothing with CP-SAT, finds no plan that is better by one ns, or no plan at all.
+
+    Raises:
+        UsageError: no planner has this name.
+        SolverFault: the planner's answer is wrong.
+    """
+    result = get_planner(planner).solve(problem, limits or Limits(), observe)
+    _confirm_plan(problem, result)
+    return _confirm_bound(problem, result)
+
+
+def _confirm_plan(problem: Problem, result: SolveResult) -> None:
+    if result.plan is None:
+        return
+    if wrong := check(problem, result.plan):
+        raise _fault(result, f"its plan is not valid: {wrong[0]}")
+    if (found := score(problem, result.plan).bottleneck_ns) != result.objective_ns:
+        raise _fault(result, f"it claims a bottleneck of {result.objective_ns} ns, its plan has {found} ns")
+
+
+def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
+    table = segment_table(problem)
+    if result.status is Status.INFEASIBLE:
+        if exists_plan(table.time, problem.tpus, IMPOSSIBLE - 1):
+            raise _fault(result, "it says that there is no plan, an exact probe finds one")
+        return replace(result, proof="exact probe: no plan reaches the end of the chain")
+    if result.status is Status.OPTIMAL and result.objective_ns is not None:
+        if exists_plan(table.time, problem.tpus, result.objective_ns - 1):
+            raise _fault(result, f"an exact probe finds a plan below its optimum of {result.objective_ns} ns")
+        return replace(result, proof=f"exact probe: no plan of {result.objective_ns - 1} ns or less")
+    return replace(result, bound_ns=max(result.bound_ns, min(lower_bound(table), result.objective_ns or IMPOSSIBLE)))
+
+
+def _fault(result: SolveResult, what: str) -> SolverFault:
+    return SolverFault(f"the planner {result.planner!r} answered wrongly: {what}", "please report this with the model")

@@ -1,0 +1,166 @@
+"""Writes the steps of a network as a quantised .tflite model with seeded random weights."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segsolve.graph import flatbuffer
+from segsolve.zoo.builder import Builder
+from segsolve.zoo.steps import ChannelConstant, Integers, Kernel, Step, Value
+
+SCHEMA_VERSION = 3
+LARGEST_BUILTIN_BYTE = 127  # larger operator codes do not fit the schema's first field for them
+GAIN = (0.8, 1.2)  # channels differ in scale and offset, as trained ones do
+OFFSET = 0.1
+
+# Operator: the class of its options, and the version of the operator that has int8 kernels.
+OPERATORS = {
+    "ADD": ("AddOptions", 2),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", 2),
+    "CONCATENATION": ("ConcatenationOptions", 2),
+    "CONV_2D": ("Conv2DOptions", 3),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
+    "MAX_POOL_2D": ("Pool2DOptions", 2),
+    "MEAN": ("ReducerOptions", 2),
+    "MUL": ("MulOptions", 2),
+    "PAD": ("PadOptions", 2),
+    "RELU": ("", 2),
+    "RESHAPE": ("ReshapeOptions", 1),
+    "SOFTMAX": ("SoftmaxOptions", 2),
+}
+ENUMERATIONS = {"fusedActivationFunction": "ActivationFunctionType", "padding": "Padding"}
+
+
+def write(name: str, net: Builder, output: Value, seed: int) -> bytes:
+    """Return the content of the .tflite file for a network; name and seed decide the weights."""
+    writer = _Writer(np.random.default_rng([seed, zlib.crc32(name.encode())]))
+    assert net.image is not None, "a network starts with its input"
+    inputs = [writer.value(net.image)]
+    for step in net.steps:
+        writer.step(step)
+    description = f"segsolve zoo: {name}, seed {seed}"
+    return flatbuffer.pack(writer.model(name, description, inputs, [writer.value(output)]))
+
+
+class _Writer:
+    """Schema objects of one model, and where its values and operators stand in them."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        self._schema = schema
+        self._rng = rng
+        self._buffers: list[Any] = [schema.BufferT()]  # the first one is by convention the empty one
+        self._tensors: list[Any] = []
+        self._operators: list[Any] = []
+        self._codes: dict[str, int] = {}
+        self._index: dict[Value, int] = {}
+
+    def model(self, name: str, description: str, inputs: list[int], outputs: list[int]) -> Any:
+        """Return the ``ModelT`` of everything written so far."""
+        graph = self._schema.SubGraphT()
+        graph.name = name
+        graph.inputs, graph.outputs = inputs, outputs
+        graph.tensors, graph.operators = self._tensors, self._operators
+        model = self._schema.ModelT()
+        model.version = SCHEMA_VERSION
+        model.description = description
+        model.operatorCodes = [self._code(operator) for operator in self._codes]
+        model.subgraphs = [graph]
+        model.buffers = self._buffers
+        return model
+
+    def value(self, value: Value) -> int:
+        """Return the index of a value's tensor, which is written at its first use."""
+        if value not in self._index:
+            quantisation = self._quantisation([value.range.scale], [value.range.zero_point])
+            self._index[value] = self._tensor(value.name, value.shape, "INT8", 0, quantisation)
+        return self._index[value]
+
+    def step(self, step: Step) -> None:
+        """Write an operation with its constants."""
+        operator = self._schema.OperatorT()
+        operator.opcodeIndex = self._codes.setdefault(step.operator, len(self._codes))
+        operator.inputs = [self.value(value) for value in step.inputs]
+        if step.kernel is not None:
+            operator.inputs += self._weights(step, step.kernel)
+        operator.inputs += [self._constant(constant) for constant in step.constants]
+        operator.outputs = [self.value(step.output)]
+        if kind := OPERATORS[step.operator][0]:
+            operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, kind)
+            operator.builtinOptions = self._options(kind, step.options)
+        self._operators.append(operator)
+
+    def _code(self, operator: str) -> Any:
+        code = self._schema.OperatorCodeT()
+        code.builtinCode = getattr(self._schema.BuiltinOperator, operator)
+        code.deprecatedBuiltinCode = min(code.builtinCode, LARGEST_BUILTIN_BYTE)
+        code.version = OPERATORS[operator][1]
+        return code
+
+    def _options(self, kind: str, fields: Mapping[str, object]) -> Any:
+        options = getattr(self._schema, f"{kind}T")()
+        for field, value in fields.items():
+            names = getattr(self._schema, ENUMERATIONS[field]) if field in ENUMERATIONS else None
+            setattr(options, field, getattr(names, str(value)) if names else value)
+        return options
+
+    def _weights(self, step: Step, kernel: Kernel) -> list[int]:
+        """Write weights and bias so that the output has mean 0 and the kernel's standard deviation."""
+        source = step.inputs[0]
+        weights = self._rng.integers(-127, 128, size=kernel.shape, dtype=np.int8)
+        rows = weights if kernel.channel_axis == 0 else np.moveaxis(weights, kernel.channel_axis, 0)
+        rows = rows.reshape(kernel.shape[kernel.channel_axis], -1)
+        totals = rows.sum(axis=1, dtype=np.int32)
+        squares = np.array([np.square(row, dtype=np.int32).sum() for row in rows])
+        gains = self._rng.uniform(*GAIN, size=len(rows))
+        scales = (gains * kernel.std / (source.spread.std * np.sqrt(squares))).astype(np.float32)
+        offsets = self._rng.normal(0.0, OFFSET * kernel.std, size=len(rows))
+        bias = np.rint((offsets / scales - source.spread.mean * totals) / source.range.scale).astype(np.int32)
+        return [
+            self._weight_tensor(f"{step.output.name}/kernel", weights, scales, kernel.channel_axis),
+            self._weight_tensor(f"{step.output.name}/bias", bias, scales * np.float32(source.range.scale), 0),
+        ]
+
+    def _weight_tensor(self, name: str, data: npt.NDArray[Any], scales: npt.NDArray[np.float32], axis: int) -> int:
+        quantisation = self._quantisation(scales, np.zeros(len(scales), np.int64))
+        quantisation.quantizedDimension = axis
+        kind = "INT8" if data.dtype == np.int8 else "INT32"
+        return self._tensor(name, data.shape, kind, self._buffer(data), quantisation)
+
+    def _constant(self, constant: ChannelConstant | Integers) -> int:
+        if isinstance(constant, Integers):
+            data = np.array(constant.values, np.int32)
+            return self._tensor(constant.name, constant.shape, "INT32", self._buffer(data), None)
+        numbers = self._rng.uniform(constant.low, constant.high, size=constant.shape)
+        scale = float(np.abs(numbers).max()) / 127
+        data = np.rint(numbers / scale).astype(np.int8)
+        return self._tensor(constant.name, constant.shape, "INT8", self._buffer(data), self._quantisation([scale], [0]))
+
+    def _buffer(self, data: npt.NDArray[Any]) -> int:
+        buffer = self._schema.BufferT()
+        buffer.data = data.reshape(-1).view(np.uint8)
+        self._buffers.append(buffer)
+        return len(self._buffers) - 1
+
+    def _quantisation(self, scales: Any, zero_points: Any) -> Any:
+        quantisation = self._schema.QuantizationParametersT()
+        quantisation.scale = np.asarray(scales, np.float32)
+        quantisation.zeroPoint = np.asarray(zero_points, np.int64)
+        return quantisation
+
+    def _tensor(self, name: str, shape: tuple[int, ...], kind: str, buffer: int, quantisation: Any) -> int:
+        tensor = self._schema.TensorT()
+        tensor.name = name
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = getattr(self._schema.TensorType, kind)
+        tensor.buffer = buffer
+        tensor.quantization = quantisation
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1

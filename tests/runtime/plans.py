@@ -1,0 +1,113 @@
+"""Plans for tests: sketched in a line or two, complete as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from segsolve_runtime.plan import (
+    PLAN_FILE,
+    Device,
+    ModelReference,
+    Plan,
+    Solution,
+    Stage,
+    StagePrediction,
+    TensorSpec,
+    plan_json,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """What matters of a stage."""
+
+    takes: Sequence[str]
+    makes: Sequence[str]
+    time_ns: int = 1_000
+    content: bytes = b""
+
+
+def make_plan(
+    sketches: Sequence[Sketch],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    tensors: Mapping[str, tuple[str, list[int]]] | None = None,
+) -> Plan:
+    """Return a plan with one operation per stage; tensors are int8 of shape [2] unless given."""
+    names = dict.fromkeys([*inputs, *outputs, *(n for s in sketches for n in (*s.takes, *s.makes))])
+    described = {name: ("int8", [2]) for name in names} | dict(tensors or {})
+    return Plan(
+        model=ModelReference(name="tiny", sha256="0" * 64, bytes=1, operations=len(sketches)),
+        device=Device(name="test", memory_bytes=1),
+        solution=_solution(sketches),
+        tensors=[TensorSpec(name=n, dtype=dtype, shape=shape) for n, (dtype, shape) in described.items()],
+        inputs=list(inputs),
+        outputs=list(outputs),
+        stages=[_stage(k, sketch) for k, sketch in enumerate(sketches)],
+        provenance={"tests": "1"},
+    )
+
+
+def chain_plan(stage_ns: Sequence[int]) -> Plan:
+    """Return a plan of stages in a row: t0 -> t1 -> ..."""
+    sketches = [Sketch(takes=[f"t{k}"], makes=[f"t{k + 1}"], time_ns=t) for k, t in enumerate(stage_ns)]
+    return make_plan(sketches, inputs=["t0"], outputs=[f"t{len(stage_ns)}"])
+
+
+def write_folder(folder: Path, plan: Plan, sketches: Sequence[Sketch]) -> Path:
+    """Write a plan and its segment files as the solver would; return the folder."""
+    for stage, sketch in zip(plan.stages, sketches, strict=True):
+        path = folder / stage.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sketch.content)
+    (folder / PLAN_FILE).write_text(plan_json(plan), encoding="utf-8")
+    return folder
+
+
+def _stage(position: int, sketch: Sketch) -> Stage:
+    return Stage(
+        file=f"segments/{position}.tflite",
+        sha256=sha256(sketch.content).hexdigest(),
+        bytes=len(sketch.content),
+        first_op=position,
+        last_op=position,
+        inputs=list(sketch.takes),
+        outputs=list(sketch.makes),
+        prediction=StagePrediction(
+            time_ns=sketch.time_ns,
+            overhead_ns=0,
+            compute_ns=sketch.time_ns,
+            stream_ns=0,
+            input_ns=0,
+            output_ns=0,
+            onchip_bytes=0,
+            offchip_bytes=0,
+            capacity_bytes=0,
+            input_bytes=0,
+            output_bytes=0,
+            spilled_ops=[],
+        ),
+    )
+
+
+def _solution(sketches: Sequence[Sketch]) -> Solution:
+    bottleneck = max(sketch.time_ns for sketch in sketches)
+    return Solution(
+        planner="test",
+        status="optimal",
+        objective="throughput",
+        objective_ns=bottleneck,
+        bound_ns=bottleneck,
+        gap=0.0,
+        proof=None,
+        stopped_by="finished",
+        wall_s=0.0,
+        seed=0,
+        throughput_fps=0.0,
+        latency_ns=sum(sketch.time_ns for sketch in sketches),
+        tpus_requested=len(sketches),
+    )

@@ -1,0 +1,50 @@
+"""Stage runners for tests of the pipeline itself, and the threads that it must not leave behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from segsolve_runtime.arrays import Array
+from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.plan import Plan
+from segsolve_runtime.run import THREAD_NAME
+
+from .plans import chain_plan
+
+PATIENCE_S = 30
+
+
+def stage_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+class IncrementRunner:
+    """Adds 1 to its only input, after `before` was called with the number of the inference."""
+
+    def __init__(self, output: str, before: Callable[[int], object] = lambda number: None) -> None:
+        self._output = output
+        self._before = before
+        self._count = 0
+        self.is_closed = False
+
+    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        self._count += 1
+        self._before(self._count - 1)
+        (array,) = tensors.values()
+        return {self._output: array + array.dtype.type(1)}
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def increments(
+    stages: int, before: Mapping[int, Callable[[int], object]] | None = None, queue_size: int = 2
+) -> tuple[Pipeline, Sequence[IncrementRunner]]:
+    """Return a pipeline whose stages each add 1, with hooks `before` at some stages, and its runners."""
+    plan: Plan = chain_plan([1] * stages)
+    hooks = before or {}
+    runners = [
+        IncrementRunner(f"t{k + 1}", hooks[k]) if k in hooks else IncrementRunner(f"t{k + 1}") for k in range(stages)
+    ]
+    return Pipeline(plan, runners, queue_size=queue_size), runners

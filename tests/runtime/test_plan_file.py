@@ -1,0 +1,211 @@
+"""The plan folder: what is written can be read, and nothing else can."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from segsolve_runtime.errors import PlanError
+from segsolve_runtime.plan import PLAN_FILE, Plan, load_plan, plan_json, plan_schema
+
+from .plans import Sketch, make_plan, write_folder
+
+SKETCHES = [
+    Sketch(takes=["x"], makes=["y"], content=b"first segment"),
+    Sketch(takes=["y"], makes=["z"], content=b"second segment"),
+]
+
+
+def small_plan() -> Plan:
+    return make_plan(SKETCHES, inputs=["x"], outputs=["z"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "plan", small_plan(), SKETCHES)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Edit plan.json by hand, as an editor would: the digest stays."""
+    path = folder / PLAN_FILE
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def move_first_segment(folder: Path, file: str) -> None:
+    """Write a plan, with a correct digest, that names `file` as its first segment."""
+    plan = small_plan()
+    first = plan.stages[0].model_copy(update={"file": file})
+    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"stages": [first, plan.stages[1]]})))
+
+
+def refused(folder: Path, *words: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        load_plan(folder)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_written_plan_is_read_back(folder: Path) -> None:
+    for path in (folder, folder / PLAN_FILE):
+        loaded = load_plan(path)
+        assert loaded.plan == small_plan()
+        assert [p.read_bytes() for p in loaded.segment_paths()] == [s.content for s in SKETCHES]
+
+
+def test_a_folder_without_plan_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path, str(tmp_path), PLAN_FILE)
+    refused(tmp_path / "nowhere", "nowhere", PLAN_FILE)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"\x00" * 40, b"[" * 100_000])
+def test_a_plan_that_is_not_json_is_refused(folder: Path, content: bytes) -> None:
+    (folder / PLAN_FILE).write_bytes(content)
+    refused(folder, PLAN_FILE, "cannot be read")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"segsolve-plan"', "{}", '{"format": "other"}'])
+def test_json_that_is_no_plan_is_refused(folder: Path, content: str) -> None:
+    (folder / PLAN_FILE).write_text(content)
+    refused(folder, PLAN_FILE, "is not a segsolve plan")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_version_is_refused(folder: Path, version: object) -> None:
+    rewrite(folder, lambda document: document.update(version=version))
+    refused(folder, PLAN_FILE, f"version {version}", "reads version 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["solution"].update(objective_ns=1),
+        lambda d: d["stages"][0].update(bytes=14),
+        lambda d: d["tensors"].reverse(),
+        lambda d: d.pop("digest"),
+        lambda d: d.update(digest="0" * 64),
+        lambda d: d.update(digest=None),
+    ],
+)
+def test_an_edited_plan_is_refused(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    rewrite(folder, change)
+    refused(folder, PLAN_FILE, "was altered")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.pop("stages"), "stages"),
+        (lambda d: d.update(stages=[]), "stages"),
+        (lambda d: d.update(extra=1), "extra"),
+        (lambda d: d["stages"][0].update(sha256="x"), "stages.0.sha256"),
+        (lambda d: d["stages"][0]["prediction"].update(time_ns=-1), "stages.0.prediction.time_ns"),
+        (lambda d: d["stages"][0]["prediction"].update(time_ns=1.5), "stages.0.prediction.time_ns"),
+        (lambda d: d["stages"][0].update(last_op=1), "the plan: stage 1 should begin at operation 2"),
+        (lambda d: d["stages"].pop(), "the stages end at operation 0 of 2"),
+        (lambda d: d["stages"][0].update(inputs=["z"]), "stage 0 takes 'z', which no earlier stage makes"),
+        (lambda d: d["stages"][1].update(outputs=[]), "no stage makes the output 'z'"),
+        (lambda d: d["tensors"].pop(), "tensor 'y' is used but not described"),
+        (lambda d: d["tensors"].append(d["tensors"][0]), "two tensors have the same name"),
+    ],
+)
+def test_a_plan_that_is_not_consistent_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    rewrite(folder, change)
+    refused(folder, PLAN_FILE, "is not a valid plan", words)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("../x", "segments/../../x", "..", "/etc/hostname", "..\\x", "C:\\x", "C:/x", "//host/x", "", "."),
+        *("./segments/0.tflite", "segments//0.tflite", "segments/./0.tflite"),
+    ],
+)
+def test_a_path_that_leaves_the_folder_or_is_not_plain_is_refused(folder: Path, file: str) -> None:
+    (folder.parent / "x").write_bytes(SKETCHES[0].content)
+    move_first_segment(folder, file)
+    refused(folder, repr(file) if file != "." else str(folder))
+
+
+def test_an_absolute_path_to_the_segment_itself_is_refused(folder: Path) -> None:
+    path = str(folder / "segments" / "0.tflite")
+    move_first_segment(folder, path)
+    refused(folder, path, "leaves the plan's folder")
+
+
+def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
+    outside = folder.parent / "outside.tflite"
+    outside.write_bytes(SKETCHES[0].content)
+    segment = folder / "segments" / "0.tflite"
+    segment.unlink()
+    segment.symlink_to(outside)
+    refused(folder, "0.tflite", "link that leaves the plan's folder")
+
+
+def test_a_linked_folder_out_of_the_folder_is_refused(folder: Path) -> None:
+    (folder / "segments").rename(folder.parent / "elsewhere")
+    (folder / "segments").symlink_to(folder.parent / "elsewhere")
+    refused(folder, "0.tflite", "link that leaves the plan's folder")
+
+
+def test_a_link_within_the_folder_is_fine(folder: Path) -> None:
+    segment = folder / "segments" / "0.tflite"
+    segment.rename(folder / "kept.tflite")
+    segment.symlink_to(folder / "kept.tflite")
+    load_plan(folder)
+
+
+def test_a_plan_folder_can_itself_be_a_link(folder: Path) -> None:
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    assert load_plan(link).plan == small_plan()
+
+
+@pytest.mark.parametrize("content", [b"", b"first segmenT", b"first segment."])
+def test_an_altered_segment_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "segments" / "0.tflite").write_bytes(content)
+    refused(folder, "0.tflite", "was altered")
+
+
+def test_swapped_segments_are_refused(folder: Path) -> None:
+    for k, sketch in enumerate(reversed(SKETCHES)):
+        (folder / "segments" / f"{k}.tflite").write_bytes(sketch.content)
+    refused(folder, "0.tflite", "was altered")
+
+
+def test_a_missing_segment_is_refused(folder: Path) -> None:
+    (folder / "segments" / "1.tflite").unlink()
+    refused(folder, "1.tflite", "is missing")
+    (folder / "segments" / "1.tflite").mkdir()
+    refused(folder, "1.tflite", "is missing")
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    published = files("segsolve_runtime").joinpath("plan.schema.json").read_text(encoding="utf-8")
+    assert published == json.dumps(plan_schema(), indent=2) + "\n"
+
+
+def test_a_written_plan_fits_the_schema_and_an_edited_one_does_not(folder: Path) -> None:
+    schema = plan_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    document = json.loads((folder / PLAN_FILE).read_text())
+    validator.validate(document)
+    for member in document:
+        if member not in {"format", "version"}:
+            lacking = copy.copy(document)
+            del lacking[member]
+            assert not validator.is_valid(lacking), member
+    assert not validator.is_valid({**document, "extra": 1})
+    assert not validator.is_valid({**document, "version": 2})
