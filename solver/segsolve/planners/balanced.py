@@ -38,24 +38,25 @@ def level_starts(problem: Problem) -> tuple[int, ...]:
 
 def _balance(problem: Problem) -> list[int]:
     """Find by bisection the smallest largest parameter sum that the TPUs can hold, and its cuts."""
-    sizes = [op.parameter_bytes for op in problem.ops]
-    starts = level_starts(problem)
-    low, high = 0, sum(sizes)
+    levels = [
+        (first, sum(op.parameter_bytes for op in problem.ops[first:end]))
+        for first, end in pairwise((0, *level_starts(problem), len(problem.ops)))
+    ]
+    low, high = 0, sum(size for _, size in levels)
     while low < high:
         middle = (low + high) // 2
-        if _fill(sizes, starts, middle, problem.tpus) is None:
+        if _fill(levels, middle, problem.tpus) is None:
             low = middle + 1
         else:
             high = middle
-    return _fill(sizes, starts, high, problem.tpus) or []
+    return _fill(levels, high, problem.tpus) or []
 
 
-def _fill(sizes: Sequence[int], starts: Sequence[int], limit: int, tpus: int) -> list[int] | None:
-    """Fill one segment after the other up to `limit` bytes; None if the TPUs do not suffice."""
+def _fill(levels: Sequence[tuple[int, int]], limit: int, tpus: int) -> list[int] | None:
+    """Fill one segment after the other with levels (start, bytes) up to `limit`; None if the TPUs do not suffice."""
     cuts: list[int] = []
     held = 0
-    for first, end in pairwise((0, *starts, len(sizes))):
-        size = sum(sizes[first:end])
+    for first, size in levels:
         if size > limit:
             return None
         if held + size > limit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,10 @@ class SegmentTable:
     def path(self, plan: Segmentation) -> tuple[int, ...]:
         """Return the indices of the positions at which the stages of `plan` end."""
         return (*(int(i) for i in np.searchsorted(self.positions, plan.cuts)), self.end)
+
+    def latency(self, path: tuple[int, ...]) -> int:
+        """Return the time in ns of one inference through the stages that end at the position indices `path`."""
+        return sum(int(self.time[a, b]) for a, b in pairwise((0, *path)))
 
     def _compute(self) -> NDArray[np.int64]:
         total = np.cumsum([0, *(op.compute_ns for op in self.problem.ops)], dtype=np.int64)[self.positions]

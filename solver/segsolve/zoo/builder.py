@@ -50,7 +50,8 @@ class Builder:
         """Add a convolution; ``norm`` counts the parameters per channel of the batch normalisation behind it."""
         height, width = _pair(kernel)
         self.parameters += filters * (x.shape[3] * height * width + bias + norm)
-        weights = Kernel((filters, height, width, x.shape[3]), channel_axis=0, std=std)
+        shape = filters, height, width, x.shape[3]
+        weights = Kernel(shape, channel_axis=0, std=std, bias=bias or norm > 0, normalised=norm > 0)
         return self._convolve("CONV_2D", name, x, weights, Window((height, width), strides, padding, activation))
 
     def depthwise(
@@ -68,7 +69,7 @@ class Builder:
         """Add a convolution of every channel with a filter of its own."""
         (height, width), channels = _pair(kernel), x.shape[3]
         self.parameters += channels * (height * width + bias + norm)
-        weights = Kernel((1, height, width, channels), channel_axis=3)
+        weights = Kernel((1, height, width, channels), channel_axis=3, bias=bias or norm > 0, normalised=norm > 0)
         window = Window((height, width), strides, padding, activation)
         return self._convolve("DEPTHWISE_CONV_2D", name, x, weights, window, depthMultiplier=1)
 
@@ -169,6 +170,20 @@ class Builder:
         widths = Integers(f"{name}/paddings", (0, 0, top, bottom, top, bottom, 0, 0), (4, 2))
         shape = (1, x.shape[1] + top + bottom, x.shape[2] + top + bottom, x.shape[3])
         return self._step("PAD", name, (x,), shape=shape, spread=x.spread, covers=x.range, constants=(widths,))
+
+    def crop(self, name: str, x: Value, top: int) -> Value:
+        """Cut off the first ``top`` rows and columns."""
+        slices = {"begin": (0, top, top, 0), "end": (0, 0, 0, 0), "strides": (1, 1, 1, 1)}
+        return self._step(
+            "STRIDED_SLICE",
+            name,
+            (x,),
+            shape=(1, x.shape[1] - top, x.shape[2] - top, x.shape[3]),
+            spread=x.spread,
+            covers=x.range,
+            options={"beginMask": 0b1001, "endMask": 0b1111},  # batch and channels whole, and all up to the end
+            constants=tuple(Integers(f"{name}/{part}", values, (4,)) for part, values in slices.items()),
+        )
 
     def flatten(self, name: str, x: Value) -> Value:
         """Add a reshape to a vector."""

@@ -1,7 +1,7 @@
 """ResNet-50V2, -101V2 and -152V2: He et al., Identity Mappings in Deep Residual Networks (ECCV 2016).
 
-As in Keras Applications, the stride is in the last block of a stage. The normalisations in front of a block stay a product
-and a sum, and the converter turns a padding of one pixel into SAME where the strides are 1.
+As in Keras Applications, the stride is in the last block of a stage. The normalisations in front of a block stay a
+product and a sum, and the converter turns a padding of one pixel into SAME where the strides are 1.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Spread:
         return Spread(self.mean + other.mean, math.hypot(self.std, other.std))
 
     def averaged(self, count: int) -> Spread:
-        """Return the spread of means over ``count`` neighbours, which are alike: halfway to independent ones."""
-        return Spread(self.mean, self.std * count**-0.25, self.floor, self.ceiling)
+        """Return the spread of means over ``count`` neighbours: wider than of independent values, as they are alike."""
+        return Spread(self.mean, self.std * count ** (-1 / 6), self.floor, self.ceiling)
 
     def maximum(self, count: int) -> Spread:
         """Return the spread of maxima over ``count`` neighbours (fit to the maxima of rectified normal values)."""

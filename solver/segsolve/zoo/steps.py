@@ -55,6 +55,8 @@ class Kernel:
     shape: tuple[int, ...]
     channel_axis: int  # the axis of the output channels, each of which has its own scale
     std: float = 1.0
+    bias: bool = True  # without, the written bias is all zero
+    normalised: bool = False  # by a batch normalisation, which is part of weights and bias
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,11 +12,10 @@ import numpy.typing as npt
 from segsolve.graph import flatbuffer
 from segsolve.zoo.builder import Builder
 from segsolve.zoo.steps import ChannelConstant, Integers, Kernel, Step, Value
+from segsolve.zoo.weights import draw
 
 SCHEMA_VERSION = 3
 LARGEST_BUILTIN_BYTE = 127  # larger operator codes do not fit the schema's first field for them
-GAIN = (0.8, 1.2)  # channels differ in scale and offset, as trained ones do
-OFFSET = 0.1
 
 # Operator: the class of its options, and the version of the operator that has int8 kernels.
 OPERATORS = {
@@ -33,6 +32,7 @@ OPERATORS = {
     "RELU": ("", 2),
     "RESHAPE": ("ReshapeOptions", 1),
     "SOFTMAX": ("SoftmaxOptions", 2),
+    "STRIDED_SLICE": ("StridedSliceOptions", 2),
 }
 ENUMERATIONS = {"fusedActivationFunction": "ActivationFunctionType", "padding": "Padding"}
 
@@ -61,6 +61,7 @@ class _Writer:
         self._operators: list[Any] = []
         self._codes: dict[str, int] = {}
         self._index: dict[Value, int] = {}
+        self._zeros: dict[int, int] = {}  # buffers of int32 zeros by length
 
     def model(self, name: str, description: str, inputs: list[int], outputs: list[int]) -> Any:
         """Return the ``ModelT`` of everything written so far."""
@@ -112,27 +113,14 @@ class _Writer:
         return options
 
     def _weights(self, step: Step, kernel: Kernel) -> list[int]:
-        """Write weights and bias so that the output has mean 0 and the kernel's standard deviation."""
-        source = step.inputs[0]
-        weights = self._rng.integers(-127, 128, size=kernel.shape, dtype=np.int8)
-        rows = weights if kernel.channel_axis == 0 else np.moveaxis(weights, kernel.channel_axis, 0)
-        rows = rows.reshape(kernel.shape[kernel.channel_axis], -1)
-        totals = rows.sum(axis=1, dtype=np.int32)
-        squares = np.array([np.square(row, dtype=np.int32).sum() for row in rows])
-        gains = self._rng.uniform(*GAIN, size=len(rows))
-        scales = (gains * kernel.std / (source.spread.std * np.sqrt(squares))).astype(np.float32)
-        offsets = self._rng.normal(0.0, OFFSET * kernel.std, size=len(rows))
-        bias = np.rint((offsets / scales - source.spread.mean * totals) / source.range.scale).astype(np.int32)
+        source, name, axis = step.inputs[0], step.output.name, kernel.channel_axis
+        drawn = draw(self._rng, kernel, source)
+        scales = self._quantisation(drawn.scales, np.zeros(len(drawn.scales)), axis)
+        products = self._quantisation(drawn.scales * np.float32(source.range.scale), np.zeros(len(drawn.scales)))
         return [
-            self._weight_tensor(f"{step.output.name}/kernel", weights, scales, kernel.channel_axis),
-            self._weight_tensor(f"{step.output.name}/bias", bias, scales * np.float32(source.range.scale), 0),
+            self._tensor(f"{name}/kernel", kernel.shape, "INT8", self._buffer(drawn.values), scales),
+            self._tensor(f"{name}/bias", drawn.bias.shape, "INT32", self._buffer(drawn.bias), products),
         ]
-
-    def _weight_tensor(self, name: str, data: npt.NDArray[Any], scales: npt.NDArray[np.float32], axis: int) -> int:
-        quantisation = self._quantisation(scales, np.zeros(len(scales), np.int64))
-        quantisation.quantizedDimension = axis
-        kind = "INT8" if data.dtype == np.int8 else "INT32"
-        return self._tensor(name, data.shape, kind, self._buffer(data), quantisation)
 
     def _constant(self, constant: ChannelConstant | Integers) -> int:
         if isinstance(constant, Integers):
@@ -144,15 +132,21 @@ class _Writer:
         return self._tensor(constant.name, constant.shape, "INT8", self._buffer(data), self._quantisation([scale], [0]))
 
     def _buffer(self, data: npt.NDArray[Any]) -> int:
+        """Write data once; zeros are shared, as the converter shares equal constants."""
+        if not data.any() and data.size in self._zeros:
+            return self._zeros[data.size]
         buffer = self._schema.BufferT()
         buffer.data = data.reshape(-1).view(np.uint8)
         self._buffers.append(buffer)
+        if not data.any():
+            self._zeros[data.size] = len(self._buffers) - 1
         return len(self._buffers) - 1
 
-    def _quantisation(self, scales: Any, zero_points: Any) -> Any:
+    def _quantisation(self, scales: Any, zero_points: Any, axis: int = 0) -> Any:
         quantisation = self._schema.QuantizationParametersT()
         quantisation.scale = np.asarray(scales, np.float32)
         quantisation.zeroPoint = np.asarray(zero_points, np.int64)
+        quantisation.quantizedDimension = axis
         return quantisation
 
     def _tensor(self, name: str, shape: tuple[int, ...], kind: str, buffer: int, quantisation: Any) -> int:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from itertools import pairwise
 
 from segsolve.errors import SolverFault
 from segsolve.planners.base import Limits, Observer, Progress, SolveResult, Status, Stop, ignore
 from segsolve.planners.bounds import lower_bound
-from segsolve.planners.cpsat.windows import windows
+from segsolve.planners.cpsat.windows import windows, within_latency
 from segsolve.planners.registry import HEURISTICS, get_planner
 from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable, segment_table
 from segsolve.planners.tie_break import best_path
@@ -62,7 +61,7 @@ class _Search:
         minimise_bottleneck(model, bound, upper)
         if incumbent and incumbent.plan:
             hint_path(model, self._table.path(incumbent.plan))
-        answer = run(model.program, model.cut, self._limits, self._observe, self._start)
+        answer = run(model.program, model.cut, limits=self._limits, observe=self._observe, start=self._start)
         if answer.status is Status.INFEASIBLE:
             return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible")
         plan = self._plan(answer.values) if answer.values else incumbent.plan if incumbent else None
@@ -83,20 +82,29 @@ class _Search:
     def smallest_latency(self, result: SolveResult) -> SolveResult:
         """Among the plans with the optimal bottleneck, take the one of the smallest latency.
 
-        The tie-break by dynamic programming makes the plan unique; it must agree with CP-SAT on the latency.
+        The dynamic program that makes the plan unique gives the upper bound that the windows follow from; CP-SAT
+        must come to the same latency.
         """
         from segsolve.planners.cpsat.model import build, minimise_latency
         from segsolve.planners.cpsat.search import run
 
         assert result.objective_ns is not None
-        model = build(windows(self._table, result.objective_ns))
-        minimise_latency(model)
-        answer = run(model.program, model.cut, self._limits, ignore, self._start)
-        if answer.status is not Status.OPTIMAL:
-            return replace(result, note="stopped before the latency was minimised", stopped_by=answer.stopped_by)
         path = best_path(self._table.time, self._table.problem.tpus, result.objective_ns)
-        if path is None or self._latency(path) != answer.objective:
-            raise SolverFault("CP-SAT and the dynamic program disagree on the smallest latency")
+        if path is None:
+            raise SolverFault("CP-SAT's bottleneck is out of reach for the dynamic program")
+        latency = self._table.latency(path)
+        model = build(within_latency(windows(self._table, result.objective_ns), latency))
+        minimise_latency(model)
+        answer = run(
+            model.program,
+            model.cut,
+            limits=self._limits,
+            observe=ignore,
+            start=self._start,
+            linear_relaxation=True,
+        )
+        if answer.status is Status.INFEASIBLE or answer.objective not in (None, latency):
+            raise SolverFault(f"CP-SAT and the dynamic program disagree on the smallest latency, {latency} ns")
         spent = result.deterministic_s + answer.deterministic_s
         return replace(result, plan=self._table.plan(path), deterministic_s=spent)
 
@@ -117,9 +125,6 @@ class _Search:
     def _plan(self, cut: tuple[int, ...]) -> Segmentation:
         ends = tuple(dict.fromkeys(cut[1:]))
         return self._table.plan(ends)
-
-    def _latency(self, path: tuple[int, ...]) -> int:
-        return sum(int(self._table.time[a, b]) for a, b in pairwise((0, *path)))
 
 
 def _best_heuristic(problem: Problem) -> SolveResult | None:

@@ -55,14 +55,22 @@ class _Reporter(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
 
 
 def run(
-    program: cp_model.CpModel, variables: Sequence[cp_model.IntVar], limits: Limits, observe: Observer, start: float
+    program: cp_model.CpModel,
+    variables: Sequence[cp_model.IntVar],
+    *,
+    limits: Limits,
+    observe: Observer,
+    start: float,
+    linear_relaxation: bool = False,
 ) -> Answer:
     """Solve within what `limits` leave of the time since `start`; Ctrl-C stops the search and keeps its best plan.
+
+    The linear relaxation is worthless for a bottleneck, whose proof is the work of the windows, and tight for a sum.
 
     Raises:
         SolverFault: CP-SAT calls the program invalid.
     """
-    solver = _solver(limits, start)
+    solver = _solver(limits, start, linear_relaxation)
     reporter = _Reporter(observe, start)
     interrupted = _solve_interruptibly(solver, program, reporter)
     if reporter.failure is not None:
@@ -70,15 +78,18 @@ def run(
     return _answer(solver, variables, interrupted)
 
 
-def _solver(limits: Limits, start: float) -> cp_model.CpSolver:
+def _solver(limits: Limits, start: float, linear_relaxation: bool) -> cp_model.CpSolver:
     solver = cp_model.CpSolver()
     parameters = solver.parameters
     parameters.num_workers = limits.workers
     parameters.random_seed = limits.seed
+    # CP-SAT's own handler does not restore Python's: after a solve, Ctrl-C would kill the process without a word.
     parameters.catch_sigint_signal = False
-    # One worker without linear relaxation proves these programs fastest: their relaxation is weak and the windows
-    # do the work. The inclusion limit keeps out the presolve step behind the wrong answers of OR-Tools 9.15.
-    parameters.linearization_level = 0
+    parameters.linearization_level = 2 if linear_relaxation else 0
+    # On these programs probing and the search for symmetry take most of the time and find nothing.
+    parameters.cp_model_probing_level = 0
+    parameters.symmetry_level = 0
+    # Keeps out the presolve step behind the wrong answers of OR-Tools 9.15, see the solver's README.
     parameters.presolve_inclusion_work_limit = 0
     if limits.time_limit_s is not None:
         parameters.max_time_in_seconds = max(0.0, limits.time_limit_s - (time.perf_counter() - start))
@@ -88,23 +99,25 @@ def _solver(limits: Limits, start: float) -> cp_model.CpSolver:
 def _solve_interruptibly(solver: cp_model.CpSolver, program: cp_model.CpModel, reporter: _Reporter) -> bool:
     """Solve in a thread, because a signal reaches Python only between its own instructions; say if one came."""
     failure: list[BaseException] = []
+    done = threading.Event()  # Thread.join, when interrupted, calls a running thread finished (Python 3.11, 3.12)
 
     def solve() -> None:
         try:
             solver.solve(program, reporter)
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=solve, name="cp-sat", daemon=True)
-    thread.start()
+    threading.Thread(target=solve, name="cp-sat", daemon=True).start()
     interrupted = False
-    while thread.is_alive():
+    while not done.is_set():
         try:
-            thread.join(0.2)
+            done.wait(0.2)
         except KeyboardInterrupt:
             interrupted = True
-            reporter.stop_search()
-            solver.stop_search()
+        if interrupted:
+            solver.stop_search()  # again each time: one that comes before the search began is lost
     if failure:
         raise failure[0]
     return interrupted

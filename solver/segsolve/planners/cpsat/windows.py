@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,34 @@ def windows(table: SegmentTable, upper_bound_ns: int) -> Windows:
         positions.append(tuple(map(int, np.flatnonzero(window))))
     arcs = tuple(_arcs(table, positions[k], positions[k + 1], upper_bound_ns) for k in range(stages))
     return Windows(positions=tuple(positions), stages=arcs)
+
+
+def within_latency(space: Windows, limit_ns: int) -> Windows:
+    """Return the windows without the arcs that lie on no plan of a latency of at most `limit_ns`."""
+    count = len(space.stages)
+    before = [{0: 0}]
+    for arcs in space.stages:
+        before.append(_cheapest((b, before[-1][a] + time) for a, b, time in arcs if a in before[-1]))
+    after = [dict.fromkeys(space.positions[-1], 0)]
+    for arcs in reversed(space.stages):
+        after.insert(0, _cheapest((a, after[0][b] + time) for a, b, time in arcs if b in after[0]))
+    stages = tuple(
+        tuple(
+            (a, b, time)
+            for a, b, time in space.stages[k]
+            if a in before[k] and b in after[k + 1] and before[k][a] + time + after[k + 1][b] <= limit_ns
+        )
+        for k in range(count)
+    )
+    starts = (tuple(sorted({a for a, _, _ in arcs})) for arcs in stages)
+    return Windows(positions=(*starts, space.positions[-1]), stages=stages)
+
+
+def _cheapest(costs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for position, cost in costs:
+        found[position] = min(cost, found.get(position, cost))
+    return found
 
 
 def _arcs(table: SegmentTable, begins: tuple[int, ...], ends: tuple[int, ...], upper_bound_ns: int) -> tuple[Arc, ...]:

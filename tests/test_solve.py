@@ -1,0 +1,77 @@
+"""No answer is believed that the evaluator or the exact probe contradicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from segsolve.errors import SolverFault, UsageError
+from segsolve.planners import registry
+from segsolve.planners.base import Limits, Observer, SolveResult, Status
+from segsolve.planners.registry import get_planner
+from segsolve.problem import Problem, Segmentation
+from segsolve.solve import solve
+from tests.problems import chain, op_cost
+
+PROBLEM = chain(op_cost(10), op_cost(20), op_cost(30), ns=1)  # optimum: cut before the last, 32 ns
+
+
+@dataclass
+class Liar:
+    """A planner that answers as the dynamic program does, apart from one lie."""
+
+    lie: dict[str, object]
+    name: str = "liar"
+
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+        return replace(get_planner("dp").solve(problem, limits, observe), planner=self.name, **self.lie)  # type: ignore[arg-type]
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, **lie: object) -> SolveResult:
+    monkeypatch.setattr("segsolve.solve.get_planner", lambda _: Liar(lie))
+    return solve(PROBLEM, planner="liar")
+
+
+def test_the_truth_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(monkeypatch)
+    assert (result.status, result.objective_ns, result.proof) == (
+        Status.OPTIMAL,
+        32,
+        "exact probe: no plan of 31 ns or less",
+    )
+
+
+def test_a_wrong_objective_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SolverFault, match="claims a bottleneck of 31 ns, its plan has 32 ns"):
+        answer(monkeypatch, objective_ns=31)
+
+
+def test_a_plan_that_is_not_valid_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SolverFault, match="not valid"):
+        answer(monkeypatch, plan=Segmentation(cuts=(1, 2)))
+
+
+def test_a_false_optimum_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SolverFault, match="finds a plan below"):
+        answer(monkeypatch, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=52)
+
+
+def test_a_false_infeasibility_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SolverFault, match="finds one"):
+        answer(monkeypatch, status=Status.INFEASIBLE, plan=None, objective_ns=None)
+
+
+def test_the_bound_of_a_heuristic_is_the_cheap_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(monkeypatch, status=Status.FEASIBLE, bound_ns=0)
+    assert 0 < result.bound_ns <= 32
+    assert result.proof is None
+
+
+def test_an_unknown_planner_is_the_users_mistake() -> None:
+    with pytest.raises(UsageError, match="no planner 'magic'"):
+        solve(PROBLEM, planner="magic")
+
+
+def test_every_planner_is_called_what_it_is_registered_as() -> None:
+    assert [get_planner(name).name for name in registry.planner_names()] == list(registry.planner_names())
