@@ -1,0 +1,86 @@
+"""What every result states: machine, date, versions; and where it goes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from importlib.metadata import version
+from math import exp, log
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("segsolve", "ortools", "ai-edge-litert", "numpy")
+
+
+def environment() -> dict[str, Any]:
+    """Return the machine, the date and the versions that a result was measured with."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "system": platform.system() + " " + platform.release(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def write_result(name: str, data: dict[str, Any]) -> Path:
+    """Write ``results/NAME.json``, the environment first."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"environment": environment(), **data}, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+    return path
+
+
+def write_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write ``results/NAME.csv``, for rows too many to read in JSON."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read_rows(name: str) -> list[dict[str, str]]:
+    """Read rows back; every value is text."""
+    with (RESULTS / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """Read a result back."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def geometric_mean(values: list[float]) -> float:
+    """Return the geometric mean of positive numbers."""
+    return exp(sum(log(v) for v in values) / len(values))
+
+
+@contextmanager
+def zoo_file(name: str) -> Iterator[Path]:
+    """Write a network of the zoo to a temporary file."""
+    from segsolve.zoo.files import write_network
+
+    with TemporaryDirectory() as folder:
+        yield write_network(name, Path(folder))
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -1,0 +1,54 @@
+"""README says what the program does: its tables and commands are held against the program."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.readme import render
+from segsolve.errors import ExitCode
+from segsolve.planners.registry import planner_names
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SEGSOLVE = Path(sys.executable).with_name("segsolve")
+
+
+def commands() -> list[str]:
+    """The command lines in README's indented blocks."""
+    return [m[1].strip() for m in re.finditer(r"^    segsolve ([^#\n]*)", README, flags=re.MULTILINE)]
+
+
+def test_every_exit_code_is_documented() -> None:
+    documented = {int(m[1]) for m in re.finditer(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+    assert documented == {int(code) for code in ExitCode}
+
+
+def test_every_strategy_is_documented() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE))
+    assert documented == set(planner_names())
+
+
+def test_generated_tables_are_those_of_the_results() -> None:
+    assert render(README) == README, "run: python -m benchmarks.readme"
+
+
+@pytest.mark.parametrize("command", sorted({line.split(" --")[0] for line in commands()}))
+def test_commands_in_readme_exist_with_their_options(command: str) -> None:
+    words = [w for w in command.split() if re.fullmatch(r"[a-z]+", w)]
+    group = words[:2] if words[0] == "zoo" else words[:1]
+    helptext = subprocess.run([SEGSOLVE, *group, "--help"], capture_output=True, text=True, check=True).stdout
+    options = {
+        o for line in commands() if line.startswith(command) for o in re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)
+    }
+    assert all(option in helptext for option in options)
+
+
+def test_imports_in_readme_work() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    first = block.splitlines()[0]
+    subprocess.run([sys.executable, "-c", first], check=True)
