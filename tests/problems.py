@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from segsolve.problem import OpCost, Problem, Transfer
+from segsolve.problem import MeasuredStage, OpCost, Problem, Transfer
 
 Draw = Any  # hypothesis' draw function
 
@@ -96,6 +96,14 @@ def transfers(draw: Draw, n: int) -> tuple[Transfer, ...]:
 
 
 @st.composite
+def measured(draw: Draw, n: int) -> tuple[MeasuredStage, ...]:
+    """Stages measured as a whole, faster or slower than their parts; also such as no legal cut ends."""
+    bounds = st.tuples(st.integers(0, n - 1), st.integers(1, n)).filter(lambda b: b[0] < b[1])
+    ranges = draw(st.sets(bounds, max_size=4)) if draw(st.booleans()) else set()
+    return tuple(MeasuredStage(first=a, end=b, time_ns=draw(st.integers(0, 99))) for a, b in sorted(ranges))
+
+
+@st.composite
 def problems(draw: Draw, max_ops: int = 9, max_tpus: int = 5) -> Problem:
     """Problems small enough to try every plan; small numbers, so that ties are common."""
     n = draw(st.integers(1, max_ops))
@@ -110,6 +118,7 @@ def problems(draw: Draw, max_ops: int = 9, max_tpus: int = 5) -> Problem:
         capacity_bytes=draw(st.integers(0, 80)),
         overhead_ns=draw(st.integers(0, 5)),
         no_spill=draw(st.booleans()),
+        measured=draw(measured(n)),
     )
 
 

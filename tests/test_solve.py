@@ -63,9 +63,15 @@ def test_a_false_infeasibility_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_bound_of_a_heuristic_is_the_cheap_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(
+        monkeypatch, status=Status.FEASIBLE, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=0
+    )
+    assert (result.status, result.bound_ns, result.proof) == (Status.FEASIBLE, 32, None)
+
+
+def test_a_plan_that_meets_the_cheap_bound_is_optimal(monkeypatch: pytest.MonkeyPatch) -> None:
     result = answer(monkeypatch, status=Status.FEASIBLE, bound_ns=0)
-    assert 0 < result.bound_ns <= 32
-    assert result.proof is None
+    assert (result.status, result.gap, result.proof) == (Status.OPTIMAL, 0, "lower bound: no plan of 31 ns or less")
 
 
 def test_an_unknown_planner_is_the_users_mistake() -> None:

@@ -76,9 +76,7 @@ def measurement_of(plan: Plan, metrics: Metrics, backend: str) -> Measurement:
         latency_p50_ns=metrics.latency_p50_ns,
         latency_p95_ns=metrics.latency_p95_ns,
         stages=[
-            MeasuredStage(
-                inferences=s.inferences, busy_ns=s.busy_ns, blocked_ns=s.blocked_ns, starved_ns=s.starved_ns
-            )
+            MeasuredStage(inferences=s.inferences, busy_ns=s.busy_ns, blocked_ns=s.blocked_ns, starved_ns=s.starved_ns)
             for s in metrics.stages
         ],
         timeline=[

@@ -69,14 +69,14 @@ class StageRecord:
         if self._records:
             self.slots.append(Slot(stage=self._stage, inference=inference, start_ns=start_ns, end_ns=end_ns))
 
-    def metrics(self) -> StageMetrics:
-        """Return the sums so far."""
+    def metrics(self, begin_ns: int) -> StageMetrics:
+        """Return the sums so far; the wait before the run's first frame, at `begin_ns`, is not the stage's."""
         return StageMetrics(
             stage=self._stage,
             inferences=self._inferences,
             busy_ns=self._busy_ns,
             blocked_ns=self._blocked_ns,
-            starved_ns=self._starved_ns,
+            starved_ns=max(0, self._starved_ns - begin_ns),
         )
 
 
@@ -117,7 +117,7 @@ class FlowRecord:
             throughput_fps=self._count * 1e9 / elapsed_ns if elapsed_ns else 0.0,
             latency_p50_ns=percentile(latencies_ns, 50),
             latency_p95_ns=percentile(latencies_ns, 95),
-            stages=tuple(record.metrics() for record in stages),
+            stages=tuple(record.metrics(self._first_ns) for record in stages),
             timeline=_timeline(record.slots for record in stages),
         )
 

@@ -46,6 +46,9 @@ class StagePrediction(_Record):
     stream_ns: int = Field(ge=0, description="time added by weights that are streamed from the host")
     input_ns: int = _Count
     output_ns: int = _Count
+    correction_ns: int = Field(
+        default=0, description="what a measurement of the whole stage differs by from the other terms; may be negative"
+    )
     onchip_bytes: int = _Count
     offchip_bytes: int = _Count
     capacity_bytes: int = Field(ge=0, description="on-chip bytes that this stage's activations leave for weights")

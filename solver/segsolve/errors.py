@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     OUTPUT = 8
     RUN_FAILED = 9
     SOLVER_FAULT = 10
+    PARTIAL = 11  # of a batch's jobs, some failed
     INTERRUPTED = 130
 
 

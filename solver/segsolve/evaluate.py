@@ -2,13 +2,14 @@
 
 A stage takes its fixed overhead, then brings in the tensors that it needs from outside, computes, and hands out
 the tensors that others need, each once. What passes by a stage on its way to a later one stays in host memory and
-costs the stage nothing. Weights that do not fit on chip stream at every inference, whole layers of them.
+costs the stage nothing. Weights that do not fit on chip stream at every inference, whole layers of them. A stage that
+was measured as a whole takes the measured time, whatever its parts add up to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segsolve.problem import Problem, Segmentation
 from segsolve_runtime.schedule import Slot, schedule
@@ -16,13 +17,17 @@ from segsolve_runtime.schedule import Slot, schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageScore:
-    """What one inference of a stage costs: ns and bytes. `spilled_ops` are those whose weights did not fit."""
+    """What one inference of a stage costs: ns and bytes. `spilled_ops` are those whose weights did not fit.
+
+    `correction_ns` is what a measurement of the whole stage differs by from the other terms; 0 for others.
+    """
 
     overhead_ns: int
     compute_ns: int
     stream_ns: int
     input_ns: int
     output_ns: int
+    correction_ns: int
     capacity_bytes: int
     onchip_bytes: int
     offchip_bytes: int
@@ -33,6 +38,11 @@ class StageScore:
     @property
     def time_ns(self) -> int:
         """Time of one inference on this stage."""
+        return self.modelled_ns + self.correction_ns
+
+    @property
+    def modelled_ns(self) -> int:
+        """What the parts of the stage add up to."""
         return self.overhead_ns + self.compute_ns + self.stream_ns + self.input_ns + self.output_ns
 
 
@@ -54,8 +64,8 @@ class Score:
 
     @property
     def throughput_fps(self) -> float:
-        """Inferences per second of a full pipeline."""
-        return 1e9 / self.bottleneck_ns if self.bottleneck_ns else float("inf")
+        """Inferences per second of a full pipeline; a stage that costs nothing counts as 1 ns."""
+        return 1e9 / max(1, self.bottleneck_ns)
 
     @property
     def offchip_bytes(self) -> int:
@@ -90,23 +100,11 @@ def score(problem: Problem, plan: Segmentation) -> Score:
 
 def stage_score(problem: Problem, stage: Collection[int]) -> StageScore:
     """Return the cost of a stage that holds the operations `stage`, whatever holds the others."""
-    capacity = stage_capacity(problem, stage)
-    cached = _cached(problem, stage, capacity)
-    streamed = [i for i in stage if problem.ops[i].weight_bytes and i not in cached]
-    takes, gives = _taken(problem, stage), _given(problem, stage)
-    return StageScore(
-        overhead_ns=problem.overhead_ns,
-        compute_ns=sum(problem.ops[i].compute_ns for i in stage),
-        stream_ns=sum(problem.ops[i].streamed_ns - problem.ops[i].compute_ns for i in streamed),
-        input_ns=sum(problem.transfers[t].input_ns for t in takes),
-        output_ns=sum(problem.transfers[t].output_ns for t in gives),
-        capacity_bytes=capacity,
-        onchip_bytes=sum(problem.ops[i].weight_bytes for i in cached),
-        offchip_bytes=sum(problem.ops[i].weight_bytes for i in streamed),
-        input_bytes=sum(problem.transfers[t].nbytes for t in takes),
-        output_bytes=sum(problem.transfers[t].nbytes for t in gives),
-        spilled_ops=tuple(i for i in streamed if problem.ops[i].cacheable),
-    )
+    modelled = _modelled(problem, stage)
+    measured_ns = _measured_ns(problem, stage)
+    if measured_ns is None:
+        return modelled
+    return replace(modelled, correction_ns=measured_ns - modelled.modelled_ns)
 
 
 def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
@@ -117,6 +115,34 @@ def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
 def timeline(problem: Problem, plan: Segmentation, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
     """Return which inference runs on which stage when, from time 0, with bounded queues between the stages."""
     return schedule([stage.time_ns for stage in score(problem, plan).stages], inferences, queue_size)
+
+
+def _modelled(problem: Problem, stage: Collection[int]) -> StageScore:
+    """Add up the costs of a stage's parts."""
+    capacity = stage_capacity(problem, stage)
+    cached = _cached(problem, stage, capacity)
+    streamed = [i for i in stage if problem.ops[i].weight_bytes and i not in cached]
+    takes, gives = _taken(problem, stage), _given(problem, stage)
+    return StageScore(
+        overhead_ns=problem.overhead_ns,
+        compute_ns=sum(problem.ops[i].compute_ns for i in stage),
+        stream_ns=sum(problem.ops[i].streamed_ns - problem.ops[i].compute_ns for i in streamed),
+        input_ns=sum(problem.transfers[t].input_ns for t in takes),
+        output_ns=sum(problem.transfers[t].output_ns for t in gives),
+        correction_ns=0,
+        capacity_bytes=capacity,
+        onchip_bytes=sum(problem.ops[i].weight_bytes for i in cached),
+        offchip_bytes=sum(problem.ops[i].weight_bytes for i in streamed),
+        input_bytes=sum(problem.transfers[t].nbytes for t in takes),
+        output_bytes=sum(problem.transfers[t].nbytes for t in gives),
+        spilled_ops=tuple(i for i in streamed if problem.ops[i].cacheable),
+    )
+
+
+def _measured_ns(problem: Problem, stage: Collection[int]) -> int | None:
+    """Return the measured time of a stage if exactly this range of operations was measured."""
+    first, end = min(stage), max(stage) + 1
+    return problem.measured_ns.get((first, end)) if len(stage) == end - first else None
 
 
 def _cached(problem: Problem, stage: Collection[int], capacity: int) -> set[int]:

@@ -55,6 +55,15 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStage:
+    """The measured time of the stage of operations `first` to `end` (exclusive), instead of what its parts add up to."""
+
+    first: int
+    end: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
     """A plan in its barest form: the positions before which the execution order is cut, strictly ascending."""
 
@@ -70,7 +79,8 @@ class Problem:
     """A chain of operations, the places where it may be cut, and the identical devices to spread it over.
 
     `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
-    cacheable weights do not fit their device is not allowed; without, they stream at every inference.
+    cacheable weights do not fit their device is not allowed; without, they stream at every inference. A stage that is
+    exactly a `measured` one takes the time that was measured.
     """
 
     name: str
@@ -81,6 +91,7 @@ class Problem:
     capacity_bytes: int
     overhead_ns: int
     no_spill: bool = False
+    measured: tuple[MeasuredStage, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ops)
@@ -92,6 +103,15 @@ class Problem:
             raise ValueError(f"cut positions must ascend between 1 and {n - 1}")
         if any(not -1 <= t.producer < n or any(c >= n for c in t.consumers) for t in self.transfers):
             raise ValueError("a tensor names an operation that does not exist")
+        if any(not 0 <= m.first < m.end <= n or m.time_ns < 0 for m in self.measured):
+            raise ValueError(f"a measured stage must be a range of the operations 0 to {n - 1}, its time not negative")
+        if len(self.measured_ns) != len(self.measured):
+            raise ValueError("a stage is measured twice")
+
+    @cached_property
+    def measured_ns(self) -> dict[tuple[int, int], int]:
+        """The measured times by range of operations (half-open)."""
+        return {(m.first, m.end): m.time_ns for m in self.measured}
 
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:

@@ -43,14 +43,24 @@ def _confirm_plan(problem: Problem, result: SolveResult) -> None:
 def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
     table = segment_table(problem)
     if result.status is Status.INFEASIBLE:
-        if exists_plan(table.time, problem.tpus, IMPOSSIBLE - 1):
+        if exists_plan(table.time, table.most_stages, IMPOSSIBLE - 1):
             raise _fault(result, "it says that there is no plan, an exact probe finds one")
         return replace(result, proof="exact probe: no plan reaches the end of the chain")
     if result.status is Status.OPTIMAL and result.objective_ns is not None:
-        if exists_plan(table.time, problem.tpus, result.objective_ns - 1):
+        if exists_plan(table.time, table.most_stages, result.objective_ns - 1):
             raise _fault(result, f"an exact probe finds a plan below its optimum of {result.objective_ns} ns")
         return replace(result, proof=f"exact probe: no plan of {result.objective_ns - 1} ns or less")
-    return replace(result, bound_ns=max(result.bound_ns, min(lower_bound(table), result.objective_ns or IMPOSSIBLE)))
+    return _with_cheap_bound(result, lower_bound(table))
+
+
+def _with_cheap_bound(result: SolveResult, bound_ns: int) -> SolveResult:
+    """Raise the bound to the one that needs no search; a plan that meets it is optimal, whoever made it."""
+    if result.objective_ns is None:
+        return replace(result, bound_ns=max(result.bound_ns, bound_ns))
+    if result.objective_ns == bound_ns:
+        proof = f"lower bound: no plan of {bound_ns - 1} ns or less"
+        return replace(result, status=Status.OPTIMAL, bound_ns=bound_ns, proof=proof)
+    return replace(result, bound_ns=max(result.bound_ns, bound_ns))
 
 
 def _fault(result: SolveResult, what: str) -> SolverFault:

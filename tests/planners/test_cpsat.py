@@ -82,9 +82,9 @@ def test_the_latency_is_the_sum_of_stages() -> None:
 
 
 def test_a_hint_covers_unused_stages() -> None:
-    model = build(windows(SegmentTable(chain(op_cost(1), op_cost(1), tpus=4)), 100))
-    hint_path(model, (1, 2))
-    assert list(model.program.proto.solution_hint.values) == [0, 1, 2, 2]
+    model = build(windows(SegmentTable(chain(op_cost(1), op_cost(1), op_cost(1), tpus=3)), 100))
+    hint_path(model, (1, 3))
+    assert list(model.program.proto.solution_hint.values) == [0, 1, 3, 3]
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,7 +97,7 @@ def test_windows_keep_every_plan_that_is_good_enough(problem: Problem) -> None:
         return
     space = windows(table, best.objective_ns)
     path = table.path(best.plan)
-    starts = (0, *path, *[table.end] * (problem.tpus - len(path)))
+    starts = (0, *path, *[table.end] * (table.most_stages - len(path)))
     assert all(start in window for start, window in zip(starts, space.positions, strict=True))
     assert windows(table, best.objective_ns - 1).empty
 

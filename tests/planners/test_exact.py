@@ -96,6 +96,7 @@ def test_scaling_costs_scales_the_optimum(problem: Problem) -> None:
         transfers=tuple(
             dataclasses.replace(t, input_ns=3 * t.input_ns, output_ns=3 * t.output_ns) for t in problem.transfers
         ),
+        measured=tuple(dataclasses.replace(m, time_ns=3 * m.time_ns) for m in problem.measured),
     )
     before, after = solve(problem), solve(scaled)
     assert after.objective_ns == (None if before.objective_ns is None else 3 * before.objective_ns)

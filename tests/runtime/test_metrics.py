@@ -36,7 +36,7 @@ def test_metrics_are_ready_for_json() -> None:
         "throughput_fps": 2e8,
         "latency_p50_ns": 5,
         "latency_p95_ns": 5,
-        "stages": [{"stage": 0, "inferences": 1, "busy_ns": 3, "blocked_ns": 1, "starved_ns": 2}],
+        "stages": [{"stage": 0, "inferences": 1, "busy_ns": 3, "blocked_ns": 1, "starved_ns": 1}],
         "timeline": [{"stage": 0, "inference": 0, "start_ns": 2, "end_ns": 5}],
     }
 

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsolve.cli.console import progress, show, show_json
+from segsolve.cli.console import progress, show, show_csv, show_json
 from segsolve.cli.guard import guarded
+from segsolve.cli.no_plan import no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
     DeviceName,
     Json,
-    Model,
+    ModelOrProfile,
     NoSpill,
     Seed,
     TimeLimit,
     TpuMemory,
-    Tpus,
     Workers,
-    at_least,
-    load_costs,
+    check_search,
+    load_model_or_profile,
+    parse_counts,
+    within,
 )
+from segsolve.errors import ExitCode
+
+if TYPE_CHECKING:
+    from segsolve.compare import Comparison
 
 
 @guarded
 def command(
-    model: Model,
-    tpus: Tpus,
+    model: ModelOrProfile,
+    tpus: Annotated[str, typer.Option("--tpus", help="Number of Edge TPUs, or several: 2..8 or 2,4,8.")],
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
     no_spill: NoSpill = False,
@@ -36,22 +43,55 @@ def command(
     workers: Workers = 1,
     seed: Seed = 0,
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows on stdout instead of tables.")] = False,
 ) -> None:
-    """Hold every strategy against the vendor's cut and the proven optimum."""
+    """Hold every strategy against the vendor's and the optimum."""
     from segsolve.compare import compare
     from segsolve.planners.base import Limits
-    from segsolve.report.documents import compare_document
+
+    counts = parse_counts("--tpus", tpus)
+    check_search(counts[0], time_limit, workers, seed)
+    within("--batch", batch, 1)
+    _, costs = load_model_or_profile(model, device, tpu_memory)
+    problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
+    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
+    with progress(f"comparing strategies for {problems[0].name}") as observe:
+        comparisons = list(_until_interrupted(compare(p, limits=limits, observe=observe) for p in problems))
+    _show(comparisons, costs.device.name, batch, as_json=as_json, as_csv=as_csv)
+    _end(comparisons)
+
+
+def _until_interrupted(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
+    """Yield what was compared, and nothing after an interruption."""
+    for comparison in comparisons:
+        yield comparison
+        if _interrupted(comparison):
+            return
+
+
+def _interrupted(comparison: Comparison) -> bool:
+    from segsolve.planners.base import Stop
+
+    return any(strategy.result.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
+
+
+def _show(comparisons: list[Comparison], device: str, batch: int, *, as_json: bool, as_csv: bool) -> None:
+    from segsolve.report.documents import compare_document, compare_rows
     from segsolve.report.table import compare_table
 
-    at_least("--tpus", tpus, 1)
-    at_least("--batch", batch, 1)
-    at_least("--workers", workers, 1)
-    _, costs = load_costs(model, device, tpu_memory)
-    problem = costs.problem(tpus=tpus, no_spill=no_spill)
-    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
-    with progress(f"comparing strategies for {problem.name}") as observe:
-        comparison = compare(problem, limits=limits, observe=observe)
     if as_json:
-        show_json(compare_document(comparison, batch))
+        show_json(compare_document(comparisons, batch))
+    elif as_csv:
+        show_csv(compare_rows(comparisons, batch))
     else:
-        show(compare_table(comparison, costs.device.name, batch))
+        for comparison in comparisons:
+            show(compare_table(comparison, device, batch))
+
+
+def _end(comparisons: list[Comparison]) -> None:
+    """Exit as README says when there is not a plan for every number of TPUs."""
+    if any(_interrupted(comparison) for comparison in comparisons):
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    for comparison in comparisons:
+        if comparison.best is None:
+            raise no_plan(comparison.problem, comparison.strategies[-1].result)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from io import StringIO, TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
+
+from segsolve.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -14,6 +21,15 @@ if TYPE_CHECKING:
     from segsolve.planners.base import Observer, Progress
 
 _PIPE_WIDTH = 100  # so that what a pipe gets does not depend on a terminal
+_LOG_EVERY_S = 5.0
+
+
+def prepare() -> None:
+    """Make stdout and stderr fit to be written to: they may be closed, or have an encoding without our bars."""
+    sys.stdout, sys.stderr = (stream or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") for stream in _streams())
+    for stream in _streams():
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def show(result: RenderableType) -> None:
@@ -21,32 +37,86 @@ def show(result: RenderableType) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
-    console.print(result)
+    if console.is_terminal:
+        console.print(result)
+        return
+    text = StringIO()
+    Console(file=text, highlight=False, width=_PIPE_WIDTH).print(result)
+    show_text("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def show_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    show_text(json.dumps(document, indent=2, allow_nan=False))
+
+
+def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows that share their columns as comma-separated values on stdout, with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    show_text(text.getvalue().rstrip("\n"))
+
+
+def show_text(text: str) -> None:
+    """Print lines on stdout.
+
+    Raises:
+        OutputError: they cannot be written there.
+    """
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
 
 
 def news(text: str) -> None:
     """Print a line of news on stderr."""
-    sys.stderr.write(text + "\n")
+    _write(sys.stderr, text)
 
 
 @contextmanager
 def progress(task: str) -> Iterator[Observer]:
-    """Show a running search on stderr while it runs, if that is a terminal."""
+    """Tell on stderr what is going on: a line that is kept up to date on a terminal, a log elsewhere."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda _: None
+        news(task)
+        yield _log(task)
         return
-    with console.status(task) as status:
-        yield lambda event: status.update(f"{task}: {_describe(event)}")
+    with console.status(Text(task)) as status:
+        yield lambda event: status.update(Text(f"{task}: {_describe(event)}"))
+
+
+def _streams() -> tuple[TextIO, TextIO]:
+    return sys.stdout, sys.stderr
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line at once; a reader that has gone away, as `head` does, is no reason to stop working."""
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError as error:
+        # What is left in the stream's buffer would fail once more at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _log(task: str) -> Observer:
+    due = 0.0
+
+    def observe(event: Progress) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _LOG_EVERY_S
+            news(f"{task}: {_describe(event)}")
+
+    return observe
 
 
 def _describe(event: Progress) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from segsolve.cli.console import show_text
 from segsolve.cli.guard import guarded
 
 
@@ -13,4 +12,4 @@ def command() -> None:
     from segsolve.device.model import device_names, load_device
 
     for name in device_names():
-        typer.echo(f"{name:14} {load_device(name).title}")
+        show_text(f"{name:14} {load_device(name).title}")

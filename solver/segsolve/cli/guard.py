@@ -7,7 +7,9 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import typer
+from typer.exceptions import TyperException
 
+from segsolve.cli.console import news
 from segsolve.errors import ExitCode, SegsolveError
 
 Parameters = ParamSpec("Parameters")
@@ -22,22 +24,50 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
         try:
             return command(*args, **kwargs)
         except SegsolveError as error:
-            _say(str(error), error.hint)
+            say_error(str(error), error.hint)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            _say("interrupted", "")
+            say_error("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except MemoryError:
-            _say("out of memory", "")
+            say_error("out of memory")
             raise typer.Exit(ExitCode.INTERNAL) from None
         except Exception as error:
             code = _runtime_exit_code(error)
             if code is None:
                 raise
-            _say(str(error), "")
+            say_error(str(error))
             raise typer.Exit(code) from None
 
     return run
+
+
+def exit_code(app: typer.Typer) -> int:
+    """Run the application; what it says about a command line that it does not understand looks like other errors."""
+    try:
+        return app(standalone_mode=False) or ExitCode.OK
+    except TyperException as error:
+        message = error.format_message()
+        if message.startswith("Usage:"):  # no arguments: the message is the help
+            news(message)
+        else:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "segsolve"
+            say_error(_sentence(message), f"see {command} --help")
+        return error.exit_code
+
+
+def say_error(message: str, hint: str = "") -> None:
+    """Print an error and what can be done about it on stderr."""
+    news(f"error: {message}")
+    if hint:
+        news(f"hint: {hint}")
+
+
+def _sentence(message: str) -> str:
+    """Return Typer's sentence in the style of our own: Pydantic's prefix, the capital and the full stop removed."""
+    text = message.replace("Value error, ", "").removesuffix(".")
+    return text[:1].lower() + text[1:]
 
 
 def _runtime_exit_code(error: Exception) -> ExitCode | None:
@@ -48,9 +78,3 @@ def _runtime_exit_code(error: Exception) -> ExitCode | None:
     if isinstance(error, BackendError):
         return ExitCode.USAGE
     return ExitCode.RUN_FAILED if isinstance(error, RuntimeFault) else None
-
-
-def _say(message: str, hint: str) -> None:
-    typer.echo(f"error: {message}", err=True)
-    if hint:
-        typer.echo(f"hint: {hint}", err=True)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
 
 from segsolve import __version__
-from segsolve.cli import compare, devices, inspect, run as run_command, solve, verify, zoo
+from segsolve.cli import (
+    batch,
+    compare,
+    devices,
+    export,
+    inspect,
+    profile,
+    report,
+    solve,
+    tune,
+    verify,
+    zoo,
+)
+from segsolve.cli import (
+    run as run_command,
+)
+from segsolve.cli.console import prepare
+from segsolve.cli.guard import exit_code
 
 app = typer.Typer(
     name="segsolve",
@@ -37,12 +56,19 @@ def _root(
 app.command("inspect")(inspect.command)
 app.command("solve")(solve.command)
 app.command("compare")(compare.command)
+app.command("batch")(batch.command)
+app.command("export")(export.command)
 app.command("run")(run_command.command)
 app.command("verify")(verify.command)
+app.command("profile")(profile.command)
+app.command("tune")(tune.command)
+app.command("report")(report.command)
 app.command("devices")(devices.command)
 app.add_typer(zoo.app, name="zoo")
 
 
 def run() -> None:
     """Entry point of the ``segsolve`` script."""
-    app()
+    prepare()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it lets a command clean up
+    sys.exit(exit_code(app))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +14,21 @@ from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
-    from segsolve.profile.analytic import AnalyticCosts
+    from segsolve.profile.source import CostSource
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled.")]
+ModelOrProfile = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL.tflite|PROFILE.json", help="Quantised model, not yet compiled, or measured costs."),
+]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]
 Tpus = Annotated[int, typer.Option("--tpus", help="Number of Edge TPUs, one stage each at most.")]
 DeviceName = Annotated[
-    str, typer.Option("--device", help="Device of the catalogue (`segsolve devices`), or a description as FILE.toml.")
+    str,
+    typer.Option(
+        "--device",
+        help="Device of the catalogue (`segsolve devices`), a description (FILE.toml), or measured costs (FILE.json).",
+    ),
 ]
 TpuMemory = Annotated[
     str | None,
@@ -35,6 +45,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the solver or of the 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a table.")]
 
 DEFAULT_DEVICE = "edgetpu-pcie"
+MOST_TPUS = 1024
+MOST_THREADS = 256
+_MOST_MEMORY = 2**40
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "kb": 10**3, "mb": 10**6, "k": 2**10, "m": 2**20}
 
 
@@ -44,30 +57,95 @@ def parse_bytes(text: str) -> int:
     Raises:
         UsageError: the text is not a size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
     if not match or match[2].lower() not in _UNITS:
         raise UsageError(f"{text!r} is not a size", "write bytes or a unit, e.g. 8000000, 7.5MiB, 512KiB")
-    return round(float(match[1]) * _UNITS[match[2].lower()])
+    return round(Decimal(match[1]) * _UNITS[match[2].lower()])
 
 
-def at_least(option: str, value: float, least: float) -> None:
-    """Raise a UsageError if an option's value is below the least that makes sense."""
-    if value < least:
-        raise UsageError(f"{option} is {value:g}", f"give at least {least:g}")
+def parse_counts(option: str, text: str) -> tuple[int, ...]:
+    """Return the numbers that ``2..8``, ``2,4,8`` or ``2..4,8`` stand for, ascending.
+
+    Raises:
+        UsageError: the text stands for none, or for numbers out of range.
+    """
+    counts: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:\.\.\s*(\d{1,9})\s*)?", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise UsageError(f"{option} is {text!r}", "write numbers or ranges, e.g. 4, 2..8 or 2,4,8")
+        within(option, first, 1)
+        within(option, last, 1, MOST_TPUS)
+        counts.update(range(first, last + 1))
+    return tuple(sorted(counts))
 
 
-def load_costs(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel, AnalyticCosts]:
+def parse_names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return comma-separated names, each once; ``all`` stands for the known ones.
+
+    Raises:
+        UsageError: the text has no names.
+    """
+    given = (name for part in text.split(",") if (name := part.strip()))
+    names = tuple(dict.fromkeys(n for name in given for n in (known if name == "all" else (name,))))
+    if not names:
+        raise UsageError(f"{option} names nothing", f"known: {', '.join(known)}")
+    return names
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes that ``--tpu-memory`` asks for.
+
+    Raises:
+        UsageError: the text is not a size, or not one that makes sense.
+    """
+    memory = parse_bytes(text)
+    within("--tpu-memory", memory, 1, _MOST_MEMORY)
+    return memory
+
+
+def check_search(tpus: int, time_limit: float | None, workers: int, seed: int) -> None:
+    """Raise a UsageError if an option that every search takes makes no sense."""
+    within("--tpus", tpus, 1, MOST_TPUS)
+    within("--workers", workers, 1, MOST_THREADS)
+    within("--seed", seed, 0)
+    if time_limit is not None:
+        within("--time-limit", time_limit, 0)
+
+
+def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> None:
+    """Raise a UsageError if an option's value is outside of what makes sense, or of what the libraries take."""
+    if not value >= least:
+        raise UsageError(f"{option} is {value}", f"give at least {least}")
+    if value > most:
+        raise UsageError(f"{option} is {value}", f"give at most {most}")
+
+
+def load_costs(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel, CostSource]:
     """Read a model and a device and return the costs of the one on the other.
 
     Raises:
         ModelError, DeviceError, UsageError: as the model, the device or the memory is at fault.
     """
-    from segsolve.device.model import load_device
     from segsolve.graph.read import read_model
-    from segsolve.profile.analytic import AnalyticCosts
+    from segsolve.profile.load import device_costs
 
-    description = load_device(device)
-    if tpu_memory is not None:
-        description = description.with_memory(parse_bytes(tpu_memory))
+    costs_of = device_costs(device, None if tpu_memory is None else parse_memory(tpu_memory))
     loaded = read_model(model)
-    return loaded, AnalyticCosts(graph=loaded.graph, device=description)
+    return loaded, costs_of(loaded.graph)
+
+
+def load_model_or_profile(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel | None, CostSource]:
+    """Do the same, or read a profile that stands for both model and device: then there is no model.
+
+    Raises:
+        ModelError, DeviceError, UsageError: as the model, the device, the profile or the memory is at fault.
+    """
+    from segsolve.profile.load import is_profile, profile_costs
+
+    if not is_profile(model):
+        return load_costs(model, device, tpu_memory)
+    if device != DEFAULT_DEVICE:
+        raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
+    return None, profile_costs(model, None if tpu_memory is None else parse_memory(tpu_memory))

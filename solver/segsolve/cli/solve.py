@@ -10,27 +10,28 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.guard import guarded
+from segsolve.cli.no_plan import no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
     DeviceName,
     Json,
-    Model,
+    ModelOrProfile,
     NoSpill,
     Seed,
     TimeLimit,
     TpuMemory,
     Tpus,
     Workers,
-    at_least,
-    load_costs,
+    check_search,
+    load_model_or_profile,
 )
-from segsolve.errors import ExitCode
+from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.planners.base import SolveResult
     from segsolve.problem import Problem
-    from segsolve.profile.analytic import AnalyticCosts
+    from segsolve.profile.source import DeviceFacts
 
 
 class Objective(StrEnum):
@@ -41,7 +42,7 @@ class Objective(StrEnum):
 
 @guarded
 def command(
-    model: Model,
+    model: ModelOrProfile,
     tpus: Tpus,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
@@ -63,23 +64,24 @@ def command(
     from segsolve.planners.base import Limits, Stop
     from segsolve.solve import solve
 
-    at_least("--tpus", tpus, 1)
-    at_least("--workers", workers, 1)
-    if time_limit is not None:
-        at_least("--time-limit", time_limit, 0)
+    check_search(tpus, time_limit, workers, seed)
     if output is not None:
         _check_writable(output)
-    loaded, costs = load_costs(model, device, tpu_memory)
+    loaded, costs = load_model_or_profile(model, device, tpu_memory)
+    if output is not None and loaded is None:
+        raise UsageError(
+            f"{model} is a profile: without the model, -o has no segments to cut",
+            f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
+        )
     problem = costs.problem(tpus=tpus, no_spill=no_spill)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"solving {problem.name}") as observe:
         result = solve(problem, planner=planner, limits=limits, observe=observe)
     _show(problem, result, costs.device.name, as_json=as_json)
     if result.plan is None:
-        _explain_no_plan(problem, result)
-        raise typer.Exit(ExitCode.NO_PLAN)
-    if output is not None:
-        _write(output, loaded, costs, problem, result, verify=verify)
+        raise no_plan(problem, result)
+    if output is not None and loaded is not None:
+        write_and_verify(output, loaded, costs.device, problem, result, verify=verify)
     if result.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -102,33 +104,20 @@ def _show(problem: Problem, result: SolveResult, device: str, *, as_json: bool) 
         show(solve_table(problem, result, costs, device))
 
 
-def _explain_no_plan(problem: Problem, result: SolveResult) -> None:
-    if result.status == "infeasible":
-        news(f"error: no plan on {problem.tpus} TPUs keeps all weights on chip ({result.proof})")
-        news("hint: give more TPUs, or leave out --no-spill")
-    else:
-        news(f"error: {result.planner} found no plan: {result.note or result.stopped_by}")
-        news("hint: try another --planner, or more time")
-
-
-def _write(
-    output: Path,
-    loaded: LoadedModel,
-    costs: AnalyticCosts,
-    problem: Problem,
-    result: SolveResult,
-    *,
-    verify: bool,
+def write_and_verify(
+    output: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult, *, verify: bool
 ) -> None:
+    """Write a plan's folder, and prove its segments equal to the whole model."""
     from segsolve.build import write_plan
+    from segsolve.report.units import count
     from segsolve.segments.verify import verify as verify_segments
 
-    folder = write_plan(output, loaded=loaded, device=costs.device, problem=problem, result=result)
-    news(f"wrote {output}/plan.json and {len(folder.plan.stages)} segments")
+    folder = write_plan(output, loaded=loaded, device=device, problem=problem, result=result)
+    news(f"wrote {output / 'plan.json'} and {count(len(folder.plan.stages), 'segment')}")
     if verify:
         with progress("comparing the segments with the whole model"):
             done = verify_segments(folder, loaded)
         news(
-            f"verified: {done.output_tensors} outputs and {done.crossing_tensors} crossing tensors are identical to "
-            f"the whole model's on {done.inputs} random inputs"
+            f"verified: {count(done.output_tensors, 'output')} and {count(done.crossing_tensors, 'crossing tensor')} "
+            f"of the segments are identical to the whole model's on {count(done.inputs, 'random input')}"
         )

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import progress, show, show_json
+from segsolve.cli.console import progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, Seed
+from segsolve.cli.options import Json, within
 
-app = typer.Typer(help="Classic CNNs, written straight to int8 .tflite with seeded weights.", no_args_is_help=True)
+app = typer.Typer(help="Classic CNNs as int8 .tflite files with seeded weights.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -33,14 +33,15 @@ def list_networks(as_json: Json = False) -> None:
 def build(
     name: Annotated[str, typer.Argument(help="A network of `segsolve zoo list`, or all.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the models.")] = Path(),
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the weights.")] = 0,
 ) -> None:
     """Write a network, or all of them, as NAME.tflite; prints the paths."""
     from segsolve.zoo.catalogue import get, names
     from segsolve.zoo.files import write_network
 
+    within("--seed", seed, 0)
     wanted = names() if name == "all" else (get(name).name,)
     for network in wanted:
         with progress(f"building {network}"):
             path = write_network(network, output, seed=seed)
-        typer.echo(path)
+        show_text(str(path))

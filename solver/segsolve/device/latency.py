@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from segsolve.device.memory import round_up
+from segsolve.device.memory import CACHED_KINDS, round_up, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op, Tensor
 
@@ -18,10 +18,28 @@ def compute_ns(device: Device, graph: Graph, op: Op) -> int:
     activations = sum(graph.tensors[t].nbytes for t in (*op.inputs, *op.outputs))
     ns = device.activation_ns_per_byte * activations
     if op.weights is not None:
-        padded = _padded_macs(device, graph.tensors[op.weights], graph.tensors[op.outputs[0]], op.kind)
+        padded = padded_macs(device, graph.tensors[op.weights], graph.tensors[op.outputs[0]], op.kind)
         per_mac = device.depthwise_ns_per_mac if op.kind == "DEPTHWISE_CONV_2D" else device.conv_ns_per_mac
         ns += per_mac * padded
     return round(ns)
+
+
+def streamed_ns(device: Device, graph: Graph, op: Op) -> int:
+    """Return the time of an operation whose weights come from the host at every inference, in ns.
+
+    A layer's stream hides its arithmetic, or the reverse. The maps of a large layer go through the chip in parts, and
+    its weights come again for each. Constants of other operations are waited for.
+    """
+    compute, nbytes = compute_ns(device, graph, op), streamed_bytes(device, graph, op)
+    if op.kind not in CACHED_KINDS:
+        return compute + transfer_ns(device.stream_ns_per_byte, nbytes)
+    return max(compute, transfer_ns(device.stream_ns_per_byte, nbytes * passes(device, graph, op)))
+
+
+def passes(device: Device, graph: Graph, op: Op) -> int:
+    """Return how often the weights of a layer come from the host in one inference, if they do not stay on chip."""
+    maps = graph.tensors[op.inputs[0]].nbytes + graph.tensors[op.outputs[0]].nbytes
+    return max(1, ceil(maps / device.restream_bytes))
 
 
 def transfer_ns(ns_per_byte: float, nbytes: int) -> int:
@@ -29,7 +47,8 @@ def transfer_ns(ns_per_byte: float, nbytes: int) -> int:
     return ceil(ns_per_byte * nbytes)
 
 
-def _padded_macs(device: Device, weights: Tensor, output: Tensor, kind: str) -> int:
+def padded_macs(device: Device, weights: Tensor, output: Tensor, kind: str) -> int:
+    """Return the multiply-accumulates of a layer on the array, those that its padding wastes included."""
     rows_and_columns = output.shape[1:3] if len(output.shape) == 4 else (1, 1)
     pixels = prod(round_up(n, device.map_multiple) for n in rows_and_columns)
     if kind == "DEPTHWISE_CONV_2D":  # [1, kh, kw, C]

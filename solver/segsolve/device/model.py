@@ -28,8 +28,12 @@ class Device:
     memory_bytes: int
     reserved_bytes: int
     activation_factor: float
+    stripe_bytes: int
+    dense_bytes: int
+    tiles: int
     input_multiple: int
     output_multiple: int
+    narrow_multiple: int
     map_multiple: int
     channel_bytes: dict[str, int]
     invocation_ns: float
@@ -39,6 +43,7 @@ class Device:
     depthwise_ns_per_mac: float
     activation_ns_per_byte: float
     stream_ns_per_byte: float
+    restream_bytes: int
 
     def with_memory(self, memory_bytes: int) -> Device:
         """Return the same device with another amount of on-chip memory."""
@@ -48,8 +53,8 @@ class Device:
 class Figure(BaseModel):
     """A number that someone measured, derived or assumed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    value: float = Field(ge=0)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    value: float = Field(ge=0, allow_inf_nan=False)
     unit: str
     source: str = Field(min_length=1)
     error: str = Field(min_length=1)
@@ -59,6 +64,15 @@ def _in(unit: str) -> object:
     def check(figure: Figure) -> Figure:
         if figure.unit != unit:
             raise ValueError(f"the unit must be {unit!r}, not {figure.unit!r}")
+        return figure
+
+    return AfterValidator(check)
+
+
+def _whole(least: int) -> object:
+    def check(figure: Figure) -> Figure:
+        if figure.value != int(figure.value) or figure.value < least:
+            raise ValueError(f"the value must be a whole number from {least} on, not {figure.value:g}")
         return figure
 
     return AfterValidator(check)
@@ -74,17 +88,21 @@ class Memory(_Section):
     onchip: Annotated[Figure, _in("MiB")]
     reserved: Annotated[Figure, _in("MiB")]
     activation_factor: Annotated[Figure, _in("1")]
+    stripe: Annotated[Figure, _in("MiB")]
+    dense: Annotated[Figure, _in("MiB")]
 
 
 class Weights(_Section):
     """How the vendor's compiler pads a layer's parameters."""
 
-    input_multiple: Annotated[Figure, _in("channels")]
-    output_multiple: Annotated[Figure, _in("channels")]
-    map_multiple: Annotated[Figure, _in("pixels")]
-    channel_int8_per_channel: Annotated[Figure, _in("bytes")]
-    channel_int8_per_tensor: Annotated[Figure, _in("bytes")]
-    channel_uint8: Annotated[Figure, _in("bytes")]
+    input_multiple: Annotated[Figure, _in("channels"), _whole(1)]
+    output_multiple: Annotated[Figure, _in("channels"), _whole(1)]
+    narrow_multiple: Annotated[Figure, _in("channels"), _whole(1)]
+    map_multiple: Annotated[Figure, _in("pixels"), _whole(1)]
+    tiles: Annotated[Figure, _in("tiles"), _whole(1)]
+    channel_int8_per_channel: Annotated[Figure, _in("bytes"), _whole(0)]
+    channel_int8_per_tensor: Annotated[Figure, _in("bytes"), _whole(0)]
+    channel_uint8: Annotated[Figure, _in("bytes"), _whole(0)]
 
 
 class Time(_Section):
@@ -97,6 +115,7 @@ class Time(_Section):
     depthwise: Annotated[Figure, _in("ms/GMAC")]
     activation: Annotated[Figure, _in("ms/MiB")]
     stream: Annotated[Figure, _in("ms/MiB")]
+    restream: Annotated[Figure, _in("MiB")]
 
 
 class DeviceFile(_Section):
@@ -117,8 +136,12 @@ class DeviceFile(_Section):
             memory_bytes=round(self.memory.onchip.value * MIB),
             reserved_bytes=round(self.memory.reserved.value * MIB),
             activation_factor=self.memory.activation_factor.value,
+            stripe_bytes=round(self.memory.stripe.value * MIB),
+            dense_bytes=round(self.memory.dense.value * MIB),
+            tiles=int(self.weights.tiles.value),
             input_multiple=int(self.weights.input_multiple.value),
             output_multiple=int(self.weights.output_multiple.value),
+            narrow_multiple=int(self.weights.narrow_multiple.value),
             map_multiple=int(self.weights.map_multiple.value),
             channel_bytes={
                 "int8-per-channel": int(self.weights.channel_int8_per_channel.value),
@@ -132,6 +155,7 @@ class DeviceFile(_Section):
             depthwise_ns_per_mac=self.time.depthwise.value * 1e-3,
             activation_ns_per_byte=self.time.activation.value * per_byte,
             stream_ns_per_byte=self.time.stream.value * per_byte,
+            restream_bytes=max(1, round(self.time.restream.value * MIB)),
         )
 
 
@@ -165,6 +189,7 @@ def _parse(path: Path) -> Device:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DeviceError(f"{path} is not a device description: {where}: {first['msg']}") from None
-    except ValueError as error:  # not UTF-8, or not TOML
+        why = first["msg"].removeprefix("Value error, ")
+        raise DeviceError(f"{path} is not a device description: {where}: {why}") from None
+    except (OverflowError, RecursionError, ValueError) as error:  # absurdly large or deep, not UTF-8, or not TOML
         raise DeviceError(f"{path} is not a device description: {error}") from None

@@ -42,45 +42,66 @@ def read_bytes(path: Path) -> bytes:
 def unpack(content: bytes, path: Path) -> Any:
     """Return the ``ModelT`` of a file's content, with the data of every buffer inside it as uint8 arrays.
 
-    LiteRT's own verifier runs first: Python's FlatBuffers reader checks nothing.
+    LiteRT's own verifier runs first: Python's FlatBuffers reader checks nothing. What may be absent in a file and
+    means "none" all the same, an operator's inputs and outputs, is an empty array in the objects.
 
     Raises:
-        ModelError: the content is damaged, or keeps its weights outside of the file.
+        ModelError: the content is damaged, keeps its weights outside of the file, or is nothing that LiteRT can load.
     """
     from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.interpreter import Interpreter
 
     damaged = ModelError(f"{path} is damaged or truncated", "write or download the model again")
     try:
-        Interpreter(model_content=content)
-    except ValueError as error:
-        if "Flatbuffer" in str(error):
-            raise damaged from None
-    except RuntimeError:
-        pass  # e.g. an operation that LiteRT does not know: the file is well formed all the same
-    try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        # LiteRT follows the missing pointer to the subgraphs, and the whole process ends with it.
+        empty = schema.Model.GetRootAs(content, 0).SubgraphsLength() == 0
+        if not empty:
+            _load_with_litert(content, path)
+            model = schema.ModelT.InitFromPackedBuf(content, 0)
+    except ModelError:
+        raise
     except Exception as error:  # whatever struct, numpy or the generated code meets in a damaged file
         raise damaged from error
-    if getattr(model, "externalBuffers", None):
+    if empty:
+        raise ModelError(f"{path} contains no operations", "export the model again")
+    if model.externalBuffers or any(t.externalBuffer for s in model.subgraphs for t in s.tensors or []):
         raise ModelError(f"{path} keeps weights in other files, which is not supported", "export it as a single file")
-    _inline_buffers(model, content)
+    if any(entry.buffer >= len(model.buffers) for entry in model.metadata or []):  # LiteRT checks those of tensors
+        raise damaged
+    _normalise(model, content)
     return model
 
 
-def _inline_buffers(model: Any, content: bytes) -> None:
-    """Bring data that is stored behind the flatbuffer (offset and size in ``Buffer``) into the objects."""
+def _load_with_litert(content: bytes, path: Path) -> None:
+    """Raise a ModelError unless LiteRT's verifier and its loader accept a file; custom operators need not be known."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_content=content)
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "flatbuffer" in reason.lower():
+            raise ModelError(f"{path} is damaged or truncated", "write or download the model again") from None
+        raise ModelError(f"LiteRT cannot load {path}: {reason}", "convert or download the model again") from None
+
+
+def _normalise(model: Any, content: bytes) -> None:
+    """Bring data that is stored behind the flatbuffer (by offset and size) into the objects; add empty lists.
+
+    Offsets 0 and 1 mean that there is no such data. LiteRT has checked that all others are inside of the file.
+    """
     raw = np.frombuffer(content, dtype=np.uint8)
     for buffer in model.buffers or []:
         if buffer.offset > 1:
             buffer.data = raw[buffer.offset : buffer.offset + buffer.size]
             buffer.offset = buffer.size = 0
-    for subgraph in model.subgraphs or []:
-        for operator in subgraph.operators or []:
-            if operator.largeCustomOptionsOffset > 1:
-                start = operator.largeCustomOptionsOffset
-                operator.customOptions = raw[start : start + operator.largeCustomOptionsSize]
-                operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+    for operator in (o for s in model.subgraphs for o in s.operators or []):
+        none = np.zeros(0, dtype=np.int32)
+        operator.inputs = none if operator.inputs is None else operator.inputs
+        operator.outputs = none if operator.outputs is None else operator.outputs
+        if operator.largeCustomOptionsOffset > 1:
+            start = operator.largeCustomOptionsOffset
+            operator.customOptions = raw[start : start + operator.largeCustomOptionsSize]
+            operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
 
 
 def pack(model: Any) -> bytes:

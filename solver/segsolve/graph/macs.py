@@ -31,8 +31,8 @@ def _transposed_convolution(inputs: Shapes, output: Tensor) -> int:
 
 
 def _matrix_product(inputs: Shapes, output: Tensor) -> int:
-    """[..., M, K] by [..., K, N]: every output element sums K products."""
-    return prod(output.shape) * _shape(inputs, 0)[-1]
+    """[..., M, K] by [..., K, N], either transposed or not: every output element sums K products."""
+    return prod(output.shape) * prod(_shape(inputs, 0)[-2:]) // output.shape[-2]
 
 
 _COUNTERS: dict[str, Callable[[Shapes, Tensor], int]] = {
@@ -43,6 +43,7 @@ _COUNTERS: dict[str, Callable[[Shapes, Tensor], int]] = {
     "BATCH_MATMUL": _matrix_product,
 }
 MAC_KINDS = frozenset(_COUNTERS)
+WEIGHTS_RANK = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 4}
 
 
 def count_macs(kind: str, inputs: Shapes, output: Tensor) -> int:

@@ -98,8 +98,8 @@ class Graph:
 
     @cached_property
     def producer(self) -> dict[int, int]:
-        """Position of the operation that makes a tensor; -1 for the model's inputs."""
-        made = {tensor: op.position for op in self.ops for tensor in op.outputs}
+        """Position of the operation that makes a tensor; -1 for the model's inputs. Variables have none."""
+        made = {t: op.position for op in self.ops for t in op.outputs if not self.tensors[t].variable}
         return dict.fromkeys(self.inputs, -1) | made
 
     @cached_property

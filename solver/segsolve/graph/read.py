@@ -45,9 +45,9 @@ def read_model(path: Path) -> LoadedModel:
     content = read_bytes(path)
     model = unpack(content, path)
     try:
-        graph = _Reader(model, path.stem, content).read()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged: {error}", "write or download the model again") from error
+        graph = _Reader(model, path.stem.encode(errors="replace").decode(), content).read()
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: its parts contradict each other", "write or download it again") from error
     return LoadedModel(path=path, content=content, model=model, graph=graph)
 
 
@@ -68,6 +68,7 @@ class _Reader:
         self._outputs = _ids(self._subgraph.outputs)
         made = {t for o in self._subgraph.operators for t in _ids(o.outputs)}
         self._given = made | set(self._inputs)
+        self._frozen_batch = any(_has_open_batch(self._subgraph.tensors[t]) for t in self._inputs)
         names = unique_names([t.name for t in self._subgraph.tensors])
         self._tensors = tuple(
             self._tensor(index, tensor, names[index]) for index, tensor in enumerate(self._subgraph.tensors)
@@ -78,6 +79,8 @@ class _Reader:
         constant_only = set(self._makers.values())
         cuttable = [i for i in range(len(self._subgraph.operators)) if i not in constant_only]
         ops = tuple(self._op(position, index) for position, index in enumerate(cuttable))
+        if not ops:
+            raise ModelError(f"{self._name} computes nothing from its inputs", "export the model again")
         return Graph(
             name=self._name,
             sha256=hashlib.sha256(self._content).hexdigest(),
@@ -87,13 +90,12 @@ class _Reader:
             inputs=self._inputs,
             outputs=self._outputs,
             restrictions=find_restrictions(ops, self._tensors),
-            frozen_batch=any(_has_open_batch(t) for t in self._subgraph.tensors),
+            frozen_batch=self._frozen_batch,
         )
 
     def _tensor(self, index: int, tensor: Any, name: str) -> Tensor:
         dtype = tensor_type(tensor)
         shape = tuple(int(n) for n in tensor.shape) if tensor.shape is not None else ()
-        signature = tensor.shapeSignature
         return Tensor(
             index=index,
             name=name,
@@ -103,8 +105,13 @@ class _Reader:
             quantisation=_quantisation(tensor.quantization) if has_scale(tensor) else None,
             constant=index not in self._given and not tensor.isVariable,
             variable=bool(tensor.isVariable),
-            dynamic=signature is not None and any(int(n) < 0 for n in signature[1:]),
+            dynamic=self._is_dynamic(tensor),
         )
+
+    def _is_dynamic(self, tensor: Any) -> bool:
+        """Whether a size is unknown until the model runs; the first one is the batch where the inputs leave it open."""
+        signature = [] if tensor.shapeSignature is None else tensor.shapeSignature[int(self._frozen_batch) :]
+        return any(int(n) < 0 for n in signature)
 
     def _constant_makers(self) -> dict[int, int]:
         """Map each tensor that follows from constants alone to the operator that computes it."""
@@ -165,8 +172,10 @@ def unique_names(names: list[bytes | None]) -> list[str]:
     seen: set[str] = set()
     result = []
     for index, raw in enumerate(names):
-        base = raw.decode(errors="replace") if raw else f"tensor_{index}"
-        name = base if base not in seen else f"{base}#{index}"
+        # LiteRT reads names up to the first zero byte.
+        name = (raw or b"").split(b"\0")[0].decode(errors="replace") or f"tensor_{index}"
+        while name in seen:
+            name = f"{name}#{index}"
         seen.add(name)
         result.append(name)
     return result

@@ -11,8 +11,10 @@ STATEFUL_KINDS = frozenset(
     {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT",
      "HASHTABLE_SIZE", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"}
 )  # fmt: skip
-# Element types whose content cannot be handed to another interpreter as an array of numbers.
-_IMMOVABLE_TYPES = frozenset({"RESOURCE", "VARIANT", "STRING"})
+# Element types whose content can be handed to another interpreter, as an array of numpy's; RESOURCE cannot, nor INT4.
+MOVABLE_TYPES = frozenset(
+    {"BOOL", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "FLOAT16", "FLOAT32", "FLOAT64"}
+)
 
 
 def find_restrictions(ops: Sequence[Op], tensors: Sequence[Tensor]) -> tuple[Restriction, ...]:
@@ -31,7 +33,7 @@ def _reason(tensor: Tensor) -> str | None:
         return None
     if tensor.variable:
         return f"the variable {tensor.name!r} keeps its value between inferences"
-    if tensor.dtype in _IMMOVABLE_TYPES:
+    if tensor.dtype not in MOVABLE_TYPES:
         return f"{tensor.name!r} of type {tensor.dtype} cannot leave a segment"
     return f"{tensor.name!r} has a dynamic shape" if tensor.dynamic else None
 

@@ -11,7 +11,7 @@ def operator_kind(model: Any, operator: Any) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
     # Kinds above 127 are stored in builtinCode only, older files use deprecatedBuiltinCode only.
     kind = _builtin_names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
-    return f"CUSTOM:{(code.customCode or b'').decode()}" if kind == "CUSTOM" else kind
+    return f"CUSTOM:{(code.customCode or b'').decode(errors='replace')}" if kind == "CUSTOM" else kind
 
 
 def tensor_type(tensor: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from segsolve.errors import ModelError
-from segsolve.graph.macs import MAC_KINDS
+from segsolve.graph.macs import MAC_KINDS, WEIGHTS_RANK
 from segsolve.graph.model import QUANTISED_TYPES
+from segsolve.graph.restrictions import MOVABLE_TYPES
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
 
 _EDGE_TPU_CUSTOM_OP = b"edgetpu-custom-op"
@@ -37,6 +39,32 @@ def _has_computed_outputs(model: Any, name: str) -> None:
         raise ModelError(f"{name} has an output that no operation computes", "export the model again")
 
 
+def _is_in_execution_order(model: Any, name: str) -> None:
+    """Operations read what the model is given, what the file holds, or what one earlier operation made."""
+    subgraph = model.subgraphs[0]
+    known = {int(t) for t in subgraph.inputs} | {-1}
+    known |= {index for index, tensor in enumerate(subgraph.tensors) if _needs_no_maker(model, tensor)}
+    made: set[int] = set()
+    for index, operator in enumerate(subgraph.operators):
+        if unknown := [int(t) for t in operator.inputs if int(t) not in known]:
+            tensor = _shown(subgraph, unknown[0])
+            raise ModelError(
+                f"{name}: operation {index} ({operator_kind(model, operator)}) reads {tensor}, which no operation "
+                "makes before and the file has no data for",
+                "export the model again",
+            )
+        makes = {int(t) for t in operator.outputs}
+        if made & makes:
+            raise ModelError(f"{name}: operation {index} makes a tensor for the second time", "export the model again")
+        made |= makes
+        known |= makes
+
+
+def _needs_no_maker(model: Any, tensor: Any) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return (data is not None and len(data) > 0) or tensor.isVariable or prod(_dimensions(tensor)) == 0
+
+
 def _is_not_compiled(model: Any, name: str) -> None:
     """A model that edgetpu_compiler has already compiled is opaque: segment it before compiling."""
     if any(code.customCode == _EDGE_TPU_CUSTOM_OP for code in model.operatorCodes or []):
@@ -58,13 +86,50 @@ def _has_no_control_flow(model: Any, name: str) -> None:
 def _has_fixed_inputs(model: Any, name: str) -> None:
     """Input sizes other than the batch must be fixed; an open batch is frozen to the file's own, 1."""
     subgraph = model.subgraphs[0]
-    for tensor in (subgraph.tensors[index] for index in subgraph.inputs):
+    for index in subgraph.inputs:
+        tensor = subgraph.tensors[index]
         signature = [int(n) for n in tensor.shapeSignature] if tensor.shapeSignature is not None else []
         if any(n < 0 for n in signature[1:]):
             raise ModelError(
-                f"{name}: the input {(tensor.name or b'').decode()!r} has the dynamic shape {signature}",
+                f"{name}: the input {_shown(subgraph, index)} has the dynamic shape {signature}",
                 "export the model with a fixed input size",
             )
+
+
+def _has_numeric_ends(model: Any, name: str) -> None:
+    """The host hands over inputs and takes outputs as arrays of numbers."""
+    subgraph = model.subgraphs[0]
+    for index in (*subgraph.inputs, *subgraph.outputs):
+        if (kind := tensor_type(subgraph.tensors[index])) not in MOVABLE_TYPES:
+            raise ModelError(
+                f"{name}: the input or output {_shown(subgraph, index)} is of type {kind}, which no array can hold",
+                "export the model with inputs and outputs of 8, 16, 32 or 64 bits",
+            )
+
+
+def _has_whole_layers(model: Any, name: str) -> None:
+    """Layers that multiply and accumulate have weights of as many dimensions as their kernels expect."""
+    subgraph = model.subgraphs[0]
+    for index, operator in enumerate(subgraph.operators):
+        kind = operator_kind(model, operator)
+        if kind not in WEIGHTS_RANK:
+            continue
+        place = int(operator.inputs[1]) if len(operator.inputs) > 1 else -1
+        shape = _dimensions(subgraph.tensors[place]) if place >= 0 else []
+        if len(shape) != WEIGHTS_RANK[kind] or not len(operator.outputs):
+            raise ModelError(
+                f"{name}: operation {index} ({kind}) has weights of shape {shape} instead of {WEIGHTS_RANK[kind]} "
+                "dimensions, or no output",
+                "export the model again",
+            )
+
+
+def _shown(subgraph: Any, index: int) -> str:
+    return repr((subgraph.tensors[index].name or b"").decode(errors="replace") or f"tensor {index}")
+
+
+def _dimensions(tensor: Any) -> list[int]:
+    return [] if tensor.shape is None else [int(n) for n in tensor.shape]
 
 
 def _is_quantised(model: Any, name: str) -> None:
@@ -84,6 +149,9 @@ _RULES: tuple[Callable[[Any, str], None], ...] = (
     _has_computed_outputs,
     _is_not_compiled,
     _has_no_control_flow,
+    _is_in_execution_order,
     _has_fixed_inputs,
+    _has_numeric_ends,
+    _has_whole_layers,
     _is_quantised,
 )

@@ -74,22 +74,27 @@ def _relieve(problem: Problem, cuts: list[int]) -> list[int]:
 
 
 def _shift(problem: Problem, cuts: list[int], order: range, step: int) -> list[int]:
-    """Move each cut by levels while the segment that this shortens spills and stays longer than a level.
+    """Move each cut by levels while the segment that this shortens spills and the one that grows has room.
 
     `step` -1 moves a cut back, which shortens the segment before it; 1 moves it on and shortens the one after it.
     """
     starts = (0, *level_starts(problem), len(problem.ops))
     moved = list(cuts)
     for k in order:
-        while True:
-            bounds = [0, *moved, len(problem.ops)]
-            shortened = k if step < 0 else k + 1
+        shortened, grown = (k, k + 1) if step < 0 else (k + 1, k)
+        while _spills(problem, moved, shortened):
             target = starts[starts.index(moved[k]) + step]
-            spills = stage_score(problem, range(bounds[shortened], bounds[shortened + 1])).spilled_ops
-            if not spills or not bounds[k] < target < bounds[k + 2]:
+            tried = [*moved[:k], target, *moved[k + 1 :]]
+            if not (0, *moved)[k] < target < (*moved, len(problem.ops))[k + 1] or _spills(problem, tried, grown):
                 break
-            moved[k] = target
+            moved = tried
     return moved
+
+
+def _spills(problem: Problem, cuts: list[int], segment: int) -> bool:
+    """Whether a segment's weights do not all fit its TPU."""
+    bounds = (0, *cuts, len(problem.ops))
+    return bool(stage_score(problem, range(bounds[segment], bounds[segment + 1])).spilled_ops)
 
 
 def _spilled_bytes(problem: Problem, cuts: list[int]) -> int:

@@ -113,5 +113,5 @@ class Heuristic:
             bound_ns=0,
             wall_s=time.perf_counter() - start,
             seed=limits.seed,
-            note="" if valid else f"{self.name}: {wrong[0]}",
+            note="" if valid else wrong[0],
         )

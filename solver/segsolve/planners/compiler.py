@@ -15,11 +15,12 @@ def segment(problem: Problem) -> Segmentation:
     The average is that of the whole network and is not recomputed. Every segment keeps at least one operation.
     """
     average = sum(op.parameter_bytes for op in problem.ops) // problem.tpus + 1
+    legal = set(problem.cuts)
     cuts: list[int] = []
     held = 0
     for position, op in enumerate(problem.ops):
         full = held + op.parameter_bytes > average or position == _latest_end(problem, len(cuts))
-        if full and position in problem.cuts and len(cuts) < problem.tpus - 1:
+        if full and position in legal and len(cuts) < problem.tpus - 1:
             cuts.append(position)
             held = 0
         held += op.parameter_bytes

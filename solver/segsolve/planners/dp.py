@@ -23,7 +23,7 @@ class DynamicProgramming:
         start = time.perf_counter()
         table = segment_table(problem)
         best = optimal_bottleneck(table)
-        path = best_path(table.time, problem.tpus, best) if best < IMPOSSIBLE else None
+        path = best_path(table.time, table.most_stages, best) if best < IMPOSSIBLE else None
         result = SolveResult(
             planner=self.name,
             status=Status.OPTIMAL if path else Status.INFEASIBLE,
@@ -42,7 +42,7 @@ def optimal_bottleneck(table: SegmentTable) -> int:
     best = np.full(len(table.positions), IMPOSSIBLE, dtype=np.int64)
     best[0] = 0
     smallest = IMPOSSIBLE
-    for _ in range(table.problem.tpus):
+    for _ in range(table.most_stages):
         best = np.maximum(best[:, None], table.time).min(axis=0)
         smallest = min(smallest, int(best[-1]))
     return smallest

@@ -26,10 +26,10 @@ def greedy_path(table: SegmentTable) -> tuple[int, ...] | None:
     """Return the position indices at which the stages of the best greedy fill end."""
     possible = table.time[table.time < IMPOSSIBLE]
     low, high = lower_bound(table), int(possible.max(initial=0))
-    best = _fill(table.time, high, table.problem.tpus)
+    best = _fill(table.time, high, table.most_stages)
     while low < high:
         middle = (low + high) // 2
-        path = _fill(table.time, middle, table.problem.tpus)
+        path = _fill(table.time, middle, table.most_stages)
         if path is None:
             low = middle + 1
         else:

@@ -29,7 +29,7 @@ def segment(problem: Problem) -> Segmentation:
     low, high, best = min(times), max(times), path
     while high - low > DIFFERENCE_NS:
         target = (low + high) // 2
-        candidate = _fill(table.time, target, min(problem.tpus, table.end))
+        candidate = _fill(table.time, target, table.most_stages)
         last = int(table.time[(0, *candidate)[-2], candidate[-1]]) if candidate else None
         if candidate and last is not None and last < high:
             best = candidate

@@ -37,6 +37,7 @@ class SegmentTable:
         """
         stream, spills = self._streaming()
         time = self.problem.overhead_ns + self._compute() + stream + self._transfers()
+        self._put_measured(time)
         if self.problem.no_spill:
             time[spills] = IMPOSSIBLE
         time[np.tril_indices(len(self.positions))] = IMPOSSIBLE
@@ -46,6 +47,11 @@ class SegmentTable:
     def end(self) -> int:
         """Index of the last position, the end of the chain."""
         return len(self.positions) - 1
+
+    @property
+    def most_stages(self) -> int:
+        """The largest number of stages that TPUs and positions allow."""
+        return min(self.problem.tpus, self.end)
 
     def plan(self, path: tuple[int, ...]) -> Segmentation:
         """Return the plan whose stages end at the position indices `path`, the last being `end`."""
@@ -58,6 +64,13 @@ class SegmentTable:
     def latency(self, path: tuple[int, ...]) -> int:
         """Return the time in ns of one inference through the stages that end at the position indices `path`."""
         return sum(int(self.time[a, b]) for a, b in pairwise((0, *path)))
+
+    def _put_measured(self, time: NDArray[np.int64]) -> None:
+        """Replace the times of the stages that were measured as a whole."""
+        index = {int(position): i for i, position in enumerate(self.positions)}
+        for stage in self.problem.measured:
+            if stage.first in index and stage.end in index:
+                time[index[stage.first], index[stage.end]] = stage.time_ns
 
     def _compute(self) -> NDArray[np.int64]:
         total = np.cumsum([0, *(op.compute_ns for op in self.problem.ops)], dtype=np.int64)[self.positions]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsolve.device.latency import compute_ns, transfer_ns
-from segsolve.device.memory import CACHED_KINDS, largest_map_bytes, scratch_bytes, stored_bytes
+from segsolve.device.latency import compute_ns, streamed_ns, transfer_ns
+from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op
 from segsolve.problem import OpCost, Problem, Transfer
@@ -35,7 +35,8 @@ class AnalyticCosts:
     @cached_property
     def op_costs(self) -> tuple[OpCost, ...]:
         """The operations' costs, in execution order."""
-        rank = {position: r for r, position in enumerate(sorted(range(len(self.graph.ops)), key=self._cache_key))}
+        order = sorted(self.graph.ops, key=lambda op: cache_key(self.device, self.graph, op))
+        rank = {op.position: r for r, op in enumerate(order)}
         return tuple(self._op_cost(op, rank[op.position]) for op in self.graph.ops)
 
     @cached_property
@@ -57,22 +58,13 @@ class AnalyticCosts:
 
     def _op_cost(self, op: Op, cache_rank: int) -> OpCost:
         weight_bytes = stored_bytes(self.device, self.graph, op)
-        compute = compute_ns(self.device, self.graph, op)
         return OpCost(
             name=op.name,
-            compute_ns=compute,
-            streamed_ns=max(compute, transfer_ns(self.device.stream_ns_per_byte, weight_bytes)),
+            compute_ns=compute_ns(self.device, self.graph, op),
+            streamed_ns=streamed_ns(self.device, self.graph, op),
             weight_bytes=weight_bytes,
             parameter_bytes=op.weight_bytes,
             cacheable=op.kind in CACHED_KINDS,
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
         )
-
-    def _cache_key(self, position: int) -> tuple[int, int, int]:
-        """Sort layers as the compiler caches them: smallest feature map first, larger weights first among equals.
-
-        A hypothesis that explains 22 of 30 published compiler reports; see the solver's README.
-        """
-        op = self.graph.ops[position]
-        return largest_map_bytes(self.graph, op), -stored_bytes(self.device, self.graph, op), position

@@ -7,8 +7,27 @@ from typing import Protocol
 from segsolve.problem import Problem
 
 
+class DeviceFacts(Protocol):
+    """What a plan's file says of the device that its predictions rest on."""
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Its memory for weights and activations."""
+        ...
+
+
 class CostSource(Protocol):
     """Makes the problem of spreading one network over identical devices."""
+
+    @property
+    def device(self) -> DeviceFacts:
+        """The device that the costs are those of."""
+        ...
 
     def problem(self, *, tpus: int, no_spill: bool = False) -> Problem:
         """Return the problem for a number of TPUs; ns and bytes."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from segsolve.compare import Comparison
+from segsolve.compare import Comparison, Strategy
 from segsolve.evaluate import Score
 from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult
@@ -36,27 +37,38 @@ def solve_document(problem: Problem, result: SolveResult, score: Score | None) -
     }
 
 
-def compare_document(comparison: Comparison, batch: int) -> Document:
-    """Return all strategies, the exact one's bound, and the whole model on one TPU."""
-    problem = comparison.problem
+def compare_document(comparisons: Sequence[Comparison], batch: int) -> Document:
+    """Return all strategies for all numbers of TPUs, the proven bounds, and the whole model on one TPU."""
+    one = comparisons[0]
     return {
-        "model": problem.name,
-        "tpus": problem.tpus,
-        "bound_ns": comparison.bound_ns,
+        "model": one.problem.name,
         "batch": batch,
         "one_tpu": {
-            "objective_ns": comparison.one_tpu.bottleneck_ns,
-            "offchip_bytes": comparison.one_tpu.offchip_bytes,
+            "objective_ns": one.one_tpu.bottleneck_ns,
+            "offchip_bytes": one.one_tpu.offchip_bytes,
         },
-        "strategies": [
-            solve_document(problem, s.result, s.score)
-            | {
-                "batch_ns": s.score.batch_ns(batch) if s.score else None,
-                "speedup_over_one_tpu": s.speedup_over_one_tpu,
-                "speedup_over_compiler": s.speedup_over_compiler,
-            }
-            for s in comparison.strategies
-        ],
+        "bounds": [{"tpus": c.problem.tpus, "bound_ns": c.bound_ns} for c in comparisons],
+        "strategies": [_strategy(c.problem, s, batch) for c in comparisons for s in c.strategies],
+    }
+
+
+def compare_rows(comparisons: Sequence[Comparison], batch: int) -> list[Document]:
+    """Return one flat row per number of TPUs and strategy; the stages' times stand in one column."""
+    rows = []
+    for document in compare_document(comparisons, batch)["strategies"]:
+        stages = document.pop("stages")
+        cuts = document.pop("cuts")
+        document["cuts"] = " ".join(map(str, cuts)) if cuts is not None else None
+        document["stage_ns"] = " ".join(str(stage["time_ns"]) for stage in stages)
+        rows.append({"model": comparisons[0].problem.name, **document})
+    return rows
+
+
+def _strategy(problem: Problem, strategy: Strategy, batch: int) -> Document:
+    return solve_document(problem, strategy.result, strategy.score) | {
+        "batch_ns": strategy.score.batch_ns(batch) if strategy.score else None,
+        "speedup_over_one_tpu": strategy.speedup_over_one_tpu,
+        "speedup_over_compiler": strategy.speedup_over_compiler,
     }
 
 
@@ -117,6 +129,7 @@ def _stages(problem: Problem, result: SolveResult, score: Score | None) -> list[
             "stream_ns": stage.stream_ns,
             "input_ns": stage.input_ns,
             "output_ns": stage.output_ns,
+            "correction_ns": stage.correction_ns,
             "onchip_bytes": stage.onchip_bytes,
             "offchip_bytes": stage.offchip_bytes,
             "capacity_bytes": stage.capacity_bytes,

@@ -7,8 +7,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.report.table import GOOD, make_table
-from segsolve.report.units import fps, long_bar, ms, percent
+from segsolve.report.grid import Grid
+from segsolve.report.table import GOOD
+from segsolve.report.units import count, fps, long_bar, ms, percent
 from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.plan import Plan
 
@@ -36,11 +37,11 @@ def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
 def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
     """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
     kind = "virtual time" if backend == "simulated" else "measured on this machine's CPU"
-    table = make_table(
-        f"{plan.model.name}: {metrics.count} inferences on {backend}, {kind}",
-        *("stage", "operations", "busy", "", "inference\nms", "blocked", "starved"),
-        "predicted\nms",
-        left=("operations", "busy"),
+    table = Grid(
+        f"{plan.model.name}: {count(metrics.count, 'inference')} on {backend}, {kind}",
+        *("stage", "operations", "", "busy", "inference\nms", "blocked", "starved", "predicted\nms"),
+        left=("operations", ""),
+        optional=("",),
     )
     elapsed = max(metrics.elapsed_ns, 1)
     for stage, done in zip(plan.stages, metrics.stages, strict=True):
@@ -58,6 +59,7 @@ def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
     lines = (
         f"{fps(metrics.throughput_fps)} inferences per second, latency {ms(metrics.latency_p50_ns)} ms median, "
         f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
-        f"{fps(plan.solution.throughput_fps)} inferences per second predicted for {len(plan.stages)} x {plan.device.name}.",
+        f"{fps(plan.solution.throughput_fps)} inferences per second predicted "
+        f"for {len(plan.stages)} x {plan.device.name}.",
     )
     return Group(table, *map(Text, lines))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,35 +14,23 @@ from segsolve.evaluate import Score, StageScore
 from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult, Status, Stop
 from segsolve.problem import Problem
-from segsolve.report.units import bar, fps, long_bar, mib, ms, percent, size, times
+from segsolve.report.grid import Cell, Grid
+from segsolve.report.units import bar, fps, long_bar, mib, million, ms, percent, size, times
 
 SPILL = "red"
 GOOD = "green"
 _BAR_WIDTH = 12
+_MOST_BARS = 24
 _NAME_WIDTH = 40
-
-
-def make_table(title: str, *columns: str, left: Iterable[str] = ()) -> Table:
-    """Return an empty table; the first column and those named in `left` are left-aligned."""
-    table = Table(
-        title=title or None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 or column in left else "right", no_wrap=True)
-    return table
 
 
 def solve_table(problem: Problem, result: SolveResult, score: Score, device: str) -> RenderableType:
     """Return the stages of a plan and what is known of its quality."""
-    table = make_table(
+    table = Grid(
         f"{problem.name} on {device}: predicted time per inference in ms, weights in MiB",
         *("stage", "operations", "", "time", "compute", "stream", "in", "out", "on chip", "off chip"),
         left=("", "operations"),
+        optional=("", "out", "in"),
     )
     ranges = result.plan.ranges(len(problem.ops)) if result.plan else ()
     for k, ((first, end), stage) in enumerate(zip(ranges, score.stages, strict=True)):
@@ -61,29 +48,34 @@ def solve_table(problem: Problem, result: SolveResult, score: Score, device: str
 def compare_table(comparison: Comparison, device: str, batch: int) -> RenderableType:
     """Return one row per strategy; a bar per stage shows its share of the bottleneck, red where weights spill."""
     problem, one = comparison.problem, comparison.one_tpu
-    table = make_table(
+    batch_column = f"batch {batch}\nms"
+    table = Grid(
         f"{problem.name} on {problem.tpus} x {device}: predicted",
-        *("strategy", "stages", "bottleneck\nms", "fps", "latency\nms", f"batch {batch}\nms", "off chip\nMiB"),
+        *("strategy", "stages", "bottleneck\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
         *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
         left=("stages",),
+        optional=("fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
     )
     for strategy in comparison.strategies:
         table.add_row(*_strategy_cells(strategy, batch))
-    lines = [
-        f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {size(one.offchip_bytes)} of weights streamed in each."
-    ]
-    if comparison.best and comparison.best.result.status is Status.OPTIMAL:
-        lines.append(f"The optimum is proven ({comparison.best.result.proof}).")
+    lines = [f"{s.result.planner}: {_why(s.result)}." for s in comparison.strategies if s.score is None]
+    lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {_streamed(one.offchip_bytes)} in each.")
+    if (best := comparison.best) and best.score:
+        if best.result.status is Status.OPTIMAL:
+            lines.append(f"The optimum is proven ({best.result.proof}).")
+        lines += _unused(problem, best.result, best.score)
     return Group(table, *map(Text, lines))
 
 
 def inspect_table(graph: Graph, problem: Problem, one_tpu: Score, device: str, *, operations: bool) -> RenderableType:
     """Return what a network is, what one TPU makes of it, and where it is cheap to cut."""
-    facts = Table(box=None, show_header=False, title=graph.name, title_justify="left", title_style="bold")
+    facts = Table(
+        box=None, show_header=False, title=Text(graph.name, style="bold"), title_justify="left", title_style="bold"
+    )
     facts.add_column(style="cyan", no_wrap=True)
     facts.add_column()
     for name, fact in _facts(graph, problem, one_tpu, device):
-        facts.add_row(name, fact)
+        facts.add_row(name, Text(fact))  # names of tensors may look like Rich's markup
     return Group(facts, _operations(graph, problem)) if operations else facts
 
 
@@ -98,12 +90,12 @@ def _facts(graph: Graph, problem: Problem, one_tpu: Score, device: str) -> Itera
             yield name, f"{tensor.name}  {tensor.dtype.lower()} {list(tensor.shape)}"
     yield "operations", f"{len(graph.ops)}: {kinds}"
     yield "weights", f"{size(graph.weight_bytes)} in the file, {size(stored)} as the device stores them"
-    yield "work", f"{graph.macs / 1e6:,.0f} million multiply-accumulates"
-    yield "legal cuts", f"{len(graph.cuts)}, of which {single} are crossed by a single tensor"
+    yield "work", f"{million(graph.macs)} million multiply-accumulates"
+    yield "legal cuts", f"{len(graph.cuts)}, {single} of them crossed by a single tensor" if graph.cuts else "none"
     yield (
         f"on one {device}",
         f"{ms(stage.time_ns)} ms per inference (predicted): {size(stage.onchip_bytes)} of weights on chip, "
-        f"{size(stage.offchip_bytes)} streamed every time",
+        + (f"{size(stage.offchip_bytes)} streamed every time" if stage.offchip_bytes else "none streamed"),
     )
     if graph.frozen_batch:
         yield "note", "the open batch dimension is frozen to 1"
@@ -111,7 +103,7 @@ def _facts(graph: Graph, problem: Problem, one_tpu: Score, device: str) -> Itera
         yield "restriction", f"operations {r.first}-{r.last} stay together: {r.reason}"
 
 
-def _operations(graph: Graph, problem: Problem) -> Table:
+def _operations(graph: Graph, problem: Problem) -> Grid:
     columns = (
         "#",
         "kind",
@@ -123,14 +115,14 @@ def _operations(graph: Graph, problem: Problem) -> Table:
         "streamed\nms",
         "cut before\nKiB",
     )
-    table = make_table("", *columns, left=("kind",))
+    table = Grid("", *columns, left=("kind",), optional=("weights\nKiB", "streamed\nms", "MMAC"))
     legal = set(graph.cuts)
     for op, cost in zip(graph.ops, problem.ops, strict=True):
         table.add_row(
             str(op.position),
             op.kind,
             "x".join(map(str, graph.tensors[op.outputs[0]].shape)) if op.outputs else "",
-            f"{op.macs / 1e6:.1f}" if op.macs else "-",
+            million(op.macs) if op.macs else "-",
             *(f"{n / 1024:.1f}" if n else "-" for n in (op.weight_bytes, cost.weight_bytes)),
             ms(cost.compute_ns),
             ms(cost.streamed_ns) if cost.weight_bytes else "-",
@@ -139,15 +131,14 @@ def _operations(graph: Graph, problem: Problem) -> Table:
     return table
 
 
-def _strategy_cells(strategy: Strategy, batch: int) -> tuple[str | Text, ...]:
+def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
     result, score = strategy.result, strategy.score
     if score is None:
-        return result.planner, Text(result.note or str(result.status), style=SPILL)
+        return result.planner, Text("no plan", style=SPILL)
     over = score.bottleneck_ns / result.bound_ns - 1 if result.bound_ns else 0.0
-    bars = (Text(bar(s.time_ns / score.bottleneck_ns), style=SPILL if s.spilled_ops else GOOD) for s in score.stages)
     return (
         Text(result.planner, style="bold" if result.status is Status.OPTIMAL else ""),
-        Text("").join(bars),
+        _stage_bars(score),
         ms(score.bottleneck_ns),
         fps(score.throughput_fps),
         ms(score.latency_ns),
@@ -157,6 +148,31 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[str | Text, ...]:
         times(strategy.speedup_over_compiler),
         Text("optimal" if over == 0 else f"+{percent(over)}", style=GOOD if over == 0 else ""),
     )
+
+
+def _stage_bars(score: Score) -> Text:
+    if len(score.stages) > _MOST_BARS:
+        return Text(f"{len(score.stages)} stages")
+    slowest = max(score.bottleneck_ns, 1)
+    bars = (Text(bar(s.time_ns / slowest), style=SPILL if s.spilled_ops else GOOD) for s in score.stages)
+    return Text("").join(bars)
+
+
+def _why(result: SolveResult) -> str:
+    """Return the reason for which a strategy has no plan."""
+    if result.status is Status.INFEASIBLE:
+        return f"there is no plan ({result.proof})"
+    return result.note or str(result.stopped_by)
+
+
+def _unused(problem: Problem, result: SolveResult, score: Score) -> Iterable[str]:
+    if unused := problem.tpus - len(score.stages):
+        why = ": more stages would not be faster" if result.status is Status.OPTIMAL else ""
+        yield f"{unused} of {problem.tpus} TPUs {'stays' if unused == 1 else 'stay'} unused{why}."
+
+
+def _streamed(nbytes: int) -> str:
+    return f"{size(nbytes)} of weights streamed" if nbytes else "no weights streamed"
 
 
 def _stage_bar(stage: StageScore, bottleneck_ns: int) -> Text:
@@ -173,28 +189,35 @@ def _spills(problem: Problem, score: Score) -> list[Text]:
         largest = max(stage.spilled_ops, key=lambda i: problem.ops[i].weight_bytes)
         op, free = problem.ops[largest], stage.capacity_bytes - stage.onchip_bytes
         lines.append(
-            f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. {len(stage.spilled_ops)} "
-            f"layers do not fit and stream at every inference, which adds {ms(stage.stream_ns)} ms; the largest is "
-            f"operation {largest}, {_short(op.name)} ({size(op.weight_bytes)}; {size(free)} are left)."
+            f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. "
+            f"{_do_not_fit(len(stage.spilled_ops))} operation {largest}, {_short(op.name)} "
+            f"({size(op.weight_bytes)}; {size(free)} are left). That adds {ms(stage.stream_ns)} ms."
         )
     return [Text(line, style=SPILL) for line in lines]
+
+
+def _do_not_fit(layers: int) -> str:
+    if layers == 1:
+        return "One layer does not fit and streams at every inference:"
+    return f"{layers} layers do not fit and stream at every inference, the largest"
 
 
 def _verdict(problem: Problem, result: SolveResult, score: Score) -> Iterable[str]:
     yield (
         f"Bottleneck {ms(score.bottleneck_ns)} ms: {fps(score.throughput_fps)} inferences per second, latency "
-        f"{ms(score.latency_ns)} ms, {size(score.offchip_bytes)} of weights streamed per inference (predicted)."
+        f"{ms(score.latency_ns)} ms, {_streamed(score.offchip_bytes)} per inference (predicted)."
     )
     if result.status is Status.OPTIMAL:
         yield f"Proven optimal by {result.planner} in {result.wall_s:.2f} s ({result.proof})."
+    elif result.gap == 0:
+        yield f"No plan has a smaller bottleneck: the plan of {result.planner} reaches the bound."
     else:
         stopped = "" if result.stopped_by is Stop.FINISHED else f", stopped by {result.stopped_by}"
         yield (
             f"Not proven optimal ({result.planner}{stopped}): the bound is {ms(result.bound_ns)} ms, "
             f"the gap at most {percent(result.gap or 0.0)}."
         )
-    if (unused := problem.tpus - len(score.stages)) > 0:
-        yield f"{unused} of {problem.tpus} TPUs stay unused: this plan gains nothing from them."
+    yield from _unused(problem, result, score)
     if result.note:
         yield result.note
 

@@ -19,6 +19,8 @@ def mib(nbytes: float) -> str:
 
 def size(nbytes: float) -> str:
     """Bytes with the unit that suits them."""
+    if nbytes < 1024:
+        return f"{nbytes:.0f} B"
     return f"{nbytes / 1024:.1f} KiB" if nbytes < 0.1 * MIB else f"{nbytes / MIB:.2f} MiB"
 
 
@@ -31,7 +33,20 @@ def percent(fraction: float) -> str:
     """A share; zero exactly is said as such, what rounds to it is not."""
     if fraction == 0:
         return "0 %"
+    if fraction >= 1:
+        return f"{100 * fraction:,.0f} %"
     return f"{100 * fraction:.1f} %" if fraction >= 0.0005 else "<0.1 %"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in the singular where there is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def million(number: int) -> str:
+    """Millions, without the word."""
+    value = number / 1e6
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def times(ratio: float | None) -> str:

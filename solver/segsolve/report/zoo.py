@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-
-from segsolve.report.table import make_table
+from segsolve.report.grid import Grid
 from segsolve.zoo.catalogue import Network
 
 
@@ -29,10 +27,13 @@ def zoo_document(networks: Sequence[Network]) -> dict[str, Any]:
     }
 
 
-def zoo_table(networks: Sequence[Network]) -> Table:
+def zoo_table(networks: Sequence[Network]) -> Grid:
     """Return one row per network."""
-    table = make_table(
-        "", "name", "network", "input", "million\nparameters", "million\nMACs", left=("network", "input")
+    table = Grid(
+        "",
+        *("name", "network", "input", "million\nparams", "million\nMACs"),
+        left=("network", "input"),
+        optional=("network", "input"),
     )
     for n in networks:
         size = "x".join(map(str, n.input_shape))

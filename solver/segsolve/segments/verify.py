@@ -6,7 +6,8 @@ that crosses a cut is compared too, with the whole model's own value of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.errors import MismatchError
+from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
 from segsolve_runtime.backends import open_stages
@@ -39,7 +40,8 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
     """Compare a plan's segments with the model that they were cut from, on seeded random inputs.
 
     Raises:
-        MismatchError: the model is not the plan's, or a tensor differs.
+        MismatchError: the model is not the plan's, a segment fails, or a tensor differs.
+        ModelError: LiteRT cannot run the whole model, so that there is nothing to compare with.
         PlanError: a segment cannot be loaded.
     """
     if loaded.graph.sha256 != folder.plan.model.sha256:
@@ -48,14 +50,21 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
             "give the same file that was solved",
         )
     crossing = _crossing(folder, loaded)
-    whole, promoted = _Whole(loaded, {}), _Whole(loaded, crossing)
+    wholes = [_Whole(loaded, {}), *([_Whole(loaded, crossing)] if crossing else [])]
     runners = open_stages("litert", folder, 1).runners
     compared = 0
     for number, frame in enumerate(random_frames(folder.plan, inputs, seed)):
         tensors = dict(frame)
-        for runner in runners:
-            tensors |= runner.run(tensors)
-        for expected in (whole.run(frame), promoted.run(frame)):
+        results = [whole.run(frame) for whole in wholes]
+        for k, runner in enumerate(runners):
+            try:
+                tensors |= runner.run(tensors)
+            except (RuntimeError, ValueError) as error:
+                raise MismatchError(
+                    f"segment {k} fails on random input {number} of seed {seed}, the whole model does not: {error}",
+                    "please report this with the model",
+                ) from error
+        for expected in results:
             compared += _compare(expected, tensors, number, seed)
     return Verification(
         inputs=inputs,
@@ -69,26 +78,36 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
 class _Whole:
     """The whole model in one interpreter, with further tensors promoted to outputs."""
 
-    def __init__(self, loaded: LoadedModel, promoted: Mapping[str, int]) -> None:
+    def __init__(self, loaded: LoadedModel, promoted: dict[str, int]) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         graph = loaded.graph
-        self._inputs = [graph.tensors[t].name for t in graph.inputs]
-        self._outputs = [*(graph.tensors[t].name for t in graph.outputs), *promoted]
-        content = _with_outputs(loaded, [*graph.outputs, *promoted.values()]) if promoted else loaded.content
-        self._interpreter = Interpreter(model_content=content, num_threads=1)
-        self._interpreter.allocate_tensors()
+        self._path = loaded.path
+        # Tensors by their indices in the file, which LiteRT keeps: its own names may repeat, the graph's do not.
+        self._inputs = {graph.tensors[t].name: t for t in graph.inputs}
+        self._outputs = {graph.tensors[t].name: t for t in graph.outputs} | promoted
+        content = _with_outputs(loaded, list(self._outputs.values())) if promoted else loaded.content
+        with self._explained():
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
 
     def run(self, frame: Mapping[str, Array]) -> dict[str, Array]:
-        # Places, not names: a file's own names may repeat, the graph's do not.
-        for detail, name in zip(self._interpreter.get_input_details(), self._inputs, strict=True):
-            self._interpreter.set_tensor(detail["index"], frame[name])
-        self._interpreter.invoke()
-        details = self._interpreter.get_output_details()
-        return {
-            name: self._interpreter.get_tensor(detail["index"])
-            for name, detail in zip(self._outputs, details, strict=True)
-        }
+        with self._explained():
+            for name, index in self._inputs.items():
+                self._interpreter.set_tensor(index, frame[name])
+            self._interpreter.invoke()
+            return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what LiteRT says against the whole model, an unknown custom operator say, into a ModelError."""
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"LiteRT cannot run {self._path} on the CPU, so its segments cannot be verified: {error}",
+                "make the plan without verification",
+            ) from error
 
 
 def _with_outputs(loaded: LoadedModel, outputs: list[int]) -> bytes:

@@ -63,11 +63,9 @@ def minimise_latency(model: Model) -> None:
 
 def hint_path(model: Model, path: Sequence[int]) -> None:
     """Suggest a plan to begin with: the position indices at which its stages end."""
-    end = model.cut[-1]
     starts = [0, *path, *[path[-1]] * (len(model.cut) - 1 - len(path))]
     for variable, position in zip(model.cut, starts, strict=True):
-        if variable is not end:
-            model.program.add_hint(variable, position)
+        model.program.add_hint(variable, position)
 
 
 def _cut_positions(

@@ -89,7 +89,7 @@ class _Search:
         from segsolve.planners.cpsat.search import run
 
         assert result.objective_ns is not None
-        path = best_path(self._table.time, self._table.problem.tpus, result.objective_ns)
+        path = best_path(self._table.time, self._table.most_stages, result.objective_ns)
         if path is None:
             raise SolverFault("CP-SAT's bottleneck is out of reach for the dynamic program")
         latency = self._table.latency(path)

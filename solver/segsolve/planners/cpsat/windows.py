@@ -32,7 +32,7 @@ class Windows:
 
 def windows(table: SegmentTable, upper_bound_ns: int) -> Windows:
     """Return the windows that plans of a bottleneck of at most `upper_bound_ns` leave."""
-    stages = table.problem.tpus
+    stages = table.most_stages
     before = forward(table.time, stages, upper_bound_ns)
     after = backward(table.time, stages, upper_bound_ns)
     ended = False

@@ -1,0 +1,84 @@
+"""Writes device descriptions: one text for all, with the figures of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsolve.device import model
+
+CATALOGUE = Path(model.__file__).parent / "catalogue"
+LOGS = "edgetpu_compiler reports"
+EXACT = "byte-exact where the report is"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with what a reader must know about it."""
+
+    value: float
+    unit: str
+    source: str
+    error: str
+
+
+# What the compiler does is the same for every interface.
+COMMON: Mapping[str, Figure] = {
+    "memory.onchip": Figure(8, "MiB", "Google, Edge TPU compiler documentation: about 8 MB of SRAM", "exact as a size"),
+    "memory.reserved": Figure(
+        0.13, "MiB", f"{LOGS}: used plus remaining memory", "0.13 MiB: networks without dense layers report up to 7.98"
+    ),
+    "memory.activation_factor": Figure(
+        1.3, "1", f"{LOGS}: used plus remaining memory against the largest map", "0.2 MiB of the capacity"
+    ),
+    "memory.stripe": Figure(
+        0.7, "MiB", f"{LOGS}: maps of 0.8 to 5 MiB leave 7.0 to 7.4 MiB to the weights", "0.2 MiB of the capacity"
+    ),
+    "memory.dense": Figure(0.135, "MiB", f"{LOGS} of dense networks: 7.735 MiB of weights fit", "0.01 MiB"),
+    "weights.input_multiple": Figure(
+        4, "channels", f"{LOGS}: kh*kw*ceil4(Cin)*ceil64(Cout) reproduces the stored size", EXACT
+    ),
+    "weights.output_multiple": Figure(64, "channels", "as input_multiple", EXACT),
+    "weights.narrow_multiple": Figure(
+        32, "channels", f"{LOGS} of DenseNet-201: streamed convolutions of 32 filters", "one network of 32 filters"
+    ),
+    "weights.map_multiple": Figure(
+        4, "pixels", "fitted with the time figures: padded multiply-accumulates", "part of the latency model's error"
+    ),
+    "weights.tiles": Figure(
+        16, "tiles", f"{LOGS} of DenseNet-201: constants of MUL and ADD stream 16-fold", "exact on 7 segments"
+    ),
+    "weights.channel_int8_per_channel": Figure(
+        4,
+        "bytes",
+        f"{LOGS} of ResNet50, InceptionV3 and DenseNet201 from Keras, the only ones known layer by layer",
+        "reports of other origin show 8 (convolution sweep) or 12 (CIFAR networks): at most 1 % of a ResNet",
+    ),
+    "weights.channel_int8_per_tensor": Figure(8, "bytes", f"{LOGS}, versions 15 and 16, per-tensor int8", EXACT),
+    "weights.channel_uint8": Figure(4, "bytes", f"{LOGS} of uint8 models", EXACT),
+    "time.restream": Figure(
+        1, "MiB", "convolution sweep: weights come again per MiB of input and output map", "27 % of a layer's stream"
+    ),
+}
+
+
+def write(name: str, title: str, times: Mapping[str, Figure], folder: Path = CATALOGUE) -> Path:
+    """Write a device description and return its path."""
+    figures = {**COMMON, **{f"time.{key}": figure for key, figure in times.items()}}
+    sections = ("memory", "weights", "time")
+    order = sorted(figures, key=lambda key: sections.index(key.split(".")[0]))
+    lines = [
+        "# Every figure carries its unit, where it comes from and how far it may be off.",
+        "# Written by `python -m benchmarks.calibration`.",
+        "",
+        f'name = "{name}"',
+        f'title = "{title}"',
+    ]
+    for key in order:
+        figure = figures[key]
+        lines += ["", f"[{key}]", f"value = {figure.value:g}"]
+        lines += [f'{field} = "{getattr(figure, field)}"' for field in ("unit", "source", "error")]
+    path = folder / f"{name}.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,140 @@
+"""The report of a calibration, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.calibration.memory import EXACT_MIB
+from benchmarks.calibration.networks import VENDOR, vendor_key
+
+
+def markdown(environment: Mapping[str, Any], result: Mapping[str, Any], fitted: Mapping[str, Any]) -> str:
+    """Return the report."""
+    where = f"{environment['date']}, {environment['machine']}, Python {environment['python']}, " + ", ".join(
+        f"{package} {version}" for package, version in environment["versions"].items()
+    )
+    parts = [
+        "# Device model against published measurements",
+        f"{where}. Written by `python -m benchmarks.calibration`; formulas in `benchmarks/calibration/README.md`.",
+        *_targets(result),
+        *_memory(result["memory"]),
+        *_latency(result),
+        *_sweep(result["sweep"]),
+        "## Rates",
+        _table(
+            ("device", *next(iter(fitted.values()))),
+            ([name, *(f"{v:.3f}" for v in rates.values())] for name, rates in fitted.items()),
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _targets(result: Mapping[str, Any]) -> list[str]:
+    tails, stored, sweep = result["memory"]["tails"], result["memory"]["stored"], result["sweep"]
+    exact = sum(abs(row["error"]) <= EXACT_MIB for row in tails)
+    sized = sum(abs(row["error"]) <= 0.005 * row["published"] for row in stored)
+    usb, pcie = (result["latency"][name] for name in ("edgetpu-usb", "edgetpu-pcie"))
+    right, of = sweep["choices"]["10%"]
+    rows = [
+        ("stored bytes within 0.5 %", "all", f"{sized} of {len(stored)}"),
+        ("off-chip bytes of the tails exact", "16 of 18", f"{exact} of {len(tails)}"),
+        ("latency, network left out, USB", "6 %, worst 25 %", _both(usb)),
+        ("latency, network left out, PCIe", "3.5 %, worst 25 %", _both(pcie)),
+        ("the same, less than 5 MiB stream, USB", "6 %", _error(usb["little_streams"])),
+        ("the same, less than 5 MiB stream, PCIe", "6 %", _error(pcie["little_streams"])),
+        ("spilled rows of the convolution sweep, 1 TPU", "15 %", _error(sweep["spilled_alone"])),
+        ("bottleneck of its pipelines, 2 and 4 TPUs", "10 %", _error(sweep["pipelines"])),
+        ("right choice of two cuts more than 10 % apart", "98 %", f"{right} of {of}"),
+    ]
+    return ["## Targets", _table(("", "target", "reached"), rows)]
+
+
+def _memory(found: Mapping[str, Any]) -> list[str]:
+    tails = [*found["tails"], *found["moved_cut"]]
+    rows = [
+        (r["what"], f"{r['published']:g}", f"{r['predicted']:.3f}", "yes" if abs(r["error"]) <= EXACT_MIB else "no")
+        for r in tails
+    ]
+    capacity = [part[1] for part in found["segments"]]
+    wrong = [r for r in found["dense_offchip"] if abs(r["error"]) > EXACT_MIB]
+    return [
+        "## Memory",
+        "What streams of a tail of a network, in MiB. The last row is one of them under the cut that explains it.",
+        _table(("tail", "published", "predicted", "exact"), rows),
+        "Capacity for weights, in MiB.",
+        _table(
+            ("segment", "published", "predicted"),
+            ((r["what"].split(",")[0], f"{r['published']:.2f}", f"{r['predicted']:.2f}") for r in capacity),
+        ),
+        f"Dense sweep: {len(found['dense_offchip']) - len(wrong)} of {len(found['dense_offchip'])} rows exact"
+        + "".join(f"; {r['what']}: {r['published']:g} published, {r['predicted']:.2f} predicted" for r in wrong)
+        + ".",
+    ]
+
+
+def _latency(result: Mapping[str, Any]) -> list[str]:
+    parts = ["## Latency on one TPU"]
+    for name, found in result["latency"].items():
+        parts += [
+            f"{name}: family left out {_error(found['family_left_out'])}, "
+            f"without Inception-ResNet-v2 {_error(found['family_left_out_without_odd'])}.",
+            _table(
+                ("network", "ms", "fit", "network left out", "family left out", "note"),
+                (
+                    (
+                        r["network"],
+                        f"{r['ms']:g}",
+                        *(f"{r[k]:+.1%}" for k in ("fit", "network_left_out", "family_left_out")),
+                        VENDOR[vendor_key(r["network"])].note,
+                    )
+                    for r in found["rows"]
+                ),
+            ),
+        ]
+    return [*parts, "Published but not drawn here: " + ", ".join(result["not_drawn"]) + "."]
+
+
+def _sweep(found: Mapping[str, Any]) -> list[str]:
+    groups = [
+        (name, g["rows"], f"{g['mean']:.1%}", f"{g['worst']:.0%}", f"{g['without_sharing']:.1%}")
+        for name, g in found["groups"].items()
+    ]
+    parts = [
+        "## Convolution sweep",
+        "Errors of the slowest stage with a hundred filter counts left out; in the last column the transfers of the "
+        "series on two TPUs are not lengthened.",
+        _table(("rows", "number", "mean error", "worst", "without sharing"), groups),
+        "Worst: " + "; ".join(map(_row, found["worst"])) + ".",
+        f"What streams is right in {found['right_spills']} of {found['rows']} rows; wrong: "
+        + ", ".join(found["wrong_spills"])
+        + ".",
+        _table(
+            ("the two cuts differ by more than", "chosen right", "of"),
+            ((limit, *counts) for limit, counts in found["choices"].items()),
+        ),
+    ]
+    if "optima" in found:
+        gains = [(o["filters"], o["tpus"], o["cuts"], o["best_published"], f"{o['gain']:.1%}") for o in found["optima"]]
+        parts += [
+            "Our optimal cut and its predicted gain over the best measured one.",
+            _table(("filters", "TPUs", "optimal cut", "best published", "gain"), gains),
+        ]
+    return parts
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    return f"{row['filters']} filters, {row['tpus']} TPUs, {row['split']}: {row['error']:+.0%}"
+
+
+def _both(found: Mapping[str, Any]) -> str:
+    return f"{_error(found['all'])}; without Inception-ResNet-v2 {_error(found['without_odd'])}"
+
+
+def _error(errors: Mapping[str, float]) -> str:
+    return f"{errors['mean']:.1%} (worst {errors['worst']:.0%}, {errors['rows']} rows)"
+
+
+def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

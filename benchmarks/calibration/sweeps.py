@@ -1,0 +1,173 @@
+"""The sweep of five convolutions on 1, 2 and 4 TPUs: spills, times of the slowest stage, and choices between cuts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.calibration.fit import Array, nonnegative, weights
+from benchmarks.calibration.latency import Features, Rates, features
+from benchmarks.calibration.measurements import Row
+from benchmarks.calibration.networks import swept_graph
+from segsolve.device.memory import stored_bytes
+from segsolve.device.model import MIB, Device
+from segsolve.evaluate import score
+from segsolve.graph.model import Graph
+from segsolve.planners.base import Limits, ignore
+from segsolve.planners.dp import PLANNER as OPTIMAL
+from segsolve.problem import Segmentation
+from segsolve.profile.analytic import AnalyticCosts
+
+CHANNEL_BYTES = 8  # of the reports of this sweep, byte-exact
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One published row: where it is cut, what was measured, and the features of its stages."""
+
+    filters: int
+    tpus: int
+    split: str
+    ms: float
+    cuts: tuple[int, ...]
+    offchip: tuple[float, ...]
+    predicted_offchip: tuple[float, ...]
+    stages: tuple[Features, ...]
+
+    @property
+    def spills(self) -> bool:
+        """Whether weights streamed when it was measured."""
+        return any(self.offchip)
+
+    @property
+    def right_spill(self) -> bool:
+        """Whether the memory model streams what was streamed."""
+        return all(abs(a - b) < 0.012 for a, b in zip(self.offchip, self.predicted_offchip, strict=True))
+
+    def time(self, rates: Rates, shared: float = 1.0) -> float:
+        """Return the time of the slowest stage in ms; `shared` lengthens the transfers of a pipeline."""
+        slowed = _slowed(rates, self, shared)
+        return max(stage.time(slowed) for stage in self.stages)
+
+
+def _slowed(rates: Rates, row: Pipeline, shared: float) -> Rates:
+    factor = shared if row.tpus == 2 else 1.0
+    return {**rates, "input": factor * rates["input"], "output": factor * rates["output"]}
+
+
+def fit_card(rows: Sequence[Pipeline], start: Rates, free: Sequence[str], shared: float) -> dict[str, float]:
+    """Return the rates with the least sum of relative deviations of the slowest stages."""
+    rates, measured = dict(start), np.array([row.ms for row in rows])
+    weight = np.ones(len(rows))
+    for _ in range(20):
+        a, fixed = np.zeros((len(rows), len(free))), np.zeros(len(rows))
+        for i, row in enumerate(rows):
+            slowed = _slowed(rates, row, shared)
+            amounts = max(row.stages, key=lambda stage: stage.time(slowed)).amounts(slowed)
+            costs = {key: amount * slowed[key] / rates[key] for key, amount in amounts.items() if rates[key]}
+            a[i] = [costs.get(key, 0.0) for key in free]
+            fixed[i] = sum(rates[key] * cost for key, cost in costs.items() if key not in free)
+        a, b = a / measured[:, None], 1 - fixed / measured
+        x = nonnegative(a * weight[:, None], b * weight)
+        rates |= {key: max(1e-6, 0.4 * rates[key] + 0.6 * float(v)) for key, v in zip(free, x, strict=True)}
+        weight = weights(a @ x - b)
+    return rates
+
+
+def errors(rows: Sequence[Pipeline], rates: Rates, shared: float) -> Array:
+    """Return the relative error of each predicted bottleneck."""
+    return np.array([row.time(rates, shared) / row.ms - 1 for row in rows])
+
+
+def left_out(rows: Sequence[Pipeline], start: Rates, free: Sequence[str], shared: float, width: int = 100) -> Array:
+    """Return the errors of rows under rates fitted without the filter counts of the same hundred."""
+    held = {
+        group: fit_card([r for r in rows if r.filters // width != group], start, free, shared)
+        for group in {row.filters // width for row in rows}
+    }
+    return np.array([row.time(held[row.filters // width], shared) / row.ms - 1 for row in rows])
+
+
+def sweep_device(device: Device) -> Device:
+    """Return the device with the channel constants of this sweep's models."""
+    return replace(device, channel_bytes=device.channel_bytes | {"int8-per-channel": CHANNEL_BYTES})
+
+
+def pipelines(rows: Sequence[Row], device: Device) -> list[Pipeline]:
+    """Return the rows of conv_sweep.csv."""
+    device = sweep_device(device)
+    return [_pipeline(row, device) for row in rows]
+
+
+def _pipeline(row: Row, device: Device) -> Pipeline:
+    graph = swept_graph(int(row["filters"]))
+    sizes = [tuple(map(float, row[f"{where}_mib_per_segment"].split("|"))) for where in ("onchip", "offchip")]
+    # A first segment without weights has only the QUANTIZE of the published files, which have one more operation.
+    held = [(on, off) for on, off in zip(*sizes, strict=True) if on + off > 0]
+    cuts = _cuts(device, graph, [on + off for on, off in held])
+    problem = AnalyticCosts(graph=graph, device=device).problem(tpus=len(held))
+    plan = Segmentation(cuts=cuts)
+    return Pipeline(
+        filters=int(row["filters"]),
+        tpus=int(row["n_tpus"]),
+        split=row["split"],
+        ms=float(row["ms_per_inference"]),
+        cuts=cuts,
+        offchip=tuple(off for _, off in held),
+        predicted_offchip=tuple(stage.offchip_bytes / MIB for stage in score(problem, plan).stages),
+        stages=tuple(features(device, graph, range(*stage)) for stage in plan.ranges(len(graph.ops))),
+    )
+
+
+def _cuts(device: Device, graph: Graph, sizes: Sequence[float]) -> tuple[int, ...]:
+    """Find the cuts by the MiB of each segment: the first layer is small, the others are alike."""
+    first, layer = (stored_bytes(device, graph, op) / MIB for op in graph.ops[:2])
+    ends = [1 + round((sizes[0] - first) / layer)]
+    for size in sizes[1:]:
+        ends.append(ends[-1] + round(size / layer))
+    return tuple(ends[:-1])
+
+
+def choices(rows: Sequence[Pipeline], rates: Rates, shared: float) -> list[dict[str, float | bool]]:
+    """Return, for each filter count with two published cuts, how far they differ and whether we choose right."""
+    found: dict[tuple[int, int], dict[str, Pipeline]] = defaultdict(dict)
+    for row in rows:
+        found[row.filters, row.tpus][row.split] = row
+    result: list[dict[str, float | bool]] = []
+    for (filters, tpus), pair in sorted(found.items()):
+        if {"compiler", "profiled"} <= pair.keys() and pair["compiler"].cuts != pair["profiled"].cuts:
+            a, b = pair["compiler"], pair["profiled"]
+            right = (a.time(rates, shared) < b.time(rates, shared)) == (a.ms < b.ms)
+            difference = max(a.ms, b.ms) / min(a.ms, b.ms) - 1
+            result.append({"filters": filters, "tpus": tpus, "difference": difference, "right": right})
+    return result
+
+
+def optima(rows: Sequence[Pipeline], device: Device) -> list[dict[str, object]]:
+    """Return our optimal cut for each filter count, with its predicted gain over the best published cut."""
+    best: Mapping[tuple[int, int], list[Pipeline]] = defaultdict(list)
+    for row in rows:
+        if row.tpus > 1:
+            best[row.filters, row.tpus].append(row)
+    found: list[dict[str, object]] = []
+    device = sweep_device(device)
+    for (filters, tpus), pair in sorted(best.items()):
+        problem = AnalyticCosts(graph=swept_graph(filters), device=device).problem(tpus=tpus)
+        plan = OPTIMAL.solve(problem, Limits(), ignore).plan
+        assert plan is not None
+        ours = score(problem, plan).bottleneck_ns
+        theirs = min(pair, key=lambda row: row.ms)
+        published = score(problem, Segmentation(cuts=theirs.cuts)).bottleneck_ns
+        found.append(
+            {
+                "filters": filters,
+                "tpus": tpus,
+                "cuts": plan.cuts,
+                "best_published": theirs.cuts,
+                "gain": published / ours - 1,
+            }
+        )
+    return found

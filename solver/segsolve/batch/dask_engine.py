@@ -1,0 +1,143 @@
+"""Jobs on a Dask cluster, through its executor. Needs the extra ``segsolve[dask]``.
+
+A worker need not see this machine's files: it answers that it lacks a model, and gets the content once, under its hash.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from segsolve.batch.engines import EngineFault
+from segsolve.batch.jobs import Job, Model, Versions, installed
+from segsolve.batch.work import NEEDS_MODEL, Answer, run_job
+from segsolve.errors import UsageError
+from segsolve.graph.flatbuffer import read_bytes
+
+_CONNECT_S = 10
+_WORKERS_S = 30
+_REFRESH_S = 5
+
+
+class DaskEngine:
+    """The workers of a cluster; Dask itself gives the jobs of a worker that dies to another."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.executor: Executor = client.get_executor(pure=False)
+        self._shipped: tuple[Model, Any] | None = None
+        self._slots, self._refreshed = 0, 0.0
+
+    @property
+    def slots(self) -> int:
+        """One job in each thread of the cluster and one waiting; workers may come and go."""
+        if not self._slots or time.monotonic() - self._refreshed > _REFRESH_S:
+            self._slots = 2 * max(1, sum(self._client.nthreads().values()))
+            self._refreshed = time.monotonic()
+        return self._slots
+
+    def submit(self, job: Job, *, with_model: bool) -> Future[Answer]:
+        """Start a job, with the model's content if its worker asked for it."""
+        return self.executor.submit(run_cached, job, self._content(job.model) if with_model else None)
+
+    def revive(self) -> None:
+        """Go on if the scheduler is still there; content that only a dead worker had is sent again."""
+        self._shipped = None
+        if self._client.status != "running":
+            raise EngineFault("the connection to the Dask scheduler is lost", "the same command goes on from here")
+
+    def abandon(self) -> None:
+        """Cancel what was submitted."""
+        self.executor.shutdown(wait=False)
+
+    def _content(self, model: Model) -> Any:
+        """Put a model into the cluster's memory; jobs come sorted, so that one at a time is enough."""
+        if self._shipped is None or self._shipped[0] != model:
+            self._shipped = model, self._client.scatter(read_bytes(Path(model.path)), hash=True)
+        return self._shipped[1]
+
+
+@contextmanager
+def dask_engine(scheduler: str | None, processes: int) -> Iterator[DaskEngine]:
+    """Run an engine on the cluster at an address, or on one of its own on this machine.
+
+    Raises:
+        UsageError: Dask is not installed, or the workers have other versions.
+        EngineFault: there is no such scheduler, or it has no workers.
+    """
+    try:
+        dask: Any = import_module("distributed")
+    except ImportError:
+        raise UsageError("Dask is not installed", "pip install 'segsolve[dask]'") from None
+    _silence()
+    if scheduler is None:
+        cluster = dask.LocalCluster(
+            n_workers=processes, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        )
+        with cluster, dask.Client(cluster) as client:
+            client.run(_ignore_interrupts)
+            yield _checked(client)
+        return
+    try:
+        client = dask.Client(scheduler, timeout=_CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise EngineFault(f"there is no Dask scheduler at {scheduler}", "check --scheduler") from error
+    with client:
+        yield _checked(client)
+
+
+def run_cached(job: Job, content: bytes | None) -> Answer:
+    """Solve a job in a worker, with the model from the worker's folder of models."""
+    path = _folder() / str(job.model.sha256) / Path(job.model.path).name
+    if not path.exists():
+        if content is None:
+            return NEEDS_MODEL
+        _write(path, content)
+    return run_job(job, str(path))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{threading.get_ident()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _folder() -> Path:
+    """Return the worker's own folder, which Dask removes in the end, even if the worker was killed."""
+    return Path(import_module("distributed").get_worker().local_directory) / "segsolve-models"
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that waits for the results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _silence() -> None:
+    """Turn off Dask's log, whose loggers each have a level: what a lost worker or scheduler means we say ourselves."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _checked(client: Any) -> DaskEngine:
+    """Wait for a worker, and refuse workers that would answer for another version."""
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_S)
+        found: dict[str, Versions] = client.run(installed)
+    except TimeoutError:
+        raise EngineFault("the Dask scheduler has no workers", "start some: dask worker ADDRESS") from None
+    except Exception as error:
+        raise EngineFault(f"the Dask workers cannot run segsolve: {error}", "install the same version there") from error
+    for worker, versions in found.items():
+        if versions != installed():
+            raise UsageError(f"{worker} runs {versions}, this is {installed()}", "install the same versions everywhere")
+    return DaskEngine(client)

@@ -1,0 +1,79 @@
+"""The records of a folder as a table for analysis: one row each, flat columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from segsolve.batch.log import RESULTS, read_records, read_timings, replace_file
+from segsolve.batch.record import Record
+from segsolve.errors import OutputError, UsageError
+
+WALL = "wall_s"  # seconds that the job took, in the run that did it
+COLUMNS = (*(f.name for f in fields(Record)), WALL)
+_LISTS = ("cuts", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes")
+_BOOLEANS = ("no_spill",)
+_FLOATS = ("time_limit_s", "gap", "throughput_fps", WALL)
+_SETTINGS = ("memory_bytes", "tpus", "seed", "workers")
+_INTEGERS = (*_SETTINGS, "objective_ns", "bound_ns", "latency_ns", "offchip_bytes", "one_tpu_ns")
+
+
+def export(folder: Path, output: Path) -> int:
+    """Write the records of a batch's folder as .parquet or .csv, and return how many there are.
+
+    Raises:
+        UsageError: the suffix is another, the folder has no records, or pyarrow is missing.
+        OutputError: the file cannot be written.
+    """
+    writers = {".parquet": _parquet, ".csv": _csv}
+    if output.suffix not in writers:
+        raise UsageError(f"{output} is neither .parquet nor .csv", "name the file results.parquet or results.csv")
+    rows = _rows(folder)
+    content = writers[output.suffix](rows)
+    try:
+        replace_file(output, content)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror}", "choose another file") from error
+    return len(rows)
+
+
+def _rows(folder: Path) -> Sequence[dict[str, Any]]:
+    if not (folder / RESULTS).is_file():
+        raise UsageError(f"{folder} holds no {RESULTS}", "name the folder that `segsolve batch -o` wrote")
+    timings = read_timings(folder)
+    records = sorted(read_records(folder), key=lambda record: record.order)
+    return [{**asdict(r), "outcome": str(r.outcome), WALL: timings.get(r.key, {}).get(WALL)} for r in records]
+
+
+def _csv(rows: Iterable[dict[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Lists as numbers between blanks, truth as JSON writes it."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+    try:
+        pa: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow", "pip install 'segsolve[parquet]', or export to .csv") from None
+    kinds = dict.fromkeys(COLUMNS, pa.string())
+    kinds |= dict.fromkeys(_LISTS, pa.list_(pa.int64())) | dict.fromkeys(_BOOLEANS, pa.bool_())
+    kinds |= dict.fromkeys(_FLOATS, pa.float64()) | dict.fromkeys(_INTEGERS, pa.int64())
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(kinds.items()))), sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -1,0 +1,171 @@
+"""What is known of a job once it is done: one flat record, and nothing in it that a second run would change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cache
+from math import isfinite
+from typing import Any
+
+from segsolve.batch.jobs import Job
+from segsolve.errors import ExitCode, SegsolveError
+from segsolve.evaluate import Score
+from segsolve.planners.base import SolveResult, Status, Stop
+
+
+class Outcome(StrEnum):
+    """How a job ended; only the last one is a failure."""
+
+    PLAN = "plan"
+    INFEASIBLE = "infeasible"
+    NO_PLAN = "no plan"  # a heuristic that ignores memory under `no_spill`, or brute force on too much
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A job and its result, flat; ns, bytes and inferences per second. Times of solving are kept elsewhere.
+
+    `one_tpu_ns` is the whole model on one device, spilling if it must. The tuples have one entry per stage, `cuts`
+    one less.
+    """
+
+    key: str
+    model: str
+    model_sha256: str | None
+    device: str
+    device_sha256: str
+    memory_bytes: int
+    tpus: int
+    planner: str
+    objective: str
+    no_spill: bool
+    time_limit_s: float | None
+    seed: int
+    workers: int
+    segsolve: str
+    ortools: str
+    outcome: Outcome
+    status: str | None = None
+    proof: str | None = None
+    stopped_by: str | None = None
+    note: str | None = None
+    objective_ns: int | None = None
+    bound_ns: int | None = None
+    gap: float | None = None
+    throughput_fps: float | None = None
+    latency_ns: int | None = None
+    offchip_bytes: int | None = None
+    one_tpu_ns: int | None = None
+    cuts: tuple[int, ...] = ()
+    stage_ns: tuple[int, ...] = ()
+    stage_onchip_bytes: tuple[int, ...] = ()
+    stage_offchip_bytes: tuple[int, ...] = ()
+    error_kind: str | None = None
+    error_message: str | None = None
+    error_hint: str | None = None
+
+    @property
+    def order(self) -> tuple[str, str, str, int, str, str]:
+        """The order of records in a finished file; the key makes it total."""
+        return self.model, self.model_sha256 or "", self.device, self.tpus, self.planner, self.key
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What a record is about in the words of a report, in which a model or a device is only a name."""
+        options = self.objective, self.no_spill, self.time_limit_s, self.seed, self.workers, self.memory_bytes
+        return self.model, self.device, self.tpus, self.planner, *options
+
+
+def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -> Record:
+    """Return the record of a job that a planner answered."""
+    if result.plan is None and result.status is Status.UNKNOWN and result.stopped_by is not Stop.FINISHED:
+        return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {result.stopped_by}", "give more time")
+    record = replace(
+        _blank(job),
+        outcome=_outcome(result),
+        status=str(result.status),
+        proof=result.proof,
+        stopped_by=str(result.stopped_by),
+        note=result.note or None,
+        objective_ns=result.objective_ns,
+        bound_ns=result.bound_ns,
+        gap=result.gap,
+        one_tpu_ns=one_tpu.bottleneck_ns,
+    )
+    return record if score is None or result.plan is None else _with_plan(record, result.plan.cuts, score)
+
+
+def failed(job: Job, kind: str, message: str, hint: str = "") -> Record:
+    """Return the record of a job that has no answer, with the reason."""
+    return replace(_blank(job), error_kind=kind, error_message=message, error_hint=hint or None)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the word by which failures are told apart: the name of the exit code that a single command would have."""
+    if isinstance(error, SegsolveError):
+        return error.exit_code.name.lower()
+    return "out_of_memory" if isinstance(error, MemoryError) else ExitCode.INTERNAL.name.lower()
+
+
+def to_line(record: Record) -> str:
+    """Return a record as a line of JSON, with its newline."""
+    return json.dumps(asdict(record), separators=(",", ":")) + "\n"
+
+
+def from_line(line: bytes) -> Record:
+    """Return the record that a line holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    return _adapter().validate_json(line)  # type: ignore[no-any-return]
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record)
+
+
+def _outcome(result: SolveResult) -> Outcome:
+    if result.plan is not None:
+        return Outcome.PLAN
+    return Outcome.INFEASIBLE if result.status is Status.INFEASIBLE else Outcome.NO_PLAN
+
+
+def _with_plan(record: Record, cuts: tuple[int, ...], score: Score) -> Record:
+    return replace(
+        record,
+        throughput_fps=score.throughput_fps if isfinite(score.throughput_fps) else None,
+        latency_ns=score.latency_ns,
+        offchip_bytes=score.offchip_bytes,
+        cuts=cuts,
+        stage_ns=tuple(stage.time_ns for stage in score.stages),
+        stage_onchip_bytes=tuple(stage.onchip_bytes for stage in score.stages),
+        stage_offchip_bytes=tuple(stage.offchip_bytes for stage in score.stages),
+    )
+
+
+def _blank(job: Job) -> Record:
+    return Record(
+        key=job.key,
+        model=job.model.name,
+        model_sha256=job.model.sha256,
+        device=job.device.name,
+        device_sha256=job.device_sha256,
+        memory_bytes=job.device.memory_bytes,
+        tpus=job.tpus,
+        planner=job.planner,
+        objective=job.options.objective,
+        no_spill=job.options.no_spill,
+        time_limit_s=job.options.time_limit_s,
+        seed=job.options.seed,
+        workers=job.options.workers,
+        segsolve=job.versions.segsolve,
+        ortools=job.versions.ortools,
+        outcome=Outcome.FAILED,
+    )

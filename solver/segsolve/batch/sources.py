@@ -1,0 +1,103 @@
+"""From what users name - folders, lists, files, networks of the zoo - to models with their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, as_completed
+from pathlib import Path
+
+from segsolve import __version__
+from segsolve.batch.engines import EngineFault, LocalExecutor
+from segsolve.batch.jobs import Model
+from segsolve.errors import UsageError
+
+ZOO = "zoo"
+ZOO_SEED = 0
+
+
+def find_models(
+    names: Sequence[str], models: Path, processes: int, observe: Callable[[str, int, int], None]
+) -> tuple[Model, ...]:
+    """Return the models behind the names, those of the zoo built into the folder `models` if they are not there yet.
+
+    `observe` hears the network that was built, how many are, and how many will be.
+
+    Raises:
+        UsageError: a name stands for nothing.
+        OutputError: the networks cannot be written.
+    """
+    found = tuple(dict.fromkeys(item for name in names for item in _resolve(name)))
+    folder = models / f"zoo-{__version__}-seed{ZOO_SEED}"
+    _build([item for item in found if isinstance(item, str)], folder, processes, observe)
+    return tuple(_model(_network(folder, item) if isinstance(item, str) else item) for item in found)
+
+
+def _resolve(name: str) -> Iterator[Path | str]:
+    """Yield the files, as paths, and the networks, as names, that a name stands for."""
+    from segsolve.zoo.catalogue import get, names
+
+    if name == ZOO:
+        yield from names()
+    elif name.endswith(".txt"):
+        yield from _listed(Path(name))
+    elif name.endswith(".tflite"):
+        yield Path(name)
+    elif Path(name).is_dir():
+        yield from _in_folder(Path(name))
+    else:
+        yield get(name).name
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.tflite"))
+    if not found:
+        raise UsageError(f"{folder} holds no .tflite files", "name another folder")
+    return found
+
+
+def _listed(path: Path) -> Iterator[Path | str]:
+    """Yield what the lines of a list name; paths are relative to the list, lines with # are comments."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the list {path} cannot be read: {error}", "check its path") from None
+    for line in (line.strip() for line in lines):
+        if line.endswith(".txt"):
+            raise UsageError(f"the list {path} names another list, {line}", "name models, folders and networks")
+        if line and not line.startswith("#"):
+            yield from _resolve(str(path.parent / line) if line.endswith((".tflite", "/")) else line)
+
+
+def _build(networks: Iterable[str], folder: Path, processes: int, observe: Callable[[str, int, int], None]) -> None:
+    """Build the networks that are missing, in parallel: a large one takes seconds."""
+    from segsolve.zoo.files import write_network
+
+    for partial in folder.glob(".*.partial"):  # of a batch that was killed
+        partial.unlink()
+    missing = [name for name in networks if not _network(folder, name).exists()]
+    if not missing:
+        return
+    executor = LocalExecutor(min(processes, len(missing)))
+    try:
+        futures = {executor.submit(write_network, name, folder, seed=ZOO_SEED): name for name in missing}
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            observe(futures[future], done, len(missing))
+    except BrokenExecutor:
+        raise EngineFault("a process that built the zoo's networks died", "is there enough memory?") from None
+    finally:
+        executor.abandon()
+
+
+def _network(folder: Path, name: str) -> Path:
+    return folder / f"{name}.tflite"
+
+
+def _model(path: Path) -> Model:
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        sha256 = None  # its jobs will fail, and say why
+    return Model(name=path.stem, path=str(path), sha256=sha256)

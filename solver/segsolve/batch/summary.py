@@ -1,0 +1,115 @@
+"""What a batch shows as a whole: how the optimum compares with the other strategies, and what failed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from segsolve.batch.record import Outcome, Record
+
+REFERENCE = "cpsat"
+BASELINES = ("compiler", "balanced", "profiled")
+_DIGITS = 6  # as many as every machine's logarithm agrees on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extreme:
+    """A model, and how much faster the reference is on it."""
+
+    model: str
+    speedup: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versus:
+    """The reference against a baseline on a number of TPUs, over the models on which both have a plan.
+
+    Speed-ups are above 1 where the reference is faster; the models on which it is slower are its `losses`.
+    """
+
+    device: str
+    tpus: int
+    baseline: str
+    models: int
+    geometric_mean: float
+    best: Extreme
+    worst: Extreme
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A reason for which jobs on a model failed, and how many did."""
+
+    model: str
+    kind: str
+    message: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A batch as a whole."""
+
+    jobs: int
+    outcomes: dict[str, int]
+    reference: str
+    versus: tuple[Versus, ...]
+    failures: tuple[Failure, ...]
+
+
+def summarise(records: Sequence[Record]) -> Summary:
+    """Return the summary of a batch's records."""
+    counts = Counter(record.outcome for record in records)
+    return Summary(
+        jobs=len(records),
+        outcomes={outcome.value: counts[outcome] for outcome in Outcome},
+        reference=REFERENCE,
+        versus=tuple(_all_versus(records)),
+        failures=tuple(_failures(records)),
+    )
+
+
+def _all_versus(records: Sequence[Record]) -> Iterator[Versus]:
+    plans = {_place(r, r.planner): r for r in records if r.objective_ns}
+    groups = dict.fromkeys((r.device_sha256, r.device, r.tpus) for r in records)
+    for device_sha256, device, tpus in groups:
+        here = [r for r in plans.values() if (r.device_sha256, r.tpus, r.planner) == (device_sha256, tpus, REFERENCE)]
+        for baseline in BASELINES:
+            pairs = [(r, plans[_place(r, baseline)]) for r in here if _place(r, baseline) in plans]
+            if pairs:
+                yield _versus(device, tpus, baseline, pairs)
+
+
+def _place(record: Record, planner: str) -> tuple[str | None, str, int, str]:
+    return record.model_sha256, record.device_sha256, record.tpus, planner
+
+
+def _versus(device: str, tpus: int, baseline: str, pairs: Iterable[tuple[Record, Record]]) -> Versus:
+    speedups = [(_ratio(slow, fast), fast.model) for fast, slow in pairs]
+    best, worst = max(speedups), min(speedups)
+    mean = math.exp(math.fsum(math.log(speedup) for speedup, _ in speedups) / len(speedups))
+    return Versus(
+        device=device,
+        tpus=tpus,
+        baseline=baseline,
+        models=len(speedups),
+        geometric_mean=round(mean, _DIGITS),
+        best=Extreme(model=best[1], speedup=round(best[0], _DIGITS)),
+        worst=Extreme(model=worst[1], speedup=round(worst[0], _DIGITS)),
+        losses=tuple(sorted(model for speedup, model in speedups if speedup < 1)),
+    )
+
+
+def _ratio(slow: Record, fast: Record) -> float:
+    assert slow.objective_ns and fast.objective_ns
+    return slow.objective_ns / fast.objective_ns
+
+
+def _failures(records: Iterable[Record]) -> Iterator[Failure]:
+    """Yield each reason once: a model that cannot be read fails in every combination."""
+    failed = (r for r in records if r.outcome is Outcome.FAILED)
+    for (model, kind, message), jobs in Counter((r.model, r.error_kind, r.error_message) for r in failed).items():
+        yield Failure(model=model, kind=kind or "", message=message or "", jobs=jobs)

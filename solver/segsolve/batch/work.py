@@ -1,0 +1,112 @@
+"""What a worker process does with a job. Nothing but a fault of the machinery leaves it as an exception."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from segsolve.batch.jobs import Job, Model, installed
+from segsolve.batch.record import Record, failed, kind_of, solved
+from segsolve.device.model import Device
+from segsolve.errors import ModelError, SegsolveError, UsageError
+from segsolve.evaluate import score
+from segsolve.graph.model import Graph
+from segsolve.planners.base import Limits, SolveResult
+from segsolve.problem import Problem, Segmentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A job's record, or None when the worker needs the model first; `timing` is what differs from run to run."""
+
+    record: Record | None
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+NEEDS_MODEL = Answer(record=None)
+
+
+def run_job(job: Job, path: str) -> Answer:
+    """Solve a job on the model at a path; what is wrong with the job is in its record.
+
+    Raises:
+        UsageError: this worker runs other versions than the job asks for, which no record may hide.
+    """
+    if job.versions != installed():
+        message = f"a worker runs {installed()}, the batch {job.versions}"
+        raise UsageError(message, "install the same versions everywhere")
+    start = time.perf_counter()
+    timing: dict[str, Any] = {}
+    record = _record(job, path, timing)
+    return Answer(record=record, timing={"wall_s": time.perf_counter() - start, **timing})
+
+
+def _record(job: Job, path: str, timing: dict[str, Any]) -> Record:
+    try:
+        return _solve(job, path, timing)
+    except SegsolveError as error:
+        # Where the file lies is no property of the job, and differs between this machine and a cluster's.
+        message, hint = (text.replace(path, Path(path).name) for text in (str(error), error.hint))
+        return failed(job, kind_of(error), message, hint)
+    except MemoryError as error:
+        return failed(job, kind_of(error), "out of memory", "use fewer --processes")
+    except Exception as error:
+        timing["traceback"] = traceback.format_exc()
+        message = f"{type(error).__name__}: {error}".replace(path, Path(path).name)
+        return failed(
+            job, kind_of(error), message, "please report this with the model; timings.jsonl has the traceback"
+        )
+
+
+def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
+    from segsolve.solve import solve
+
+    problem = _problem(job, path)
+    options = job.options
+    limits = Limits(time_limit_s=options.time_limit_s, workers=options.workers, seed=options.seed)
+    result: SolveResult = solve(problem, planner=job.planner, limits=limits)
+    timing |= {"solve_s": result.wall_s, "deterministic_s": result.deterministic_s}
+    costs = score(problem, result.plan) if result.plan else None
+    return solved(job, result, costs, score(problem, Segmentation(cuts=())))
+
+
+def _problem(job: Job, path: str) -> Problem:
+    """Return the job's problem; jobs come sorted, so that the problems and the networks used last serve the next."""
+    make = _costs(path, job.model, _Described(sha256=job.device_sha256, device=job.device))
+    return make(job.tpus, job.options.no_spill)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Described:
+    """A device that is told apart by the hash of its description, because a `Device` has none of Python's own."""
+
+    sha256: str
+    device: Device = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _costs(path: str, model: Model, described: _Described) -> Callable[[int, bool], Problem]:
+    from segsolve.profile.analytic import AnalyticCosts
+
+    costs = AnalyticCosts(graph=_graph(path, model), device=described.device)
+
+    @lru_cache(maxsize=4)
+    def problem(tpus: int, no_spill: bool) -> Problem:
+        return costs.problem(tpus=tpus, no_spill=no_spill)
+
+    return problem
+
+
+@lru_cache(maxsize=4)
+def _graph(path: str, model: Model) -> Graph:
+    from segsolve.graph.read import read_graph
+
+    graph = read_graph(Path(path))
+    if graph.sha256 != model.sha256:
+        raise ModelError(f"{path} changed after the batch had begun", "run the batch again")
+    return graph

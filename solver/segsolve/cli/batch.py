@@ -1,0 +1,133 @@
+"""``segsolve batch``."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsolve.cli.batch_progress import batch_progress
+from segsolve.cli.console import show, show_json
+from segsolve.cli.guard import guarded
+from segsolve.cli.options import (
+    DEFAULT_DEVICE,
+    MOST_THREADS,
+    Json,
+    NoSpill,
+    Seed,
+    TimeLimit,
+    TpuMemory,
+    Workers,
+    check_search,
+    parse_counts,
+    parse_memory,
+    parse_names,
+    within,
+)
+from segsolve.cli.solve import Objective
+from segsolve.errors import ExitCode
+
+if TYPE_CHECKING:
+    from segsolve.batch.engines import Engine
+    from segsolve.device.model import Device
+
+
+class EngineName(StrEnum):
+    """Where the jobs run."""
+
+    LOCAL = "local"
+    DASK = "dask"
+
+
+@guarded
+def command(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR|zoo|LIST.txt|MODEL.tflite...",
+            help="Folders of models, `zoo` or networks of it, lists with one of these per line, or models.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the records; the same command goes on there.")
+    ],
+    tpus: Annotated[str, typer.Option(help="Numbers of Edge TPUs, e.g. 2..8 or 2,4,8.")] = "2..8",
+    devices: Annotated[
+        str, typer.Option(help="Devices, comma-separated: of the catalogue, FILE.toml, or all.")
+    ] = DEFAULT_DEVICE,
+    planners: Annotated[str, typer.Option(help="Planners, comma-separated, or all.")] = "all",
+    objective: Annotated[Objective, typer.Option(help="What the plans are best at.")] = Objective.THROUGHPUT,
+    tpu_memory: TpuMemory = None,
+    no_spill: NoSpill = False,
+    time_limit: TimeLimit = None,
+    workers: Workers = 1,
+    seed: Seed = 0,
+    processes: Annotated[
+        int | None, typer.Option(help="Jobs at a time; by default as many as the cores have room for.")
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Processes on this machine, or a Dask cluster.")
+    ] = EngineName.LOCAL,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler; without, a cluster on this machine.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed jobs again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Solve every combination in parallel. Killed at any time, the same command goes on."""
+    from segsolve.batch.jobs import Options
+    from segsolve.batch.record import Outcome
+    from segsolve.batch.run import Batch, default_processes, run_batch
+    from segsolve.compare import STRATEGIES
+    from segsolve.report.batch import summary_document, summary_table
+
+    counts = parse_counts("--tpus", tpus)
+    check_search(counts[0], time_limit, workers, seed)
+    if processes is not None:
+        within("--processes", processes, 1, MOST_THREADS)
+    batch = Batch(
+        models=tuple(models),
+        tpus=counts,
+        devices=_devices(devices, tpu_memory),
+        planners=parse_names("--planners", planners, STRATEGIES),
+        options=Options(
+            objective=objective.value, no_spill=no_spill, time_limit_s=time_limit, seed=seed, workers=workers
+        ),
+    )
+    at_once = processes or default_processes(workers)
+    with batch_progress() as observe:
+        summary = run_batch(
+            batch,
+            output,
+            engine=lambda: _engine(engine, scheduler, at_once),
+            processes=at_once,
+            observe=observe,
+            retry_failed=retry_failed,
+        )
+    if as_json:
+        show_json(summary_document(summary))
+    else:
+        show(summary_table(summary))
+    if summary.outcomes[Outcome.FAILED]:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _devices(names: str, tpu_memory: str | None) -> tuple[Device, ...]:
+    from segsolve.device.model import device_names, load_device
+
+    devices = (load_device(name) for name in parse_names("--devices", names, device_names()))
+    if tpu_memory is None:
+        return tuple(devices)
+    return tuple(device.with_memory(parse_memory(tpu_memory)) for device in devices)
+
+
+def _engine(name: EngineName, scheduler: str | None, processes: int) -> AbstractContextManager[Engine]:
+    from segsolve.batch.dask_engine import dask_engine
+    from segsolve.batch.engines import local_engine
+
+    if name is EngineName.DASK:
+        return dask_engine(scheduler, processes)
+    return local_engine(processes)

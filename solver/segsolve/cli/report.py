@@ -1,0 +1,52 @@
+"""``segsolve report``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segsolve.cli.console import news
+from segsolve.cli.guard import guarded
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    SVG = "svg"
+    MODEL_EXPLORER = "model-explorer"
+
+
+@guarded
+def command(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN/|BATCH/", help="Folder that `segsolve solve -o` or `segsolve batch -o` wrote."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    report_format: Annotated[
+        Format, typer.Option("--format", help="A page, a drawing, or node data for Google's Model Explorer.")
+    ] = Format.HTML,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The plan's model; found by itself beside the plan or in the current folder."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Description or profile (FILE.toml, FILE.json) of the device if it is not in the catalogue."),
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="What `segsolve run --timeline` wrote; PLAN/measured.json by itself.")
+    ] = None,
+) -> None:
+    """Write a report on a plan or a batch. It shows why they are as fast as they are."""
+    from segsolve.report.write import report_text, write_text
+
+    text, missing = report_text(source, report_format, model=model, device=device, measured=measured)
+    write_text(output, text)
+    if missing:
+        news(f"note: the report is without the network's operations and other strategies: {missing}")
+    news(f"wrote {output}")

@@ -1,0 +1,1 @@
+"""Times measured by running segments, and the profiles made of them."""

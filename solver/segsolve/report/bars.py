@@ -1,0 +1,113 @@
+"""Geometry of the bars that show where a strategy's TPUs spend their time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from segsolve.evaluate import StageScore
+from segsolve.report.plan_view import StageView, StrategyView
+from segsolve.report.units import mib, ms, size
+
+TIME_X, TIME_WIDTH, WEIGHT_WIDTH = 96.0, 500.0, 250.0
+PARTS = ("overhead", "input", "compute", "stream", "output", "correction")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A stretch of a time bar; `kind` is what the time is spent on."""
+
+    kind: str
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One TPU: its time in parts, its weights on chip and off chip, and the room for them, in units of the drawing."""
+
+    number: int
+    title: str
+    time_ns: int
+    times: tuple[Part, ...]
+    is_slowest: bool
+    is_cut_off: bool
+    onchip: float
+    offchip: float
+    room: float
+    weights: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageBars:
+    """A strategy's rows; `limit` is where the report's own plan has its bottleneck."""
+
+    title: str
+    rows: tuple[Row, ...]
+    limit: float
+
+    @property
+    def height(self) -> int:
+        """Height of the drawing."""
+        return 42 + 24 * len(self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What the full width of a bar stands for; what is longer is cut off."""
+
+    time_ns: int
+    weight_bytes: int
+    limit_ns: int
+
+    def bars(self, title: str, strategy: StrategyView) -> StageBars:
+        """Return the bars of a strategy."""
+        limit = TIME_X + TIME_WIDTH * self.limit_ns / self.time_ns
+        rows = tuple(self._row(stage, is_slowest=stage is strategy.slowest) for stage in strategy.stages)
+        return StageBars(title=title, rows=rows, limit=round(limit, 1))
+
+    def _row(self, stage: StageView, *, is_slowest: bool) -> Row:
+        s = stage.score
+        onchip = min(1.0, s.onchip_bytes / self.weight_bytes)
+        return Row(
+            number=stage.number,
+            title=_title(stage),
+            time_ns=s.time_ns,
+            times=self._parts(s),
+            is_slowest=is_slowest,
+            is_cut_off=s.time_ns > self.time_ns,
+            onchip=round(WEIGHT_WIDTH * onchip, 1),
+            offchip=round(WEIGHT_WIDTH * min(1.0 - onchip, s.offchip_bytes / self.weight_bytes), 1),
+            room=round(WEIGHT_WIDTH * min(1.0, s.capacity_bytes / self.weight_bytes), 1),
+            weights=f"{mib(s.onchip_bytes)} + {mib(s.offchip_bytes)} MiB" if s.offchip_bytes else size(s.onchip_bytes),
+        )
+
+    def _parts(self, s: StageScore) -> tuple[Part, ...]:
+        # A stage that was measured faster than its parts add up to shows all of them shorter.
+        shrink = min(1.0, s.time_ns / s.modelled_ns) if s.modelled_ns else 1.0
+        amounts = [max(0, getattr(s, f"{kind}_ns")) * shrink for kind in PARTS]
+        edges = [TIME_WIDTH * min(1.0, t / self.time_ns) for t in accumulate(amounts, initial=0)]
+        return tuple(
+            Part(kind=kind, x=round(TIME_X + a, 1), width=round(b - a, 1))
+            for kind, a, b in zip(PARTS, edges, edges[1:], strict=False)
+            if b > a
+        )
+
+
+def scale_of(plan: StrategyView, others: Sequence[StrategyView]) -> Scale:
+    """Return a scale on which the plan and the vendor's cut (the first of the others) are whole."""
+    shown = [plan, *others[:1]]
+    stages = [stage for strategy in shown for stage in strategy.stages]
+    return Scale(
+        time_ns=max(1, *(s.score.time_ns for s in stages)),
+        weight_bytes=max(1, *(max(s.weight_bytes, s.score.capacity_bytes) for s in stages)),
+        limit_ns=plan.score.bottleneck_ns,
+    )
+
+
+def _title(stage: StageView) -> str:
+    s = stage.score
+    amounts = ((kind, getattr(s, f"{kind}_ns")) for kind in PARTS)
+    parts = ", ".join(f"{kind} {ms(ns)} ms" for kind, ns in amounts if ns)
+    return f"TPU {stage.number}, operations {stage.first} to {stage.end - 1}: {parts}"

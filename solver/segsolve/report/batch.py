@@ -1,0 +1,92 @@
+"""A batch on the terminal: how far it is, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from segsolve.batch.run import News
+from segsolve.batch.summary import Extreme, Failure, Summary
+from segsolve.report.grid import Grid
+from segsolve.report.table import GOOD, SPILL
+from segsolve.report.units import times
+
+_NAME_WIDTH = 20
+
+
+def summary_document(summary: Summary) -> dict[str, Any]:
+    """Return a summary as a JSON document, as summary.json has it."""
+    return asdict(summary)
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """Return the reference planner against the others per TPU count, and what failed."""
+    devices = dict.fromkeys(row.device for row in summary.versus)
+    parts: list[RenderableType] = [_versus(summary, device) for device in devices]
+    parts += map(_failure, summary.failures)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items() if count)
+    return Group(*parts, Text(f"{_jobs(summary.jobs)}: {counts}."))
+
+
+def progress_line(news: News, seconds_left: float | None) -> str:
+    """Return a line for where there is no terminal."""
+    left = f", about {duration(seconds_left)} left" if seconds_left is not None else ""
+    return f"{news.task}: {news.done} of {news.total}{failures(news)}{left}"
+
+
+def failures(news: News) -> str:
+    """Return how many jobs failed, if any did."""
+    return f", {news.failed} failed" if news.failed else ""
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _versus(summary: Summary, device: str) -> Grid:
+    table = Grid(
+        f"{device}: how many times faster {summary.reference}'s plans are (predicted)",
+        *("TPUs", "over", "models", "geometric\nmean", "best", "worst", "losses"),
+        left=("over", "losses"),
+        optional=("models",),
+    )
+    shown = 0
+    for row in (row for row in summary.versus if row.device == device):
+        table.add_row(
+            str(row.tpus) if row.tpus != shown else "",
+            row.baseline,
+            str(row.models),
+            times(row.geometric_mean),
+            _extreme(row.best),
+            _extreme(row.worst),
+            _losses(row.losses),
+        )
+        shown = row.tpus
+    return table
+
+
+def _extreme(extreme: Extreme) -> str:
+    name = extreme.model if len(extreme.model) <= _NAME_WIDTH else extreme.model[: _NAME_WIDTH - 3] + "..."
+    return f"{name} {times(extreme.speedup)}"
+
+
+def _losses(models: tuple[str, ...]) -> Text:
+    if not models:
+        return Text("none", style=GOOD)
+    shown = "" if len(models) > 1 else f": {models[0]}"
+    return Text(f"{len(models)}{shown}", style=SPILL)
+
+
+def _failure(failure: Failure) -> Text:
+    """Say what failed and why; long reasons wrap."""
+    return Text(f"{failure.model} ({_jobs(failure.jobs)}), {failure.kind}: {failure.message}", style=SPILL)
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"

@@ -1,0 +1,192 @@
+"""What a batch's report shows, gathered once and frozen: no markup, no wording but titles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from segsolve.batch.log import read_records
+from segsolve.batch.record import Record
+from segsolve.batch.summary import REFERENCE, Summary, summarise
+from segsolve.report.explain import TITLES, VENDOR
+from segsolve.report.units import MIB, fps, times
+
+EXACT = (REFERENCE, "dp", "brute")
+_STRONGEST = 0.97  # the share of cells whose colour still grows with their value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A network on a number of TPUs: the records that have a plan, by planner."""
+
+    tpus: int
+    plans: dict[str, Record]
+
+    @cached_property
+    def best(self) -> Record | None:
+        """The plan with the smallest bottleneck; of several the exact planner's."""
+        ranked = sorted(self.plans.values(), key=lambda r: (_ns(r), r.planner not in EXACT, r.planner != REFERENCE))
+        return ranked[0] if ranked else None
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the best plan is proven to be that."""
+        return any(r.status == "optimal" for r in self.plans.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A row: a network on every number of TPUs."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure for every cell, as a ratio, or None; `cost` says that more is worse."""
+
+    key: str
+    title: str
+    kind: str
+    cost: bool
+    values: tuple[tuple[float | None, ...], ...]
+
+    def text(self, value: float | None) -> str:
+        """Return a value for people."""
+        if value is None:
+            return "–"
+        if self.kind == "over":
+            return "0 %" if value == 1 else f"{100 * (value - 1):+.1f} %"
+        return fps(value) if self.kind == "fps" else times(value)
+
+    def shade(self, value: float | None) -> float:
+        """Return how strong a cell's colour is, 0 to 1; below 0 for a loss."""
+        if value is None:
+            return 0.0
+        known = sorted(v for row in self.values for v in row if v is not None)
+        low = known[0] if self.kind == "fps" else 1.0
+        # One network that gains far more than all others must not leave these without colour.
+        span = math.log(known[round(_STRONGEST * (len(known) - 1))] / low) or 1.0
+        return round(max(-1.0, min(1.0, math.log(value / low) / span)), 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All networks on one device under the same rules, with the figures to choose from."""
+
+    device: str
+    rules: str
+    tpus: tuple[int, ...]
+    planners: tuple[str, ...]
+    networks: tuple[Network, ...]
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchView:
+    """Everything that a batch's report shows."""
+
+    name: str
+    summary: Summary
+    boards: tuple[Board, ...]
+    versions: tuple[str, ...]
+
+
+def batch_view(folder: Path) -> BatchView:
+    """Read a batch's folder.
+
+    Raises:
+        OutputError: its file holds something else than records.
+    """
+    records = read_records(folder)
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.order):
+        groups.setdefault((record.device, _rules(record)), []).append(record)
+    return BatchView(
+        name=folder.resolve().name,
+        summary=summarise(records),
+        boards=tuple(_board(device, rules, found) for (device, rules), found in groups.items()),
+        versions=tuple(sorted({f"segsolve {r.segsolve}, ortools {r.ortools}" for r in records})),
+    )
+
+
+def geometric_mean(values: Iterable[float | None]) -> float | None:
+    """Return the geometric mean of the values that are there."""
+    logs = [math.log(value) for value in values if value]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else None
+
+
+def _rules(r: Record) -> str:
+    parts = [f"{r.memory_bytes / MIB:g} MiB on chip"]
+    parts += ["nothing may stream"] if r.no_spill else []
+    parts += [f"at most {r.time_limit_s:g} s per job"] if r.time_limit_s is not None else []
+    return ", ".join(parts)
+
+
+def _board(device: str, rules: str, records: Sequence[Record]) -> Board:
+    tpus = tuple(sorted({r.tpus for r in records}))
+    planned = [r for r in records if r.objective_ns]
+    networks = tuple(_networks(planned, tpus))
+    planners = tuple(p for p in TITLES if any(r.planner == p for r in planned)) + tuple(
+        sorted({r.planner for r in planned} - set(TITLES))
+    )
+    return Board(
+        device=device,
+        rules=rules,
+        tpus=tpus,
+        planners=planners,
+        networks=networks,
+        metrics=tuple(_metrics(networks, planners)),
+    )
+
+
+def _networks(records: Sequence[Record], tpus: Sequence[int]) -> Iterator[Network]:
+    names = dict.fromkeys((r.model, r.model_sha256) for r in records)
+    for model, sha256 in names:
+        mine = [r for r in records if (r.model, r.model_sha256) == (model, sha256)]
+        cells = tuple(Cell(tpus=n, plans={r.planner: r for r in mine if r.tpus == n}) for n in tpus)
+        is_shared = sum(name == model for name, _ in names) > 1
+        yield Network(name=f"{model} ({(sha256 or '')[:8]})" if is_shared else model, cells=cells)
+
+
+def _metrics(networks: Sequence[Network], planners: Sequence[str]) -> Iterator[Metric]:
+    def metric(
+        key: str, title: str, kind: str, figure: Callable[[Cell, Record], float | None], *, cost: bool
+    ) -> Metric:
+        rows = (tuple(figure(c, c.best) if c.best else None for c in network.cells) for network in networks)
+        return Metric(key=key, title=title, kind=kind, cost=cost, values=tuple(rows))
+
+    if VENDOR in planners:
+        yield metric("vendor", "Speed-up over the vendor's compiler", "times", _versus(VENDOR), cost=False)
+    yield metric("one", "Speed-up over one TPU", "times", lambda _, best: _over_one(best), cost=False)
+    yield metric("fps", "Inferences per second", "fps", lambda _, best: best.throughput_fps, cost=False)
+    for planner in planners:
+        if planner not in EXACT:
+            title = f"{TITLES.get(planner, planner)}: how much slower than the best plan"
+            yield metric(f"over-{planner}", title, "over", _versus(planner), cost=True)
+    yield metric("gap", "Best plan: distance from the proven bound", "over", _gap, cost=True)
+
+
+def _versus(planner: str) -> Callable[[Cell, Record], float | None]:
+    def figure(cell: Cell, best: Record) -> float | None:
+        other = cell.plans.get(planner)
+        return _ns(other) / _ns(best) if other else None
+
+    return figure
+
+
+def _over_one(best: Record) -> float | None:
+    return best.one_tpu_ns / _ns(best) if best.one_tpu_ns else None
+
+
+def _gap(cell: Cell, best: Record) -> float | None:
+    bound = max((r.bound_ns or 0 for r in cell.plans.values()), default=0)
+    return _ns(best) / bound if bound else None
+
+
+def _ns(record: Record) -> int:
+    return record.objective_ns or 0

@@ -1,0 +1,105 @@
+"""Geometry of a pipeline's timeline: a row per stage, a bar per inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segsolve.report.plan_view import StrategyView
+from segsolve_runtime.measurement import Measurement
+from segsolve_runtime.schedule import Slot, schedule
+
+WIDTH = 1000.0
+_QUEUE_SIZE = 2  # the runtime's default
+_MOST_BARS = 220
+_LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One inference on one stage."""
+
+    stage: int
+    inference: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A time on the axis."""
+
+    x: float
+    ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gantt:
+    """A timeline drawn from 0 to `span_ns`; the first result is ready at `filled_ns`."""
+
+    stages: int
+    inferences: int
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+    span_ns: int
+    end_ns: int
+    filled_ns: int
+
+    @property
+    def filled_x(self) -> float:
+        """Where the first result is ready."""
+        return round(self.filled_ns / self.span_ns * WIDTH, 1)
+
+    @property
+    def end_x(self) -> float:
+        """Where the last result that is shown is ready."""
+        return round(self.end_ns / self.span_ns * WIDTH, 1)
+
+
+def shown_inferences(stages: int) -> int:
+    """Return how many inferences show the filling and some of the steady state without becoming too many bars."""
+    return max(_LEAST_INFERENCES, min(_MOST_INFERENCES, stages + 6, _MOST_BARS // stages))
+
+
+def predicted(strategies: Sequence[StrategyView], inferences: int) -> tuple[Gantt, ...]:
+    """Return the predicted timelines of strategies on the same axis."""
+    slots = [schedule([s.score.time_ns for s in strategy.stages], inferences, _QUEUE_SIZE) for strategy in strategies]
+    span = max((slot.end_ns for one in slots for slot in one), default=1)
+    return tuple(_gantt(one, len(strategy.stages), span) for one, strategy in zip(slots, strategies, strict=True))
+
+
+def measured(measurement: Measurement, inferences: int) -> Gantt:
+    """Return the measured timeline on an axis of its own: it may come from another kind of machine."""
+    slots = [
+        Slot(stage=s.stage, inference=s.inference, start_ns=s.start_ns, end_ns=s.end_ns)
+        for s in measurement.timeline
+        if s.inference < inferences
+    ]
+    return _gantt(slots, len(measurement.stages), max((slot.end_ns for slot in slots), default=1))
+
+
+def _gantt(slots: Sequence[Slot], stages: int, span_ns: int) -> Gantt:
+    span_ns = max(1, span_ns)
+    return Gantt(
+        stages=stages,
+        inferences=1 + max((slot.inference for slot in slots), default=-1),
+        bars=tuple(_bar(slot, span_ns) for slot in slots),
+        ticks=tuple(Tick(x=round(t / span_ns * WIDTH, 1), ns=t) for t in _round_times(span_ns)),
+        span_ns=span_ns,
+        end_ns=max((slot.end_ns for slot in slots), default=0),
+        filled_ns=max((slot.end_ns for slot in slots if slot.inference == 0), default=0),
+    )
+
+
+def _bar(slot: Slot, span_ns: int) -> Bar:
+    x = slot.start_ns / span_ns * WIDTH
+    width = (slot.end_ns - slot.start_ns) / span_ns * WIDTH
+    return Bar(stage=slot.stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1))
+
+
+def _round_times(span_ns: int) -> range:
+    """Return five to ten multiples of 1, 2 or 5 times a power of ten."""
+    step = 1
+    while span_ns / step > 10:
+        step = step * 5 // 2 if str(step)[0] == "2" else step * 2
+    return range(0, span_ns + 1, step)

@@ -1,0 +1,143 @@
+"""Reports as one self-contained HTML file: no network, no font or script but its own."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from segsolve import __version__
+from segsolve.report import explain, gantt, palette, units
+from segsolve.report import strip as strips
+from segsolve.report.bars import scale_of
+from segsolve.report.plan_view import Details, Layer, PlanView, StrategyView
+
+_ASSETS = resources.files("segsolve.report") / "assets"
+
+
+def plan_html(view: PlanView) -> str:
+    """Return the report of a plan as an HTML document."""
+    return environment().get_template("plan.html.j2").render(plan_figures(view))
+
+
+def plan_figures(view: PlanView) -> dict[str, Any]:
+    """Return everything that the templates of a plan draw."""
+    details = view.details
+    others = _others(view, details) if details else []
+    vendor = next((s for s in others if s.key == explain.VENDOR), None)
+    title = explain.title_of(view.strategy, view)
+    scale = scale_of(view.strategy, others)
+    inferences = gantt.shown_inferences(max(len(s.stages) for s in (view.strategy, *others)))
+    timelines = gantt.predicted([view.strategy, *([vendor] if vendor else [])], inferences)
+    return {
+        "view": view,
+        "plan_title": title,
+        "titles": explain.TITLES,
+        "rules": explain.RULES,
+        "explanation": explain.explain(view),
+        "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
+        "unused": view.plan.solution.tpus_requested - len(view.strategy.stages),
+        "others": others,
+        "vendor": vendor,
+        "vendor_gain": vendor.score.bottleneck_ns / view.strategy.score.bottleneck_ns if vendor else None,
+        "one_gain": details.one_tpu.time_ns / view.strategy.score.bottleneck_ns if details else None,
+        "plan_bars": scale.bars(title, view.strategy),
+        "other_bars": {s.key: scale.bars(explain.TITLES[s.key], s) for s in others},
+        "plan_gantt": timelines[0],
+        "vendor_gantt": timelines[-1],
+        "longest": max(1, *(s.score.bottleneck_ns for s in (view.strategy, *others[:1]))),
+        **_measured(view, inferences),
+        **(_strip(view, details, others) if details else {"strip": None}),
+    }
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates' environment, in which every value is escaped unless a template made it."""
+    made = Environment(
+        loader=FunctionLoader(lambda name: (_ASSETS / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.globals["version"] = __version__
+    made.filters |= {name: getattr(units, name) for name in ("fps", "mib", "ms", "percent", "size", "times")}
+    made.filters |= {"amount": _amount, "first_name": _first_name, "kib": _kib, "over": _over}
+    made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
+    return made
+
+
+def _others(view: PlanView, details: Details) -> list[StrategyView]:
+    """Return the other strategies, the vendor's first; a proven plan needs no second optimum."""
+    return [s for s in details.others if not (s.key == "optimum" and view.is_optimal)]
+
+
+def _measured(view: PlanView, inferences: int) -> dict[str, Any]:
+    m = view.measurement
+    if m is None:
+        return {"measured_gantt": None, "measured_on": ""}
+    where = f"the {m.backend} backend's virtual clock" if m.times == "virtual" else f"{m.backend}, {m.machine}"
+    return {"measured_gantt": gantt.measured(m, inferences) if m.timeline else None, "measured_on": where}
+
+
+def _strip(view: PlanView, details: Details, others: list[StrategyView]) -> dict[str, Any]:
+    strip = strips.make_strip(details)
+    titled = [
+        ("", explain.title_of(view.strategy, view), view.strategy),
+        *((s.key, explain.TITLES[s.key], s) for s in others),
+    ]
+    return {
+        "strip": strip,
+        "plan_lane": strip.lane(view.strategy),
+        "lanes": [strip.lane(strategy) for strategy in others],
+        "data": {
+            "operations": [_facts(layer) for layer in details.layers],
+            "edges": {"time": strip.time_edges, "weights": strip.weight_edges},
+            "strategies": [
+                {
+                    "key": key,
+                    "title": title,
+                    "cuts": s.cuts,
+                    "spilled": [i for stage in s.stages for i in stage.score.spilled_ops],
+                }
+                for key, title, s in titled
+            ],
+            "slowest": max(details.layers, key=lambda layer: layer.compute_ns).position,
+            "shortLabel": strips.SHORT_LABEL,
+            "longLabel": strips.LONG_LABEL,
+        },
+    }
+
+
+def _facts(layer: Layer) -> tuple[str, ...]:
+    """Return what a reader is told of an operation, in the order that plan.js expects."""
+    return (
+        layer.title,
+        layer.kind,
+        " × ".join(map(str, layer.shape)),
+        _amount(layer.weight_bytes),
+        f"{units.ms(layer.compute_ns)} ms",
+        f"{units.ms(layer.streamed_ns)} ms" if layer.weight_bytes else "–",
+        f"{layer.macs / 1e6:,.1f} million" if layer.macs else "–",
+    )
+
+
+def _amount(nbytes: int) -> str:
+    return units.size(nbytes) if nbytes else "none"
+
+
+def _kib(nbytes: int) -> str:
+    return f"{nbytes / 1024:,.1f}"
+
+
+def _first_name(name: str) -> str:
+    """Return the first of the names that a converter joined with semicolons."""
+    return name.split(";", maxsplit=1)[0]
+
+
+def _over(best_ns: int, ns: int) -> str:
+    return "–" if ns == best_ns else f"{100 * (ns / best_ns - 1):+.1f} %"

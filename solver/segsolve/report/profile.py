@@ -1,0 +1,68 @@
+"""What a profile says, in a few lines; the file has it all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from segsolve.profile.format import Layer, Profile
+from segsolve.report.grid import Grid
+from segsolve.report.units import count, ms, percent
+
+_SHOWN = 5
+
+
+def profile_document(profile: Profile) -> dict[str, Any]:
+    """Return totals of a profile as a JSON document."""
+    whole = _whole_ns(profile)
+    return {
+        "model": profile.model.name if profile.model else None,
+        "device": profile.device.name,
+        "layers": len(profile.layers),
+        "layers_ns": _layers_ns(profile),
+        "overhead_ns": profile.device.overhead_ns,
+        "whole_ns": whole,
+        "segments": [segment.model_dump() for segment in profile.segments],
+        "environment": profile.environment.model_dump() if profile.environment else None,
+    }
+
+
+def profile_table(profile: Profile) -> RenderableType:
+    """Return the slowest layers, and how the layers' sum compares with the whole model."""
+    name = profile.model.name if profile.model else "profile"
+    table = Grid(
+        f"{name} on {profile.device.name}: the slowest of {count(len(profile.layers), 'layer')}, measured",
+        *("layer", "ms", "share", "spread"),
+    )
+    total = max(1, _layers_ns(profile))
+    for layer in sorted(profile.layers, key=lambda layer: -layer.time_ns)[:_SHOWN]:
+        table.add_row(_short(layer.name), ms(layer.time_ns), percent(layer.time_ns / total), _spread(layer))
+    return Group(table, Text(_sum(profile)))
+
+
+def _sum(profile: Profile) -> str:
+    whole = _whole_ns(profile)
+    parts = _layers_ns(profile) + profile.device.overhead_ns
+    text = f"All layers and one invocation: {ms(parts)} ms"
+    return f"{text}; the whole model, measured: {ms(whole)} ms." if whole is not None else f"{text}."
+
+
+def _layers_ns(profile: Profile) -> int:
+    return sum(layer.time_ns for layer in profile.layers)
+
+
+def _whole_ns(profile: Profile) -> int | None:
+    last = len(profile.layers) - 1
+    return next((s.time_ns for s in profile.segments if (s.first_op, s.last_op) == (0, last)), None)
+
+
+def _spread(layer: Layer) -> str:
+    known = layer.statistics
+    return percent(known.spread_ns / max(1, known.median_ns)) if known else "-"
+
+
+def _short(name: str) -> str:
+    first = name.split(";", maxsplit=1)[0]
+    return first if len(first) <= 50 else "..." + first[-47:]

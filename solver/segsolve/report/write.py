@@ -1,0 +1,60 @@
+"""Writes a report of whatever a folder holds, in the format asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segsolve.errors import OutputError, UsageError
+
+BATCH_FILE = "results.jsonl"
+
+
+def report_text(
+    source: Path, report_format: str, *, model: Path | None, device: str | None, measured: Path | None
+) -> tuple[str, str]:
+    """Return a report's text, and what it lacks (nothing, for a complete one).
+
+    Raises:
+        UsageError: the format is not one for this folder.
+        SegsolveError, PlanError: what the folder, the model, the device or the measurement have wrong.
+    """
+    if (source / BATCH_FILE).is_file():
+        return _batch_text(source, report_format), ""
+    from segsolve.report.plan_source import plan_view
+
+    view = plan_view(source, model=model, device=device, measured=measured)
+    if report_format == "html":
+        from segsolve.report.html import plan_html
+
+        return plan_html(view), view.missing
+    if view.details is None:
+        raise UsageError(f"the format {report_format} needs the model: {view.missing}", "name it with --model")
+    if report_format == "svg":
+        from segsolve.report.svg import plan_svg
+
+        return plan_svg(view), ""
+    from segsolve.report.model_explorer import node_data_json
+
+    return node_data_json(view), ""
+
+
+def write_text(output: Path, text: str) -> None:
+    """Write a report's file, and the folder that it lies in.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror}", "choose another file with -o") from error
+
+
+def _batch_text(source: Path, report_format: str) -> str:
+    if report_format != "html":
+        raise UsageError(f"{source} is a batch, which has no report as {report_format}", "leave out --format")
+    from segsolve.report.batch_html import batch_html
+    from segsolve.report.batch_view import batch_view
+
+    return batch_html(batch_view(source))

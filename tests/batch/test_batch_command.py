@@ -1,0 +1,128 @@
+"""The commands as users run them: kills, Ctrl-C, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from segsolve.batch.log import RESULTS, TIMINGS
+from segsolve.batch.run import SUMMARY
+from segsolve.errors import ExitCode
+from tests.batch.runs import PATIENCE_S, batch, lines, recorded, run, start, wait_for
+
+TPUS = range(1, 17)
+PLANNERS = ("compiler", "uniform", "balanced", "profiled", "dp")
+JOBS = 3 * len(TPUS) * len(PLANNERS)
+
+
+def begin(models: Path, folder: Path, *more: object) -> subprocess.Popen[str]:
+    options = ("--tpus", "1..16", "--planners", ",".join(PLANNERS), "--processes", 2)
+    return start("batch", models, *options, "-o", folder, *more)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, stdout, stderr
+
+
+@pytest.fixture(scope="module")
+def undisturbed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(batch(models, tpus=TPUS, planners=PLANNERS), folder)
+    return folder
+
+
+def assert_same(folder: Path, expected: Path) -> None:
+    for name in (RESULTS, SUMMARY):
+        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+
+
+def session(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that are left of a command's session."""
+    listed = subprocess.run(["ps", "-eo", "pid=,sid=,stat="], capture_output=True, text=True, check=True).stdout
+    fields = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, sid, state in fields if int(sid) == process.pid and not state.startswith("Z")]
+
+
+def test_killed_again_and_again_the_result_is_the_same(models: Path, undisturbed: Path, tmp_path: Path) -> None:
+    moments = random.Random(2025).sample(range(JOBS), 3)
+    for moment in (0, *sorted(moments)):
+        process = begin(models, tmp_path)
+        wait_for(lambda moment=moment: recorded(tmp_path) >= moment)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+        wait_for(lambda process=process: not session(process))  # type: ignore[misc]  # workers do not outlive it
+    kept = {line["key"] for line in map(json.loads, (tmp_path / RESULTS).read_bytes().split(b"\n")[:-1])}
+    code, _, stderr = finish(begin(models, tmp_path))
+    assert code == ExitCode.OK
+    assert f"{len(kept)} of {JOBS} jobs were done before" in stderr
+    assert_same(tmp_path, undisturbed)
+    done = [timing["key"] for timing in lines(tmp_path, TIMINGS)]
+    assert all(done.count(key) == 1 for key in kept)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done(models: Path, undisturbed: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    process = begin(models, tmp_path)
+    wait_for(lambda: recorded(tmp_path) >= 20)
+    os.killpg(process.pid, sent) if sent is signal.SIGINT else process.send_signal(sent)
+    code, stdout, stderr = finish(process)
+    assert (code, stdout) == (ExitCode.INTERRUPTED, "")
+    assert stderr.splitlines()[-2:] == [
+        "error: the batch was interrupted",
+        "hint: what is done is kept; the same command goes on from there",
+    ]
+    assert "Traceback" not in stderr
+    assert recorded(tmp_path) >= 20
+    wait_for(lambda: not session(process))
+    assert finish(begin(models, tmp_path))[0] == ExitCode.OK
+    assert_same(tmp_path, undisturbed)
+
+
+def test_the_summary_is_the_result(models: Path, undisturbed: Path, tmp_path: Path) -> None:
+    code, stdout, stderr = finish(begin(models, undisturbed, "--json"))
+    assert code == ExitCode.OK
+    assert json.loads(stdout) == json.loads((undisturbed / SUMMARY).read_text())
+    assert stderr == f"{JOBS} of {JOBS} jobs were done before\n"
+
+
+def test_some_failures_have_an_exit_code_of_their_own(models: Path, tmp_path: Path) -> None:
+    residual = models / "residual.tflite"
+    options = ("--tpus", "2", "--planners", "cpsat,compiler", "-o", tmp_path / "out")
+    code, stdout, stderr = finish(start("batch", residual, tmp_path / "gone.tflite", *options))
+    assert code == ExitCode.PARTIAL
+    assert "gone.tflite does not exist" in stdout.replace("\n", " ")
+    assert "edgetpu-pcie: how many times faster cpsat's plans are" in stdout
+    assert "solving: 4 of 4, 2 failed" in stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (["--tpus", "8..2"], ExitCode.USAGE, "--tpus is '8..2'"),
+        (["--planners", "magic"], ExitCode.USAGE, "no planner 'magic'"),
+        (["--devices", "magic"], ExitCode.BAD_DEVICE, "no device 'magic'"),
+        (["--engine", "dask", "--scheduler", "magic:1:2"], (ExitCode.USAGE, ExitCode.RUN_FAILED), ""),
+    ],
+)
+def test_mistakes(models: Path, tmp_path: Path, options: list[str], code: object, reason: str) -> None:
+    found, stdout, stderr = finish(start("batch", models / "residual.tflite", *options, "-o", tmp_path))
+    assert found in (code if isinstance(code, tuple) else (code,))
+    assert reason in stderr
+    assert "Traceback" not in stderr
+    assert stdout == ""
+
+
+def test_a_folder_that_is_in_use(models: Path, tmp_path: Path) -> None:
+    from segsolve.batch.log import locked
+
+    with locked(tmp_path):
+        code, _, stderr = finish(begin(models, tmp_path))
+    assert code == ExitCode.OUTPUT
+    assert "another batch is writing" in stderr

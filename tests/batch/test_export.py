@@ -1,0 +1,75 @@
+"""Tables for analysis hold what the records hold."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+
+from segsolve.batch.export import export
+from segsolve.batch.log import RESULTS, RecordLog, read_records
+from segsolve.batch.record import Record
+from segsolve.errors import ExitCode, OutputError, UsageError
+from tests.batch.runs import record, start
+
+RECORDS = [
+    record(
+        "b", "dp", 123456789012, cuts=(3, 5), stage_ns=(1, 2, 3), gap=0.1, time_limit_s=1.5, note='say "hi", then go'
+    ),
+    record("a", "cpsat", None),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with RecordLog(tmp_path) as log:
+        log.append(RECORDS[0], {"wall_s": 0.25})
+        log.append(RECORDS[1], {})
+    with (tmp_path / RESULTS).open("a") as file:
+        file.write('{"key":"torn')  # of a batch that is still at work
+    return tmp_path
+
+
+def test_parquet_round_trip(folder: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs segsolve[parquet]")
+    assert export(folder, folder / "results.parquet") == 2
+    rows = parquet.read_table(folder / "results.parquet").to_pylist()
+    assert [row.pop("wall_s") for row in rows] == [None, 0.25]
+    lists = {"cuts", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes"}
+    back = [{k: tuple(v) if k in lists else v for k, v in row.items()} for row in rows]
+    assert back == [asdict(r) for r in RECORDS[::-1]]
+
+
+def test_csv_round_trip(folder: Path) -> None:
+    assert export(folder, folder / "results.csv") == 2
+    with (folder / "results.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert list(first) == [*(f.name for f in fields(Record)), "wall_s"]
+    assert (first["model"], first["objective_ns"], first["cuts"], first["wall_s"]) == ("a", "", "", "")
+    assert (second["objective_ns"], second["cuts"], second["stage_ns"]) == ("123456789012", "3 5", "1 2 3")
+    assert (second["no_spill"], second["outcome"], second["note"]) == ("false", "plan", 'say "hi", then go')
+
+
+def test_exporting_changes_nothing(folder: Path) -> None:
+    before = (folder / RESULTS).read_bytes()
+    export(folder, folder / "results.csv")
+    assert (folder / RESULTS).read_bytes() == before
+    assert len(read_records(folder)) == 2
+
+
+def test_mistakes(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"neither \.parquet nor \.csv"):
+        export(folder, folder / "results.xlsx")
+    with pytest.raises(UsageError, match=r"holds no results\.jsonl"):
+        export(tmp_path / "elsewhere", folder / "results.csv")
+    with pytest.raises(OutputError, match="cannot be written"):
+        export(folder, folder / "missing" / "results.csv")
+
+
+def test_the_command(folder: Path) -> None:
+    process = start("export", folder, folder / "results.csv")
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (ExitCode.OK, "")
+    assert stderr == f"wrote 2 records to {folder / 'results.csv'}\n"

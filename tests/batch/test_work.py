@@ -1,0 +1,96 @@
+"""What a worker makes of a job that goes wrong: a record, the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from segsolve.batch.jobs import Job, Model, Options, Versions, expand
+from segsolve.batch.record import Outcome, kind_of, solved
+from segsolve.batch.work import run_job
+from segsolve.errors import SolverFault, UsageError
+from segsolve.evaluate import score
+from segsolve.planners.base import SolveResult, Status, Stop
+from segsolve.problem import Segmentation
+from tests.batch.runs import device
+from tests.problems import chain, op_cost
+
+
+def job(path: Path) -> Job:
+    model = Model(name=path.stem, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    (made,) = expand([model], [device()], [3], ["dp"], Options())
+    return made
+
+
+@pytest.fixture
+def model(models: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "net.tflite"
+    path.write_bytes((models / "residual.tflite").read_bytes())
+    return path
+
+
+def test_a_result_says_nothing_of_where_and_when(model: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.tflite"
+    elsewhere.write_bytes(model.read_bytes())
+    first, second = run_job(job(model), str(model)), run_job(job(model), str(elsewhere))
+    assert first.record == second.record
+    assert {"wall_s", "solve_s", "deterministic_s"} == set(first.timing)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (SolverFault("the planner answered wrongly"), "solver_fault", "the planner answered wrongly"),
+        (MemoryError(), "out_of_memory", "out of memory"),
+        (ValueError("surprise"), "internal", "ValueError: surprise"),
+    ],
+)
+def test_what_goes_wrong_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, model: Path, error: Exception, kind: str, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> SolveResult:
+        raise error
+
+    monkeypatch.setattr("segsolve.solve.solve", fail)
+    answer = run_job(job(model), str(model))
+    assert answer.record is not None
+    assert (answer.record.outcome, answer.record.error_kind) == (Outcome.FAILED, kind)
+    assert answer.record.error_message == message
+    assert ("traceback" in answer.timing) == (kind == "internal")
+
+
+def test_a_model_that_changes_meanwhile_is_not_taken_for_the_other(models: Path, model: Path) -> None:
+    made = job(model)
+    model.write_bytes((models / "synthetic-dense-100.tflite").read_bytes())
+    record = run_job(made, str(model)).record
+    assert record is not None
+    assert record.error_message == "net.tflite changed after the batch had begun"
+
+
+def test_another_version_answers_nothing(model: Path) -> None:
+    with pytest.raises(UsageError, match="99"):
+        run_job(replace(job(model), versions=Versions(segsolve="99", ortools="99")), str(model))
+
+
+def test_no_plan_within_the_time_limit_is_a_failure(model: Path) -> None:
+    problem = chain(op_cost(1), ns=1)
+    result = SolveResult(
+        planner="cpsat",
+        status=Status.UNKNOWN,
+        plan=None,
+        objective_ns=None,
+        bound_ns=0,
+        stopped_by=Stop.TIME_LIMIT,
+        wall_s=0,
+    )
+    one_tpu = score(problem, Segmentation(cuts=()))
+    assert solved(job(model), result, None, one_tpu).error_kind == "no_plan"
+    assert solved(job(model), replace(result, stopped_by=Stop.FINISHED), None, one_tpu).outcome is Outcome.NO_PLAN
+
+
+def test_kinds_are_the_names_of_exit_codes() -> None:
+    assert kind_of(UsageError("")) == "usage"
+    assert kind_of(KeyError()) == "internal"

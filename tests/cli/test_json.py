@@ -1,0 +1,211 @@
+"""`--json` prints one document, with the documented keys, that agrees with itself."""
+
+from __future__ import annotations
+
+import csv
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsolve.errors import ExitCode
+
+from ..models import Net
+from .tool import document, keys, run
+
+SOLVE: dict[str, type | tuple[type, ...]] = {
+    "status": str,
+    "planner": str,
+    "objective_ns": int,
+    "bound_ns": int,
+    "gap": float,
+    "wall_s": float,
+    "throughput_fps": float,
+    "latency_ns": int,
+    "stages": list,
+}
+STAGE: dict[str, type | tuple[type, ...]] = dict.fromkeys(
+    ("first_op", "last_op", "time_ns", "onchip_bytes", "offchip_bytes", "input_bytes", "output_bytes"), int
+)
+
+
+def call(*args: str | Path) -> Any:
+    done = run(*args, "--json")
+    assert done.code == ExitCode.OK, done.stderr
+    return document(done.stdout)
+
+
+def consistent(result: dict[str, Any], operations: int) -> None:
+    """Check one plan's document against itself."""
+    keys(result, SOLVE)
+    stages = result["stages"]
+    for stage in stages:
+        keys(stage, STAGE)
+        assert stage["first_op"] <= stage["last_op"]
+    assert (stages[0]["first_op"], stages[-1]["last_op"]) == (0, operations - 1)
+    assert all(after["first_op"] == before["last_op"] + 1 for before, after in pairwise(stages))
+    times = [stage["time_ns"] for stage in stages]
+    assert (result["objective_ns"], result["latency_ns"]) == (max(times), sum(times))
+    assert result["throughput_fps"] == pytest.approx(1e9 / max(times))
+    assert 0 <= result["bound_ns"] <= result["objective_ns"]
+    assert result["gap"] == pytest.approx((result["objective_ns"] - result["bound_ns"]) / result["objective_ns"])
+    assert result["status"] == ("optimal" if result["bound_ns"] == result["objective_ns"] else "feasible")
+
+
+@pytest.mark.parametrize("planner", ["cpsat", "dp", "brute"])
+def test_solve(planner: str, net: Path) -> None:
+    result = call("solve", net, "--tpus", "3", "--planner", planner)
+    consistent(result, operations=11)
+    assert (result["status"], result["planner"], len(result["stages"]) <= 3) == ("optimal", planner, True)
+
+
+def test_heuristics_claim_no_more_than_they_prove(net: Path) -> None:
+    result = call("solve", net, "--tpus", "3", "--planner", "uniform")
+    keys(result, SOLVE)
+    assert result["status"] == "feasible"
+    assert len(result["stages"]) == 3
+
+
+def _compared(comparison: dict[str, Any]) -> None:
+    keys(comparison, {"model": str, "bounds": list, "one_tpu": dict, "strategies": list})
+    (bound,) = comparison["bounds"]
+    strategies = {s["planner"]: s for s in comparison["strategies"]}
+    assert len(strategies) == len(comparison["strategies"])
+    assert {"compiler", "uniform", "balanced", "profiled", "greedy", "dp", "cpsat"} <= strategies.keys()
+    operations = strategies["cpsat"]["stages"][-1]["last_op"] + 1
+    for planner, result in strategies.items():
+        assert result["planner"] == planner
+        assert len(result["stages"]) <= bound["tpus"]
+        assert bound["bound_ns"] <= result["objective_ns"]
+        assert strategies["cpsat"]["objective_ns"] <= result["objective_ns"]
+        consistent(result | {"status": "optimal"} if result["gap"] == 0 else result, operations)
+    assert strategies["cpsat"]["status"] == strategies["dp"]["status"] == "optimal"
+    assert strategies["cpsat"]["objective_ns"] == strategies["dp"]["objective_ns"] == bound["bound_ns"]
+    assert strategies["cpsat"]["objective_ns"] <= comparison["one_tpu"]["objective_ns"]
+
+
+@pytest.mark.parametrize("tpus", ["1", "4", "16"])
+def test_compare(tpus: str, mobilenet: Path) -> None:
+    _compared(call("compare", mobilenet, "--tpus", tpus))
+
+
+def test_compare_with_weights_that_do_not_fit(dense: Path) -> None:
+    comparison = call("compare", dense, "--tpus", "2")
+    _compared(comparison)
+    assert comparison["one_tpu"]["offchip_bytes"] > 0
+
+
+def test_inspect(net: Path) -> None:
+    result = call("inspect", net)
+    keys(
+        result, {"model": str, "sha256": str, "file_bytes": int, "weight_bytes": int, "macs": int, "frozen_batch": bool}
+    )
+    keys(result, dict.fromkeys(("inputs", "outputs", "restrictions", "operations", "cuts"), list))
+    keys(result["one_tpu"], dict.fromkeys(("time_ns", "onchip_bytes", "offchip_bytes", "capacity_bytes"), int))
+    assert (len(result["inputs"]), len(result["outputs"])) == (2, 2)
+    assert result["file_bytes"] == net.stat().st_size
+    assert [op["position"] for op in result["operations"]] == list(range(11))
+    assert sum(op["weight_bytes"] for op in result["operations"]) == result["weight_bytes"]
+    assert sum(op["macs"] for op in result["operations"]) == result["macs"]
+    assert all(0 < cut["position"] < 11 and cut["bytes"] > 0 and cut["tensors"] for cut in result["cuts"])
+
+
+@pytest.mark.parametrize("backend", ["litert", "simulated"])
+def test_run(backend: str, plan: Path) -> None:
+    result = call("run", plan, "--backend", backend, "--count", "7")
+    keys(
+        result, {"model": str, "backend": str, "count": int, "elapsed_ns": int, "throughput_fps": float, "stages": list}
+    )
+    keys(result["predicted"], {"throughput_fps": float, "latency_ns": int, "stage_ns": list})
+    assert (result["backend"], result["count"], len(result["stages"])) == (backend, 7, 2)
+    assert all(stage["inferences"] == 7 for stage in result["stages"])
+    if backend == "simulated":
+        assert [stage["busy_ns"] / 7 for stage in result["stages"]] == result["predicted"]["stage_ns"]
+
+
+def test_verify(plan: Path, net: Path) -> None:
+    result = call("verify", plan, net, "--inputs", "3")
+    keys(
+        result,
+        {"identical": bool, "inputs": int, "output_tensors": int, "crossing_tensors": int, "compared_bytes": int},
+    )
+    assert (result["identical"], result["inputs"], result["output_tensors"]) == (True, 3, 2)
+
+
+def test_zoo_list() -> None:
+    networks = call("zoo", "list")["networks"]
+    for network in networks:
+        keys(network, {"name": str, "title": str, "input_shape": list, "params": int, "macs": int, "source": str})
+    assert {"mobilenet", "resnet101"} <= {network["name"] for network in networks}
+
+
+def test_writing_a_plan_leaves_stdout_to_the_document(net: Path, tmp_path: Path) -> None:
+    done = run("solve", net, "--tpus", "2", "-o", tmp_path / "plan", "--json")
+    consistent(document(done.stdout), operations=11)
+    assert "wrote" in done.stderr and "verified" in done.stderr
+
+
+@pytest.mark.parametrize("tpus", ["12", "300"])
+def test_more_tpus_than_of_use(tpus: str, net: Path) -> None:
+    result = call("solve", net, "--tpus", tpus)
+    consistent(result, operations=11)
+    assert result["tpus"] == int(tpus)
+    assert len(result["stages"]) < 12
+
+
+def test_one_operation(models: Path, tmp_path: Path) -> None:
+    one = models / "one.tflite"
+    result = call("solve", one, "--tpus", "4", "-o", tmp_path / "plan")
+    consistent(result, operations=1)
+    assert [(s["first_op"], s["last_op"]) for s in result["stages"]] == [(0, 0)]
+    for strategy in call("compare", one, "--tpus", "4")["strategies"]:
+        assert len(strategy["stages"]) == 1
+    assert call("run", tmp_path / "plan", "--count", "3")["count"] == 3
+    assert call("verify", tmp_path / "plan", one)["crossing_tensors"] == 0
+
+
+def test_device_on_which_nothing_takes_time(net: Path, tmp_path: Path) -> None:
+    """Its rate is not infinite, which JSON could not hold: a stage counts as 1 ns at least."""
+    (tmp_path / "free.toml").write_text(_free_device())
+    result = call("compare", net, "--tpus", "2", "--device", tmp_path / "free.toml")
+    for strategy in result["strategies"]:
+        assert (strategy["objective_ns"], strategy["throughput_fps"], strategy["gap"]) == (0, 1e9, 0)
+    assert run("compare", net, "--tpus", "2", "--device", tmp_path / "free.toml").code == ExitCode.OK
+
+
+def _free_device() -> str:
+    """Return the description of the default device, with every time zero."""
+    from importlib import resources
+
+    text = (resources.files("segsolve.device") / "catalogue" / "edgetpu-pcie.toml").read_text()
+    sections = text.split("\n[")
+    return "\n[".join(
+        "\n".join("value = 0.0" if line.startswith("value") else line for line in section.split("\n"))
+        if section.startswith("time.")
+        else section
+        for section in sections
+    )
+
+
+def test_network_with_a_float_tail(tmp_path: Path) -> None:
+    """What comes after the last quantised layer is no reason to refuse a model, nor to print odd numbers."""
+    net = Net()
+    path = net.write(tmp_path, net.dequantize(net.conv(net.input())))
+    consistent(call("solve", path, "--tpus", "2"), operations=2)
+
+
+def test_compare_over_numbers_of_tpus(net: Path) -> None:
+    result = call("compare", net, "--tpus", "2..3,5")
+    assert [b["tpus"] for b in result["bounds"]] == [2, 3, 5]
+    assert {(s["tpus"], s["planner"]) for s in result["strategies"]} >= {(k, "cpsat") for k in (2, 3, 5)}
+    assert sorted((b["bound_ns"] for b in result["bounds"]), reverse=True) == [b["bound_ns"] for b in result["bounds"]]
+
+
+def test_compare_as_csv(net: Path) -> None:
+    done = run("compare", net, "--tpus", "2,3", "--csv")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert {(row["tpus"], row["planner"]) for row in rows} >= {("2", "compiler"), ("3", "cpsat")}
+    for row in rows:
+        assert max(map(int, row["stage_ns"].split())) == int(row["objective_ns"])
+        assert len(row["stage_ns"].split()) == len(row["cuts"].split()) + 1

@@ -1,0 +1,141 @@
+"""Tables are made for people: 100 columns, plain in a pipe, nothing cut off, and grammatical."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from segsolve.compare import compare
+from segsolve.device.model import load_device
+from segsolve.errors import ExitCode
+from segsolve.graph.read import read_model
+from segsolve.profile.analytic import AnalyticCosts
+from segsolve.report.grid import Grid
+from segsolve.report.table import compare_table
+from segsolve.report.units import count, million, ms, percent, size
+
+from ..models import Net
+from .tool import Done, run
+
+TIMES = re.compile(r"\d+\.\d\d s\b")
+
+
+def _good(done: Done, width: int = 100) -> None:
+    assert done.code == ExitCode.OK, done.stderr
+    for line in done.stdout.splitlines():
+        assert len(line) <= width, line
+        assert line == line.rstrip()
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "…" not in done.stdout
+    assert not re.search(r"\b1 \w+s\b(?! per)", done.stdout.replace("1 is", "")), "a plural of one"
+
+
+@pytest.mark.parametrize("tpus", ["1", "4", "16", "100"])
+def test_compare(tpus: str, mobilenet: Path) -> None:
+    done = run("compare", mobilenet, "--tpus", tpus)
+    _good(done)
+    assert "The optimum is proven" in done.stdout
+    assert ("unused" in done.stdout) == (tpus in {"16", "100"})
+
+
+@pytest.mark.parametrize("args", [("--tpus", "2"), ("--tpus", "1"), ("--tpus", "7", "--tpu-memory", "1MiB")])
+def test_solve(args: tuple[str, ...], dense: Path) -> None:
+    done = run("solve", dense, *args)
+    _good(done)
+    assert "Proven optimal by cpsat" in done.stdout
+    assert ("do not fit" in done.stdout or "does not fit" in done.stdout) == ("off chip" in done.stdout)
+
+
+def test_plan_that_uses_fewer_tpus_says_so(models: Path) -> None:
+    done = run("solve", models / "one.tflite", "--tpus", "2")
+    _good(done)
+    assert "1 of 2 TPUs stays unused" in done.stdout
+
+
+def test_comparison_without_any_plan(dense: Path) -> None:
+    done = run("compare", dense, "--tpus", "2", "--no-spill")
+    assert done.code == ExitCode.NO_PLAN
+    assert done.stdout.count("no plan\n") == 7
+    assert "compiler: stage 1 cannot hold" in done.stdout
+    assert all(len(line) <= 100 for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("args", [(), ("--ops",)])
+def test_inspect(args: tuple[str, ...], mobilenet: Path) -> None:
+    done = run("inspect", mobilenet, *args)
+    _good(done)
+    assert done.stdout.startswith("mobilenet\n")
+
+
+def test_names_that_look_like_markup(tmp_path: Path) -> None:
+    net = Net()
+    net.graph.tensors[net.input()].name = b"in[/red]put"
+    path = net.write(tmp_path, net.conv(0), name="[red]net")
+    text = run("inspect", path, "--ops").stdout
+    assert "[red]net" in text and "in[/red]put" in text
+    assert "[red]net" in run("solve", path, "--tpus", "1", FORCE_COLOR="1", COLUMNS="100").stdout
+
+
+def test_run_and_verify(plan: Path, net: Path) -> None:
+    _good(run("run", plan, "--backend", "simulated", "--count", "1"))
+    _good(run("verify", plan, net, "--inputs", "1"))
+
+
+@pytest.mark.parametrize("command", ["zoo list", "devices"])
+def test_lists(command: str) -> None:
+    _good(run(*command.split()))
+
+
+def test_same_output_from_run_to_run_but_for_times(net: Path) -> None:
+    first, second = (TIMES.sub("", run("solve", net, "--tpus", "3").stdout) for _ in range(2))
+    assert first == second
+
+
+def test_colours_only_where_they_are_wanted(net: Path) -> None:
+    assert "\x1b[" in run("inspect", net, FORCE_COLOR="1").stdout
+    plain = run("compare", net, "--tpus", "2", FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert not re.search("\x1b\\[[0-9;]*3[0-7]", plain)  # bold may stay, colours may not
+
+
+def test_encoding_without_bars(net: Path) -> None:
+    done = run("compare", net, "--tpus", "2", PYTHONIOENCODING="ascii")
+    assert done.code == ExitCode.OK
+    assert "cpsat" in done.stdout
+
+
+@pytest.mark.parametrize("tpus", [2, 16])
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_narrow_terminals_get_fewer_columns_not_cut_ones(width: int, tpus: int, mobilenet: Path) -> None:
+    costs = AnalyticCosts(graph=read_model(mobilenet).graph, device=load_device("edgetpu-pcie"))
+    comparison = compare(costs.problem(tpus=tpus), strategies=("compiler", "greedy", "dp"))
+    console = Console(width=width, file=StringIO(), record=True)
+    console.print(compare_table(comparison, "edgetpu-pcie", 15))
+    text = console.export_text()
+    assert "…" not in text
+    assert "bottleneck" in text and "optimum" in text
+    assert ("fps" in text) == (width == 100 and tpus == 2)
+
+
+def test_grid_leaves_out_columns_in_the_given_order() -> None:
+    grid = Grid("", "name", "long column", "other", optional=("other", "long column"))
+    grid.add_row("a", "b", "c")
+    grid.add_row("d")
+    shown = []
+    for width in (40, 22, 8):
+        console = Console(width=width, force_terminal=False)
+        with console.capture() as text:
+            console.print(grid)
+        shown.append(text.get().split("\n")[1].split())
+    assert shown == [["name", "long", "column", "other"], ["name", "long", "column"], ["name"]]
+
+
+def test_units() -> None:
+    assert [count(n, "layer") for n in (0, 1, 2)] == ["0 layers", "1 layer", "2 layers"]
+    assert [size(n) for n in (0, 1000, 2048, 2**20)] == ["0 B", "1000 B", "2.0 KiB", "1.00 MiB"]
+    assert [percent(x) for x in (0, 1e-6, 0.25, 1.5, 20)] == ["0 %", "<0.1 %", "25.0 %", "150 %", "2,000 %"]
+    assert [million(n) for n in (512, 3_400_000, 7_600_000_000)] == ["0.00051", "3.4", "7,600"]
+    assert [ms(n) for n in (1e4, 12.3e6, 123.4e6, 12345e6)] == ["0.01", "12.30", "123.4", "12,345"]

@@ -1,0 +1,115 @@
+"""The real `segsolve` as a process, and what holds for every run of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from segsolve.cli.guard import exit_code
+from segsolve.cli.main import app
+from segsolve.errors import ExitCode
+
+SCRIPT = Path(sys.executable).with_name("segsolve")
+_DECIDED_BY_THE_TEST = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED"}
+_ANSWERING_TO_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A process that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(*args: str | Path, cwd: Path | None = None, stdin: str = "", **environment: str) -> Done:
+    done = subprocess.run(
+        [SCRIPT, *args],
+        cwd=cwd,
+        input=stdin,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Done(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def inside(*args: str | Path) -> Done:
+    """Do the same without a process, where that would add nothing but time."""
+    with (
+        patch.object(sys, "argv", ["segsolve", *map(str, args)]),
+        redirect_stdout(StringIO()) as stdout,
+        redirect_stderr(StringIO()) as stderr,
+    ):
+        code = exit_code(app)
+    return Done(code=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
+
+
+def start(*args: str | Path) -> subprocess.Popen[str]:
+    """Start a process that answers to Ctrl-C even where the tests themselves run in the background."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _ANSWERING_TO_CTRL_C, SCRIPT, *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment({}),
+        text=True,
+    )
+
+
+def _environment(changes: dict[str, str]) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in _DECIDED_BY_THE_TEST} | changes
+
+
+def error(done: Done, code: ExitCode, *words: str) -> str:
+    """Check that a command failed as documented, with one sentence that has these words; return that sentence."""
+    assert "Traceback" not in done.stderr
+    assert done.code == code, done.stderr
+    said = done.stderr.splitlines()
+    errors = [place for place, line in enumerate(said) if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    after = said[errors[0] + 1 :]
+    assert all(line.startswith("hint: ") for line in after) and len(after) <= 1, done.stderr
+    sentence = said[errors[0]]
+    assert not sentence.endswith(".")
+    for word in words:
+        assert word in sentence
+    return sentence
+
+
+def has_hint(done: Done) -> bool:
+    return bool(re.search(r"^hint: \S", done.stderr, re.MULTILINE))
+
+
+def document(text: str) -> Any:
+    """Return what a JSON text says, and accept only what the standard allows."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def keys(record: dict[str, Any], expected: Mapping[str, type | tuple[type, ...]]) -> None:
+    """Check that a record has these keys, with values of these types; a bool is no number."""
+    for key, kinds in expected.items():
+        assert key in record, key
+        wanted: Sequence[type] = kinds if isinstance(kinds, tuple) else (kinds,)
+        assert type(record[key]) in wanted, (key, record[key])

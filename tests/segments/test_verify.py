@@ -1,0 +1,104 @@
+"""The verifier notices what is wrong; that it accepts what is right is in `test_cuts`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from segsolve.errors import MismatchError, ModelError
+from segsolve.graph.flatbuffer import pack, unpack
+from segsolve.graph.read import LoadedModel
+from segsolve.segments.verify import Verification, verify
+from segsolve_runtime.errors import PlanError
+from segsolve_runtime.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
+from tests.models import Net, residual_net
+
+from .plans import cut
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> LoadedModel:
+    return residual_net().load(tmp_path)
+
+
+def replace_segment(folder: PlanFolder, k: int, content: bytes) -> PlanFolder:
+    """Put another file in a segment's place, and its hash into the plan, as one who can would."""
+    folder.segment_paths()[k].write_bytes(content)
+    stages = list(folder.plan.stages)
+    changed = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    stages[k] = stages[k].model_copy(update=changed)
+    (folder.root / PLAN_FILE).write_text(plan_json(folder.plan.model_copy(update={"stages": stages})))
+    return load_plan(folder.root)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_one_altered_weight_is_noticed(loaded: LoadedModel, tmp_path: Path, k: int) -> None:
+    folder = cut(loaded, tmp_path / "plan", (3, 8))
+    path = folder.segment_paths()[k]
+    model = unpack(path.read_bytes(), path)
+    weights = next(t for t in model.subgraphs[0].tensors if t.buffer and len(t.shape) in (2, 4))
+    data = model.buffers[weights.buffer].data.copy()
+    data[0] ^= 0x80
+    model.buffers[weights.buffer].data = data
+    with pytest.raises(MismatchError, match="differ from the whole model in tensor"):
+        verify(replace_segment(folder, k, pack(model)), loaded)
+
+
+def test_an_altered_segment_is_noticed_though_the_outputs_stay_the_same(tmp_path: Path) -> None:
+    net = Net()
+    hidden = net.relu(net.conv(net.input()))
+    net.graph.outputs = [net.mul(hidden, net.constant(net.rng.integers(0, 1, 8, dtype="int8"), scale=0.01))]  # zeros
+    loaded = net.load(tmp_path)
+    folder = cut(loaded, tmp_path / "plan", (2,))
+    path = folder.segment_paths()[0]
+    model = unpack(path.read_bytes(), path)
+    model.buffers[1].data = 0 - model.buffers[1].data
+    with pytest.raises(MismatchError, match="'relu_1'"):
+        verify(replace_segment(folder, 0, pack(model)), loaded)
+
+
+def test_another_model_is_noticed(loaded: LoadedModel, tmp_path: Path) -> None:
+    folder = cut(loaded, tmp_path / "plan", (3,))
+    other = residual_net(seed=1).load(tmp_path, name="other")
+    with pytest.raises(
+        MismatchError, match=r"other\.tflite is not the model that the plan was made for \(net\.tflite\)"
+    ):
+        verify(folder, other)
+
+
+def test_a_segment_of_other_tensors_is_noticed(loaded: LoadedModel, tmp_path: Path) -> None:
+    folder = cut(loaded, tmp_path / "plan", (3, 8))
+    content = folder.segment_paths()[2].read_bytes()
+    with pytest.raises(PlanError, match="but the plan says"):
+        verify(replace_segment(folder, 1, content), loaded)
+
+
+def test_a_model_that_litert_cannot_run_is_cut_but_not_verified(tmp_path: Path) -> None:
+    net = Net()
+    out = net.tensor("out", (1, 4, 4, 8))
+    net.operator("CUSTOM", [net.conv(net.input())], [out])
+    net.model.operatorCodes[-1].customCode = b"Unknown"
+    loaded = net.load(tmp_path, net.relu(out))
+    folder = cut(loaded, tmp_path / "plan", (1, 2))
+    assert len(folder.plan.stages) == 3
+    with pytest.raises(ModelError, match=r"net\.tflite on the CPU, so its segments cannot be verified: .*Unknown"):
+        verify(folder, loaded)
+
+
+def test_what_was_compared_is_counted(loaded: LoadedModel, tmp_path: Path) -> None:
+    found = verify(cut(loaded, tmp_path / "plan", (3, 8)), loaded, inputs=3, seed=5)
+    outputs, crossing = 10 + 128, 128 + 128 + 256  # bytes; relu_1 crosses, too, but is an output
+    assert found == Verification(
+        inputs=3, seed=5, output_tensors=2, crossing_tensors=3, compared_bytes=3 * (outputs + outputs + crossing)
+    )
+
+
+def test_state_is_carried_from_input_to_input_on_both_sides(tmp_path: Path) -> None:
+    net = Net()
+    x = net.conv(net.input())
+    state = net.tensor("state", (1, 4, 4, 8), isVariable=True)
+    net.graph.outputs = [net.relu(net.add(x, state))]
+    loaded = net.load(tmp_path)
+    assert verify(cut(loaded, tmp_path / "plan", (1, 2)), loaded, inputs=3).inputs == 3
