@@ -1,7 +1,8 @@
 """Kills a batch with SIGKILL at 50 random moments and holds what comes out in the end against an undisturbed run.
 
-A moment is a time after the start, drawn evenly from the time that the undisturbed run takes; when a batch has ended
-before its moment, its folder is emptied and it begins anew, so that every kill hits a batch at work.
+Moments are drawn by progress, so that they do not depend on how fast the machine is: a number of records still to come,
+and up to a twentieth of a second after it; every fifth lies in the seconds of starting up. After one kill in four the
+batch may finish, its files are compared, and the next kill meets a new one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ KILLS = 50
 SEED = 2025
 NETWORKS = ("mobilenetv2", "squeezenet1.1", "resnet50", "densenet121", "efficientnet-lite0", "synthetic-dense-100")
 OPTIONS = ("--tpus", "1..16", "--devices", "all", "--processes", "2")
+STARTING_S = 2.0
 FILES = ("results.jsonl", "summary.json")
 
 
@@ -33,35 +35,34 @@ def main() -> None:
 
 
 def measure(folder: Path, rng: random.Random) -> dict[str, Any]:
-    began = time.monotonic()
     start(folder / "undisturbed").wait()
-    undisturbed_s = time.monotonic() - began
-    runs: list[dict[str, float]] = []
-    out = folder / "killed-0"
-    compared = identical = 0
-    while len(runs) < KILLS:
-        moment = rng.uniform(0, undisturbed_s)
+    jobs = recorded(folder / "undisturbed")
+    runs: list[dict[str, int | bool]] = []
+    for number in range(1, KILLS + 1):
+        out = folder / "killed"
         before = recorded(out)
-        if kill_after(out, moment):
-            runs.append({"after_s": round(moment, 3), "records_before": before, "records_after": recorded(out)})
-            if len(runs) < KILLS:
-                continue
+        if number % 5 == 0:
+            kill(out, wait_for=0, delay_s=rng.uniform(0, STARTING_S))
+        else:
+            kill(out, wait_for=rng.randrange(before, jobs), delay_s=rng.uniform(0, 0.05))
+        run: dict[str, int | bool] = {"records_before": before, "records_after": recorded(out), "torn": torn(out)}
+        if number % 4 == 0 or number == KILLS:
             start(out).wait()
-        compared += 1
-        identical += same(out, folder / "undisturbed")
-        out = folder / f"killed-{compared}"
+            run["identical_in_the_end"] = same(out, folder / "undisturbed")
+        runs.append(run)
+        print(number, run, flush=True)
+    ends = [run["identical_in_the_end"] for run in runs if "identical_in_the_end" in run]
     return {
         "what": "SIGKILL at random moments, then the same command again until it is done; bytes compared",
         "command": " ".join(("segsolve batch", *NETWORKS, *OPTIONS)),
         "seed": SEED,
-        "jobs": recorded(folder / "undisturbed"),
-        "undisturbed_s": round(undisturbed_s, 2),
+        "jobs": jobs,
         "kills": KILLS,
-        "finished_results_compared": compared,
-        "finished_results_identical": identical,
-        "identical": compared == identical,
+        "kills_after_new_records": sum(run["records_after"] > run["records_before"] for run in runs),
         "kills_that_lost_a_record": sum(run["records_after"] < run["records_before"] for run in runs),
-        "kills_while_solving": sum(run["records_after"] > run["records_before"] for run in runs),
+        "finished_results_compared": len(ends),
+        "finished_results_identical": sum(ends),
+        "identical": all(ends),
         "runs": runs,
     }
 
@@ -72,21 +73,24 @@ def start(out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def kill_after(out: Path, seconds: float) -> bool:
-    """Run the batch and kill it; return whether it was still at work."""
+def kill(out: Path, *, wait_for: int, delay_s: float) -> None:
+    """Run the batch up to a number of records and a little longer, and kill it."""
     process = start(out)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
+    while process.poll() is None and recorded(out) < wait_for:
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    process.kill()
+    process.wait()
 
 
 def recorded(out: Path) -> int:
     path = out / "results.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def torn(out: Path) -> bool:
+    path = out / "results.jsonl"
+    return path.exists() and not (b"\n" + path.read_bytes()).endswith(b"\n")
 
 
 def same(out: Path, expected: Path) -> bool:

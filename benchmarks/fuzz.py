@@ -96,6 +96,7 @@ def _op(rng: random.Random, rank: int) -> OpCost:
         compute_ns=compute,
         streamed_ns=compute + (rng.randint(0, 80) if weights else 0),
         weight_bytes=weights,
+        streamed_bytes=weights,
         parameter_bytes=weights,
         cacheable=rng.random() < 0.9,
         cache_rank=rank,

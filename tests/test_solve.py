@@ -63,9 +63,7 @@ def test_a_false_infeasibility_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_bound_of_a_heuristic_is_the_cheap_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = answer(
-        monkeypatch, status=Status.FEASIBLE, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=0
-    )
+    result = answer(monkeypatch, status=Status.FEASIBLE, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=0)
     assert (result.status, result.bound_ns, result.proof) == (Status.FEASIBLE, 32, None)
 
 

@@ -132,7 +132,7 @@ def _modelled(problem: Problem, stage: Collection[int]) -> StageScore:
         correction_ns=0,
         capacity_bytes=capacity,
         onchip_bytes=sum(problem.ops[i].weight_bytes for i in cached),
-        offchip_bytes=sum(problem.ops[i].weight_bytes for i in streamed),
+        offchip_bytes=sum(problem.ops[i].streamed_bytes for i in streamed),
         input_bytes=sum(problem.transfers[t].nbytes for t in takes),
         output_bytes=sum(problem.transfers[t].nbytes for t in gives),
         spilled_ops=tuple(i for i in streamed if problem.ops[i].cacheable),

@@ -12,7 +12,8 @@ class OpCost:
     """What one operation costs the stage that it is in.
 
     `compute_ns` is its time with the weights on chip, `streamed_ns` its time while they come from the host, never
-    less. `weight_bytes` are its parameters as the device stores them, `parameter_bytes` as the model file does.
+    less. `weight_bytes` are its parameters as the device stores them on chip, `streamed_bytes` as they come in the
+    stream, `parameter_bytes` as the model file has them.
     Weights that are not `cacheable` stream always. On a stage where not all fit, those of the smallest `cache_rank`
     are cached first. `scratch_bytes` is the memory that its activations take away from the weights of its stage.
     """
@@ -21,13 +22,14 @@ class OpCost:
     compute_ns: int
     streamed_ns: int
     weight_bytes: int
+    streamed_bytes: int
     parameter_bytes: int
     cacheable: bool
     cache_rank: int
     scratch_bytes: int
 
     def __post_init__(self) -> None:
-        amounts = (self.compute_ns, self.weight_bytes, self.parameter_bytes, self.scratch_bytes)
+        amounts = (self.compute_ns, self.weight_bytes, self.streamed_bytes, self.parameter_bytes, self.scratch_bytes)
         if min(amounts) < 0 or self.streamed_ns < self.compute_ns:
             raise ValueError(f"operation {self.name!r} has a negative cost, or streams faster than it computes")
 
@@ -56,7 +58,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredStage:
-    """The measured time of the stage of operations `first` to `end` (exclusive), instead of what its parts add up to."""
+    """The measured time of the stage of operations `first` to `end` (exclusive), in place of what its parts sum to."""
 
     first: int
     end: int

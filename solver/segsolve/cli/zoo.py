@@ -17,15 +17,16 @@ app = typer.Typer(help="Classic CNNs as int8 .tflite files with seeded weights."
 @app.command("list")
 @guarded
 def list_networks(as_json: Json = False) -> None:
-    """List the networks with their published sizes."""
+    """List the networks with their sizes."""
     from segsolve.report.zoo import zoo_document, zoo_table
     from segsolve.zoo.catalogue import CATALOGUE
+    from segsolve.zoo.facts import load
 
     networks = tuple(CATALOGUE.values())
     if as_json:
-        show_json(zoo_document(networks))
+        show_json(zoo_document(networks, load()))
     else:
-        show(zoo_table(networks))
+        show(zoo_table(networks, load()))
 
 
 @app.command("build")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from segsolve.device.latency import compute_ns, streamed_ns, transfer_ns
-from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes
+from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op
 from segsolve.problem import OpCost, Problem, Transfer
@@ -57,12 +57,12 @@ class AnalyticCosts:
         )
 
     def _op_cost(self, op: Op, cache_rank: int) -> OpCost:
-        weight_bytes = stored_bytes(self.device, self.graph, op)
         return OpCost(
             name=op.name,
             compute_ns=compute_ns(self.device, self.graph, op),
             streamed_ns=streamed_ns(self.device, self.graph, op),
-            weight_bytes=weight_bytes,
+            weight_bytes=stored_bytes(self.device, self.graph, op),
+            streamed_bytes=streamed_bytes(self.device, self.graph, op),
             parameter_bytes=op.weight_bytes,
             cacheable=op.kind in CACHED_KINDS,
             cache_rank=cache_rank,

@@ -77,6 +77,7 @@ class MeasuredCosts:
             compute_ns=self._scaled(layer.time_ns),
             streamed_ns=self._scaled(streamed),
             weight_bytes=_stored(layer),
+            streamed_bytes=_stored(layer),
             parameter_bytes=layer.param_bytes,
             cacheable=layer.cacheable,
             cache_rank=position if layer.cache_rank is None else layer.cache_rank,

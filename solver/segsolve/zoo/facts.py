@@ -1,0 +1,49 @@
+"""What the written file of a network is like, kept so that listing the zoo need not build it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = Path(__file__).with_name("facts.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Size of the file, its operations, and how many of its legal cuts a single tensor crosses."""
+
+    file_bytes: int
+    operations: int
+    cuts: int
+    single_tensor_cuts: int
+    weight_bytes: int
+
+
+def measure(path: Path) -> Facts:
+    """Read a network's file.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    from segsolve.graph.read import read_graph
+
+    graph = read_graph(path)
+    return Facts(
+        file_bytes=graph.file_bytes,
+        operations=len(graph.ops),
+        cuts=len(graph.cuts),
+        single_tensor_cuts=sum(len(graph.crossing(position)) == 1 for position in graph.cuts),
+        weight_bytes=graph.weight_bytes,
+    )
+
+
+def load() -> dict[str, Facts]:
+    """Return the facts of every network of the catalogue."""
+    return {name: Facts(**values) for name, values in json.loads(FILE.read_text(encoding="utf-8")).items()}
+
+
+def facts_json(facts: Mapping[str, Facts]) -> str:
+    """Return the text of the file that `load` reads."""
+    return json.dumps({name: asdict(values) for name, values in facts.items()}, indent=1) + "\n"
