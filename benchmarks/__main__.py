@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import chain_proof, cpu_pipeline, fuzz, readme, study
+from benchmarks import chain_proof, cpu_pipeline, fuzz, picture, readme, study, tune_cpu, zoo_facts
 
 
 def main() -> None:
-    for benchmark in (study, chain_proof, cpu_pipeline, fuzz, readme):
+    for benchmark in (zoo_facts, study, picture, chain_proof, cpu_pipeline, tune_cpu, fuzz, readme):
         print(f"== {benchmark.__name__}", flush=True)
         benchmark.main()
 
