@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from benchmarks.calibration.measurements import Row, mib
 from benchmarks.calibration.networks import KERAS, VENDOR, keras_graph, swept_graph, vendor_graph
 from benchmarks.calibration.sweeps import CHANNEL_BYTES
-from segsolve.device.memory import round_up, stored_bytes, streamed_bytes
+from segsolve.device.memory import round_up, stored_bytes
 from segsolve.device.model import MIB, Device
 from segsolve.evaluate import StageScore, stage_score
 from segsolve.graph.model import Graph
@@ -133,13 +133,8 @@ def part_ends(graph: Graph, name: str) -> list[int]:
 
 
 def offchip_mib(device: Device, graph: Graph, stage: range) -> float:
-    """Return the MiB that a stage streams, narrow convolutions at the width that they stream with."""
-    score = _score(device, graph, stage)
-    narrower = sum(
-        stored_bytes(device, graph, graph.ops[i]) - streamed_bytes(device, graph, graph.ops[i])
-        for i in score.spilled_ops
-    )
-    return (score.offchip_bytes - narrower) / MIB
+    """Return the MiB that a stage streams."""
+    return _score(device, graph, stage).offchip_bytes / MIB
 
 
 def as_rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
