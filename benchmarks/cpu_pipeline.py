@@ -1,7 +1,8 @@
 """The pipeline of two stages, one thread each, against its slower stage alone; on the CPU, side by side.
 
 On a CPU a pipeline only ties with more threads in one interpreter: this validates the machinery and claims no
-speed-up. Trials alternate, so that a drift of the machine meets all of them.
+speed-up. Trials alternate, so that a drift of the machine meets all of them. The two stages are also run at once
+without a pipeline: what two cores that share their memory cost each other is no fault of the pipeline.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
@@ -29,7 +31,7 @@ from segsolve_runtime.pipeline import Pipeline
 from segsolve_runtime.plan import PlanFolder
 
 MODELS = ("resnet50", "mobilenetv2", "inceptionv3")
-TRIALS = 7
+TRIALS = 9
 SECONDS_PER_TRIAL = 1.5
 Frame = dict[str, Array]
 
@@ -91,11 +93,13 @@ def _compare(loaded: LoadedModel, folder: PlanFolder) -> dict[str, Any]:
     frames = list(random_frames(folder.plan, 8, seed=0))
     whole = {threads: _whole(loaded, threads, frames[0]) for threads in (1, 2)}
     alone: list[float] = []
+    at_once: list[float] = []
     piped: list[float] = []
     single: dict[int, list[float]] = {1: [], 2: []}
     with Pipeline.load(folder.root) as pipeline:
         for _ in range(TRIALS):
             alone.append(count / _timed(partial(_repeat, partial(runners[slower].run, inputs[slower]), count)))
+            at_once.append(count / _timed(partial(_both, runners, inputs, count)))
             piped.append(_piped_fps(pipeline, frames, count))
             for threads, run in whole.items():
                 single[threads].append(count / _timed(partial(_repeat, run, count)))
@@ -104,6 +108,7 @@ def _compare(loaded: LoadedModel, folder: PlanFolder) -> dict[str, Any]:
         "inferences_per_trial": count,
         "stage_ms": [round(1e3 * s, 3) for s in stage_seconds(folder)],
         "slower_stage_alone_fps": round(median(alone), 2),
+        "both_stages_at_once_fps": round(median(at_once), 2),
         "pipeline_fps": round(median(piped), 2),
         "pipeline_over_slower_stage": {
             "median": round(median(ratios), 3),
@@ -146,6 +151,17 @@ def _whole(loaded: LoadedModel, threads: int, frame: Frame) -> Callable[[], None
 
     run()
     return run
+
+
+def _both(runners: Sequence[StageRunner], inputs: Sequence[Frame], count: int) -> None:
+    threads = [
+        Thread(target=_repeat, args=(partial(runner.run, frame), count))
+        for runner, frame in zip(runners, inputs, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _repeat(action: Callable[[], object], count: int) -> None:
