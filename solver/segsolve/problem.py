@@ -66,6 +66,24 @@ class MeasuredStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedLink:
+    """A link that all devices share, such as a card's PCIe switch or a USB hub.
+
+    Every tensor that enters or leaves a device and every weight that streams passes it, at `ns_per_mib` each.
+    """
+
+    ns_per_mib: int
+
+    def __post_init__(self) -> None:
+        if self.ns_per_mib < 0:
+            raise ValueError("the time on a shared link cannot be negative")
+
+    def load_ns(self, nbytes: int) -> int:
+        """Return how long `nbytes` occupy the link, rounded up to whole ns."""
+        return -(-nbytes * self.ns_per_mib // 2**20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
     """A plan in its barest form: the positions before which the execution order is cut, strictly ascending."""
 
@@ -82,7 +100,7 @@ class Problem:
 
     `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
     cacheable weights do not fit their device is not allowed; without, they stream at every inference. A stage that is
-    exactly a `measured` one takes the time that was measured.
+    exactly a `measured` one takes the time that was measured. A shared `link` bounds what all devices move together.
     """
 
     name: str
@@ -94,6 +112,7 @@ class Problem:
     overhead_ns: int
     no_spill: bool = False
     measured: tuple[MeasuredStage, ...] = ()
+    link: SharedLink | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ops)
