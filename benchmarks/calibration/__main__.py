@@ -142,7 +142,7 @@ def check_sweep(rows: Sequence[sweeps.Pipeline], start: latency.Rates) -> tuple[
 
 
 def write_devices(fitted: Mapping[str, latency.Rates], result: Mapping[str, Any]) -> None:
-    """Write the four device descriptions."""
+    """Write the device descriptions."""
     usb, pcie = (_spread(result["latency"][name]) for name in ("edgetpu-usb", "edgetpu-pcie"))
     sweep = f"{result['sweep']['pipelines']['mean']:.0%} over the convolution sweep's pipelines"
     vendor = "fit to Google's published latencies"
@@ -158,6 +158,7 @@ def write_devices(fitted: Mapping[str, latency.Rates], result: Mapping[str, Any]
         | {"stream": (logs, "about 2 %"), "output": (returned, "60 to 102 MiB/s were measured"), "input": images},
         "edgetpu-pcie": held | {"output": assumed, "input": images, "stream": (vendor, "about 5 %")},
     }
+    sources["edgetpu-usb-hub"] = sources["edgetpu-usb"]
     sources["edgetpu-usb-pi"] = sources["edgetpu-usb"] | {"stream": (pi, "about 2 %")}
     card = ("convolution sweep, Villarrubia et al., 1, 2 and 4 TPUs", sweep)
     as_usb = ("as edgetpu-usb: the sweeps do not separate it", "unknown")
@@ -169,6 +170,7 @@ def write_devices(fitted: Mapping[str, latency.Rates], result: Mapping[str, Any]
     }
     titles = {
         "edgetpu-usb": ("Coral USB Accelerator, USB 3, desktop host", usb, fitted["edgetpu-usb"]),
+        "edgetpu-usb-hub": ("Coral USB Accelerators behind one USB 3 hub, desktop host", usb, fitted["edgetpu-usb"]),
         "edgetpu-usb-pi": (
             "Coral USB Accelerator, USB 3, Raspberry Pi 4 or 5",
             f"{usb}; on a Pi only the stream was measured",

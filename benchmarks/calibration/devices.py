@@ -62,11 +62,28 @@ COMMON: Mapping[str, Figure] = {
     ),
 }
 
+# What devices of one kind share, on the two interfaces where they do.
+LINKS: Mapping[str, Figure] = {
+    "edgetpu-pcie-card": Figure(
+        15020,
+        "MiB/s",
+        "ASUS AI Accelerator CRL-G18U-P3DF: one PCI Express 3.0 slot of 16 lanes, 8 GT/s each, 128 of 130 bits data",
+        "an upper bound, never measured: packet headers take a part; a slot of 4 lanes carries a quarter",
+    ),
+    "edgetpu-usb-hub": Figure(
+        477,
+        "MiB/s",
+        "USB 3.1 Gen 1, as in Google's USB Accelerator datasheet: 5 Gbit/s, 8 of 10 bits data",
+        "an upper bound: one accelerator alone was measured at 440; the two directions are separate, here they share",
+    ),
+}
+
 
 def write(name: str, title: str, times: Mapping[str, Figure], folder: Path = CATALOGUE) -> Path:
     """Write a device description and return its path."""
     figures = {**COMMON, **{f"time.{key}": figure for key, figure in times.items()}}
-    sections = ("memory", "weights", "time")
+    figures |= {"link.bandwidth": LINKS[name]} if name in LINKS else {}
+    sections = ("memory", "weights", "time", "link")
     order = sorted(figures, key=lambda key: sections.index(key.split(".")[0]))
     lines = [
         "# Every figure carries its unit, where it comes from and how far it may be off.",

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks.calibration.networks import vendor_graph
 from segsolve.device import model
 from segsolve.device.model import MIB, device_names, load_device
 from segsolve.errors import DeviceError, ExitCode
+from segsolve.profile.analytic import AnalyticCosts
 
 CATALOGUE = Path(model.__file__).parent / "catalogue"
 TEXT = (CATALOGUE / "edgetpu-usb.toml").read_text(encoding="utf-8")
+LINK = '\n[link.bandwidth]\nvalue = 0\nunit = "MiB/s"\nsource = "a test"\nerror = "unknown"\n'
 CONV = "[time.conv]\n"
 
 
@@ -74,6 +77,17 @@ def test_figures_are_converted_to_the_formulas_units() -> None:
     assert device.reserved_bytes == round(tomllib.loads(TEXT)["memory"]["reserved"]["value"] * MIB)
 
 
+def test_a_shared_link_is_part_of_the_problem() -> None:
+    graph = vendor_graph("mobilenetv10.25128")
+    links = {name: load_device(name).link_mib_per_s for name in device_names()}
+    assert {name for name, rate in links.items() if rate is not None} == {"edgetpu-pcie-card", "edgetpu-usb-hub"}
+    for name, rate in links.items():
+        link = AnalyticCosts(graph=graph, device=load_device(name)).problem(tpus=2).link
+        assert (link is None) == (rate is None)
+        if link is not None and rate is not None:
+            assert link.load_ns(MIB) * rate == pytest.approx(1e9, rel=1e-4)
+
+
 def test_memory_can_be_another() -> None:
     device = load_device("edgetpu-usb")
     smaller = device.with_memory(4 * MIB)
@@ -125,6 +139,8 @@ def test_an_unknown_device_is_refused_with_the_known_ones() -> None:
             "weights.map_multiple: the value must be a whole",
         ),
         (changed(r"(\[memory\.onchip\]\nvalue = ).*", r"\g<1>1e308"), "is not a device description"),
+        (TEXT + LINK, "link.bandwidth: the value must be at least 0.001, not 0"),
+        (TEXT + LINK.replace("MiB/s", "MB/s"), "link.bandwidth: the unit must be 'MiB/s', not 'MB/s'"),
         (changed('name = ".*"', 'name = "My Device"'), "name: String should match"),
         ("", "name: Field required"),
         ("not = = toml", "is not a device description: Invalid value"),

@@ -21,6 +21,8 @@ class Device:
     """An accelerator, in the units of the formulas: bytes, nanoseconds, and ns per byte or per operation.
 
     The catalogue's files carry the source and the error of each figure; README of the solver shows the formulas.
+    `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
+    in MiB/s; None where each has a link of its own.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Device:
     activation_ns_per_byte: float
     stream_ns_per_byte: float
     restream_bytes: int
+    link_mib_per_s: float | None = None
 
     def with_memory(self, memory_bytes: int) -> Device:
         """Return the same device with another amount of on-chip memory."""
@@ -73,6 +76,15 @@ def _whole(least: int) -> object:
     def check(figure: Figure) -> Figure:
         if figure.value != int(figure.value) or figure.value < least:
             raise ValueError(f"the value must be a whole number from {least} on, not {figure.value:g}")
+        return figure
+
+    return AfterValidator(check)
+
+
+def _at_least(least: float) -> object:
+    def check(figure: Figure) -> Figure:
+        if figure.value < least:
+            raise ValueError(f"the value must be at least {least:g}, not {figure.value:g}")
         return figure
 
     return AfterValidator(check)
@@ -118,6 +130,12 @@ class Time(_Section):
     restream: Annotated[Figure, _in("MiB")]
 
 
+class Link(_Section):
+    """A link that all devices share, such as a card's slot or the cable of a hub."""
+
+    bandwidth: Annotated[Figure, _in("MiB/s"), _at_least(0.001)]
+
+
 class DeviceFile(_Section):
     """The content of a device's TOML file."""
 
@@ -126,6 +144,7 @@ class DeviceFile(_Section):
     memory: Memory
     weights: Weights
     time: Time
+    link: Link | None = None
 
     def device(self) -> Device:
         """Convert to the formulas' units."""
@@ -156,6 +175,7 @@ class DeviceFile(_Section):
             activation_ns_per_byte=self.time.activation.value * per_byte,
             stream_ns_per_byte=self.time.stream.value * per_byte,
             restream_bytes=max(1, round(self.time.restream.value * MIB)),
+            link_mib_per_s=self.link.bandwidth.value if self.link else None,
         )
 
 

@@ -9,7 +9,7 @@ from segsolve.device.latency import compute_ns, streamed_ns, transfer_ns
 from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op
-from segsolve.problem import OpCost, Problem, Transfer
+from segsolve.problem import OpCost, Problem, SharedLink, Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,13 @@ class AnalyticCosts:
             capacity_bytes=max(0, self.device.memory_bytes - self.device.reserved_bytes),
             overhead_ns=round(self.device.invocation_ns),
             no_spill=no_spill,
+            link=self._link,
         )
+
+    @property
+    def _link(self) -> SharedLink | None:
+        rate = self.device.link_mib_per_s
+        return None if rate is None else SharedLink(ns_per_mib=round(1e9 / rate))
 
     @cached_property
     def op_costs(self) -> tuple[OpCost, ...]:
