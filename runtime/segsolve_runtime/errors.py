@@ -19,6 +19,10 @@ class InputError(RuntimeFault):
     """A frame does not fit the model's inputs."""
 
 
+class ResultError(RuntimeFault):
+    """A result cannot be written where it should go."""
+
+
 class ClosedError(RuntimeFault):
     """The pipeline was closed, or another ``map`` was begun, before this one ended."""
 

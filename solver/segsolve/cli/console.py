@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
@@ -65,10 +65,23 @@ def show_text(text: str) -> None:
     Raises:
         OutputError: they cannot be written there.
     """
-    try:
-        _write(sys.stdout, text)
-    except OSError as error:
-        raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
+    result_lines()(text)
+
+
+def result_lines() -> Callable[[str], None]:
+    """Return what prints a line on stdout as it is now: a live display on stderr takes the name over while it runs.
+
+    What it returns raises an OutputError as `show_text` does.
+    """
+    stream = sys.stdout
+
+    def print_line(text: str) -> None:
+        try:
+            _write(stream, text)
+        except OSError as error:
+            raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
+
+    return print_line
 
 
 def news(text: str) -> None:

@@ -71,10 +71,13 @@ def _sentence(message: str) -> str:
 
 
 def _runtime_exit_code(error: Exception) -> ExitCode | None:
-    from segsolve_runtime.errors import BackendError, PlanError, RuntimeFault
+    from segsolve_runtime.errors import BackendError, InputError, PlanError, ResultError, RuntimeFault
 
-    if isinstance(error, PlanError):
-        return ExitCode.BAD_PLAN
-    if isinstance(error, BackendError):
-        return ExitCode.USAGE
-    return ExitCode.RUN_FAILED if isinstance(error, RuntimeFault) else None
+    codes = {
+        PlanError: ExitCode.BAD_PLAN,
+        BackendError: ExitCode.USAGE,
+        InputError: ExitCode.USAGE,
+        ResultError: ExitCode.OUTPUT,
+        RuntimeFault: ExitCode.RUN_FAILED,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

@@ -1,0 +1,168 @@
+"""Where results go: a ``.npz`` with every output of every frame, or a line of JSON per frame."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from segsolve_runtime.arrays import Array
+from segsolve_runtime.errors import ResultError
+from segsolve_runtime.io.top import TopClasses
+from segsolve_runtime.plan import TensorSpec
+
+SUFFIXES = (".npz", ".jsonl")
+ORIGINS = "input_files"
+"""The array of a ``.npz`` that says which frame each result belongs to."""
+
+
+class Sink(Protocol):
+    """Takes results one by one; a context manager, after which the file is complete."""
+
+    def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
+        """Take the next result; `origin` says which frame it belongs to."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_output(path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None = None) -> Sink:
+    """Return the sink for a file that is named ``*.npz`` or ``*.jsonl``; with `top`, lines tell the best classes only.
+
+    Raises:
+        ResultError: the name ends otherwise, a ``.npz`` should hold classes, or the file cannot be written.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ResultError(f"the output {path} is neither a .npz nor a .jsonl file")
+    if path.suffix == ".jsonl":
+        return _Lines(path, top)
+    if top is not None:
+        raise ResultError(f"the output {path} holds arrays; for the best classes name a .jsonl file")
+    return _Archive(path, outputs)
+
+
+class _Lines:
+    """A line per result, on disk as soon as it is there, so that others can follow."""
+
+    def __init__(self, path: Path, top: TopClasses | None) -> None:
+        self._path, self._top, self._number = path, top, 0
+        try:
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise _fault(path, error) from None
+
+    def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
+        record: dict[str, Any] = {"frame": self._number, "input": origin}
+        if self._top is None:
+            record["outputs"] = {name: _numbers(array) for name, array in outputs.items()}
+        else:
+            record["top"] = [c.as_dict() for c in self._top.of(outputs)]
+        self._number += 1
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise _fault(self._path, error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class _Archive:
+    """Spools the bytes of each output and packs them in the end, when their number is known: memory stays small."""
+
+    def __init__(self, path: Path, outputs: Sequence[TensorSpec]) -> None:
+        self._path, self._outputs = path, {spec.name: spec for spec in outputs}
+        self._origins: list[str] = []
+        self._stack = ExitStack()
+        try:
+            # In the file's own folder: what fits there as spool fits there in the end.
+            self._folder = Path(
+                self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".results-", dir=path.parent))
+            )
+            self._spools = {
+                name: self._stack.enter_context((self._folder / str(i)).open("w+b"))
+                for i, name in enumerate(self._outputs)
+            }
+        except OSError as error:
+            self._stack.close()
+            raise _fault(path, error) from None
+
+    def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
+        try:
+            for name, spool in self._spools.items():
+                spool.write(np.ascontiguousarray(outputs[name]).data)
+        except OSError as error:
+            raise _fault(self._path, error) from None
+        self._origins.append(origin)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if isinstance(error, ResultError) or (error is not None and not self._origins):
+                return  # nothing that could be written, or nothing to write
+            try:
+                packed = self._folder / "packed"
+                with ZipFile(packed, "w", ZIP_STORED) as archive:
+                    for name, spool in self._spools.items():
+                        self._pack(archive, self._outputs[name], spool)
+                    _pack_origins(archive, self._origins)
+                packed.replace(self._path)
+            except OSError as fault:
+                raise _fault(self._path, fault) from None
+
+    def _pack(self, archive: ZipFile, spec: TensorSpec, spool: IO[bytes]) -> None:
+        spool.seek(0)
+        header = {
+            "descr": npy.dtype_to_descr(np.dtype(spec.dtype)),
+            "fortran_order": False,
+            "shape": (len(self._origins), *_frame_shape(spec)),
+        }
+        with archive.open(f"{spec.name}.npy", "w", force_zip64=True) as member:
+            npy.write_array_header_1_0(member, header)
+            shutil.copyfileobj(spool, member, 2**20)
+
+
+def _numbers(array: Array) -> Any:
+    """Return nested lists, with None for what JSON has no number for."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    boxed = array.astype(object)
+    boxed[~np.isfinite(array)] = None
+    return boxed.tolist()
+
+
+def _frame_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """Return a tensor's shape without its batch of one, in whose place the frames stand."""
+    return tuple(spec.shape[1:] if spec.shape[:1] == [1] else spec.shape)
+
+
+def _pack_origins(archive: ZipFile, origins: Sequence[str]) -> None:
+    with archive.open(f"{ORIGINS}.npy", "w", force_zip64=True) as member:
+        npy.write_array(member, np.array(origins, dtype=np.str_), allow_pickle=False)
+
+
+def _fault(path: Path, error: OSError) -> ResultError:
+    return ResultError(f"{path} cannot be written: {error.strerror or error}")

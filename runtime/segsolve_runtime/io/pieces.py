@@ -1,0 +1,192 @@
+"""Where the tensors of one input come from: files that hold one each or many, read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from segsolve_runtime.arrays import Array
+from segsolve_runtime.errors import InputError
+from segsolve_runtime.io.images import check_pillow, load_pixels
+from segsolve_runtime.io.pixels import PixelRule, canvas_of, check_rule, tensor_of
+from segsolve_runtime.io.quantise import is_quantised, quantise
+from segsolve_runtime.plan import TensorSpec
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Tensors of one input from one place; `count` is None where nobody knows how many come."""
+
+    label: str
+    count: int | None
+    read: Callable[[], Iterator[Array]]
+    is_image: bool = False
+
+    def labelled(self) -> Iterator[tuple[str, Array]]:
+        """Yield each tensor with a text that says where it is from."""
+        for i, array in enumerate(self.read()):
+            yield (self.label if self.count == 1 else f"{self.label}[{i}]"), array
+
+
+def image_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
+    """Return an image file as one tensor.
+
+    Raises:
+        InputError: the input is no image, or Pillow is not installed.
+    """
+    check_pillow()
+    check_rule(rule, spec)
+    canvas = canvas_of(spec)
+
+    def read() -> Iterator[Array]:
+        yield tensor_of(load_pixels(path, canvas, rule.fit), spec, rule)
+
+    return Piece(label=str(path), count=1, read=read, is_image=True)
+
+
+def npy_piece(path: Path, spec: TensorSpec) -> Piece:
+    """Return the tensors of a ``.npy`` file: one, or several along its first axis.
+
+    Raises:
+        InputError: the file is no array, or its type or shape does not fit the input.
+    """
+    return _array_piece(str(path), spec, lambda: path.open("rb"))
+
+
+def npz_arrays(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in a ``.npz`` file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    except (OSError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as .npz: {error}") from None
+
+
+def npz_piece(path: Path, array: str, spec: TensorSpec) -> Piece:
+    """Return the tensors of one array in a ``.npz`` file, as `npy_piece` does; also compressed ones in little memory.
+
+    Raises:
+        InputError: as for `npy_piece`.
+    """
+    return _array_piece(f"{path}:{array}", spec, lambda: _Member(path, f"{array}.npy"))
+
+
+def raw_piece(path: Path, spec: TensorSpec) -> Piece:
+    """Return the tensors in a file of nothing but their bytes, one after the other.
+
+    Raises:
+        InputError: its size is no multiple of the tensor's.
+    """
+    size, one = path.stat().st_size, _nbytes(spec)
+    if size == 0 or size % one:
+        raise InputError(f"{path} has {size} bytes; the input {spec.name!r} takes {one} at a time")
+    return Piece(label=str(path), count=size // one, read=lambda: _raw(path.open("rb"), str(path), spec))
+
+
+def stream_piece(stream: BinaryIO, spec: TensorSpec) -> Piece:
+    """Return the tensors that come as bytes on a stream, until it ends."""
+    return Piece(label="stdin", count=None, read=lambda: _raw(stream, "stdin", spec))
+
+
+class _Member:
+    """One member of a zip file, opened for reading; closes both."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._archive = ZipFile(path)
+        self._stream = self._archive.open(name)
+
+    def __enter__(self) -> IO[bytes]:
+        return self._stream
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._archive.close()
+
+
+def _array_piece(label: str, spec: TensorSpec, opened: Callable[[], Any]) -> Piece:
+    with opened() as stream:
+        shape, dtype = _header(stream, label)
+    count = _count(label, shape, spec)
+    _check_dtype(label, dtype, spec)
+
+    def read() -> Iterator[Array]:
+        with opened() as stream:
+            _header(stream, label)
+            for _ in range(count):
+                array = _take(stream, label, dtype, spec)
+                yield array if array.dtype == np.dtype(spec.dtype) else quantise(array, spec)
+
+    return Piece(label=label, count=count, read=read)
+
+
+def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        version = npy.read_magic(stream)
+        if version not in _HEADERS:
+            raise ValueError(f"it is of version {version[0]}.{version[1]}")
+        shape, is_fortran, dtype = _HEADERS[version](stream)
+    except (ValueError, OSError, BadZipFile) as error:
+        raise InputError(f"{label} cannot be read as an array: {error}") from None
+    if is_fortran and len(shape) > 1:
+        raise InputError(f"{label} is stored column by column; save it after numpy.ascontiguousarray")
+    return shape, dtype
+
+
+def _count(label: str, shape: tuple[int, ...], spec: TensorSpec) -> int:
+    """Return how many tensors an array of this shape holds."""
+    one = tuple(spec.shape)
+    if shape == one or (one[:1] == (1,) and shape == one[1:]):
+        return 1
+    if len(shape) == len(one) + 1 and shape[1:] == one:
+        return shape[0]
+    if one[:1] == (1,) and len(shape) == len(one) and shape[1:] == one[1:]:
+        return shape[0]
+    raise InputError(
+        f"{label} has the shape {shape}; the input {spec.name!r} takes {one}, or several of them along a first axis"
+    )
+
+
+def _check_dtype(label: str, dtype: np.dtype[Any], spec: TensorSpec) -> None:
+    if dtype == np.dtype(spec.dtype) or (dtype.kind == "f" and (is_quantised(spec) or spec.dtype.startswith("float"))):
+        return
+    also = ", or the real numbers that they stand for as floats" if is_quantised(spec) else ""
+    raise InputError(f"{label} holds {dtype}; the input {spec.name!r} takes {spec.dtype}{also}")
+
+
+def _raw(stream: BinaryIO, label: str, spec: TensorSpec) -> Iterator[Array]:
+    dtype = np.dtype(spec.dtype)
+    with stream:
+        while (array := _take(stream, label, dtype, spec, may_end=True)).size:
+            yield array
+
+
+def _take(stream: IO[bytes], label: str, dtype: np.dtype[Any], spec: TensorSpec, *, may_end: bool = False) -> Array:
+    """Read one tensor; at the end of the stream, if it may be there, an empty array."""
+    wanted = _nbytes(spec) // np.dtype(spec.dtype).itemsize * dtype.itemsize
+    data = bytearray()
+    try:
+        while len(data) < wanted and (more := stream.read(wanted - len(data))):
+            data += more
+    except (OSError, BadZipFile) as error:
+        raise InputError(f"{label} cannot be read: {error}") from None
+    if not data and may_end:
+        return np.empty(0, dtype)
+    if len(data) < wanted:
+        raise InputError(f"{label} ends in the middle of a tensor: {len(data)} of {wanted} bytes")
+    return np.frombuffer(data, dtype).reshape(spec.shape)
+
+
+def _nbytes(spec: TensorSpec) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize
