@@ -45,7 +45,7 @@ def measure(name: str) -> dict[str, Any]:
     with zoo_file(name) as path, TemporaryDirectory() as scratch:
         loaded = read_model(path)
         folder = most_even(loaded, Path(scratch))
-        row = {"model": name, "cut": folder.plan.stages[1].first_op, **_compare(loaded, folder)}
+        row = {"model": name, "cut": folder.plan.all_stages[1].first_op, **_compare(loaded, folder)}
     print(row)
     return row
 

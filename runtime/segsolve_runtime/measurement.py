@@ -108,7 +108,7 @@ def load_measurement(path: Path, plan: Plan) -> Measurement:
         raise PlanError(f"{path} cannot be read: {error}") from None
     if (measurement.model_sha256, measurement.cuts) != (plan.model.sha256, _cuts(plan)):
         raise PlanError(f"{path} is a measurement of another plan")
-    _check_stages(measurement, path, len(plan.stages))
+    _check_stages(measurement, path, len(plan.all_stages))
     return measurement
 
 
@@ -119,4 +119,4 @@ def _check_stages(measurement: Measurement, path: Path, stages: int) -> None:
 
 
 def _cuts(plan: Plan) -> list[int]:
-    return [stage.first_op for stage in plan.stages[1:]]
+    return [stage.first_op for pipeline in plan.pipelines for stage in pipeline.stages[1:]]

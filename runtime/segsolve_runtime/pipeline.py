@@ -11,7 +11,7 @@ from typing import Self
 from segsolve_runtime.arrays import Array, Frame, array_specs, select
 from segsolve_runtime.backends import StageRunner, open_stages
 from segsolve_runtime.clock import ClockFactory, wall_clocks
-from segsolve_runtime.errors import ClosedError
+from segsolve_runtime.errors import ClosedError, PlanError
 from segsolve_runtime.frames import frame_tensors
 from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.plan import Plan, load_plan
@@ -42,13 +42,15 @@ class Pipeline:
         of every inference, for which memory grows with their number.
 
         Raises:
-            PlanError: an input has an element type that numpy cannot hold.
+            PlanError: an input has an element type that numpy cannot hold, or the plan has replicas.
             ValueError: there is not one runner per stage, or `queue_size` is smaller than 1.
         """
-        if len(runners) != len(plan.stages):
-            raise ValueError(f"{len(runners)} runners were given for {len(plan.stages)} stages")
+        if len(runners) != len(plan.all_stages):
+            raise ValueError(f"{len(runners)} runners were given for {len(plan.all_stages)} stages")
         if queue_size < 1:
             raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
+        if len(plan.pipelines) > 1 or any(stage.replicas > 1 for stage in plan.all_stages):
+            raise PlanError("the plan has several pipelines or replicated stages, which this release does not run")
         self._plan, self._runners, self._clocks = plan, tuple(runners), clocks
         self._queue_size, self._record = queue_size, record
         self._inputs = select(array_specs(plan), plan.inputs)
@@ -129,7 +131,7 @@ class Pipeline:
             routes=self._routes,
             outputs=self._plan.outputs,
             runners=self._runners,
-            clocks=self._clocks([stage.prediction.time_ns for stage in self._plan.stages]),
+            clocks=self._clocks([stage.prediction.time_ns for stage in self._plan.all_stages]),
             queue_size=self._queue_size,
             record=self._record,
         )

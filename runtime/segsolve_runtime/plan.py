@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve_runtime.errors import PlanError
+from segsolve_runtime.planrules import check_plan, check_stage
 
 PLAN_FILE = "plan.json"
-VERSION: Final = 1
+VERSION: Final = 2
 
 _Count = Field(ge=0)
 _Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+_Span = Annotated[list[Annotated[int, _Count]], Field(min_length=2, max_length=2)]
 
 
 class _Record(BaseModel):
@@ -58,16 +61,37 @@ class StagePrediction(_Record):
 
 
 class Stage(_Record):
-    """One segment on one device."""
+    """One segment, and the devices that run it."""
 
     file: str = Field(description="path of the segment, relative to the plan's folder, with forward slashes")
     sha256: str = _Sha256
     bytes: int = _Count
     first_op: int = Field(ge=0, description="position of the first operation in the execution order")
     last_op: int = Field(ge=0, description="position of the last operation, inclusive")
+    op_ranges: list[_Span] = Field(
+        min_length=1, description="[first, last] of each run of operations, inclusive, ascending; several in a DAG cut"
+    )
+    replicas: int = Field(default=1, ge=1, description="devices that run this segment, an inference each in turn")
+    processor: Literal["edgetpu", "cpu"] = "edgetpu"
     inputs: list[str] = Field(description="names of the tensors that the segment takes, in its own order")
     outputs: list[str] = Field(description="names of the tensors that the segment makes for others, in its own order")
     prediction: StagePrediction
+
+    @property
+    def ops(self) -> tuple[int, ...]:
+        """Positions of its operations, ascending."""
+        return tuple(chain.from_iterable(range(first, last + 1) for first, last in self.op_ranges))
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        check_stage(self)
+        return self
+
+
+class PlanPipeline(_Record):
+    """Stages in an order in which every tensor is made before it is taken; together they are the whole model."""
+
+    stages: list[Stage] = Field(min_length=1)
 
 
 class ModelReference(_Record):
@@ -85,7 +109,10 @@ class Solution(_Record):
     planner: str
     status: Literal["optimal", "feasible"]
     objective: str = Field(description="what was minimised or maximised, e.g. throughput")
-    objective_ns: int = Field(ge=0, description="predicted bottleneck stage time")
+    layout: str = Field(description="devices of each pipeline: 4, 3+3+2, 2x4; in brackets replicas: 4[1,2,1]")
+    objective_ns: int = Field(
+        ge=0, description="predicted time per inference of all pipelines together; of one, its bottleneck stage's"
+    )
     bound_ns: int = Field(ge=0, description="no plan under the same costs has a smaller bottleneck")
     gap: float = Field(ge=0, description="(objective_ns - bound_ns) / objective_ns")
     proof: str | None = Field(description="the argument, independent of the planner, that confirmed the bound")
@@ -108,40 +135,28 @@ class Plan(_Record):
     """The content of ``plan.json``."""
 
     format: Literal["segsolve-plan"] = "segsolve-plan"
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     model: ModelReference
     device: Device
     solution: Solution
     tensors: list[TensorSpec]
     inputs: list[str] = Field(description="the model's inputs in its own order")
     outputs: list[str] = Field(description="the model's outputs in its own order")
-    stages: list[Stage] = Field(min_length=1)
+    pipelines: list[PlanPipeline] = Field(min_length=1, description="independent; together they serve one stream")
     provenance: dict[str, str] = Field(description="versions of what made the plan")
 
     def tensor(self, name: str) -> TensorSpec:
         """Return the specification of the tensor called `name` (KeyError if the plan has none)."""
         return tensors_by_name(self.tensors)[name]
 
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of all pipelines, one pipeline after the other."""
+        return tuple(chain.from_iterable(pipeline.stages for pipeline in self.pipelines))
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        specs = tensors_by_name(self.tensors)
-        if len(specs) != len(self.tensors):
-            raise ValueError("two tensors have the same name")
-        named = [*self.inputs, *self.outputs, *(n for s in self.stages for n in (*s.inputs, *s.outputs))]
-        if missing := sorted(set(named) - specs.keys()):
-            raise ValueError(f"tensor {missing[0]!r} is used but not described")
-        available, position = set(self.inputs), 0
-        for k, stage in enumerate(self.stages):
-            if stage.first_op != position or stage.last_op < stage.first_op:
-                raise ValueError(f"stage {k} should begin at operation {position}")
-            if absent := [n for n in stage.inputs if n not in available]:
-                raise ValueError(f"stage {k} takes {absent[0]!r}, which no earlier stage makes")
-            available |= set(stage.outputs)
-            position = stage.last_op + 1
-        if position != self.model.operations:
-            raise ValueError(f"the stages end at operation {position - 1} of {self.model.operations}")
-        if absent := [n for n in self.outputs if n not in available]:
-            raise ValueError(f"no stage makes the output {absent[0]!r}")
+        check_plan(self)
         return self
 
 
@@ -158,8 +173,8 @@ class PlanFolder:
     plan: Plan
 
     def segment_paths(self) -> tuple[Path, ...]:
-        """Absolute paths of the segment files, in stage order."""
-        return tuple(self.root / stage.file for stage in self.plan.stages)
+        """Absolute paths of the segment files, in the order of `Plan.all_stages`."""
+        return tuple(self.root / stage.file for stage in self.plan.all_stages)
 
 
 def file_sha256(path: Path) -> str:
@@ -194,7 +209,7 @@ def load_plan(folder: Path) -> PlanFolder:
     """
     root = folder.parent if folder.name == PLAN_FILE else folder
     plan = _parse(root / PLAN_FILE)
-    for stage in plan.stages:
+    for stage in {stage.file: stage for stage in plan.all_stages}.values():
         _check_segment(root, stage)
     return PlanFolder(root=root.resolve(), plan=plan)
 
@@ -224,7 +239,7 @@ def _parse(path: Path) -> Plan:
         where = ".".join(str(part) for part in first["loc"]) or "the plan"
         why = first["msg"].removeprefix("Value error, ")
         raise PlanError(f"{path} is not a valid plan: {where}: {why}") from None
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         if not _is_inside(stage.file):
             raise PlanError(f"{path} names {stage.file!r}, which leaves the plan's folder; refused")
     if digest != _digest(document):

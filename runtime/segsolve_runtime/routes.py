@@ -16,16 +16,17 @@ class Route:
     """Tensors that a later stage takes or that the model returns, made here or before."""
 
 
-def routes(plan: Plan) -> tuple[Route, ...]:
-    """Return the route of each stage of `plan`."""
+def routes(plan: Plan, pipeline: int = 0) -> tuple[Route, ...]:
+    """Return the route of each stage of one of a plan's pipelines."""
+    stages = plan.pipelines[pipeline].stages
     needed = set(plan.outputs)
     needed_after = []
-    for stage in reversed(plan.stages):
+    for stage in reversed(stages):
         needed_after.append(frozenset(needed))
         needed |= set(stage.inputs)
     available = dict.fromkeys(plan.inputs)
     found = []
-    for stage, needs in zip(plan.stages, reversed(needed_after), strict=True):
+    for stage, needs in zip(stages, reversed(needed_after), strict=True):
         available |= dict.fromkeys(stage.outputs)
         keeps = tuple(name for name in available if name in needs)
         found.append(Route(takes=tuple(stage.inputs), keeps=keeps))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
 from segsolve.errors import OutputError
-from segsolve.evaluate import Score, StageScore, score
+from segsolve.evaluate import PlanScore, StageScore, score_plan
 from segsolve.graph.model import Graph, Tensor
 from segsolve.graph.read import LoadedModel
+from segsolve.plan import Pipeline, Plan, Stage, single_pipeline
 from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
 from segsolve.profile.source import DeviceFacts
-from segsolve.segments.writer import Segment, segment_bytes, segments_of
+from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime import plan as planfile
 
 _SEGMENTS = "segments"
@@ -27,20 +28,29 @@ _UNSAFE = re.compile(r"[^\w. +-]")  # what a plan's paths may not contain, or no
 
 
 def write_plan(
-    folder: Path, *, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult
+    folder: Path,
+    *,
+    loaded: LoadedModel,
+    device: DeviceFacts,
+    problem: Problem,
+    result: SolveResult,
+    plan: Plan | None = None,
 ) -> planfile.PlanFolder:
     """Write a plan folder, in place of an older plan there, and read it back.
 
+    `plan` stands in for the result's where that is no chain of stages on one TPU each.
     Files of others in the folder are left alone. A failure or an interruption leaves the older plan, if there was one.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else under the names that a plan needs.
         ValueError: the result has no plan.
     """
-    if result.plan is None:
+    if plan is None and result.plan is not None:
+        plan = single_pipeline(result.plan, len(loaded.graph.ops))
+    if plan is None:
         raise ValueError("there is no plan to write")
     with _scratch(folder) as scratch:
-        _write_into(scratch, loaded, device, problem, result)
+        _write_into(scratch, loaded, device, problem, result, plan)
         _move_in(scratch, folder)
     return planfile.load_plan(folder)
 
@@ -80,20 +90,12 @@ def _refuse_to_overwrite(folder: Path) -> None:
         raise OutputError(f"{folder} holds files that are not a segsolve plan", "choose another folder with -o")
 
 
-def _write_into(scratch: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult) -> None:
-    assert result.plan is not None
-    (scratch / _SEGMENTS).mkdir()
-    segments = segments_of(loaded.graph, result.plan)
-    costs = score(problem, result.plan)
-    stages = []
-    for k, (segment, predicted) in enumerate(zip(segments, costs.stages, strict=True)):
-        # The vendor's naming, so that its tools find compiled segments under the names they expect.
-        stem = _UNSAFE.sub("_", loaded.path.stem)
-        file = f"{_SEGMENTS}/{stem}{_SEGMENT_MARK}{k}_of_{len(segments)}.tflite"
-        content = segment_bytes(loaded, segment)
-        (scratch / file).write_bytes(content)
-        stages.append(_stage(loaded.graph, segment, predicted, file, content))
-    plan = planfile.Plan(
+def _write_into(
+    scratch: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult, plan: Plan
+) -> None:
+    costs = score_plan(problem, plan)
+    pipelines = _write_segments(scratch, loaded, plan, costs)
+    document = planfile.Plan(
         model=planfile.ModelReference(
             name=loaded.path.name.encode(errors="replace").decode(),
             sha256=loaded.graph.sha256,
@@ -101,15 +103,54 @@ def _write_into(scratch: Path, loaded: LoadedModel, device: DeviceFacts, problem
             operations=len(loaded.graph.ops),
         ),
         device=planfile.Device(name=device.name, memory_bytes=device.memory_bytes),
-        solution=_solution(problem, result, costs),
-        tensors=_tensors(loaded.graph, segments),
+        solution=_solution(problem, result, plan, costs),
+        tensors=_tensors(loaded.graph, pipelines),
         inputs=_names(loaded.graph, loaded.graph.inputs),
         outputs=_names(loaded.graph, loaded.graph.outputs),
-        stages=stages,
+        pipelines=pipelines,
         provenance={package: version(package) for package in ("segsolve", "ortools", "ai-edge-litert", "numpy")}
         | {"python": python_version()},
     )
-    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(plan), encoding="utf-8")
+    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+
+
+def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
+    """Write the segment files and return the pipelines; equal pipelines share their files."""
+    (scratch / _SEGMENTS).mkdir()
+    shapes = list(dict.fromkeys(_shape(pipeline) for pipeline in plan.pipelines))
+    files = {
+        shape: _write_shape(scratch, loaded, shape, f"_pipeline_{p}" if len(shapes) > 1 else "")
+        for p, shape in enumerate(shapes)
+    }
+    return [
+        planfile.PlanPipeline(
+            stages=[
+                _stage(loaded.graph, stage, predicted, *file)
+                for stage, predicted, file in zip(pipeline.stages, cost.stages, files[_shape(pipeline)], strict=True)
+            ]
+        )
+        for pipeline, cost in zip(plan.pipelines, costs.pipelines, strict=True)
+    ]
+
+
+def _shape(pipeline: Pipeline) -> tuple[tuple[int, ...], ...]:
+    """Return the operations of each stage: what the segment files depend on."""
+    return tuple(stage.ops for stage in pipeline.stages)
+
+
+def _write_shape(
+    scratch: Path, loaded: LoadedModel, shape: Sequence[tuple[int, ...]], mark: str
+) -> list[tuple[str, bytes]]:
+    """Write a segment file per stage, and return their names and contents."""
+    # The vendor's naming, so that its tools find compiled segments under the names they expect.
+    stem = _UNSAFE.sub("_", loaded.path.stem) + mark
+    written = []
+    for k, ops in enumerate(shape):
+        file = f"{_SEGMENTS}/{stem}{_SEGMENT_MARK}{k}_of_{len(shape)}.tflite"
+        content = segment_bytes(loaded, segment_of(loaded.graph, ops))
+        (scratch / file).write_bytes(content)
+        written.append((file, content))
+    return written
 
 
 def _move_in(scratch: Path, folder: Path) -> None:
@@ -132,13 +173,17 @@ def _move_in(scratch: Path, folder: Path) -> None:
         raise
 
 
-def _stage(graph: Graph, segment: Segment, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:
+def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:
+    segment = segment_of(graph, stage.ops)
     return planfile.Stage(
         file=file,
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        first_op=segment.first,
-        last_op=segment.end - 1,
+        first_op=stage.ops[0],
+        last_op=stage.ops[-1],
+        op_ranges=[list(span) for span in stage.op_ranges],
+        replicas=stage.replicas,
+        processor=stage.processor.value,
         inputs=_names(graph, segment.inputs),
         outputs=_names(graph, segment.outputs),
         prediction=planfile.StagePrediction(
@@ -159,12 +204,13 @@ def _stage(graph: Graph, segment: Segment, predicted: StageScore, file: str, con
     )
 
 
-def _solution(problem: Problem, result: SolveResult, costs: Score) -> planfile.Solution:
+def _solution(problem: Problem, result: SolveResult, plan: Plan, costs: PlanScore) -> planfile.Solution:
     return planfile.Solution(
         planner=result.planner,
         status="optimal" if result.status == "optimal" else "feasible",
         objective="throughput",
-        objective_ns=costs.bottleneck_ns,
+        layout=plan.layout,
+        objective_ns=costs.period_ns,
         bound_ns=result.bound_ns,
         gap=result.gap or 0.0,
         proof=result.proof,
@@ -177,9 +223,12 @@ def _solution(problem: Problem, result: SolveResult, costs: Score) -> planfile.S
     )
 
 
-def _tensors(graph: Graph, segments: tuple[Segment, ...]) -> list[planfile.TensorSpec]:
-    used = dict.fromkeys(t for s in segments for t in (*s.inputs, *s.outputs)) | dict.fromkeys(graph.inputs)
-    return [_tensor(graph.tensors[t]) for t in used]
+def _tensors(graph: Graph, pipelines: Iterable[planfile.PlanPipeline]) -> list[planfile.TensorSpec]:
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
+    used = dict.fromkeys(name for s in stages for name in (*s.inputs, *s.outputs))
+    used |= dict.fromkeys(_names(graph, graph.inputs))
+    known = {tensor.name: tensor for tensor in graph.tensors}
+    return [_tensor(known[name]) for name in used]
 
 
 def _tensor(tensor: Tensor) -> planfile.TensorSpec:

@@ -209,7 +209,7 @@ TAMPERED: dict[str, Callable[[Path], object]] = {
     "number altered": lambda plan: _edit(plan, '"seed": 0', '"seed": 1'),
     "leaves the folder": lambda plan: _edit(plan, '"file": "segments/', '"file": "../segments/'),
     "absolute path": lambda plan: _edit(plan, '"file": "segments/', '"file": "/segments/'),
-    "other version": lambda plan: _edit(plan, '"version": 1', '"version": 2'),
+    "other version": lambda plan: _edit(plan, '"version": 2', '"version": 1'),
     "not JSON": lambda plan: (plan / "plan.json").write_text("{"),
     "a list": lambda plan: (plan / "plan.json").write_text("[]"),
     "no plan.json": lambda plan: (plan / "plan.json").unlink(),

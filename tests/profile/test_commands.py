@@ -98,7 +98,7 @@ def test_tune_writes_a_verified_plan_and_what_it_measured(net: Path, tmp_path: P
     assert "verified: " in done.stderr
     written = load_plan(plan).plan
     times = {(s.first_op, s.last_op): s.time_ns for s in load_profile(tuned).segments}
-    for stage in written.stages:
+    for stage in written.all_stages:
         assert stage.prediction.time_ns == times[stage.first_op, stage.last_op]
     assert inside("solve", net, "--device", tuned, "--tpus", "2").code == ExitCode.OK
     assert inside("run", plan, "--count", "3").code == ExitCode.OK

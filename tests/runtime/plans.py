@@ -12,6 +12,7 @@ from segsolve_runtime.plan import (
     Device,
     ModelReference,
     Plan,
+    PlanPipeline,
     Solution,
     Stage,
     StagePrediction,
@@ -47,7 +48,7 @@ def make_plan(
         tensors=[TensorSpec(name=n, dtype=dtype, shape=shape) for n, (dtype, shape) in described.items()],
         inputs=list(inputs),
         outputs=list(outputs),
-        stages=[_stage(k, sketch) for k, sketch in enumerate(sketches)],
+        pipelines=[PlanPipeline(stages=[_stage(k, sketch) for k, sketch in enumerate(sketches)])],
         provenance={"tests": "1"},
     )
 
@@ -60,7 +61,7 @@ def chain_plan(stage_ns: Sequence[int]) -> Plan:
 
 def write_folder(folder: Path, plan: Plan, sketches: Sequence[Sketch]) -> Path:
     """Write a plan and its segment files as the solver would; return the folder."""
-    for stage, sketch in zip(plan.stages, sketches, strict=True):
+    for stage, sketch in zip(plan.all_stages, sketches, strict=True):
         path = folder / stage.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sketch.content)
@@ -75,6 +76,7 @@ def _stage(position: int, sketch: Sketch) -> Stage:
         bytes=len(sketch.content),
         first_op=position,
         last_op=position,
+        op_ranges=[[position, position]],
         inputs=list(sketch.takes),
         outputs=list(sketch.makes),
         prediction=StagePrediction(
@@ -100,6 +102,7 @@ def _solution(sketches: Sequence[Sketch]) -> Solution:
         planner="test",
         status="optimal",
         objective="throughput",
+        layout=str(len(sketches)),
         objective_ns=bottleneck,
         bound_ns=bottleneck,
         gap=0.0,

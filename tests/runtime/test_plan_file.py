@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PLAN_FILE, Plan, load_plan, plan_json, plan_schema
+from segsolve_runtime.plan import PLAN_FILE, Plan, PlanPipeline, file_sha256, load_plan, plan_json, plan_schema
 
 from .plans import Sketch, make_plan, write_folder
 
@@ -32,6 +32,11 @@ def folder(tmp_path: Path) -> Path:
     return write_folder(tmp_path / "plan", small_plan(), SKETCHES)
 
 
+def stages(document: dict[str, Any], pipeline: int = 0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = document["pipelines"][pipeline]["stages"]
+    return found
+
+
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Edit plan.json by hand, as an editor would: the digest stays."""
     path = folder / PLAN_FILE
@@ -43,8 +48,9 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def move_first_segment(folder: Path, file: str) -> None:
     """Write a plan, with a correct digest, that names `file` as its first segment."""
     plan = small_plan()
-    first = plan.stages[0].model_copy(update={"file": file})
-    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"stages": [first, plan.stages[1]]})))
+    first, second = plan.all_stages
+    stages = [first.model_copy(update={"file": file}), second]
+    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"pipelines": [PlanPipeline(stages=stages)]})))
 
 
 def refused(folder: Path, *words: str) -> None:
@@ -79,17 +85,17 @@ def test_json_that_is_no_plan_is_refused(folder: Path, content: str) -> None:
     refused(folder, PLAN_FILE, "is not a segsolve plan")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_another_version_is_refused(folder: Path, version: object) -> None:
     rewrite(folder, lambda document: document.update(version=version))
-    refused(folder, PLAN_FILE, f"version {version}", "reads version 1")
+    refused(folder, PLAN_FILE, f"version {version}", "reads version 2")
 
 
 @pytest.mark.parametrize(
     "change",
     [
         lambda d: d["solution"].update(objective_ns=1),
-        lambda d: d["stages"][0].update(bytes=14),
+        lambda d: stages(d)[0].update(bytes=14),
         lambda d: d["tensors"].reverse(),
         lambda d: d.pop("digest"),
         lambda d: d.update(digest="0" * 64),
@@ -104,16 +110,34 @@ def test_an_edited_plan_is_refused(folder: Path, change: Callable[[dict[str, Any
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.pop("stages"), "stages"),
-        (lambda d: d.update(stages=[]), "stages"),
+        (lambda d: d.pop("pipelines"), "pipelines"),
+        (lambda d: d.update(pipelines=[]), "pipelines"),
+        (lambda d: stages(d).clear(), "pipelines.0.stages"),
         (lambda d: d.update(extra=1), "extra"),
-        (lambda d: d["stages"][0].update(sha256="x"), "stages.0.sha256"),
-        (lambda d: d["stages"][0]["prediction"].update(time_ns=-1), "stages.0.prediction.time_ns"),
-        (lambda d: d["stages"][0]["prediction"].update(time_ns=1.5), "stages.0.prediction.time_ns"),
-        (lambda d: d["stages"][0].update(last_op=1), "the plan: stage 1 should begin at operation 2"),
-        (lambda d: d["stages"].pop(), "the stages end at operation 0 of 2"),
-        (lambda d: d["stages"][0].update(inputs=["z"]), "stage 0 takes 'z', which no earlier stage makes"),
-        (lambda d: d["stages"][1].update(outputs=[]), "no stage makes the output 'z'"),
+        (lambda d: stages(d)[0].update(sha256="x"), "pipelines.0.stages.0.sha256"),
+        (lambda d: stages(d)[0].update(replicas=0), "pipelines.0.stages.0.replicas"),
+        (lambda d: stages(d)[0].update(processor="gpu"), "pipelines.0.stages.0.processor"),
+        (lambda d: stages(d)[0]["prediction"].update(time_ns=-1), "stages.0.prediction.time_ns"),
+        (lambda d: stages(d)[0]["prediction"].update(time_ns=1.5), "stages.0.prediction.time_ns"),
+        (lambda d: stages(d)[0].update(op_ranges=[]), "pipelines.0.stages.0.op_ranges"),
+        (lambda d: stages(d)[0].update(op_ranges=[[0]]), "pipelines.0.stages.0.op_ranges.0"),
+        (lambda d: stages(d)[0].update(op_ranges=[[1, 0]]), "a range of operations ends before it begins"),
+        (lambda d: stages(d)[0].update(op_ranges=[[0, 0], [1, 1]]), "must ascend, with a gap between them"),
+        (lambda d: stages(d)[0].update(op_ranges=[[2, 2], [0, 0]]), "must ascend, with a gap between them"),
+        (lambda d: stages(d)[0].update(last_op=1), "first_op and last_op must be 0 and 0"),
+        (lambda d: stages(d)[0].update(last_op=1, op_ranges=[[0, 1]]), "operation 1 is in stages 0 and 1"),
+        (lambda d: stages(d)[1].update(last_op=2, op_ranges=[[1, 2]]), "stage 1 ends at operation 2 of 2"),
+        (lambda d: stages(d).pop(), "operation 1 is in no stage"),
+        (lambda d: stages(d).pop(0), "operation 0 is in no stage"),
+        (lambda d: stages(d).reverse(), "stage 0 takes 'y', which no earlier stage makes"),
+        (lambda d: stages(d)[0].update(inputs=["z"]), "stage 0 takes 'z', which no earlier stage makes"),
+        (lambda d: stages(d)[1].update(outputs=["y"]), "stage 1 makes 'y', which is already there"),
+        (lambda d: stages(d)[1].update(outputs=[]), "no stage makes the output 'z'"),
+        (lambda d: d["pipelines"].append({"stages": stages(d)[:1]}), "operation 1 is in no stage of pipeline 1"),
+        (
+            lambda d: d["pipelines"].append({"stages": [stages(d)[0] | {"bytes": 1}, stages(d)[1]]}),
+            "two stages describe the segment 'segments/0.tflite' in different ways",
+        ),
         (lambda d: d["tensors"].pop(), "tensor 'y' is used but not described"),
         (lambda d: d["tensors"].append(d["tensors"][0]), "two tensors have the same name"),
     ],
@@ -184,6 +208,37 @@ def test_swapped_segments_are_refused(folder: Path) -> None:
     refused(folder, "0.tflite", "was altered")
 
 
+def test_pipelines_share_files_that_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = small_plan()
+    twice = plan.model_copy(update={"pipelines": [*plan.pipelines, *plan.pipelines]})
+    (folder / PLAN_FILE).write_text(plan_json(twice))
+    hashed: list[str] = []
+
+    def digest(path: Path) -> str:
+        hashed.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr("segsolve_runtime.plan.file_sha256", digest)
+    loaded = load_plan(folder)
+    assert hashed == ["0.tflite", "1.tflite"]
+    assert [path.name for path in loaded.segment_paths()] == hashed * 2
+
+
+def test_a_stage_of_several_ranges_beside_another_is_read_back(folder: Path) -> None:
+    plan = make_plan(SKETCHES, inputs=["x"], outputs=["z"])
+    first, second = plan.all_stages
+    stages = [
+        first.model_copy(update={"last_op": 2, "op_ranges": [[0, 0], [2, 2]], "replicas": 3}),
+        second.model_copy(update={"processor": "cpu"}),
+    ]
+    model = plan.model.model_copy(update={"operations": 3})
+    changed = plan.model_copy(update={"pipelines": [PlanPipeline(stages=stages)], "model": model})
+    (folder / PLAN_FILE).write_text(plan_json(changed))
+    loaded = load_plan(folder).plan
+    assert loaded == changed
+    assert [stage.ops for stage in loaded.all_stages] == [(0, 2), (1,)]
+
+
 def test_a_missing_segment_is_refused(folder: Path) -> None:
     (folder / "segments" / "1.tflite").unlink()
     refused(folder, "1.tflite", "is missing")
@@ -208,4 +263,4 @@ def test_a_written_plan_fits_the_schema_and_an_edited_one_does_not(folder: Path)
             del lacking[member]
             assert not validator.is_valid(lacking), member
     assert not validator.is_valid({**document, "extra": 1})
-    assert not validator.is_valid({**document, "version": 2})
+    assert not validator.is_valid({**document, "version": 1})

@@ -14,6 +14,7 @@ from segsolve.device.model import load_device
 from segsolve.evaluate import score
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
+from segsolve.plan import Plan
 from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.analytic import AnalyticCosts
@@ -28,6 +29,12 @@ def cut(loaded: LoadedModel, folder: Path, cuts: Sequence[int]) -> PlanFolder:
     """Write a plan folder with these cuts."""
     problem, result = decided(loaded, cuts)
     return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, result=result)
+
+
+def write(loaded: LoadedModel, folder: Path, plan: Plan) -> PlanFolder:
+    """Write a plan folder of pipelines."""
+    problem, result = decided(loaded, ())
+    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, result=result, plan=plan)
 
 
 def decided(loaded: LoadedModel, cuts: Sequence[int]) -> tuple[Problem, SolveResult]:

@@ -34,8 +34,8 @@ def test_a_plan_folder_holds_the_plan_and_its_segments(loaded: LoadedModel, tmp_
     folder = cut(loaded, tmp_path / "new" / "plan", (3, 8))
     files = [f"segments/net_segment_{k}_of_3.tflite" for k in range(3)]
     assert set(snapshot(tmp_path / "new" / "plan")) == {PLAN_FILE, "segments", *files}
-    assert [stage.file for stage in folder.plan.stages] == files
-    assert [(s.first_op, s.last_op) for s in folder.plan.stages] == [(0, 2), (3, 7), (8, 10)]
+    assert [stage.file for stage in folder.plan.all_stages] == files
+    assert [(s.first_op, s.last_op) for s in folder.plan.all_stages] == [(0, 2), (3, 7), (8, 10)]
     assert folder.plan.inputs == ["input_0", "input_1"]
     assert folder.plan.outputs == ["fully_connected_10", "relu_1"]
     spec = folder.plan.tensor("relu_1")
@@ -167,7 +167,7 @@ def test_an_interruption_while_files_are_moved_is_undone(
         cut(loaded, tmp_path / "plan", (5,))
     assert snapshot(tmp_path / "plan") == before
     monkeypatch.undo()
-    assert len(cut(loaded, tmp_path / "plan", (5,)).plan.stages) == 2
+    assert len(cut(loaded, tmp_path / "plan", (5,)).plan.all_stages) == 2
 
 
 @pytest.mark.parametrize("stem", ["a:b", "c\\d", "e f", "grün", "x\udcff", ".hidden", "-o"])
@@ -176,7 +176,7 @@ def test_segments_have_names_that_a_plan_may_contain(tmp_path: Path, stem: str) 
     odd = path.rename(tmp_path / f"{stem}.tflite")
     folder = cut(read_model(odd), tmp_path / "plan", (3,))
     assert all(path.is_file() for path in folder.segment_paths())
-    assert len(folder.plan.stages) == 2
+    assert len(folder.plan.all_stages) == 2
 
 
 def test_a_result_without_a_plan_is_not_written(loaded: LoadedModel, tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from segsolve.graph.read import LoadedModel, read_model
+from segsolve.plan import Plan, pipeline_of
 from segsolve.segments.verify import verify
 from tests.models import Array, Net
 from tests.shared import real_models
 
-from .networks import NETWORKS, residual
-from .plans import cut, cut_and_run, frame_of, made_tensors, run_whole
+from .networks import NETWORKS, branches, residual
+from .plans import cut, cut_and_run, frame_of, made_tensors, run_whole, write
 
 
 @pytest.fixture(params=NETWORKS, ids=lambda build: build.__name__)
@@ -58,6 +59,21 @@ def test_the_product_finds_them_equal_too(loaded: LoadedModel, tmp_path: Path) -
         assert done.crossing_tensors == len(crossing)
         assert done.output_tensors == len(set(loaded.graph.outputs))
         assert done.compared_bytes > 0
+
+
+def test_stages_of_several_ranges_side_by_side(tmp_path: Path) -> None:
+    loaded = branches().load(tmp_path)
+    n = len(loaded.graph.ops)
+    dag = pipeline_of([[0, 2, 4], [1, 3], [*range(5, n)]])
+    folder = write(loaded, tmp_path / "plan", Plan(pipelines=(dag, pipeline_of([range(n)]), dag)))
+    assert [s.op_ranges for s in folder.plan.pipelines[0].stages] == [
+        [[0, 0], [2, 2], [4, 4]],
+        [[1, 1], [3, 3]],
+        [[5, n - 1]],
+    ]
+    assert len(set(folder.segment_paths())) == 4
+    assert folder.plan.solution.layout == "2x3+1"
+    assert verify(folder, loaded).crossing_tensors == 3  # of five that cross, two are outputs
 
 
 @pytest.mark.parametrize("path", real_models())

@@ -12,7 +12,7 @@ from segsolve.graph.flatbuffer import pack, unpack
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.verify import Verification, verify
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
+from segsolve_runtime.plan import PLAN_FILE, PlanFolder, PlanPipeline, load_plan, plan_json
 from tests.models import Net, residual_net
 
 from .plans import cut
@@ -26,10 +26,12 @@ def loaded(tmp_path: Path) -> LoadedModel:
 def replace_segment(folder: PlanFolder, k: int, content: bytes) -> PlanFolder:
     """Put another file in a segment's place, and its hash into the plan, as one who can would."""
     folder.segment_paths()[k].write_bytes(content)
-    stages = list(folder.plan.stages)
+    stages = list(folder.plan.all_stages)
     changed = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     stages[k] = stages[k].model_copy(update=changed)
-    (folder.root / PLAN_FILE).write_text(plan_json(folder.plan.model_copy(update={"stages": stages})))
+    (folder.root / PLAN_FILE).write_text(
+        plan_json(folder.plan.model_copy(update={"pipelines": [PlanPipeline(stages=stages)]}))
+    )
     return load_plan(folder.root)
 
 
@@ -82,7 +84,7 @@ def test_a_model_that_litert_cannot_run_is_cut_but_not_verified(tmp_path: Path) 
     net.model.operatorCodes[-1].customCode = b"Unknown"
     loaded = net.load(tmp_path, net.relu(out))
     folder = cut(loaded, tmp_path / "plan", (1, 2))
-    assert len(folder.plan.stages) == 3
+    assert len(folder.plan.all_stages) == 3
     with pytest.raises(ModelError, match=r"net\.tflite on the CPU, so its segments cannot be verified: .*Unknown"):
         verify(folder, loaded)
 

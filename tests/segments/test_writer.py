@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from segsolve.graph.flatbuffer import ALIGNMENT, unpack
 from segsolve.graph.read import LoadedModel
 from segsolve.problem import Segmentation
-from segsolve.segments.writer import segment_bytes, segments_of
+from segsolve.segments.writer import segment_bytes, segment_of, segments_of
 from tests.models import Net, residual_net
 
 from .networks import SHAPE, branches, constants_on_the_way, odd_ends, open_batch
@@ -34,7 +34,7 @@ def kinds(model: Any) -> list[int]:
 def test_a_segment_takes_and_makes_what_crosses_its_borders_in_order(tmp_path: Path) -> None:
     loaded = residual_net().load(tmp_path)
     segments = segments_of(loaded.graph, Segmentation(cuts=(3, 8)))
-    assert [(s.first, s.end) for s in segments] == [(0, 3), (3, 8), (8, 11)]
+    assert [s.ops for s in segments] == [(0, 1, 2), (3, 4, 5, 6, 7), (8, 9, 10)]
     ends = [[[loaded.graph.tensors[t].name for t in e] for e in (s.inputs, s.outputs)] for s in segments]
     assert ends == [
         [["input_0"], ["conv_2d_0", "depthwise_conv_2d_2", "relu_1"]],  # the output comes last
@@ -183,3 +183,17 @@ def test_cutting_leaves_the_loaded_model_as_it_was(tmp_path: Path) -> None:
     before = [segment_bytes(loaded, s) for s in segments_of(loaded.graph, Segmentation(cuts=(2,)))]
     written(loaded, 1, 3, 4)
     assert [segment_bytes(loaded, s) for s in segments_of(loaded.graph, Segmentation(cuts=(2,)))] == before
+
+
+def test_a_segment_need_not_be_one_range(tmp_path: Path) -> None:
+    loaded = branches().load(tmp_path)
+    graph = loaded.graph
+    odd, even = (segment_of(graph, range(first, len(graph.ops), 2)) for first in (1, 0))
+    made = {t for op in even.ops for t in graph.ops[op].outputs}
+    assert {t for t in odd.inputs if t not in graph.inputs} == {
+        t for t in made if any(op in odd.ops for op in graph.consumers.get(t, ()))
+    }
+    assert set(even.outputs) == made & {*odd.inputs, *graph.outputs}
+    model = unpack(segment_bytes(loaded, odd), Path("odd"))
+    assert list(model.subgraphs[0].inputs) == list(range(len(odd.inputs)))
+    assert len(model.subgraphs[0].operators) == len(odd.ops)

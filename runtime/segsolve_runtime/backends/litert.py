@@ -47,7 +47,7 @@ def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
     specs = array_specs(folder.plan)
     runners = tuple(
         LiteRTRunner(path, select(specs, stage.inputs), select(specs, stage.outputs), threads)
-        for path, stage in zip(folder.segment_paths(), folder.plan.stages, strict=True)
+        for path, stage in zip(folder.segment_paths(), folder.plan.all_stages, strict=True)
     )
     return OpenStages(runners=runners, clocks=wall_clocks)
 

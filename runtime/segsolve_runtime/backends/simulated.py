@@ -33,5 +33,5 @@ def open_stages(plan: Plan) -> OpenStages:
         PlanError: a tensor has an element type that numpy cannot hold.
     """
     specs = array_specs(plan)
-    runners = tuple(SimulatedRunner(select(specs, stage.outputs)) for stage in plan.stages)
+    runners = tuple(SimulatedRunner(select(specs, stage.outputs)) for stage in plan.all_stages)
     return OpenStages(runners=runners, clocks=virtual_clocks)

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 _LONGEST_QUEUE = 100_000
 
 
-Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[INPUTS]", help="More of --input, as a shell expands it.")
-]
+Files = Annotated[list[str] | None, typer.Argument(metavar="[INPUTS]", help="More of --input, as a shell expands it.")]
 Input = Annotated[
     list[str] | None,
     typer.Option(

@@ -113,7 +113,7 @@ def write_and_verify(
     from segsolve.segments.verify import verify as verify_segments
 
     folder = write_plan(output, loaded=loaded, device=device, problem=problem, result=result)
-    news(f"wrote {output / 'plan.json'} and {count(len(folder.plan.stages), 'segment')}")
+    news(f"wrote {output / 'plan.json'} and {count(len(set(folder.segment_paths())), 'segment')}")
     if verify:
         with progress("comparing the segments with the whole model"):
             done = verify_segments(folder, loaded)

@@ -11,7 +11,7 @@ from segsolve.graph.model import Graph, Tensor
 from segsolve.graph.read import LoadedModel
 from segsolve.measure.session import Session, Tensors
 from segsolve.problem import Segmentation
-from segsolve.segments.writer import Segment, segments_of
+from segsolve.segments import writer as segments
 
 
 def noise(graph: Graph, seed: int) -> Tensors:
@@ -28,15 +28,14 @@ def activations(loaded: LoadedModel, seed: int) -> Tensors:
     return tensors
 
 
-def units_of(graph: Graph) -> tuple[Segment, ...]:
+def units_of(graph: Graph) -> tuple[segments.Segment, ...]:
     """Return the smallest segments there are: one operation each, or several that must stay together."""
-    return segments_of(graph, Segmentation(cuts=graph.cuts))
+    return segments.segments_of(graph, Segmentation(cuts=graph.cuts))
 
 
-def segment_of(graph: Graph, first: int, end: int) -> Segment:
+def segment_of(graph: Graph, first: int, end: int) -> segments.Segment:
     """Return the segment of the operations `first` to `end` (exclusive)."""
-    cuts = tuple(cut for cut in (first, end) if 0 < cut < len(graph.ops))
-    return next(s for s in segments_of(graph, Segmentation(cuts=cuts)) if s.first == first)
+    return segments.segment_of(graph, range(first, end))
 
 
 def _noise(generator: np.random.Generator, tensor: Tensor) -> NDArray[Any]:

@@ -25,7 +25,7 @@ def profile_of(
 
     Operations that must stay together were measured together: the first has their time, the others none.
     """
-    unit = {segment.first: summary for segment, summary in times.units}
+    unit = {segment.ops[0]: summary for segment, summary in times.units}
     known = {(0, len(graph.ops)): times.whole, **segments}
     return Profile(
         model=Model(name=graph.name, sha256=graph.sha256),

@@ -39,7 +39,7 @@ class Session:
         """
         from ai_edge_litert.interpreter import Interpreter
 
-        self._what = f"operations {segment.first}-{segment.end - 1} of {loaded.path}"
+        self._what = f"operations {segment.ops[0]}-{segment.ops[-1]} of {loaded.path}"
         try:
             self._interpreter = Interpreter(model_content=segment_bytes(loaded, segment), num_threads=1)
             self._interpreter.allocate_tensors()

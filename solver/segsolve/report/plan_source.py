@@ -96,7 +96,7 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
     if graph.sha256 != plan.model.sha256:
         raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {plan.model.name}")
     problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested)
-    cuts = Segmentation(cuts=tuple(stage.first_op for stage in plan.stages[1:]))
+    cuts = Segmentation(cuts=tuple(stage.first_op for stage in plan.all_stages[1:]))
     if score(problem, cuts) != strategy_of(plan).score:
         return None, (
             f"{plan.device.name} as it is known now does not predict what the plan's file says; solve again, or name "

@@ -135,25 +135,25 @@ def strategy_of(plan: planfile.Plan) -> StrategyView:
     """Return a plan's stages with the costs that its file predicts."""
     stages = (
         StageView(number=k, first=s.first_op, end=s.last_op + 1, score=_stage_score(s.prediction))
-        for k, s in enumerate(plan.stages)
+        for k, s in enumerate(plan.all_stages)
     )
     return StrategyView(key=plan.solution.planner, stages=tuple(stages))
 
 
 def taken(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
     """Return for each stage the tensors that enter it, with the stage that makes them."""
-    maker = dict.fromkeys(plan.inputs, HOST) | {n: k for k, s in enumerate(plan.stages) for n in s.outputs}
-    return tuple(tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs) for stage in plan.stages)
+    maker = dict.fromkeys(plan.inputs, HOST) | {n: k for k, s in enumerate(plan.all_stages) for n in s.outputs}
+    return tuple(tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs) for stage in plan.all_stages)
 
 
 def given(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
     """Return for each stage the tensors that leave it, with the stages that read them."""
 
     def readers(name: str) -> tuple[int, ...]:
-        stages = tuple(k for k, stage in enumerate(plan.stages) if name in stage.inputs)
+        stages = tuple(k for k, stage in enumerate(plan.all_stages) if name in stage.inputs)
         return (*stages, HOST) if name in plan.outputs else stages
 
-    return tuple(tuple(_handed(plan, name, readers(name)) for name in stage.outputs) for stage in plan.stages)
+    return tuple(tuple(_handed(plan, name, readers(name)) for name in stage.outputs) for stage in plan.all_stages)
 
 
 def _handed(plan: planfile.Plan, name: str, ends: tuple[int, ...]) -> Handed:

@@ -29,7 +29,7 @@ def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
             "device": plan.device.name,
             "throughput_fps": plan.solution.throughput_fps,
             "latency_ns": plan.solution.latency_ns,
-            "stage_ns": [stage.prediction.time_ns for stage in plan.stages],
+            "stage_ns": [stage.prediction.time_ns for stage in plan.all_stages],
         },
     }
 
@@ -44,7 +44,7 @@ def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
         optional=("",),
     )
     elapsed = max(metrics.elapsed_ns, 1)
-    for stage, done in zip(plan.stages, metrics.stages, strict=True):
+    for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
         busy = min(1.0, done.busy_ns / elapsed)
         table.add_row(
             str(done.stage),
@@ -60,6 +60,6 @@ def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
         f"{fps(metrics.throughput_fps)} inferences per second, latency {ms(metrics.latency_p50_ns)} ms median, "
         f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
         f"{fps(plan.solution.throughput_fps)} inferences per second predicted "
-        f"for {len(plan.stages)} x {plan.device.name}.",
+        f"for {len(plan.all_stages)} x {plan.device.name}.",
     )
     return Group(table, *map(Text, lines))

@@ -6,7 +6,7 @@ that crosses a cut is compared too, with the whole model's own value of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
-from segsolve_runtime.backends import open_stages
+from segsolve_runtime.backends import StageRunner, open_stages
 from segsolve_runtime.frames import random_frames
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.plan import PlanFolder, Stage
 
 Array = NDArray[Any]
 
@@ -51,21 +51,14 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
         )
     crossing = _crossing(folder, loaded)
     wholes = [_Whole(loaded, {}), *([_Whole(loaded, crossing)] if crossing else [])]
-    runners = open_stages("litert", folder, 1).runners
+    runners = iter(open_stages("litert", folder, 1).runners)
+    stages = [[(stage, next(runners)) for stage in pipeline.stages] for pipeline in folder.plan.pipelines]
+    distinct = {tuple(stage.file for stage, _ in pipeline): pipeline for pipeline in stages}
     compared = 0
     for number, frame in enumerate(random_frames(folder.plan, inputs, seed)):
-        tensors = dict(frame)
         results = [whole.run(frame) for whole in wholes]
-        for k, runner in enumerate(runners):
-            try:
-                tensors |= runner.run(tensors)
-            except (RuntimeError, ValueError) as error:
-                raise MismatchError(
-                    f"segment {k} fails on random input {number} of seed {seed}, the whole model does not: {error}",
-                    "please report this with the model",
-                ) from error
-        for expected in results:
-            compared += _compare(expected, tensors, number, seed)
+        for pipeline in distinct.values():
+            compared += _compare_pipeline(pipeline, frame, results, f"random input {number} of seed {seed}")
     return Verification(
         inputs=inputs,
         seed=seed,
@@ -119,17 +112,36 @@ def _with_outputs(loaded: LoadedModel, outputs: list[int]) -> bytes:
 
 def _crossing(folder: PlanFolder, loaded: LoadedModel) -> dict[str, int]:
     """Return the tensors that a stage hands to another, by name, without the model's outputs."""
-    made = {name for stage in folder.plan.stages for name in stage.outputs} - set(folder.plan.outputs)
+    made = {name for stage in folder.plan.all_stages for name in stage.outputs} - set(folder.plan.outputs)
     return {t.name: t.index for t in loaded.graph.tensors if t.name in made}
 
 
-def _compare(expected: Mapping[str, Array], actual: Mapping[str, Array], number: int, seed: int) -> int:
+def _compare_pipeline(
+    stages: Sequence[tuple[Stage, StageRunner]],
+    frame: Mapping[str, Array],
+    wholes: Iterable[Mapping[str, Array]],
+    where: str,
+) -> int:
+    """Run a pipeline's stages on a frame, one after the other, and return the number of bytes found equal."""
+    tensors = dict(frame)
+    for k, (_, runner) in enumerate(stages):
+        try:
+            tensors |= runner.run(tensors)
+        except (RuntimeError, ValueError) as error:
+            raise MismatchError(
+                f"segment {k} fails on {where}, the whole model does not: {error}", "please report this with the model"
+            ) from error
+    made = set(frame).union(*(stage.outputs for stage, _ in stages))
+    return sum(_compare({n: a for n, a in whole.items() if n in made}, tensors, where) for whole in wholes)
+
+
+def _compare(expected: Mapping[str, Array], actual: Mapping[str, Array], where: str) -> int:
     """Return the number of bytes that were found equal."""
     for name, whole in expected.items():
         segment = actual[name]
         if whole.dtype != segment.dtype or whole.shape != segment.shape or whole.tobytes() != segment.tobytes():
             raise MismatchError(
-                f"the segments differ from the whole model in tensor {name!r} on random input {number} of seed {seed}",
+                f"the segments differ from the whole model in tensor {name!r} on {where}",
                 "please report this with the model",
             )
     return sum(array.nbytes for array in expected.values())

@@ -19,20 +19,26 @@ _KEPT_METADATA = b"min_runtime_version"  # the rest (labels, conversion logs) de
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A segment before it is written: its operations (half-open) and the tensors that cross its borders, in order."""
+    """A segment before it is written: its operations' positions, ascending, and the tensors that cross its borders."""
 
-    first: int
-    end: int
+    ops: tuple[int, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
 def segments_of(graph: Graph, plan: Segmentation) -> tuple[Segment, ...]:
     """Return the segments of a plan: all tensors that each takes from outside and all that it makes for others."""
-    return tuple(
-        Segment(first=first, end=end, inputs=_inputs(graph, first, end), outputs=_outputs(graph, first, end))
-        for first, end in plan.ranges(len(graph.ops))
-    )
+    return tuple(segment_of(graph, range(first, end)) for first, end in plan.ranges(len(graph.ops)))
+
+
+def segment_of(graph: Graph, ops: Iterable[int]) -> Segment:
+    """Return the segment of the operations at the positions `ops`, which need not be one range.
+
+    Inputs: the model's in its order, then the other tensors in the order in which they are made. Outputs: tensors
+    that other operations read in the order in which they are made, then the model's outputs in its order.
+    """
+    own = tuple(sorted(ops))
+    return Segment(ops=own, inputs=_inputs(graph, frozenset(own)), outputs=_outputs(graph, frozenset(own)))
 
 
 def segment_bytes(loaded: LoadedModel, segment: Segment) -> bytes:
@@ -46,22 +52,19 @@ def segment_bytes(loaded: LoadedModel, segment: Segment) -> bytes:
     return pack(model)
 
 
-def _inputs(graph: Graph, first: int, end: int) -> tuple[int, ...]:
-    """Model inputs in the model's order, then the other tensors in the order in which they are made."""
-    read = {tensor for op in graph.ops[first:end] for tensor in op.inputs}
-    return tuple(t for t, made in graph.producer.items() if t in read and made < first)
+def _inputs(graph: Graph, ops: frozenset[int]) -> tuple[int, ...]:
+    read = {tensor for op in ops for tensor in graph.ops[op].inputs}
+    return tuple(t for t, made in graph.producer.items() if t in read and made not in ops)
 
 
-def _outputs(graph: Graph, first: int, end: int) -> tuple[int, ...]:
-    """Tensors that later operations read in the order in which they are made, then outputs in the model's order."""
-    made = {tensor for op in graph.ops[first:end] for tensor in op.outputs}
-    read_later = (t for t in graph.producer if t in made and t not in graph.outputs and _read_from(graph, t, end))
-    return (*read_later, *(t for t in graph.outputs if t in made))
+def _outputs(graph: Graph, ops: frozenset[int]) -> tuple[int, ...]:
+    made = {tensor for op in ops for tensor in graph.ops[op].outputs}
+    for_others = (t for t in graph.producer if t in made and t not in graph.outputs and _is_read(graph, t, ops))
+    return (*for_others, *(t for t in graph.outputs if t in made))
 
 
-def _read_from(graph: Graph, tensor: int, position: int) -> bool:
-    readers = graph.consumers.get(tensor, ())
-    return bool(readers) and readers[-1] >= position
+def _is_read(graph: Graph, tensor: int, besides: frozenset[int]) -> bool:
+    return any(reader not in besides for reader in graph.consumers.get(tensor, ()))
 
 
 class _Extract:
@@ -71,7 +74,7 @@ class _Extract:
         self._graph, self._model = loaded.graph, loaded.model
         self._source = loaded.model.subgraphs[0]
         self._segment = segment
-        ops = self._graph.ops[segment.first : segment.end]
+        ops = [self._graph.ops[position] for position in segment.ops]
         indices = {i for op in ops for i in (op.file_index, *op.constant_operators)}
         self._operators = [self._source.operators[i] for i in sorted(indices)]
         self._codes = _renumber(o.opcodeIndex for o in self._operators)
