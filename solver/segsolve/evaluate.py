@@ -242,6 +242,12 @@ def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
     return max(0, problem.capacity_bytes - max(problem.ops[i].scratch_bytes for i in stage))
 
 
+def cpu_stage_ns(problem: Problem, stage: Collection[int]) -> int | None:
+    """Return the time of a stage on a CPU core, which pays for no transfers; None if a core cannot run it all."""
+    times = [problem.ops[i].cpu_ns for i in stage]
+    return None if None in times else sum(time for time in times if time is not None)
+
+
 def timeline(problem: Problem, plan: Segmentation, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
     """Return which inference runs on which stage when, from time 0, with bounded queues between the stages."""
     return schedule([stage.time_ns for stage in score(problem, plan).stages], inferences, queue_size)

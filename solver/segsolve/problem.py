@@ -16,6 +16,7 @@ class OpCost:
     stream, `parameter_bytes` as the model file has them.
     Weights that are not `cacheable` stream always. On a stage where not all fit, those of the smallest `cache_rank`
     are cached first. `scratch_bytes` is the memory that its activations take away from the weights of its stage.
+    `cpu_ns` is its time on a CPU core, None if no core can run it; without `on_accelerator`, only a core can.
     """
 
     name: str
@@ -27,10 +28,12 @@ class OpCost:
     cacheable: bool
     cache_rank: int
     scratch_bytes: int
+    cpu_ns: int | None = None
+    on_accelerator: bool = True
 
     def __post_init__(self) -> None:
         amounts = (self.compute_ns, self.weight_bytes, self.streamed_bytes, self.parameter_bytes, self.scratch_bytes)
-        if min(amounts) < 0 or self.streamed_ns < self.compute_ns:
+        if min(*amounts, self.cpu_ns or 0) < 0 or self.streamed_ns < self.compute_ns:
             raise ValueError(f"operation {self.name!r} has a negative cost, or streams faster than it computes")
 
 
@@ -98,6 +101,8 @@ class Segmentation:
 class Problem:
     """A chain of operations, the places where it may be cut, and the identical devices to spread it over.
 
+    Beside the accelerators there may be `cpus` cores; a stage on a core takes the sum of its operations' `cpu_ns`.
+
     `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
     cacheable weights do not fit their device is not allowed; without, they stream at every inference. A stage that is
     exactly a `measured` one takes the time that was measured. A shared `link` bounds what all devices move together.
@@ -108,6 +113,7 @@ class Problem:
     transfers: tuple[Transfer, ...]
     cuts: tuple[int, ...]
     tpus: int
+    cpus: int = 0
     capacity_bytes: int
     overhead_ns: int
     no_spill: bool = False
@@ -118,6 +124,8 @@ class Problem:
         n = len(self.ops)
         if n == 0 or self.tpus < 1:
             raise ValueError("a problem needs at least one operation and one TPU")
+        if self.cpus < 0:
+            raise ValueError("the number of CPU cores cannot be negative")
         if min(self.capacity_bytes, self.overhead_ns) < 0:
             raise ValueError("capacity and overhead cannot be negative")
         if list(self.cuts) != sorted(set(self.cuts)) or any(not 0 < c < n for c in self.cuts):

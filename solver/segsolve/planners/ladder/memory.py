@@ -1,0 +1,128 @@
+"""Constraint builders for the memory of the accelerators: as a hard limit, or with whole layers that stream.
+
+A stage caches whole layers, in the problem's order, each that still fits what its activations leave. The evaluator
+says so; here it is an equivalence per layer and stage: cached exactly if what is cached before it leaves room.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ortools.sat.python import cp_model
+
+from segsolve.planners.ladder.model import Ladder, Load, negated
+
+
+def memory(model: Ladder, loads: list[Load]) -> None:
+    """Add the builder that the problem asks for."""
+    if model.dag.fits_anyway:
+        return
+    if model.dag.problem.no_spill:
+        weights_fit(model)
+    else:
+        weights_stream(model, loads)
+
+
+def weights_fit(model: Ladder) -> None:
+    """All weights of an accelerator's stage fit beside its activations."""
+    dag, capacity = model.dag, model.dag.problem.capacity_bytes
+    for k in model.stages:
+        inside = [g for g in range(len(dag)) if model.may_be_in(g, k)]
+        if _fits(model, inside):
+            continue
+        held = Load()
+        for g in inside:
+            model.add_if_in(held, g, k, dag.weight_bytes[g])
+        constraint = model.program.add(held.expression() + _scratch(model, k, inside) <= capacity)
+        if not isinstance(model.on_cpu[k], bool):
+            constraint.only_enforce_if(model.on_cpu[k].negated())
+
+
+def weights_stream(model: Ladder, loads: list[Load]) -> None:
+    """What does not fit streams, and costs its stage time."""
+    dag, problem = model.dag, model.dag.problem
+    cached: dict[int, Any] = {}
+    for i in problem.cache_order:
+        g = dag.group_of[i]
+        if problem.ops[i].weight_bytes > problem.capacity_bytes - _capped(model, g):
+            cached[i] = False
+        elif any(not _fits(model, _inside(model, k)) for k in model.stages if model.may_be_in(g, k)):
+            cached[i] = model.program.new_bool_var(f"cached_{i}")
+        else:
+            cached[i] = True
+    for k in model.stages:
+        _stage_streams(model, k, cached, loads[k])
+
+
+def _stage_streams(model: Ladder, k: int, cached: dict[int, Any], load: Load) -> None:
+    """Walk the layers in caching order; each that is cached takes room from those that follow."""
+    dag, problem = model.dag, model.dag.problem
+    inside = _inside(model, k)
+    spills = not _fits(model, inside)
+    scratch = _scratch(model, k, inside, exact=True) if spills else 0
+    taken = Load()
+    for i in problem.cache_order:
+        op, g = problem.ops[i], dag.group_of[i]
+        if not model.may_be_in(g, k) or cached[i] is True:
+            if model.may_be_in(g, k):
+                model.add_if_in(taken, g, k, op.weight_bytes)
+            continue
+        model.add_if_in(load, g, k, op.streamed_ns - op.compute_ns)
+        if cached[i] is False:
+            continue
+        here = _cached_here(model, i, k, cached[i])
+        load.add(here, op.compute_ns - op.streamed_ns)
+        if spills:
+            room = taken.expression() + op.weight_bytes + scratch
+            model.program.add(room <= problem.capacity_bytes).only_enforce_if(here)
+            streams = [model.reached(g, k), negated(model.reached(g, k - 1)), cached[i].negated()]
+            full = model.program.add(room > problem.capacity_bytes)
+            full.only_enforce_if([literal for literal in streams if literal is not True])
+        else:
+            model.clause([here, negated(model.reached(g, k)), model.reached(g, k - 1)])
+        taken.add(here, op.weight_bytes)
+
+
+def _cached_here(model: Ladder, op: int, k: int, cached: Any) -> Any:
+    """Return the literal that a layer is in a stage and cached."""
+    g = model.dag.group_of[op]
+    here = model.program.new_bool_var(f"cached_{op}_{k}")
+    inside = [model.reached(g, k), negated(model.reached(g, k - 1)), cached]
+    for literal in inside:
+        model.clause([negated(here), literal])
+    model.clause([here, *(negated(literal) for literal in inside)])
+    return here
+
+
+def _inside(model: Ladder, k: int) -> list[int]:
+    return [g for g in range(len(model.dag)) if model.may_be_in(g, k)]
+
+
+def _fits(model: Ladder, groups: list[int]) -> bool:
+    """Whether a stage holds all its weights, whichever of the groups are in it."""
+    weights = sum(model.dag.weight_bytes[g] for g in groups)
+    return weights + max((_capped(model, g) for g in groups), default=0) <= model.dag.problem.capacity_bytes
+
+
+def _capped(model: Ladder, group: int) -> int:
+    """Return a group's scratch memory; more than there is leaves no less than nothing for weights."""
+    return min(model.dag.scratch_bytes[group], model.dag.problem.capacity_bytes)
+
+
+def _scratch(model: Ladder, k: int, groups: list[int], *, exact: bool = False) -> Any:
+    """Return the most scratch memory of a stage's groups; without `exact`, something not below it."""
+    needs = [(g, _capped(model, g)) for g in groups if _capped(model, g)]
+    if not needs:
+        return 0
+    most = model.program.new_int_var(0, max(need for _, need in needs), f"scratch_{k}")
+    terms = []
+    for g, need in needs:
+        term = Load()
+        model.add_if_in(term, g, k, need)
+        terms.append(term.expression())
+    if exact:
+        model.program.add_max_equality(most, [*terms, cp_model.LinearExpr.sum([])])
+    else:
+        for term in terms:
+            model.program.add(most >= term)
+    return most

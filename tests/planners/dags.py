@@ -1,0 +1,136 @@
+"""Generated DAGs for the ladder model: small ones for oracles, large and wide ones for what only scale shows."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+
+from segsolve.evaluate import cpu_stage_ns, stage_score
+from segsolve.problem import OpCost, Problem, Transfer
+from tests.problems import op_cost
+
+Stages = tuple[tuple[int, ...], ...]
+
+
+def random_dag(n: int, tpus: int, seed: int, *, width: int = 3, cpus: int = 0, memory: float | None = None) -> Problem:
+    """A layered DAG of `n` operations, about `width` side by side; `memory`: hard, as a multiple of an even share."""
+    rng = random.Random(seed)
+    sizes = [rng.randint(0, 40) for _ in range(n)]
+    readers: list[set[int]] = [set() for _ in range(n)]
+    for i in range(1, n):
+        back = range(max(0, i - 2 * width), i)
+        for before in rng.sample(back, min(len(back), rng.choice((1, 1, 2)))):
+            readers[before].add(i)
+    return Problem(
+        name=f"dag {seed}",
+        ops=tuple(_op(rng, i, size, cpus, memory is not None) for i, size in enumerate(sizes)),
+        transfers=tuple(_transfer(rng, i, readers[i]) for i in range(n)),
+        cuts=tuple(range(1, n)),
+        tpus=tpus,
+        cpus=cpus,
+        capacity_bytes=10**6 if memory is None else round(sum(sizes) / tpus * memory) + 1,
+        overhead_ns=0 if cpus else rng.randint(0, 5),
+        no_spill=memory is not None,
+    )
+
+
+def spilling_dag(n: int, tpus: int, seed: int) -> Problem:
+    """A DAG whose weights do not all fit, with scratch memory, ranks and weights that are never cached."""
+    rng = random.Random(seed)
+    base = random_dag(n, tpus, seed)
+    ranks = rng.sample(range(n), n)
+    ops = []
+    for rank, op in zip(ranks, base.ops, strict=True):
+        weights = rng.choice((0, rng.randint(1, 30)))
+        streamed = op.compute_ns + (rng.randint(0, 30) if weights else 0)
+        ops.append(
+            op_cost(
+                op.compute_ns,
+                name=op.name,
+                streamed_ns=streamed,
+                weight_bytes=weights,
+                cacheable=rng.random() < 0.9,
+                cache_rank=rank,
+                scratch_bytes=rng.randint(0, 15),
+            )
+        )
+    return Problem(
+        name=base.name,
+        ops=tuple(ops),
+        transfers=base.transfers,
+        cuts=base.cuts,
+        tpus=tpus,
+        capacity_bytes=rng.randint(10, 60),
+        overhead_ns=base.overhead_ns,
+        no_spill=rng.random() < 0.3,
+    )
+
+
+def best_by_trying(problem: Problem, tpus: int) -> int | None:
+    """The smallest bottleneck of all assignments of operations to stages, accelerators and cores in any order."""
+    best: int | None = None
+    for kinds in _kinds(tpus, problem.cpus):
+        for stages in assignments(problem, len(kinds)):
+            value = bottleneck(problem, stages, kinds)
+            if value is not None and (best is None or value < best):
+                best = value
+    return best
+
+
+def assignments(problem: Problem, count: int) -> list[Stages]:
+    """All ways to spread the operations over `count` stages in order, some of them empty."""
+    found = []
+    for chosen in product(range(count), repeat=len(problem.ops)):
+        if all(chosen[t.producer] <= chosen[c] for t in problem.transfers if t.producer >= 0 for c in t.consumers):
+            found.append(tuple(tuple(i for i, k in enumerate(chosen) if k == s) for s in range(count)))
+    return found
+
+
+def bottleneck(problem: Problem, stages: Stages, kinds: str) -> int | None:
+    """The slowest stage by the evaluator, `kinds` being a or c for accelerator or core; None if not allowed."""
+    slowest = 0
+    for ops, kind in zip(stages, kinds, strict=True):
+        if not ops:
+            continue
+        if kind == "c":
+            time = cpu_stage_ns(problem, ops)
+            if time is None:
+                return None
+        else:
+            score = stage_score(problem, ops)
+            if any(not problem.ops[i].on_accelerator for i in ops) or (problem.no_spill and score.spilled_ops):
+                return None
+            time = score.time_ns
+        slowest = max(slowest, time)
+    return slowest
+
+
+def _kinds(tpus: int, cpus: int) -> set[str]:
+    count = tpus + cpus
+    return {"".join(k) for k in product("ac", repeat=count) if k.count("c") == cpus}
+
+
+def _op(rng: random.Random, i: int, size: int, cpus: int, hard: bool) -> OpCost:
+    compute = rng.choice((0, rng.randint(1, 40), rng.randint(1, 40)))
+    on_core = compute * rng.randint(1, 5) if rng.random() < 0.8 else None
+    return op_cost(
+        compute,
+        name=f"op{i}",
+        weight_bytes=size if hard else 0,
+        cache_rank=i,
+        cpu_ns=on_core if cpus else None,
+        on_accelerator=not cpus or on_core is None or rng.random() < 0.9,
+    )
+
+
+def _transfer(rng: random.Random, i: int, readers: set[int]) -> Transfer:
+    ns = rng.randint(0, 12)
+    return Transfer(
+        name=f"t{i}",
+        nbytes=0,
+        producer=i,
+        consumers=tuple(sorted(readers)),
+        is_output=not readers and rng.random() < 0.5,
+        input_ns=ns,
+        output_ns=ns if rng.random() < 0.7 else rng.randint(0, 12),
+    )
