@@ -128,7 +128,7 @@ def _piped_fps(pipeline: Pipeline, frames: Sequence[Frame], count: int) -> float
 
 def _stages(folder: PlanFolder) -> tuple[tuple[StageRunner, ...], list[Frame]]:
     """Open the stages, and give each the input that a real frame brings it."""
-    runners = open_stages("litert", folder, 1).runners
+    runners = open_stages("litert", folder).runners
     tensors: Frame = next(random_frames(folder.plan, 1, seed=0))
     inputs = []
     for runner in runners:

@@ -182,7 +182,7 @@ class Metered:
 def _trials(plan: Path, stage_ns: int) -> tuple[list[dict[str, float]], int]:
     count = max(20, round(SECONDS_PER_TRIAL * 1e9 / stage_ns))
     folder = load_plan(plan)
-    stages = [Metered(runner) for runner in open_stages("litert", folder, 1).runners]
+    stages = [Metered(runner) for runner in open_stages("litert", folder).runners]
     with Pipeline(folder.plan, stages) as pipeline:
         frames = list(random_frames(pipeline.plan, 8, seed=0))
         trials = []

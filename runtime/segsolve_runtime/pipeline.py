@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from segsolve_runtime.arrays import Array, Frame, array_specs, select
-from segsolve_runtime.backends import StageRunner, open_stages
+from segsolve_runtime.backends import BackendOptions, StageRunner, open_stages
 from segsolve_runtime.clock import ClockFactory, wall_clocks
 from segsolve_runtime.errors import ClosedError, PlanError
 from segsolve_runtime.frames import frame_tensors
@@ -78,7 +78,7 @@ class Pipeline:
         if threads < 1:
             raise ValueError(f"the number of threads is {threads}; it must be at least 1")
         checked = load_plan(Path(folder))
-        stages = open_stages(backend, checked, threads)
+        stages = open_stages(backend, checked, BackendOptions(threads=threads))
         return cls(checked.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record)
 
     @property

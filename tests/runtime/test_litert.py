@@ -121,4 +121,4 @@ def test_a_file_that_litert_cannot_load_is_refused_by_name(tmp_path: Path, conte
     broken = Sketch(takes=["b"], makes=["d"], content=content)
     folder = write_folder(tmp_path, make_plan([broken], inputs=["b"], outputs=["d"]), [broken])
     with pytest.raises(PlanError, match=r"LiteRT cannot load the plan's segment .*0\.tflite"):
-        open_stages("litert", load_plan(folder), threads=1)
+        open_stages("litert", load_plan(folder))

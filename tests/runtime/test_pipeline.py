@@ -286,7 +286,7 @@ def test_an_unknown_backend_is_refused_by_naming_the_known(tmp_path: Path) -> No
     sketches = [Sketch(takes=["x"], makes=["y"])]
     folder = write_folder(tmp_path, make_plan(sketches, inputs=["x"], outputs=["y"]), sketches)
     with pytest.raises(BackendError, match=r"^there is no backend 'gpu'; known are: litert, simulated$"):
-        open_stages("gpu", load_plan(folder), threads=1)
+        open_stages("gpu", load_plan(folder))
 
 
 def test_the_simulated_backend_is_loaded_by_name(tmp_path: Path) -> None:

@@ -25,38 +25,46 @@ class StageRunner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackendOptions:
+    """What a backend may be told: LiteRT threads per stage, and the devices to use, such as ``usb:0`` (all if none)."""
+
+    threads: int = 1
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStages:
-    """A plan's stages ready to run."""
+    """A plan's stages ready to run: a runner for each of its `places`, in their order."""
 
     runners: tuple[StageRunner, ...]
     clocks: ClockFactory
 
 
-def _litert(folder: PlanFolder, threads: int) -> OpenStages:
+def _litert(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends import litert
 
-    return litert.open_stages(folder, threads)
+    return litert.open_stages(folder, options.threads)
 
 
-def _simulated(folder: PlanFolder, threads: int) -> OpenStages:
+def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends import simulated
 
     return simulated.open_stages(folder.plan)
 
 
-BACKENDS: Mapping[str, Callable[[PlanFolder, int], OpenStages]] = {
+BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {
     "litert": _litert,
     "simulated": _simulated,
 }
 
 
-def open_stages(name: str, folder: PlanFolder, threads: int) -> OpenStages:
-    """Open every stage of a plan on the backend called `name`, with `threads` threads per stage.
+def open_stages(name: str, folder: PlanFolder, options: BackendOptions | None = None) -> OpenStages:
+    """Open every place of a plan on the backend called `name`.
 
     Raises:
-        BackendError: no backend has this name.
+        BackendError: no backend has this name, or it cannot be used here.
         PlanError: a segment cannot be loaded, or is not what the plan says.
     """
     if name not in BACKENDS:
         raise BackendError(f"there is no backend {name!r}; known are: {', '.join(sorted(BACKENDS))}")
-    return BACKENDS[name](folder, threads)
+    return BACKENDS[name](folder, options or BackendOptions())

@@ -12,7 +12,8 @@ from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.clock import wall_clocks
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.places import places, stage_at
+from segsolve_runtime.plan import PlanFolder, Stage
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -39,17 +40,23 @@ class LiteRTRunner:
 
 
 def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
-    """Load every segment of a plan, with `threads` threads for each.
+    """Load a segment for every place of a plan, with `threads` threads for each.
 
     Raises:
         PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
     """
     specs = array_specs(folder.plan)
-    runners = tuple(
-        LiteRTRunner(path, select(specs, stage.inputs), select(specs, stage.outputs), threads)
-        for path, stage in zip(folder.segment_paths(), folder.plan.all_stages, strict=True)
-    )
+    runners = tuple(open_stage(folder, stage_at(folder.plan, place), specs, threads) for place in places(folder.plan))
     return OpenStages(runners=runners, clocks=wall_clocks)
+
+
+def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec], threads: int) -> LiteRTRunner:
+    """Load the segment of one stage.
+
+    Raises:
+        PlanError: it cannot be loaded, or its inputs or outputs are not those of the plan.
+    """
+    return LiteRTRunner(folder.root / stage.file, select(specs, stage.inputs), select(specs, stage.outputs), threads)
 
 
 def _load(path: Path, threads: int) -> Interpreter:

@@ -9,6 +9,7 @@ import numpy as np
 from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.clock import virtual_clocks
+from segsolve_runtime.places import places, stage_at
 from segsolve_runtime.plan import Plan
 
 
@@ -27,11 +28,11 @@ class SimulatedRunner:
 
 
 def open_stages(plan: Plan) -> OpenStages:
-    """Return a simulated runner for each stage; segment files are not needed.
+    """Return a simulated runner for each place; segment files are not needed.
 
     Raises:
         PlanError: a tensor has an element type that numpy cannot hold.
     """
     specs = array_specs(plan)
-    runners = tuple(SimulatedRunner(select(specs, stage.outputs)) for stage in plan.all_stages)
+    runners = tuple(SimulatedRunner(select(specs, stage_at(plan, place).outputs)) for place in places(plan))
     return OpenStages(runners=runners, clocks=virtual_clocks)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
-from segsolve_runtime.backends import StageRunner, open_stages
+from segsolve_runtime.arrays import array_specs
+from segsolve_runtime.backends import StageRunner
+from segsolve_runtime.backends.litert import open_stage
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.plan import PlanFolder, Stage
 
@@ -51,13 +53,11 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
         )
     crossing = _crossing(folder, loaded)
     wholes = [_Whole(loaded, {}), *([_Whole(loaded, crossing)] if crossing else [])]
-    runners = iter(open_stages("litert", folder, 1).runners)
-    stages = [[(stage, next(runners)) for stage in pipeline.stages] for pipeline in folder.plan.pipelines]
-    distinct = {tuple(stage.file for stage, _ in pipeline): pipeline for pipeline in stages}
+    runners = _runners(folder)
     compared = 0
     for number, frame in enumerate(random_frames(folder.plan, inputs, seed)):
         results = [whole.run(frame) for whole in wholes]
-        for pipeline in distinct.values():
+        for pipeline in runners:
             compared += _compare_pipeline(pipeline, frame, results, f"random input {number} of seed {seed}")
     return Verification(
         inputs=inputs,
@@ -66,6 +66,14 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
         crossing_tensors=len(crossing),
         compared_bytes=compared,
     )
+
+
+def _runners(folder: PlanFolder) -> list[list[tuple[Stage, StageRunner]]]:
+    """Open each segment file once; return the stages of each pipeline that differs from the others in its files."""
+    specs = array_specs(folder.plan)
+    opened = {stage.file: open_stage(folder, stage, specs, 1) for stage in folder.plan.all_stages}
+    distinct = {tuple(stage.file for stage in p.stages): p.stages for p in folder.plan.pipelines}
+    return [[(stage, opened[stage.file]) for stage in stages] for stages in distinct.values()]
 
 
 class _Whole:
