@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from segsolve_runtime.errors import (
     BackendError,
     ClosedError,
+    HardwareError,
     InputError,
     PlanError,
+    ResultError,
     RuntimeFault,
     StageError,
 )
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BackendError",
     "ClosedError",
+    "HardwareError",
     "InputError",
     "Pipeline",
     "PlanError",
+    "ResultError",
     "RuntimeFault",
     "StageError",
     "load_plan",

@@ -15,6 +15,10 @@ class BackendError(RuntimeFault):
     """No backend has the name that was asked for."""
 
 
+class HardwareError(RuntimeFault):
+    """An Edge TPU, or what drives it, is missing or cannot be used."""
+
+
 class InputError(RuntimeFault):
     """A frame does not fit the model's inputs."""
 

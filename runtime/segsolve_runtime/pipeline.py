@@ -65,20 +65,25 @@ class Pipeline:
         *,
         backend: str = "litert",
         threads: int = 1,
+        devices: Sequence[str] = (),
         queue_size: int = 2,
         record: bool = False,
     ) -> Self:
-        """Open a plan folder on a backend: ``litert`` (CPU) or ``simulated`` (predicted times, no results).
+        """Open a plan folder on a backend.
+
+        ``litert`` runs it on the CPU, ``edgetpu`` on Edge TPUs: on `devices`, such as ``usb:0`` and ``pci:1``, or on
+        the first that are attached. ``simulated`` takes the predicted times on a virtual clock and has no results.
 
         Raises:
             PlanError: the folder or a segment cannot be used.
-            BackendError: no backend has this name.
+            BackendError: no backend has this name, or it has not these devices.
+            HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
             ValueError: `threads` (per stage) or `queue_size` is smaller than 1.
         """
         if threads < 1:
             raise ValueError(f"the number of threads is {threads}; it must be at least 1")
         checked = load_plan(Path(folder))
-        stages = open_stages(backend, checked, BackendOptions(threads=threads))
+        stages = open_stages(backend, checked, BackendOptions(threads=threads, devices=tuple(devices)))
         return cls(checked.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record)
 
     @property

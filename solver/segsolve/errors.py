@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     RUN_FAILED = 9
     SOLVER_FAULT = 10
     PARTIAL = 11  # of a batch's jobs, some failed
+    HARDWARE = 12  # an Edge TPU, or what drives it
     INTERRUPTED = 130
 
 

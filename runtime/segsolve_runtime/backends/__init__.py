@@ -26,7 +26,7 @@ class StageRunner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:
-    """What a backend may be told: LiteRT threads per stage, and the devices to use, such as ``usb:0`` (all if none)."""
+    """What a backend may be told: LiteRT threads per stage, and the devices to use, such as ``usb:0`` (the first if none)."""
 
     threads: int = 1
     devices: tuple[str, ...] = ()
@@ -52,7 +52,14 @@ def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     return simulated.open_stages(folder.plan)
 
 
+def _edgetpu(folder: PlanFolder, options: BackendOptions) -> OpenStages:
+    from segsolve_runtime.backends import edgetpu
+
+    return edgetpu.open_stages(folder, options.threads, options.devices)
+
+
 BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {
+    "edgetpu": _edgetpu,
     "litert": _litert,
     "simulated": _simulated,
 }
@@ -62,9 +69,13 @@ def open_stages(name: str, folder: PlanFolder, options: BackendOptions | None = 
     """Open every place of a plan on the backend called `name`.
 
     Raises:
-        BackendError: no backend has this name, or it cannot be used here.
+        BackendError: no backend has this name, or it has not the devices that the options name.
+        HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
         PlanError: a segment cannot be loaded, or is not what the plan says.
     """
     if name not in BACKENDS:
         raise BackendError(f"there is no backend {name!r}; known are: {', '.join(sorted(BACKENDS))}")
-    return BACKENDS[name](folder, options or BackendOptions())
+    options = options or BackendOptions()
+    if options.devices and name != "edgetpu":
+        raise BackendError(f"the backend {name!r} has no devices to choose; they are for edgetpu")
+    return BACKENDS[name](folder, options)

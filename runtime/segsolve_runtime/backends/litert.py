@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 class LiteRTRunner:
     """One interpreter, with its tensors known by name."""
 
-    def __init__(self, path: Path, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec], threads: int) -> None:
-        self._interpreter = _load(path, threads)
+    def __init__(
+        self,
+        path: Path,
+        inputs: Sequence[ArraySpec],
+        outputs: Sequence[ArraySpec],
+        threads: int,
+        interpreter: Interpreter | None = None,
+    ) -> None:
+        """Load the segment at `path`, unless an `interpreter` for it is given, whose tensors are allocated."""
+        self._interpreter = interpreter or _load(path, threads)
         self._inputs = _indices(path, "takes", self._interpreter.get_input_details(), inputs)
         self._outputs = _indices(path, "makes", self._interpreter.get_output_details(), outputs)
 

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from segsolve.cli.console import show_text
+from typing import Annotated
+
+import typer
+
+from segsolve.cli.console import show_json, show_text
 from segsolve.cli.guard import guarded
+from segsolve.cli.options import Json
 
 
 @guarded
-def command() -> None:
-    """List the devices of the catalogue."""
+def command(
+    attached: Annotated[
+        bool, typer.Option("--attached", help="The Edge TPUs that are attached to this machine instead.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the devices of the catalogue, or those that are attached."""
+    if attached:
+        _attached(as_json)
+    else:
+        _catalogue(as_json)
+
+
+def _catalogue(as_json: bool) -> None:
     from segsolve.device.model import device_names, load_device
 
-    for name in device_names():
-        show_text(f"{name:14} {load_device(name).title}")
+    titles = {name: load_device(name).title for name in device_names()}
+    if as_json:
+        show_json({"devices": [{"name": name, "title": title} for name, title in titles.items()]})
+        return
+    for name, title in titles.items():
+        show_text(f"{name:14} {title}")
+
+
+def _attached(as_json: bool) -> None:
+    from segsolve_runtime.edgetpu.choose import why_none
+    from segsolve_runtime.edgetpu.library import open_library
+    from segsolve_runtime.errors import HardwareError
+
+    library = open_library()
+    devices = library.devices()
+    if as_json:
+        listed = [{"name": d.name, "kind": d.kind, "path": d.path} for d in devices]
+        show_json({"library": library.file, "version": library.version, "attached": listed})
+    elif not devices:
+        raise HardwareError(f"no Edge TPU is attached{why_none()}")
+    else:
+        for device in devices:
+            show_text(f"{device.name:8} {device.path}")

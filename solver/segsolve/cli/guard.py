@@ -36,7 +36,7 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             code = _runtime_exit_code(error)
             if code is None:
                 raise
-            say_error(str(error))
+            say_error(str(error), "segsolve doctor tells what is missing" if code is ExitCode.HARDWARE else "")
             raise typer.Exit(code) from None
 
     return run
@@ -71,11 +71,12 @@ def _sentence(message: str) -> str:
 
 
 def _runtime_exit_code(error: Exception) -> ExitCode | None:
-    from segsolve_runtime.errors import BackendError, InputError, PlanError, ResultError, RuntimeFault
+    from segsolve_runtime.errors import BackendError, HardwareError, InputError, PlanError, ResultError, RuntimeFault
 
     codes = {
         PlanError: ExitCode.BAD_PLAN,
         BackendError: ExitCode.USAGE,
+        HardwareError: ExitCode.HARDWARE,
         InputError: ExitCode.USAGE,
         ResultError: ExitCode.OUTPUT,
         RuntimeFault: ExitCode.RUN_FAILED,

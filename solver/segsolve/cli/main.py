@@ -13,6 +13,7 @@ from segsolve.cli import (
     batch,
     compare,
     devices,
+    doctor,
     export,
     inspect,
     profile,
@@ -64,6 +65,7 @@ app.command("profile")(profile.command)
 app.command("tune")(tune.command)
 app.command("report")(report.command)
 app.command("devices")(devices.command)
+app.command("doctor")(doctor.command)
 app.add_typer(zoo.app, name="zoo")
 
 

@@ -39,7 +39,7 @@ Input = Annotated[
 def command(
     plan: PlanDir,
     backend: Annotated[
-        str, typer.Option(help="litert (this machine's CPU) or simulated (predicted times).")
+        str, typer.Option(help="litert (this machine's CPU), edgetpu, or simulated (predicted times).")
     ] = "litert",
     files: Files = None,
     inputs: Input = None,
@@ -55,6 +55,9 @@ def command(
     std: Annotated[str | None, typer.Option(help="Pixels per unit, e.g. 127.5, or one per channel: R,G,B.")] = None,
     count: Annotated[int | None, typer.Option(help="Inferences at most: all of --input, 200 on random inputs.")] = None,
     threads: Annotated[int, typer.Option(help="LiteRT threads per stage.")] = 1,
+    devices: Annotated[
+        str | None, typer.Option(help="Edge TPUs in the plan's order, e.g. usb:0,pci:1; else the first attached.")
+    ] = None,
     queue_size: Annotated[int, typer.Option(help="Inferences that may wait between two stages.")] = 2,
     seed: Seed = 0,
     timeline: Annotated[
@@ -65,6 +68,7 @@ def command(
     """Run a plan as a pipeline and measure it."""
     from segsolve.report.run import run_document, run_table
     from segsolve.report.units import count as plural
+    from segsolve_runtime.edgetpu.choose import parse_devices
     from segsolve_runtime.pipeline import Pipeline
 
     options = TrafficOptions(
@@ -84,7 +88,12 @@ def command(
     within("--queue-size", queue_size, 1, _LONGEST_QUEUE)
     within("--seed", seed, 0)
     with Pipeline.load(
-        plan, backend=backend, threads=threads, queue_size=queue_size, record=timeline is not None
+        plan,
+        backend=backend,
+        threads=threads,
+        devices=parse_devices(devices) if devices is not None else (),
+        queue_size=queue_size,
+        record=timeline is not None,
     ) as pipeline:
         with traffic(pipeline.plan, options) as flow:
             total = "all inferences" if flow.count is None else plural(flow.count, "inference")

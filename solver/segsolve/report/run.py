@@ -14,6 +14,7 @@ from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.plan import Plan
 
 _BAR_WIDTH = 16
+_KINDS = {"simulated": "virtual time", "edgetpu": "measured on Edge TPUs"}
 
 
 def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
 
 def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
     """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
-    kind = "virtual time" if backend == "simulated" else "measured on this machine's CPU"
+    kind = _KINDS.get(backend, "measured on this machine's CPU")
     table = Grid(
         f"{plan.model.name}: {count(metrics.count, 'inference')} on {backend}, {kind}",
         *("stage", "operations", "", "busy", "inference\nms", "blocked", "starved", "predicted\nms"),

@@ -1,0 +1,18 @@
+"""``python -m segsolve_runtime.doctor``: prints the findings; exit code 0 if a plan can run on an Edge TPU, else 12."""
+
+from __future__ import annotations
+
+import sys
+
+from segsolve_runtime.doctor import EXIT_NOT_READY, examine, is_ready, lines
+
+
+def main() -> int:
+    """Print the findings and return the exit code."""
+    findings = list(examine())
+    sys.stdout.write("\n".join(lines(findings)) + "\n")
+    return 0 if is_ready(findings) else EXIT_NOT_READY
+
+
+if __name__ == "__main__":
+    sys.exit(main())
