@@ -26,7 +26,7 @@ class StageRunner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:
-    """What a backend may be told: LiteRT threads per stage, and the devices to use, such as ``usb:0`` (the first if none)."""
+    """LiteRT threads per stage, and the devices to use, such as ``usb:0``; the first ones if none are named."""
 
     threads: int = 1
     devices: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from segsolve.errors import ExitCode
 
 @guarded
 def command(as_json: Json = False) -> None:
-    """Check what plans need to run on Edge TPUs: exit code 0 if all is there, 12 if not."""
+    """Check what Edge TPUs need; exit code 12 if some is missing."""
     from segsolve_runtime.doctor import examine, is_ready, lines
 
     findings = []
