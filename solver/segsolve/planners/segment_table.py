@@ -53,6 +53,22 @@ class SegmentTable:
         """The largest number of stages that TPUs and positions allow."""
         return min(self.problem.tpus, self.end)
 
+    @cached_property
+    def members(self) -> NDArray[np.bool_]:
+        """Which operations [m + 1, n] lie before each position."""
+        return np.asarray(np.arange(len(self.problem.ops))[None, :] < self.positions[:, None], dtype=np.bool_)
+
+    @cached_property
+    def moved_bytes(self) -> NDArray[np.int64]:
+        """The bytes [m + 1, m + 1] that a stage takes, hands out and streams per inference; 0 for what is no stage."""
+        from segsolve.planners.lattice.table import LatticeTable
+
+        return LatticeTable(self.problem, self.members).moved_bytes
+
+    def ops(self, a: int, b: int) -> tuple[int, ...]:
+        """Return the operations of the stage from position index `a` to `b`, ascending."""
+        return tuple(range(int(self.positions[a]), int(self.positions[b])))
+
     def plan(self, path: tuple[int, ...]) -> Segmentation:
         """Return the plan whose stages end at the position indices `path`, the last being `end`."""
         return Segmentation(cuts=tuple(int(self.positions[b]) for b in path[:-1]))
