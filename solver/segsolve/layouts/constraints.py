@@ -45,14 +45,14 @@ def holds(table: StageTable, op: int) -> Allowed:
 def keep_together(table: StageTable, ops: tuple[int, ...]) -> Allowed:
     """Return the stages that hold all of the operations, or none."""
     held = np.stack([holds(table, op) for op in ops])
-    return np.asarray(held.all(axis=0) | ~held.any(axis=0), dtype=np.bool_)
+    return np.asarray(np.logical_or(held.all(axis=0), ~held.any(axis=0)), dtype=np.bool_)
 
 
 def cut_before(table: StageTable, op: int) -> Allowed:
     """Return the stages that end before an operation of the execution order, or begin there or later."""
-    ends = ~table.members[:, op:].any(axis=1)
-    begins = table.members[:, :op].all(axis=1)
-    return np.asarray(ends[None, :] | begins[:, None], dtype=np.bool_)
+    ends = np.asarray(~table.members[:, op:].any(axis=1))
+    begins = np.asarray(table.members[:, :op].all(axis=1))
+    return np.asarray(np.logical_or(ends[None, :], begins[:, None]), dtype=np.bool_)
 
 
 def _masks(table: StageTable, constraints: Constraints) -> list[Allowed]:

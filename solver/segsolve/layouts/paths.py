@@ -25,7 +25,7 @@ class Paths:
     """Pipelines through the stages of `time` [n, n], of at most `most` devices.
 
     `allowed_at(k)` says which stages [n, n] may be stage k, None for all of them. Without `replicate` every stage is
-    one device.
+    one device. `cost` [n, n] is what a path adds up, in place of its time.
     """
 
     time: Times
@@ -33,6 +33,7 @@ class Paths:
     replicate: bool = True
     max_stages: int | None = None
     allowed_at: Callable[[int], NDArray[np.bool_] | None] | None = None
+    cost: Times | None = None
 
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
@@ -41,17 +42,13 @@ class Paths:
         smallest = np.minimum.accumulate([int(row[0]) for row in rows])
         return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
 
-    def latencies(self, bound_ns: int) -> tuple[int, ...]:
-        """Return the smallest latency of exactly k devices, k = 0..most, no share above `bound_ns`."""
-        return tuple(int(row[0]) for row in self._least(bound_ns)[0])
-
     def best(self, devices: int, bound_ns: int) -> tuple[Arc, ...] | None:
         """Return the preferred pipeline of at most so many devices, no share above `bound_ns`; None if there is none.
 
-        The smallest latency, then the fewest devices, then the earliest cuts; each stage has as few replicas as keep
-        the bound. It is unique.
+        The smallest cost, which is the latency if no other is given, then the fewest devices, then the earliest cuts;
+        each stage has as few replicas as keep the bound. It is unique.
         """
-        layers = self._least(bound_ns)
+        layers = self.least_costs(bound_ns)
         left = int(np.argmin([int(row[0]) for row in layers[0][: devices + 1]]))
         if layers[0][left][0] >= IMPOSSIBLE:
             return None
@@ -65,14 +62,43 @@ class Paths:
             here, left = there, left - r
         return tuple(path)
 
+    def fewest_devices(self, bound_ns: int) -> _Rows:
+        """Return for each stage number the fewest devices [n] from each state to the end, no share above `bound_ns`.
+
+        One entry stands for all stage numbers where they do not matter. Numbers above `most` mean that it takes more.
+        """
+        need = self._need(bound_ns)
+        if not self._is_layered:
+            fewest = np.full(len(need), self.most + 1, dtype=np.int64)
+            fewest[-1] = 0
+            for state in range(len(need) - 2, -1, -1):
+                fewest[state] = (need[state, state + 1 :] + fewest[state + 1 :]).min()
+            return [np.minimum(fewest, self.most + 1)]
+        last = np.full(len(need), self.most + 1, dtype=np.int64)
+        last[-1] = 0
+        layers = [last]
+        for layer in range(self._most_stages - 1, -1, -1):
+            allowed = self.allowed_at(layer) if self.allowed_at else None
+            here = need if allowed is None else np.where(allowed, need, self.most + 1)
+            row = np.minimum((here + layers[0][None, :]).min(axis=1), self.most + 1)
+            row[-1] = 0
+            layers.insert(0, row)
+        return layers
+
+    def least_costs(self, bound_ns: int) -> list[_Rows]:
+        """Return for each stage number the least cost [n] to the end with exactly 0..most devices, within a bound."""
+        return _least_costs(self, bound_ns)
+
     def _step(self, layers: list[_Rows], layer: int, left: int, here: int, need: NDArray[np.int64]) -> tuple[int, int]:
         """Return the first state that a least path goes to next, and with how many devices."""
         after = layers[min(layer + 1, len(layers) - 1)]
-        times = self._times_at(layer)[here]
-        for there in np.flatnonzero(times < IMPOSSIBLE):
+        allowed = self.allowed_at(layer) if self.allowed_at else None
+        costs = self._costs[here]
+        for there in map(int, np.flatnonzero(self.time[here] < IMPOSSIBLE)):
             r = int(need[here, there])
-            if r <= left and times[there] + after[left - r][there] == layers[layer][left][here]:
-                return int(there), r
+            fits = r <= left and (allowed is None or allowed[here, there])
+            if fits and costs[there] + after[left - r][there] == layers[layer][left][here]:
+                return there, r
         raise AssertionError("a least path has a next stage")
 
     @property
@@ -84,17 +110,14 @@ class Paths:
         most = min(self.most, len(self.time) - 1)
         return most if self.max_stages is None else min(most, self.max_stages)
 
-    def _least(self, bound_ns: int) -> list[_Rows]:
-        return _least_latencies(self, bound_ns)
+    @property
+    def _costs(self) -> Times:
+        return self.time if self.cost is None else self.cost
 
     def _need(self, bound_ns: int) -> NDArray[np.int64]:
         """Return the fewest devices that keep the bound, for every stage; too many where there is no stage."""
         need = np.where(self.time < IMPOSSIBLE, np.maximum(1, -(-self.time // max(1, bound_ns))), self.most + 1)
         return need if self.replicate else np.where(need > 1, self.most + 1, need)
-
-    def _times_at(self, layer: int) -> Times:
-        allowed = self.allowed_at(layer) if self.allowed_at else None
-        return self.time if allowed is None else np.where(allowed, self.time, IMPOSSIBLE)
 
     def _to_end(self, value: Callable[[int], Times], combine: np.ufunc) -> list[_Rows]:
         """Return for each stage number and number of devices the best value [n] of a path from each state to the end.
@@ -120,9 +143,9 @@ class Paths:
 
 
 @lru_cache(maxsize=4)
-def _least_latencies(paths: Paths, bound_ns: int) -> list[_Rows]:
+def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
     need = paths._need(bound_ns)
-    return paths._to_end(lambda r: np.where(need == r, paths.time, IMPOSSIBLE), np.add)
+    return paths._to_end(lambda r: np.where(need == r, paths._costs, IMPOSSIBLE), np.add)
 
 
 def _done(states: int, most: int) -> _Rows:
