@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ortools.sat.python import cp_model
 
@@ -62,15 +63,19 @@ def run(
     observe: Observer,
     start: float,
     linear_relaxation: bool = False,
+    configure: Callable[[Any], None] | None = None,
 ) -> Answer:
     """Solve within what `limits` leave of the time since `start`; Ctrl-C stops the search and keeps its best plan.
 
     The linear relaxation is worthless for a bottleneck, whose proof is the work of the windows, and tight for a sum.
+    `configure` may change CP-SAT's parameters.
 
     Raises:
         SolverFault: CP-SAT calls the program invalid.
     """
     solver = _solver(limits, start, linear_relaxation)
+    if configure is not None:
+        configure(solver.parameters)
     reporter = _Reporter(observe, start)
     interrupted = _solve_interruptibly(solver, program, reporter)
     if reporter.failure is not None:

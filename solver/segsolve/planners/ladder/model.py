@@ -218,16 +218,30 @@ def cpu_loads(model: Ladder) -> list[Load]:
 
 
 def minimise_bottleneck(
-    model: Ladder, accelerators: Sequence[Load], cores: Sequence[Load], lower_bound_ns: int, upper_bound_ns: int
+    model: Ladder,
+    accelerators: Sequence[Load],
+    cores: Sequence[Load],
+    lower_bound_ns: int,
+    upper_bound_ns: int,
+    measured: Sequence[Sequence[tuple[Literal, int]]] = (),
 ) -> cp_model.IntVar:
-    """Minimise the largest load, which lies between the bounds; a stage has the load of what runs it."""
+    """Minimise the largest load, which lies between the bounds; a stage has the load of what runs it.
+
+    `measured[k]` are literals that stage k was measured as a whole, each with the time that replaces its load.
+    """
     bottleneck = model.program.new_int_var(lower_bound_ns, upper_bound_ns, "bottleneck")
     for k in model.stages:
-        if isinstance(model.on_cpu[k], bool):
-            model.program.add(accelerators[k].expression() <= bottleneck)
-            continue
-        model.program.add(accelerators[k].expression() <= bottleneck).only_enforce_if(model.on_cpu[k].negated())
-        model.program.add(cores[k].expression() <= bottleneck).only_enforce_if(model.on_cpu[k])
+        known = measured[k] if measured else ()
+        modelled = [literal.negated() for literal, _ in known]
+        if not isinstance(model.on_cpu[k], bool):
+            modelled.append(model.on_cpu[k].negated())
+            model.program.add(cores[k].expression() <= bottleneck).only_enforce_if(model.on_cpu[k])
+        constraint = model.program.add(accelerators[k].expression() <= bottleneck)
+        if modelled:
+            constraint.only_enforce_if(modelled)
+        for literal, time_ns in known:
+            on_accelerator = [literal] if isinstance(model.on_cpu[k], bool) else [literal, model.on_cpu[k].negated()]
+            model.program.add(bottleneck >= time_ns).only_enforce_if(on_accelerator)
     model.program.minimize(bottleneck)
     return bottleneck
 

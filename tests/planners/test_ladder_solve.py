@@ -1,0 +1,163 @@
+"""The search on DAGs and the second solver's word: against every assignment, repeated, interrupted, lied to."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+
+from segsolve.errors import SolverFault
+from segsolve.evaluate import check_pipeline, score_pipeline
+from segsolve.planners.base import Limits, Progress, Status, Stop
+from segsolve.planners.cpsat import search
+from segsolve.planners.ladder.certificate import Verdict, certify
+from segsolve.planners.ladder.solve import solve_dag
+from segsolve.problem import MeasuredStage, Problem
+from segsolve.solve import solve
+from tests.planners.dags import best_by_trying, random_dag, spilling_dag
+from tests.problems import chain, large_chain, op_cost
+
+
+def measured_dag(seed: int) -> Problem:
+    """Some stages take another time than their parts add up to."""
+    rng = random.Random(seed)
+    ranges = {tuple(sorted(rng.sample(range(7), 2))) for _ in range(3)}
+    measured = tuple(MeasuredStage(first=a, end=b, time_ns=rng.randint(0, 150)) for a, b in sorted(ranges))
+    return dataclasses.replace(random_dag(6, 3, seed), measured=measured)
+
+
+KINDS: dict[str, Any] = {
+    "plain": lambda seed: random_dag(7, 3, seed),
+    "cores": lambda seed: random_dag(6, 2, seed, cpus=1),
+    "hard memory": lambda seed: random_dag(7, 3, seed, memory=1.5),
+    "cores and memory": lambda seed: random_dag(6, 2, seed, cpus=1, memory=1.5),
+    "spill": lambda seed: spilling_dag(7, 3, seed),
+    "measured": measured_dag,
+}
+
+
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, seed: int) -> None:
+    problem = KINDS[kind](seed)
+    best = best_by_trying(problem, problem.tpus)
+    result = solve_dag(problem, stages=problem.tpus)
+    assert result.objective_ns == best
+    assert result.status is (Status.INFEASIBLE if best is None else Status.OPTIMAL)
+    if best is None:
+        return
+    assert result.bound_ns == best
+    assert result.pipeline is not None
+    if not problem.cpus:
+        assert not check_pipeline(problem, result.pipeline)
+        assert score_pipeline(problem, result.pipeline).bottleneck_ns == best
+    assert certify(problem, stages=problem.tpus, objective_ns=best).refuted_ns == best - 1
+    if not problem.measured:
+        with pytest.raises(SolverFault):
+            certify(problem, stages=problem.tpus, objective_ns=best + 1 if kind != "spill" else 10**6)
+
+
+@pytest.mark.parametrize("kind", ["plain", "cores", "hard memory", "cores and memory"])
+def test_highs_confirms_where_stages_do_not_choose_what_they_cache(kind: str) -> None:
+    for seed in range(15, 25):
+        problem = KINDS[kind](seed)
+        result = solve_dag(problem, stages=problem.tpus)
+        if result.objective_ns is not None:
+            found = certify(problem, stages=problem.tpus, objective_ns=result.objective_ns)
+            assert found.verdict is Verdict.CONFIRMED
+
+
+def test_a_chain_has_the_optimum_of_the_chain_planner_when_the_order_is_the_only_one() -> None:
+    problem = large_chain(40, 4, 3)
+    result = solve_dag(problem, stages=4)
+    assert result.status is Status.OPTIMAL
+    assert result.objective_ns == solve(problem).objective_ns
+
+
+def test_operations_between_legal_cuts_stay_together() -> None:
+    problem = dataclasses.replace(random_dag(30, 3, 1), cuts=(5, 11, 17, 23))
+    result = solve_dag(problem, stages=3)
+    assert result.pipeline is not None
+    assert not check_pipeline(problem, result.pipeline)
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(workers=2), Limits(workers=4)])
+def test_the_plan_does_not_depend_on_the_number_of_workers(limits: Limits) -> None:
+    problem = random_dag(60, 4, 3, width=3)
+    reference = solve_dag(problem, stages=4)
+    found = solve_dag(problem, stages=4, limits=limits)
+    assert (found.stages, found.objective_ns, found.bound_ns) == (
+        reference.stages,
+        reference.objective_ns,
+        reference.bound_ns,
+    )
+
+
+def test_a_hint_is_kept_when_there_is_no_time_for_better() -> None:
+    problem = random_dag(80, 4, 1)
+    good = solve_dag(problem, stages=4, limits=Limits(time_limit_s=5))
+    assert good.stages is not None
+    again = solve_dag(problem, stages=4, hint=good.stages, limits=Limits(time_limit_s=0))
+    assert again.objective_ns == good.objective_ns
+    assert again.stopped_by in (Stop.TIME_LIMIT, Stop.FINISHED)
+
+
+def test_a_wide_graph_ends_in_time_with_a_bound() -> None:
+    seen: list[Progress] = []
+    problem = random_dag(220, 8, 2, width=6)
+    result = solve_dag(problem, stages=8, limits=Limits(time_limit_s=3), observe=seen.append)
+    assert result.status is Status.FEASIBLE
+    assert result.stopped_by is Stop.TIME_LIMIT
+    assert result.wall_s < 20
+    assert result.objective_ns is not None and 0 < result.bound_ns < result.objective_ns
+    assert result.gap is not None and result.gap < 0.25
+    objectives = [event.objective_ns for event in seen if event.objective_ns is not None]
+    assert objectives == sorted(objectives, reverse=True)
+    assert all(event.bound_ns <= (event.objective_ns or event.bound_ns) for event in seen)
+
+
+def lie(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    honest = search.run
+
+    def run(*args: Any, **others: Any) -> search.Answer:
+        return dataclasses.replace(honest(*args, **others), **changes)
+
+    monkeypatch.setattr("segsolve.planners.cpsat.search.run", run)
+
+
+def hard() -> Problem:
+    """A problem that needs CP-SAT: the start leaves something to prove."""
+    return random_dag(40, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"status": Status.INFEASIBLE}, "is known"),
+        ({"bound": 10**9}, "bounds the bottleneck"),
+        ({"objective": 1}, "by the evaluator"),
+    ],
+)
+def test_an_answer_that_contradicts_a_known_plan_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], says: str
+) -> None:
+    assert solve_dag(hard(), stages=4).deterministic_s > 0
+    lie(monkeypatch, **changes)
+    with pytest.raises(SolverFault, match=says):
+        solve_dag(hard(), stages=4)
+
+
+def test_ctrl_c_keeps_the_best_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    lie(monkeypatch, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED, bound=0)
+    result = solve_dag(hard(), stages=4)
+    assert result.stopped_by is Stop.INTERRUPTED
+    assert result.status is Status.FEASIBLE
+    assert result.stages is not None
+
+
+def test_infeasible_is_a_value() -> None:
+    problem = chain(op_cost(1, weight_bytes=9), op_cost(1, weight_bytes=9), capacity_bytes=8, no_spill=True)
+    result = solve_dag(problem, stages=2)
+    assert (result.status, result.stages, result.gap, result.pipeline) == (Status.INFEASIBLE, None, None, None)
