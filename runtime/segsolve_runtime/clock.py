@@ -1,80 +1,160 @@
-"""Time as a worker sees it: the machine's, or one that passes as the plan predicts."""
+"""Time as a run sees it: the machine's, or one that passes as the plan predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from time import perf_counter_ns
 from typing import Protocol, TypeAlias
 
+from segsolve_runtime.job import Job, Outcome
+from segsolve_runtime.places import Place
+
+
+@dataclass(slots=True)
+class Report:
+    """An inference that came to its end, well or badly, at a place; times in ns since the run began."""
+
+    place: Place
+    job: Job
+    outcome: Outcome
+    start_ns: int
+    end_ns: int
+
 
 class Clock(Protocol):
-    """One worker's time, in ns since the run began."""
+    """A run's time, in ns since it began, and the order in which what its places report is taken note of."""
 
-    def at_least(self, event_ns: int) -> int:
-        """Return the present, given that something at `event_ns` has already happened."""
+    is_virtual: bool
+
+    def now(self) -> int:
+        """Return the present."""
         ...
 
-    def finish(self) -> int:
-        """Return the present at the end of an inference."""
+    def stamp(self) -> int:
+        """Return the time for a worker's report, from any thread."""
+        ...
+
+    def begin(self, place: Place, job: Job) -> None:
+        """Note that an inference begins at a place now."""
+        ...
+
+    def add(self, report: Report) -> None:
+        """Note that a place has reported."""
+        ...
+
+    def due(self) -> Report | None:
+        """Return the next report of what has happened until the present."""
+        ...
+
+    def is_waiting(self) -> bool:
+        """Tell whether something has happened until the present that was not reported yet."""
+        ...
+
+    def advance(self) -> Report | None:
+        """Let time pass until the next thing happens, and return its report if it is there."""
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """The clocks of one run: the source's and one per stage."""
-
-    source: Clock
-    stages: tuple[Clock, ...]
-
-
-ClockFactory: TypeAlias = Callable[[Sequence[int]], Clocks]
-"""Makes the clocks of a run that begins now, from the predicted ns of each stage."""
+ClockFactory: TypeAlias = Callable[[Mapping[Place, int]], Clock]
+"""Makes the clock of a run that begins now, from the predicted ns of an inference at each place."""
 
 
 class WallClock:
-    """The machine's monotonic clock; one serves all workers."""
+    """The machine's monotonic clock: what is reported has happened."""
 
-    __slots__ = ("_origin_ns",)
+    is_virtual = False
 
     def __init__(self) -> None:
         self._origin_ns = perf_counter_ns()
+        self._reports: deque[Report] = deque()
 
-    def at_least(self, event_ns: int) -> int:
-        """Return the present; whatever has happened lies before it by itself."""
-        return self.finish()
-
-    def finish(self) -> int:
+    def now(self) -> int:
         """Return the present."""
         return perf_counter_ns() - self._origin_ns
 
+    stamp = now
+
+    def begin(self, place: Place, job: Job) -> None:
+        """Do nothing: time passes by itself."""
+
+    def add(self, report: Report) -> None:
+        """Note that a place has reported."""
+        self._reports.append(report)
+
+    def due(self) -> Report | None:
+        """Return the reports in the order in which they came."""
+        return self._reports.popleft() if self._reports else None
+
+    def is_waiting(self) -> bool:
+        """Tell that nothing is waited for."""
+        return False
+
+    def advance(self) -> Report | None:
+        """Do nothing: time passes by itself."""
+        return None
+
 
 class VirtualClock:
-    """A worker's own time, moved only by the events that it waits for and by its inferences."""
+    """A clock on which every inference takes the predicted time, however the threads are scheduled.
 
-    __slots__ = ("_inference_ns", "_now_ns")
+    What is to happen is known from the start of each inference; it is taken note of in the order of its times and, at
+    the same time, of the inferences' numbers, when the place that it happens at has reported.
+    """
 
-    def __init__(self, inference_ns: int) -> None:
-        self._inference_ns = inference_ns
+    is_virtual = True
+
+    def __init__(self, place_ns: Mapping[Place, int]) -> None:
+        self._place_ns = place_ns
         self._now_ns = 0
+        self._ahead: list[tuple[int, int, Place, int]] = []
+        self._reports: dict[Place, Report] = {}
 
-    def at_least(self, event_ns: int) -> int:
-        """Move on to `event_ns` unless it is past, and return the present."""
-        self._now_ns = max(self._now_ns, event_ns)
+    def now(self) -> int:
+        """Return the present."""
         return self._now_ns
 
-    def finish(self) -> int:
-        """Let one inference's predicted time pass, and return the present."""
-        self._now_ns += self._inference_ns
-        return self._now_ns
+    def stamp(self) -> int:
+        """Return nothing of meaning: a report's times follow from the prediction."""
+        return 0
+
+    def begin(self, place: Place, job: Job) -> None:
+        """Note when the inference will end."""
+        heappush(self._ahead, (self._now_ns + self._place_ns[place], job.number, place, self._now_ns))
+
+    def add(self, report: Report) -> None:
+        """Note that a place has reported."""
+        self._reports[report.place] = report
+
+    def due(self) -> Report | None:
+        """Return the report of what has happened until the present, if it is there."""
+        return self._take() if self._ahead and self._ahead[0][0] <= self._now_ns else None
+
+    def is_waiting(self) -> bool:
+        """Tell whether an inference that has ended by now has not been reported."""
+        return bool(self._ahead) and self._ahead[0][0] <= self._now_ns
+
+    def advance(self) -> Report | None:
+        """Move on to the end of the inference that ends next, if its place has reported."""
+        return self._take() if self._ahead else None
+
+    def _take(self) -> Report | None:
+        end_ns, _, place, start_ns = self._ahead[0]
+        report = self._reports.pop(place, None)
+        if report is not None:
+            heappop(self._ahead)
+            self._now_ns = max(self._now_ns, end_ns)
+            report.start_ns, report.end_ns = start_ns, end_ns
+        return report
 
 
-def wall_clocks(stage_ns: Sequence[int]) -> Clocks:
-    """Return the machine's clock for the source and all stages."""
-    clock = WallClock()
-    return Clocks(source=clock, stages=(clock,) * len(stage_ns))
+def wall_clocks(place_ns: Mapping[Place, int]) -> Clock:
+    """Return the machine's clock."""
+    return WallClock()
 
 
-def virtual_clocks(stage_ns: Sequence[int]) -> Clocks:
-    """Return clocks on which stage `k` takes ``stage_ns[k]``, and the source gives every frame at time 0."""
-    return Clocks(source=VirtualClock(0), stages=tuple(map(VirtualClock, stage_ns)))
+def virtual_clocks(place_ns: Mapping[Place, int]) -> Clock:
+    """Return a clock on which an inference at each place takes ``place_ns``, and every frame is there at time 0."""
+    return VirtualClock(place_ns)

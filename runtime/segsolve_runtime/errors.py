@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segsolve_runtime.job import Tensors
+    from segsolve_runtime.places import Place
+
+_MOST_NAMED = 12
+
 
 class RuntimeFault(Exception):
     """Base of this package's errors; the message is one sentence for the user."""
@@ -31,11 +40,54 @@ class ClosedError(RuntimeFault):
     """The pipeline was closed, or another ``map`` was begun, before this one ended."""
 
 
-class StageError(RuntimeFault):
-    """A stage raised while it ran an inference; the original exception is the cause."""
+class DeviceLostError(RuntimeFault):
+    """Raised by a runner whose device is gone: it is not asked again."""
 
-    def __init__(self, stage: int, inference: int, cause: BaseException) -> None:
-        super().__init__(f"stage {stage} failed on inference {inference}: {type(cause).__name__}: {cause}")
-        self.stage = stage
-        self.inference = inference
+
+class StageTimeoutError(RuntimeFault):
+    """A stage did not come to an end in time."""
+
+
+class StageError(RuntimeFault):
+    """A stage raised while it ran an inference; the original exception is the cause.
+
+    `lost` are the numbers of the inferences, this one included, that were accepted and have no result.
+    """
+
+    def __init__(
+        self, place: Place, inference: int, cause: BaseException, *, where: str = "", lost: Sequence[int] = ()
+    ) -> None:
+        what = f"{type(cause).__name__}: {cause}" if not isinstance(cause, StageTimeoutError) else str(cause)
+        named = f"; lost: {named_numbers(lost)}" if len(lost) > 1 else ""
+        super().__init__(f"{where or f'stage {place.stage}'} failed on inference {inference}: {what}{named}")
+        self.place, self.stage, self.inference = place, place.stage, inference
+        self.where, self.lost = where, tuple(lost)
         self.__cause__ = cause
+
+    def losing(self, lost: Sequence[int]) -> StageError:
+        """Return the same error with the inferences that were lost."""
+        assert self.__cause__ is not None
+        return StageError(self.place, self.inference, self.__cause__, where=self.where, lost=lost)
+
+
+class DevicesLeftError(RuntimeFault):
+    """Devices were lost, and the run gave back the frames that it had accepted and not done, by number."""
+
+    def __init__(self, lost: Mapping[Place, str], undone: Mapping[int, Tensors]) -> None:
+        reasons = "; ".join(lost.values())
+        super().__init__(f"devices were lost ({reasons}); {len(undone)} inferences are not done")
+        self.lost, self.undone = dict(lost), dict(undone)
+
+
+def named_numbers(numbers: Sequence[int]) -> str:
+    """Return numbers as text, consecutive ones as ranges: ``inferences 3-5, 9``."""
+    spans: list[list[int]] = []
+    for n in sorted(numbers):
+        if spans and spans[-1][1] == n - 1:
+            spans[-1][1] = n
+        else:
+            spans.append([n, n])
+    texts = [str(a) if a == b else f"{a}-{b}" for a, b in spans]
+    more = f" and {len(texts) - _MOST_NAMED} more ranges" if len(texts) > _MOST_NAMED else ""
+    noun = "inference" if len(numbers) == 1 else "inferences"
+    return f"{noun} {', '.join(texts[:_MOST_NAMED])}{more}"

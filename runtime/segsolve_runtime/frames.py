@@ -11,8 +11,8 @@ from segsolve_runtime.errors import InputError
 from segsolve_runtime.plan import Plan
 
 
-def frame_tensors(frame: Frame, specs: Sequence[ArraySpec], number: int) -> dict[str, Array]:
-    """Return copies of a frame's arrays by input name; the copies let the caller reuse its buffers.
+def frame_tensors(frame: Frame, specs: Sequence[ArraySpec], number: int, *, copy: bool = True) -> dict[str, Array]:
+    """Return a frame's arrays by input name, or copies of them, which let the caller reuse its buffers.
 
     Raises:
         InputError: an input is missing, unknown, or of another element type or shape than its specification.
@@ -21,6 +21,8 @@ def frame_tensors(frame: Frame, specs: Sequence[ArraySpec], number: int) -> dict
     _check_names(named, specs, number)
     for spec in specs:
         _check_array(named[spec.name], spec, number)
+    if not copy:
+        return {spec.name: np.asarray(named[spec.name], order="C") for spec in specs}
     return {spec.name: np.array(named[spec.name], order="C") for spec in specs}
 
 

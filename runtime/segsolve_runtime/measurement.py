@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.places import Place, places
 from segsolve_runtime.plan import Plan
 
 MEASUREMENT_FILE = "measured.json"
-VERSION: Final = 1
+VERSION: Final = 2
 TIMELINE_INFERENCES = 64
 """The timeline holds no more than this many inferences, so that the file of a long run stays small."""
 
@@ -26,30 +27,36 @@ class _Record(BaseModel):
 
 
 class MeasuredStage(_Record):
-    """Where the time of a stage went, in ns over the whole run."""
+    """Where the time of a stage's devices went, all together, in ns over the whole run."""
 
+    pipeline: int = _Count
+    stage: int = _Count
+    replicas: int = Field(ge=1)
     inferences: int = _Count
     busy_ns: int = _Count
     blocked_ns: int = _Count
     starved_ns: int = _Count
+    time_p50_ns: int = Field(ge=0, description="median time of an inference")
 
 
 class MeasuredSlot(_Record):
     """One inference on one stage, in ns since the run began."""
 
+    pipeline: int = _Count
     stage: int = _Count
+    replica: int = _Count
     inference: int = _Count
     start_ns: int = _Count
     end_ns: int = _Count
 
 
 class Measurement(_Record):
-    """The content of ``measured.json``; the model's digest and the cuts say which plan was measured."""
+    """The content of ``measured.json``; the model's digest and the operations say which plan was measured."""
 
     format: Literal["segsolve-measurement"] = "segsolve-measurement"
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     model_sha256: str
-    cuts: list[int]
+    operations: list[list[list[list[int]]]] = Field(description="ranges of each stage of each pipeline")
     backend: str
     times: Literal["measured", "virtual"] = Field(description="virtual: predicted times on a virtual clock")
     machine: str
@@ -66,7 +73,7 @@ def measurement_of(plan: Plan, metrics: Metrics, backend: str) -> Measurement:
     """Return what a run that recorded its timeline measured."""
     return Measurement(
         model_sha256=plan.model.sha256,
-        cuts=_cuts(plan),
+        operations=_operations(plan),
         backend=backend,
         times="virtual" if backend == "simulated" else "measured",
         machine=f"{platform.system()} {platform.machine()}",
@@ -76,11 +83,27 @@ def measurement_of(plan: Plan, metrics: Metrics, backend: str) -> Measurement:
         latency_p50_ns=metrics.latency_p50_ns,
         latency_p95_ns=metrics.latency_p95_ns,
         stages=[
-            MeasuredStage(inferences=s.inferences, busy_ns=s.busy_ns, blocked_ns=s.blocked_ns, starved_ns=s.starved_ns)
+            MeasuredStage(
+                pipeline=s.pipeline,
+                stage=s.stage,
+                replicas=s.replicas,
+                inferences=s.inferences,
+                busy_ns=s.busy_ns,
+                blocked_ns=s.blocked_ns,
+                starved_ns=s.starved_ns,
+                time_p50_ns=s.time_p50_ns,
+            )
             for s in metrics.stages
         ],
         timeline=[
-            MeasuredSlot(stage=s.stage, inference=s.inference, start_ns=s.start_ns, end_ns=s.end_ns)
+            MeasuredSlot(
+                pipeline=s.pipeline,
+                stage=s.stage,
+                replica=s.replica,
+                inference=s.inference,
+                start_ns=s.start_ns,
+                end_ns=s.end_ns,
+            )
             for s in metrics.timeline
             if s.inference < TIMELINE_INFERENCES
         ],
@@ -106,17 +129,24 @@ def load_measurement(path: Path, plan: Plan) -> Measurement:
         raise PlanError(f"{path} is not a measurement of a plan: {where}: {first['msg']}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"{path} cannot be read: {error}") from None
-    if (measurement.model_sha256, measurement.cuts) != (plan.model.sha256, _cuts(plan)):
+    if (measurement.model_sha256, measurement.operations) != (plan.model.sha256, _operations(plan)):
         raise PlanError(f"{path} is a measurement of another plan")
-    _check_stages(measurement, path, len(plan.all_stages))
+    _check_stages(measurement, path, plan)
     return measurement
 
 
-def _check_stages(measurement: Measurement, path: Path, stages: int) -> None:
-    strays = [slot for slot in measurement.timeline if slot.stage >= stages or slot.end_ns < slot.start_ns]
-    if len(measurement.stages) != stages or strays:
+def _check_stages(measurement: Measurement, path: Path, plan: Plan) -> None:
+    known = set(places(plan))
+    strays = [
+        slot
+        for slot in measurement.timeline
+        if Place(slot.pipeline, slot.stage, slot.replica) not in known or slot.end_ns < slot.start_ns
+    ]
+    stages = [(s.pipeline, s.stage) for s in measurement.stages]
+    expected = [(p, k) for p, pipeline in enumerate(plan.pipelines) for k in range(len(pipeline.stages))]
+    if stages != expected or strays:
         raise PlanError(f"{path} is damaged: its stages are not those of the plan")
 
 
-def _cuts(plan: Plan) -> list[int]:
-    return [stage.first_op for pipeline in plan.pipelines for stage in pipeline.stages[1:]]
+def _operations(plan: Plan) -> list[list[list[list[int]]]]:
+    return [[stage.op_ranges for stage in pipeline.stages] for pipeline in plan.pipelines]

@@ -1,22 +1,29 @@
-"""The pipeline: frames in, results out, one thread per stage between them."""
+"""The pipeline: frames in, results out, one thread per device between them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from segsolve_runtime.arrays import Array, Frame, array_specs, select
+from segsolve_runtime.arrays import Frame, array_specs, select
 from segsolve_runtime.backends import BackendOptions, StageRunner, open_stages
 from segsolve_runtime.clock import ClockFactory, wall_clocks
-from segsolve_runtime.errors import ClosedError, PlanError
+from segsolve_runtime.errors import ClosedError
+from segsolve_runtime.faults import FaultPolicy
 from segsolve_runtime.frames import frame_tensors
+from segsolve_runtime.job import Tensors
 from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.places import Place, places
 from segsolve_runtime.plan import Plan, load_plan
-from segsolve_runtime.routes import routes
-from segsolve_runtime.run import Run
+from segsolve_runtime.result import Result
+from segsolve_runtime.run import Run, Setting
+from segsolve_runtime.stream import Stream
+from segsolve_runtime.submissions import Submissions
+from segsolve_runtime.warmup import warm_up
 
 
 class Pipeline:
@@ -34,28 +41,35 @@ class Pipeline:
         *,
         clocks: ClockFactory = wall_clocks,
         queue_size: int = 2,
-        record: bool = False,
+        record: bool | int = False,
+        faults: FaultPolicy | None = None,
     ) -> None:
-        """Take one runner per stage, to be closed with the pipeline.
+        """Take one runner for each of the plan's `places`, in their order, to be closed with the pipeline.
 
-        At most `queue_size` inferences wait between two stages. With `record`, the metrics hold the timeline
-        of every inference, for which memory grows with their number.
+        At most `queue_size` inferences wait between two stages, and for the first. With `record`, the metrics hold the
+        timeline of every inference, for which memory grows with their number, or of the first so many.
 
         Raises:
-            PlanError: an input has an element type that numpy cannot hold, or the plan has replicas.
-            ValueError: there is not one runner per stage, or `queue_size` is smaller than 1.
+            PlanError: an input has an element type that numpy cannot hold.
+            ValueError: there is not one runner per place, or `queue_size` is smaller than 1.
         """
-        if len(runners) != len(plan.all_stages):
-            raise ValueError(f"{len(runners)} runners were given for {len(plan.all_stages)} stages")
+        where = places(plan)
+        if len(runners) != len(where):
+            raise ValueError(f"{len(runners)} runners were given for {len(where)} places of the plan")
         if queue_size < 1:
             raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
-        if len(plan.pipelines) > 1 or any(stage.replicas > 1 for stage in plan.all_stages):
-            raise PlanError("the plan has several pipelines or replicated stages, which this release does not run")
-        self._plan, self._runners, self._clocks = plan, tuple(runners), clocks
-        self._queue_size, self._record = queue_size, record
         self._inputs = select(array_specs(plan), plan.inputs)
-        self._routes = routes(plan)
-        self._run = self._new_run()
+        self._retired: dict[Place, str] = {}
+        self._setting = Setting(
+            plan=plan,
+            runners=dict(zip(where, runners, strict=True)),
+            clocks=clocks,
+            queue_size=queue_size,
+            policy=faults or FaultPolicy(),
+            recorded=None if record is True else int(record),
+            retired=self._retired,
+        )
+        self._run: Run = Stream(self._setting)
         self._is_closed = False
 
     @classmethod
@@ -67,7 +81,8 @@ class Pipeline:
         threads: int = 1,
         devices: Sequence[str] = (),
         queue_size: int = 2,
-        record: bool = False,
+        record: bool | int = False,
+        faults: FaultPolicy | None = None,
     ) -> Self:
         """Open a plan folder on a backend.
 
@@ -84,44 +99,92 @@ class Pipeline:
             raise ValueError(f"the number of threads is {threads}; it must be at least 1")
         checked = load_plan(Path(folder))
         stages = open_stages(backend, checked, BackendOptions(threads=threads, devices=tuple(devices)))
-        return cls(checked.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record)
+        return cls(
+            checked.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record, faults=faults
+        )
 
     @property
     def plan(self) -> Plan:
         """The plan that the pipeline runs."""
-        return self._plan
+        return self._setting.plan
 
-    def map(self, frames: Iterable[Frame]) -> Iterator[dict[str, Array]]:
+    @property
+    def lost(self) -> dict[Place, str]:
+        """The places that are out of use because of faults, and why."""
+        return dict(self._retired)
+
+    def warm_up(self, inferences: int = 1) -> None:
+        """Run every stage on zeros, so that weights are where they belong before the first frame is timed.
+
+        Raises:
+            StageError: a stage raised.
+        """
+        self._check_open()
+        warm_up(self._setting.plan, self._setting.runners, inferences)
+
+    def map(
+        self, frames: Iterable[Frame], *, drop: Literal["oldest"] | None = None, copy: bool = True
+    ) -> Iterator[Result]:
         """Yield for each frame, in order, the model's outputs by name, in the plan's order.
 
         A frame is a mapping from input names to arrays, or the array itself if the model takes only one; it
-        is copied. Frames are pulled in the caller's thread, while results are being pulled and the pipeline
-        has room: neither need ever end. An exception, also one that `frames` raises, comes after the results
-        of all frames before it. To begin another ``map`` ends this one.
+        is copied unless `copy` is False: then it must not be written to until its result is there. Frames are pulled
+        in the caller's thread, while results are being pulled and the pipeline has room: neither need ever end. An
+        exception, also one that `frames` raises, comes after the results of all frames before it. To begin another
+        ``map``, or to ``submit``, ends this one.
+
+        With ``drop="oldest"``, for live video, frames are pulled in a thread of their own as fast as they come; one
+        that finds the queue full takes the place of the oldest there. A result's `number` tells its frame.
 
         Raises:
             InputError: a frame does not fit the model's inputs.
-            StageError: a stage raised; the original exception is the cause.
+            StageError: an inference failed for good; the original exception is the cause.
+            DevicesLeftError: devices were lost, and the policy is to give back what is not done.
             ClosedError: the pipeline was closed, or another ``map`` was begun.
+            ValueError: `drop` is unknown, or frames cannot be dropped on a virtual clock.
         """
-        if self._is_closed:
-            raise ClosedError("the pipeline is closed; load it again")
+        if drop not in (None, "oldest"):
+            raise ValueError(f"drop is {drop!r}; known is: oldest")
+        self._check_open()
         self._run.close()
-        self._run = self._new_run()
-        yield from self._run.results(self._tensors(frames))
+        self._run = stream = Stream(self._setting, drops_oldest=drop is not None)
+        yield from stream.results(self._tensors(frames, copy))
+
+    def submit(self, frame: Frame, *, timeout_s: float | None = None, copy: bool = True) -> Future[Result]:
+        """Take one frame, as soon as there is room for it, and return the future of its outputs.
+
+        May be called from several threads. Futures are done when their results are ready, in any order; they cannot be
+        cancelled. To begin a ``map`` ends all that are not done with a ClosedError.
+
+        Raises:
+            InputError: the frame does not fit the model's inputs.
+            TimeoutError: there was no room within `timeout_s`.
+            StageError: an earlier fault ended the run.
+            DevicesLeftError: devices were lost, and the policy is to give back what is not done.
+            ClosedError: the pipeline was closed.
+        """
+        self._check_open()
+        tensors = frame_tensors(frame, self._inputs, 0, copy=copy)
+        if not isinstance(self._run, Submissions):
+            self._run.close()
+            self._run = Submissions(self._setting)
+            self._run.start()
+        return self._run.submit(tensors, timeout_s)
 
     def metrics(self) -> Metrics:
-        """Return what was measured of the latest ``map``, which may be under way."""
+        """Return what was measured of the latest ``map``, or of what was submitted; it may be under way."""
         return self._run.metrics()
 
     def close(self) -> None:
-        """Stop a ``map`` that is under way, join all threads and close all runners."""
+        """Stop what is under way, join all threads and close all runners; one that hangs is left to itself."""
+        if self._is_closed:
+            return
         self._is_closed = True
         self._run.close()
         with ExitStack() as stack:
-            for runner in self._runners:
-                stack.callback(runner.close)
-        self._runners = ()
+            for place, runner in self._setting.runners.items():
+                if not self._run.hangs(place):
+                    stack.callback(runner.close)
 
     def __enter__(self) -> Self:
         return self
@@ -131,20 +194,10 @@ class Pipeline:
     ) -> None:
         self.close()
 
-    def _new_run(self) -> Run:
-        return Run(
-            routes=self._routes,
-            outputs=self._plan.outputs,
-            runners=self._runners,
-            clocks=self._clocks([stage.prediction.time_ns for stage in self._plan.all_stages]),
-            queue_size=self._queue_size,
-            record=self._record,
-        )
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("the pipeline is closed; load it again")
 
-    def _tensors(self, frames: Iterable[Frame]) -> Iterator[dict[str, Array] | Exception]:
-        """Yield each frame's checked copies and, as the last, the exception that ended the frames."""
-        try:
-            for number, frame in enumerate(frames):
-                yield frame_tensors(frame, self._inputs, number)
-        except Exception as error:
-            yield error
+    def _tensors(self, frames: Iterable[Frame], copy: bool) -> Iterator[Tensors]:
+        for number, frame in enumerate(frames):
+            yield frame_tensors(frame, self._inputs, number, copy=copy)

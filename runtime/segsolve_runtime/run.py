@@ -1,106 +1,262 @@
-"""One stream of frames through the stages: its channels, its threads and its records."""
+"""One use of a pipeline: its threads, its records, and what happens when a place reports."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import StageRunner
-from segsolve_runtime.channel import Channel
-from segsolve_runtime.clock import Clocks
-from segsolve_runtime.metrics import FlowRecord, Metrics, StageRecord
-from segsolve_runtime.routes import Route
-from segsolve_runtime.worker import Message, Parcel, Worker
+from segsolve_runtime.clock import ClockFactory, Report
+from segsolve_runtime.dispatch import Dispatcher, Seat
+from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, StageError, StageTimeoutError
+from segsolve_runtime.faults import Fault, FaultKind, FaultPolicy
+from segsolve_runtime.job import Job, Outcome, Tensors
+from segsolve_runtime.limits import most_under_way
+from segsolve_runtime.metrics import Metrics, metrics_of
+from segsolve_runtime.places import Place, places, stage_at
+from segsolve_runtime.plan import Plan
+from segsolve_runtime.records import FlowRecord, SlotRecord
+from segsolve_runtime.routes import routes
+from segsolve_runtime.watchdog import Watchdog
+from segsolve_runtime.worker import Worker
 
-THREAD_NAME = "segsolve-stage-"
+_MOST_FAULTS = 1_000
 
 
-class Run:
-    """The stages' threads while they serve one iterator; made for one use."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all runs of a pipeline share. `retired` are the places that were lost in earlier runs, and why."""
 
-    def __init__(
-        self,
-        *,
-        routes: Sequence[Route],
-        outputs: Sequence[str],
-        runners: Sequence[StageRunner],
-        clocks: Clocks,
-        queue_size: int,
-        record: bool,
-    ) -> None:
-        # A frame is put only while no more than one per stage and place is under way; so the last channel
-        # never fills up, and no stage waits for the caller.
-        sizes = [queue_size] * len(routes) + [len(routes) * (queue_size + 1) + 1]
-        self._channels: list[Channel[Parcel]] = [Channel(size) for size in sizes]
-        self._source, self._flow = clocks.source, FlowRecord()
-        self._records = [StageRecord(k, record=record) for k in range(len(routes))]
-        self._workers = [
-            Worker(
-                stage=k,
-                route=routes[k],
-                runner=runners[k],
-                clock=clocks.stages[k],
-                record=self._records[k],
-                inbox=self._channels[k],
-                outbox=self._channels[k + 1],
-            )
-            for k in range(len(routes))
-        ]
-        self._threads: list[threading.Thread] = []
-        self._outputs = tuple(outputs)
-        self._number = 0
+    plan: Plan
+    runners: Mapping[Place, StageRunner]
+    clocks: ClockFactory
+    queue_size: int
+    policy: FaultPolicy
+    recorded: int | None
+    retired: dict[Place, str]
+    hung: set[Place] = field(default_factory=set)
 
-    def results(self, frames: Iterable[dict[str, Array] | Exception]) -> Iterator[dict[str, Array]]:
-        """Yield the outputs by name for each frame, in order; start and end the run.
 
-        Frames are taken one by one and only while the pipeline has room for them.
+class Run(ABC):
+    """The threads of all places while they serve one caller; made for one use."""
+
+    def __init__(self, setting: Setting, *, keeps_order: bool) -> None:
+        plan = setting.plan
+        self._setting, self._policy = setting, setting.policy
+        self._outputs = tuple(plan.outputs)
+        self._clock = setting.clocks({place: stage_at(plan, place).prediction.time_ns for place in places(plan)})
+        self._dispatch = Dispatcher(
+            [[stage.replicas for stage in pipeline.stages] for pipeline in plan.pipelines],
+            setting.queue_size,
+            most_under_way(plan, setting.queue_size, keeps_order=keeps_order),
+        )
+        # Reentrant, because a finaliser may close a run from within any allocation, also under its own lock.
+        self._changed = threading.Condition(threading.RLock())
+        self._flow, self._slots = FlowRecord(), SlotRecord(setting.recorded)
+        self._faults: deque[Fault] = deque(maxlen=_MOST_FAULTS)
+        self._fault_counts = dict.fromkeys(FaultKind, 0)
+        self._workers: dict[Place, Worker] = {}
+        self._is_closed = False
+        self._next_number = 0
+        self._watchdog = Watchdog(self._policy.stage_timeout_s, self._check_times)
+
+    def start(self) -> None:
+        """Start the threads of all places that are in use.
 
         Raises:
-            ClosedError: the run was closed meanwhile.
-            StageError: a stage raised; the results of all frames before were yielded.
-            Exception: one among `frames`, when its turn has come.
+            DevicesLeftError: so many were lost before that no pipeline is whole.
         """
-        try:
-            self._start()
-            for frame in frames:
-                self._put(frame)
-                if self._channels[-1].has_item():
-                    yield self._get()
-            while self._flow.in_flight:
-                yield self._get()
-        finally:
-            self.close()
+        known = {p: routes(self._setting.plan, p) for p in range(len(self._setting.plan.pipelines))}
+        for place in self._setting.retired:
+            self._dispatch.retire(self._dispatch.seats[place], 0)
+        if self._dispatch.is_exhausted:
+            raise DevicesLeftError(self._setting.retired, {})
+        for place, runner in self._setting.runners.items():
+            if place not in self._setting.retired:
+                route = known[place.pipeline][place.stage]
+                self._workers[place] = Worker(place, route, runner, self._clock, self._take_report)
+        for worker in self._workers.values():
+            worker.thread.start()
+        self._watchdog.start()
 
     def close(self) -> None:
-        """Wake up every worker, wait for the end of its current inference, and join it."""
-        for channel in self._channels:
-            channel.close()
-        for thread in self._threads:
-            # The garbage collector may close an abandoned run from within a worker.
-            if thread is not threading.current_thread():
-                thread.join()
+        """Let every place end its current inference, and join its thread; one that hangs is left alone."""
+        self._is_closed = True
+        for worker in self._workers.values():
+            worker.end()
+        self._watchdog.end()
+        with self._changed:
+            self._changed.notify_all()
+        threads = [worker.thread for place, worker in self._workers.items() if place not in self._setting.hung]
+        # The garbage collector may close an abandoned run from within a worker, which cannot wait for itself or others.
+        if threading.current_thread() not in (worker.thread for worker in self._workers.values()):
+            for thread in threads:
+                thread.join(self._policy.stage_timeout_s)
+
+    def hangs(self, place: Place) -> bool:
+        """Tell whether a place's thread could not be joined, so that its runner must be left alone."""
+        worker = self._workers.get(place)
+        return place in self._setting.hung or (worker is not None and worker.thread.is_alive())
 
     def metrics(self) -> Metrics:
         """Return what was measured so far."""
-        return self._flow.metrics(self._records)
+        with self._changed:
+            return metrics_of(
+                now_ns=self._clock.now(),
+                flow=self._flow,
+                lanes=self._dispatch.lanes,
+                waiting=len(self._dispatch.source),
+                seats=tuple(self._dispatch.seats.values()),
+                slots=self._slots.slots,
+                faults=tuple(self._faults),
+                fault_counts=dict(self._fault_counts),
+            )
 
-    def _start(self) -> None:
-        for worker in self._workers:
-            # As a daemon, it cannot keep a program alive that never closed its pipeline.
-            thread = threading.Thread(target=worker.loop, name=f"{THREAD_NAME}{worker.stage}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+    @abstractmethod
+    def _release(self, job: Job, outcome: Outcome) -> None:
+        """Take what came of an inference, under the lock."""
 
-    def _put(self, frame: dict[str, Array] | Exception) -> None:
-        parcel = frame if isinstance(frame, Exception) else Message(inference=self._number, tensors=frame)
-        self._number += 1
-        self._flow.accept(self._channels[0].put(parcel, self._source.at_least(0)))
+    @abstractmethod
+    def _fail(self, error: StageError) -> None:
+        """Take note, under the lock, that nothing more will come because of an error."""
 
-    def _get(self) -> dict[str, Array]:
-        parcel, ready_ns = self._channels[-1].get()
-        self._channels[-1].free(ready_ns)
-        if isinstance(parcel, Exception):
-            raise parcel
-        self._flow.receive(ready_ns)
-        return {name: parcel.tensors[name] for name in self._outputs}
+    @abstractmethod
+    def _give_back(self) -> None:
+        """Take note, under the lock, that devices were lost and that what is not done is to be given back."""
+
+    @abstractmethod
+    def _concerns_caller(self) -> bool:
+        """Tell whether a caller that waits has something to do; to wake it for nothing costs time."""
+
+    def _may_bring_more(self) -> bool:
+        """Tell whether a frame could still come at the present time of a virtual clock."""
+        return False
+
+    def _after_report(self) -> None:
+        """Do what has to be done without the lock."""
+        return
+
+    def _accept(self, tensors: Tensors) -> Job:
+        """Take a frame, under the lock; `_pump` is to follow."""
+        now = self._clock.now()
+        kept = tensors if self._policy.keeps_inputs else {}
+        job = Job(number=self._next_number, inputs=kept, tensors=tensors, accepted_ns=now)
+        self._next_number += 1
+        self._flow.accept(now)
+        self._dispatch.source.append(job)
+        return job
+
+    def _has_room(self) -> bool:
+        return len(self._dispatch.source) < self._setting.queue_size
+
+    def _take_report(self, report: Report) -> None:
+        """Take a place's report, in the place's thread."""
+        with self._changed:
+            self._clock.add(report)
+            self._pump()
+            if self._concerns_caller():
+                self._changed.notify_all()
+        self._after_report()
+
+    def _pump(self) -> None:
+        """Let everything happen that can happen now."""
+        while True:
+            report = self._clock.due()
+            if report is None:
+                if self._clock.is_waiting():
+                    return
+                if self._dispatch.start_next(self._clock.now()):
+                    self._carry_out()
+                    continue
+                if self._may_bring_more() or (report := self._clock.advance()) is None:
+                    return
+            self._apply(report)
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        dispatch = self._dispatch
+        if dispatch.is_exhausted and not dispatch.is_stopped:
+            dispatch.is_stopped = True
+            self._fail(self._latest_error)
+        for seat, job in dispatch.starts:
+            self._clock.begin(seat.place, job)
+            self._workers[seat.place].send(job)
+        dispatch.starts.clear()
+        for job, outcome in dispatch.released:
+            job.ready_ns = self._clock.now()
+            self._release(job, outcome)
+        dispatch.released.clear()
+
+    def _apply(self, report: Report) -> None:
+        seat, now = self._dispatch.seats[report.place], self._clock.now()
+        if seat.job is not report.job or seat.is_retired:
+            return  # it took too long, and was done elsewhere
+        failed = isinstance(report.outcome, BaseException)
+        seat.record.ran(report.start_ns, report.end_ns, counts=not failed)
+        if isinstance(report.outcome, BaseException):
+            self._handle_fault(seat, report.outcome, now)
+            return
+        self._slots.add(report.place, report.job.number, report.start_ns, report.end_ns)
+        self._dispatch.finish(seat, report.outcome, now)
+
+    def _handle_fault(self, seat: Seat, cause: BaseException, now: int) -> None:
+        """Deal with what went wrong at a place, as the policy says."""
+        job, policy = seat.job, self._policy
+        assert job is not None
+        seat.strikes += 1
+        kind = _kind(cause)
+        is_gone = kind is not FaultKind.RAISED or (policy.keeps_inputs and seat.strikes >= policy.strikes)
+        job.failures += kind is not FaultKind.LOST
+        where = seat.place.describe(self._setting.plan)
+        error = self._latest_error = StageError(seat.place, job.number, cause, where=where)
+        self._note(seat, kind, job, cause, is_gone, now)
+        if is_gone:
+            self._setting.retired[seat.place] = f"{where}: {cause}"
+        if policy.on_fault == "stop":
+            self._dispatch.is_stopped = True
+            self._dispatch.give_up(seat, error, now)
+            if is_gone:  # what waits for this place can have no result any more
+                self._fail(error)
+            return
+        if is_gone:
+            self._dispatch.retire(seat, now)
+        if job.failures >= policy.attempts:
+            self._dispatch.give_up(seat, error, now)
+        else:
+            self._dispatch.again(seat, now)
+        if is_gone and policy.on_fault == "give-back":
+            self._dispatch.is_stopped = True
+            self._give_back()
+
+    def _note(self, seat: Seat, kind: FaultKind, job: Job, cause: BaseException, retired: bool, now: int) -> None:
+        self._fault_counts[kind] += 1
+        message = f"{type(cause).__name__}: {cause}"
+        self._faults.append(
+            Fault(kind=kind, place=seat.place, inference=job.number, at_ns=now, message=message, retired=retired)
+        )
+
+    def _check_times(self, timeout_ns: int) -> None:
+        """Give up places that have been at an inference for too long."""
+        with self._changed:
+            now = self._clock.now()
+            for seat in self._dispatch.seats.values():
+                if seat.is_running and not seat.is_retired and now - seat.since_ns > timeout_ns:
+                    cause = StageTimeoutError(f"it took longer than {timeout_ns / 1e9:g} s")
+                    self._setting.hung.add(seat.place)
+                    seat.record.ran(seat.since_ns, now, counts=False)
+                    self._handle_fault(seat, cause, now)
+                    self._carry_out()
+            self._pump()
+            self._changed.notify_all()
+        self._after_report()
+
+    _latest_error: StageError
+
+
+def _kind(cause: BaseException) -> FaultKind:
+    if isinstance(cause, StageTimeoutError):
+        return FaultKind.HUNG
+    return FaultKind.LOST if isinstance(cause, DeviceLostError) else FaultKind.RAISED

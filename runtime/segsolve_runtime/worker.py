@@ -1,69 +1,51 @@
-"""One stage at work: what comes in is run and handed on, until the channels are closed."""
+"""One place at work, in a thread of its own: what comes in is run and reported, until there is nothing more to come."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 
-from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import StageRunner
-from segsolve_runtime.channel import Channel
-from segsolve_runtime.clock import Clock
-from segsolve_runtime.errors import ClosedError, StageError
-from segsolve_runtime.metrics import StageRecord
+from segsolve_runtime.clock import Clock, Report
+from segsolve_runtime.job import Job, Outcome
+from segsolve_runtime.places import Place
 from segsolve_runtime.routes import Route
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """The tensors of one inference that are still needed, by name."""
-
-    inference: int
-    tensors: dict[str, Array]
+THREAD_NAME = "segsolve-stage-"
 
 
-Parcel: TypeAlias = Message | Exception
-"""An exception takes the place of the inference that it spoiled, so that it reaches the caller in order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """One stage between its two channels."""
+    """Runs the inferences that are sent to one place, one after the other."""
 
-    stage: int
-    route: Route
-    runner: StageRunner
-    clock: Clock
-    record: StageRecord
-    inbox: Channel[Parcel]
-    outbox: Channel[Parcel]
+    def __init__(
+        self, place: Place, route: Route, runner: StageRunner, clock: Clock, report: Callable[[Report], None]
+    ) -> None:
+        self._place, self._route, self._runner = place, route, runner
+        self._clock, self._report = clock, report
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        # As a daemon, it cannot keep a program alive that never closed its pipeline, or whose device hangs.
+        name = f"{THREAD_NAME}{place.pipeline}.{place.stage}.{place.replica}"
+        self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
-    def loop(self) -> None:
-        """Work until a channel is closed; whatever the runner raises is handed on."""
+    def send(self, job: Job) -> None:
+        """Give the place an inference."""
+        self._inbox.put(job)
+
+    def end(self) -> None:
+        """Let the thread end after the inference that it is at; may be called from anywhere, also by a finaliser."""
+        self._inbox.put(None)
+
+    def _loop(self) -> None:
+        while (job := self._inbox.get()) is not None:
+            start_ns = self._clock.stamp()
+            outcome = self._infer(job)
+            self._report(Report(self._place, job, outcome, start_ns, self._clock.stamp()))
+
+    def _infer(self, job: Job) -> Outcome:
+        tensors = job.tensors
         try:
-            while True:
-                self._step()
-        except ClosedError:
-            return
-
-    def _step(self) -> None:
-        parcel, arrived_ns = self.inbox.get()
-        start_ns = self.clock.at_least(arrived_ns)
-        self.inbox.free(start_ns)
-        if isinstance(parcel, Exception):
-            self.clock.at_least(self.outbox.put(parcel, start_ns))
-            return
-        result = self._infer(parcel)
-        end_ns = self.clock.finish()
-        put_ns = self.outbox.put(result, end_ns)
-        self.clock.at_least(put_ns)
-        self.record.add(parcel.inference, start_ns, end_ns, put_ns)
-
-    def _infer(self, message: Message) -> Parcel:
-        try:
-            made = self.runner.run({name: message.tensors[name] for name in self.route.takes})
-            live = {**message.tensors, **made}
-            kept = {name: live[name] for name in self.route.keeps}
+            made = self._runner.run({name: tensors[name] for name in self._route.takes})
+            return {name: made[name] if name in made else tensors[name] for name in self._route.keeps}
         except BaseException as cause:  # a thread that died silently would leave the caller waiting
-            return StageError(self.stage, message.inference, cause)
-        return Message(inference=message.inference, tensors=kept)
+            return cause

@@ -181,10 +181,13 @@ def test_a_measurement_is_read_back(sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
-        ({"cuts": [1]}, "another plan"),
+        ({"operations": [[[[0, 1]]]]}, "another plan"),
         ({"format": "else"}, "not a measurement"),
         ({"stages": []}, "damaged"),
-        ({"timeline": [{"stage": 9, "inference": 0, "start_ns": 0, "end_ns": 1}]}, "damaged"),
+        (
+            {"timeline": [{"pipeline": 0, "stage": 9, "replica": 0, "inference": 0, "start_ns": 0, "end_ns": 1}]},
+            "damaged",
+        ),
     ],
 )
 def test_a_measurement_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], wrong: str) -> None:

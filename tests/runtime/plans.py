@@ -19,6 +19,7 @@ from segsolve_runtime.plan import (
     TensorSpec,
     plan_json,
 )
+from segsolve_runtime.schedule import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,35 @@ def chain_plan(stage_ns: Sequence[int]) -> Plan:
     """Return a plan of stages in a row: t0 -> t1 -> ..."""
     sketches = [Sketch(takes=[f"t{k}"], makes=[f"t{k + 1}"], time_ns=t) for k, t in enumerate(stage_ns)]
     return make_plan(sketches, inputs=["t0"], outputs=[f"t{len(stage_ns)}"])
+
+
+def lanes_plan(lanes: Sequence[Lane]) -> Plan:
+    """Return a plan of pipelines that each make the same chain: t0 -> t1 -> ... -> out."""
+    pipelines = [_lane(p, lane, max(len(other.stage_ns) for other in lanes)) for p, lane in enumerate(lanes)]
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
+    names = dict.fromkeys(name for stage in stages for name in (*stage.inputs, *stage.outputs))
+    first = chain_plan(lanes[0].stage_ns)
+    return Plan(
+        model=ModelReference(name="lanes", sha256="0" * 64, bytes=1, operations=pipelines[0].stages[-1].last_op + 1),
+        device=first.device,
+        solution=first.solution,
+        tensors=[TensorSpec(name=name, dtype="int8", shape=[2]) for name in names],
+        inputs=["t0"],
+        outputs=["out"],
+        pipelines=pipelines,
+        provenance={"tests": "1"},
+    )
+
+
+def _lane(pipeline: int, lane: Lane, operations: int) -> PlanPipeline:
+    last = len(lane.stage_ns) - 1
+    stages = []
+    for k, (time_ns, replicas) in enumerate(zip(lane.stage_ns, lane.replicas, strict=True)):
+        sketch = Sketch(takes=[f"t{k}"], makes=["out" if k == last else f"t{k + 1}"], time_ns=time_ns)
+        end = operations - 1 if k == last else k
+        spans = {"last_op": end, "op_ranges": [[k, end]], "file": f"segments/{pipeline}.{k}.tflite"}
+        stages.append(_stage(k, sketch).model_copy(update={"replicas": replicas, **spans}))
+    return PlanPipeline(stages=stages)
 
 
 def write_folder(folder: Path, plan: Plan, sketches: Sequence[Sketch]) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from segsolve_runtime.arrays import Array
 from segsolve_runtime.pipeline import Pipeline
 from segsolve_runtime.plan import Plan
-from segsolve_runtime.run import THREAD_NAME
+from segsolve_runtime.worker import THREAD_NAME
 
 from .plans import chain_plan
 

@@ -274,7 +274,7 @@ def test_a_runner_that_fails_to_close_does_not_keep_the_others_open() -> None:
 
 
 def test_each_stage_needs_a_runner_and_each_queue_a_place() -> None:
-    with pytest.raises(ValueError, match="1 runners were given for 2 stages"):
+    with pytest.raises(ValueError, match="1 runners were given for 2 places"):
         Pipeline(chain_plan([1, 1]), [IncrementRunner("t1")])
     with pytest.raises(ValueError, match="queue size is 0"):
         Pipeline(chain_plan([1]), [IncrementRunner("t1")], queue_size=0)

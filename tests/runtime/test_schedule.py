@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsolve_runtime.schedule import schedule
+from segsolve_runtime.schedule import Lane, Slot, schedule, schedule_lanes
 
 
 def test_a_schedule_by_hand() -> None:
@@ -41,6 +41,57 @@ def test_a_longer_queue_lets_the_first_stage_run_ahead() -> None:
 def test_the_makespan_has_a_closed_form(stage_ns: list[int], count: int, queue_size: int) -> None:
     slots = schedule(stage_ns, count, queue_size)
     assert max(s.end_ns for s in slots) == sum(stage_ns) + (count - 1) * max(stage_ns)
+
+
+def test_two_replicas_by_hand() -> None:
+    # The middle stage takes 5 ns on each of two devices, so that the third stage's 3 ns are the bottleneck.
+    slots = schedule([2, 5, 3], count=5, queue_size=1, replicas=[1, 2, 1])
+    assert [(s.start_ns, s.replica) for s in slots if s.stage == 1] == [(2, 0), (4, 1), (7, 0), (9, 1), (12, 0)]
+    assert [s.start_ns for s in slots if s.stage == 2] == [7, 10, 13, 16, 19]
+    assert [s.start_ns for s in slots if s.stage == 0] == [0, 2, 4, 6, 8]
+
+
+def test_inferences_go_to_the_pipeline_that_has_room_first() -> None:
+    lanes = [Lane(stage_ns=(3,), replicas=(1,)), Lane(stage_ns=(5,), replicas=(1,))]
+    slots = schedule_lanes(lanes, count=6, queue_size=1)
+    assert [(s.pipeline, s.start_ns) for s in slots] == [(0, 0), (1, 0), (0, 3), (1, 5), (0, 6), (0, 9)]
+
+
+@given(
+    stage_ns=st.lists(st.integers(1, 1_000), min_size=1, max_size=5),
+    replicas=st.lists(st.integers(1, 3), min_size=5, max_size=5),
+    queue_size=st.integers(1, 4),
+)
+def test_in_the_long_run_the_slowest_share_counts(stage_ns: list[int], replicas: list[int], queue_size: int) -> None:
+    counts, n = replicas[: len(stage_ns)], 240
+    slots = schedule(stage_ns, n, queue_size, counts)
+    slowest = max(time / count for time, count in zip(stage_ns, counts, strict=True))
+    end = max(s.end_ns for s in slots)
+    assert (n - max(counts)) * slowest <= end <= (n + max(counts) + len(stage_ns)) * slowest + 3 * sum(stage_ns)
+
+
+@given(
+    stage_ns=st.lists(st.integers(0, 1_000), min_size=1, max_size=5),
+    count=st.integers(0, 20),
+    copies=st.integers(2, 4),
+    queue_size=st.integers(1, 3),
+)
+def test_equal_pipelines_do_as_much_as_one_of_so_many_replicas(
+    stage_ns: list[int], count: int, copies: int, queue_size: int
+) -> None:
+    lane = Lane(stage_ns=tuple(stage_ns), replicas=(1,) * len(stage_ns))
+    side_by_side = schedule_lanes([lane] * copies, count, 99)
+    replicated = schedule(stage_ns, count, 99, [copies] * len(stage_ns))
+
+    def last(slots: tuple[Slot, ...]) -> int:
+        return max((s.end_ns for s in slots), default=0)
+
+    assert last(side_by_side) == last(replicated) or 0 in stage_ns
+
+
+def test_a_stage_has_a_device() -> None:
+    with pytest.raises(ValueError, match="has no device"):
+        schedule([1], count=1, queue_size=1, replicas=[0])
 
 
 def test_nothing_happens_without_inferences() -> None:

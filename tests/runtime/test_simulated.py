@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,9 +11,9 @@ from segsolve_runtime.backends import simulated
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 from segsolve_runtime.plan import Plan
-from segsolve_runtime.schedule import schedule
+from segsolve_runtime.schedule import Lane, schedule, schedule_lanes
 
-from .plans import Sketch, chain_plan, make_plan
+from .plans import Sketch, chain_plan, lanes_plan, make_plan
 
 
 def open_pipeline(plan: Plan, *, queue_size: int = 2, record: bool = True) -> Pipeline:
@@ -36,6 +37,44 @@ def test_the_timeline_is_the_schedule(stage_ns: list[int], count: int, queue_siz
     assert metrics.count == count
     assert metrics.elapsed_ns == max((slot.end_ns for slot in slots), default=0)
     assert [stage.busy_ns for stage in metrics.stages] == [count * t for t in stage_ns]
+
+
+@st.composite
+def some_lanes(draw: st.DrawFn) -> list[Lane]:
+    lanes = []
+    for _ in range(draw(st.integers(1, 3))):
+        stage_ns = draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
+        replicas = draw(st.lists(st.integers(1, 3), min_size=len(stage_ns), max_size=len(stage_ns)))
+        lanes.append(Lane(stage_ns=tuple(stage_ns), replicas=tuple(replicas)))
+    return lanes
+
+
+@settings(deadline=None, max_examples=150)
+@given(lanes=some_lanes(), count=st.integers(0, 30), queue_size=st.integers(1, 3))
+def test_the_timeline_of_pipelines_and_replicas_is_the_schedule(lanes: list[Lane], count: int, queue_size: int) -> None:
+    plan = lanes_plan(lanes)
+    with open_pipeline(plan, queue_size=queue_size) as pipeline:
+        numbers = [result.number for result in pipeline.map(random_frames(plan, count, seed=0))]
+        metrics = pipeline.metrics()
+    assert numbers == list(range(count))
+    slots = schedule_lanes(lanes, count, queue_size)
+    assert metrics.timeline == slots
+    assert metrics.elapsed_ns == max((slot.end_ns for slot in slots), default=0)
+
+
+def test_frames_are_not_dropped_on_a_virtual_clock() -> None:
+    plan = chain_plan([1])
+    with open_pipeline(plan) as pipeline, pytest.raises(ValueError, match="on a virtual clock"):
+        list(pipeline.map(random_frames(plan, 3, seed=0), drop="oldest"))
+
+
+def test_what_is_submitted_takes_virtual_time_from_when_it_comes() -> None:
+    plan = chain_plan([5, 7])
+    with open_pipeline(plan) as pipeline:
+        for frame in random_frames(plan, 3, seed=0):
+            pipeline.submit(frame).result(30)
+        metrics = pipeline.metrics()
+    assert [slot.start_ns for slot in metrics.timeline] == [0, 5, 12, 17, 24, 29]
 
 
 def test_metrics_of_a_schedule_by_hand() -> None:

@@ -11,7 +11,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, long_bar, ms, percent
 from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.plan import Plan, Stage
 
 _BAR_WIDTH = 16
 _KINDS = {"simulated": "virtual time", "edgetpu": "measured on Edge TPUs"}
@@ -45,22 +45,29 @@ def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
         optional=("",),
     )
     elapsed = max(metrics.elapsed_ns, 1)
+    has_many = len(plan.pipelines) > 1
     for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
-        busy = min(1.0, done.busy_ns / elapsed)
+        busy = done.utilisation(elapsed)
+        devices = elapsed * done.replicas
         table.add_row(
-            str(done.stage),
-            f"{stage.first_op}-{stage.last_op}",
+            f"{done.pipeline}.{done.stage}" if has_many else str(done.stage),
+            operations(stage) + (f" x{done.replicas}" if done.replicas > 1 else ""),
             Text(long_bar(busy, _BAR_WIDTH), style=GOOD),
             percent(busy),
             ms(done.busy_ns / max(done.inferences, 1)),
-            percent(min(1.0, done.blocked_ns / elapsed)),
-            percent(min(1.0, done.starved_ns / elapsed)),
+            percent(min(1.0, done.blocked_ns / devices)),
+            percent(min(1.0, done.starved_ns / devices)),
             ms(stage.prediction.time_ns),
         )
     lines = (
         f"{fps(metrics.throughput_fps)} inferences per second, latency {ms(metrics.latency_p50_ns)} ms median, "
         f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
         f"{fps(plan.solution.throughput_fps)} inferences per second predicted "
-        f"for {len(plan.all_stages)} x {plan.device.name}.",
+        f"for {sum(s.replicas for s in plan.all_stages)} x {plan.device.name}.",
     )
     return Group(table, *map(Text, lines))
+
+
+def operations(stage: Stage) -> str:
+    """Return a stage's operations as text: ``0-17``, or ``0-5,9-12`` for several ranges."""
+    return ",".join(f"{first}-{last}" for first, last in stage.op_ranges)
