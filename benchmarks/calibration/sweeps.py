@@ -21,6 +21,7 @@ from segsolve.planners.dp import PLANNER as OPTIMAL
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 
+FREE = ("conv", "input", "output", "shared")
 CHANNEL_BYTES = 8  # of the reports of this sweep, byte-exact
 
 
@@ -47,48 +48,57 @@ class Pipeline:
         """Whether the memory model streams what was streamed."""
         return all(abs(a - b) < 0.012 for a, b in zip(self.offchip, self.predicted_offchip, strict=True))
 
-    def time(self, rates: Rates, shared: float = 1.0) -> float:
-        """Return the time of the slowest stage in ms; `shared` lengthens the transfers of a pipeline."""
-        slowed = _slowed(rates, self, shared)
+    def time(self, rates: Rates) -> float:
+        """Return the time of the slowest stage in ms."""
+        slowed = _slowed(rates, self)
         return max(stage.time(slowed) for stage in self.stages)
 
 
-def _slowed(rates: Rates, row: Pipeline, shared: float) -> Rates:
-    factor = shared if row.tpus == 2 else 1.0
+def _slowed(rates: Rates, row: Pipeline) -> dict[str, float]:
+    """Return the rates of a row: in the series on two TPUs, transfers took longer by the factor "shared"."""
+    factor = rates["shared"] if row.tpus == 2 else 1.0
     return {**rates, "input": factor * rates["input"], "output": factor * rates["output"]}
 
 
-def fit_card(rows: Sequence[Pipeline], start: Rates, free: Sequence[str], shared: float) -> dict[str, float]:
-    """Return the rates with the least sum of relative deviations of the slowest stages."""
-    rates, measured = dict(start), np.array([row.ms for row in rows])
+def fit_card(rows: Sequence[Pipeline], start: Rates, rounds: int = 20) -> dict[str, float]:
+    """Return the rates with the least sum of relative deviations of the slowest stages; those not `FREE` are held."""
+    rates, measured = {"shared": 1.5, **start}, np.array([row.ms for row in rows])
     weight = np.ones(len(rows))
-    for _ in range(20):
-        a, fixed = np.zeros((len(rows), len(free))), np.zeros(len(rows))
-        for i, row in enumerate(rows):
-            slowed = _slowed(rates, row, shared)
-            amounts = max(row.stages, key=lambda stage: stage.time(slowed)).amounts(slowed)
-            costs = {key: amount * slowed[key] / rates[key] for key, amount in amounts.items() if rates[key]}
-            a[i] = [costs.get(key, 0.0) for key in free]
-            fixed[i] = sum(rates[key] * cost for key, cost in costs.items() if key not in free)
-        a, b = a / measured[:, None], 1 - fixed / measured
+    for _ in range(rounds):
+        linear = [_linearised(row, rates) for row in rows]
+        a = np.array([row for row, _ in linear]) / measured[:, None]
+        b = 1 - np.array([fixed for _, fixed in linear]) / measured
         x = nonnegative(a * weight[:, None], b * weight)
-        rates |= {key: max(1e-6, 0.4 * rates[key] + 0.6 * float(v)) for key, v in zip(free, x, strict=True)}
+        rates |= {key: max(1e-6, 0.4 * rates[key] + 0.6 * float(v)) for key, v in zip(FREE, x, strict=True)}
         weight = weights(a @ x - b)
     return rates
 
 
-def errors(rows: Sequence[Pipeline], rates: Rates, shared: float) -> Array:
+def _linearised(row: Pipeline, rates: Rates) -> tuple[list[float], float]:
+    """Return the coefficients of the slowest stage's time in `FREE` near `rates`, and what of it is none of theirs."""
+    slowed = _slowed(rates, row)
+    amounts = max(row.stages, key=lambda stage: stage.time(slowed)).amounts(slowed)
+    costs = {key: amount * slowed[key] / rates[key] for key, amount in amounts.items() if rates[key]}
+    fixed = sum(rates[key] * cost for key, cost in costs.items() if key not in FREE)
+    if row.tpus != 2:
+        return [costs.get(key, 0.0) for key in FREE], fixed
+    transfers = sum(rates[key] * amounts[key] for key in ("input", "output"))
+    costs["shared"] = transfers
+    return [costs.get(key, 0.0) for key in FREE], fixed - rates["shared"] * transfers
+
+
+def errors(rows: Sequence[Pipeline], rates: Rates) -> Array:
     """Return the relative error of each predicted bottleneck."""
-    return np.array([row.time(rates, shared) / row.ms - 1 for row in rows])
+    return np.array([row.time(rates) / row.ms - 1 for row in rows])
 
 
-def left_out(rows: Sequence[Pipeline], start: Rates, free: Sequence[str], shared: float, width: int = 100) -> Array:
+def left_out(rows: Sequence[Pipeline], start: Rates, width: int = 100) -> Array:
     """Return the errors of rows under rates fitted without the filter counts of the same hundred."""
     held = {
-        group: fit_card([r for r in rows if r.filters // width != group], start, free, shared)
+        group: fit_card([r for r in rows if r.filters // width != group], start)
         for group in {row.filters // width for row in rows}
     }
-    return np.array([row.time(held[row.filters // width], shared) / row.ms - 1 for row in rows])
+    return np.array([row.time(held[row.filters // width]) / row.ms - 1 for row in rows])
 
 
 def sweep_device(device: Device) -> Device:
@@ -131,7 +141,7 @@ def _cuts(device: Device, graph: Graph, sizes: Sequence[float]) -> tuple[int, ..
     return tuple(ends[:-1])
 
 
-def choices(rows: Sequence[Pipeline], rates: Rates, shared: float) -> list[dict[str, float | bool]]:
+def choices(rows: Sequence[Pipeline], rates: Rates) -> list[dict[str, float | bool]]:
     """Return, for each filter count with two published cuts, how far they differ and whether we choose right."""
     found: dict[tuple[int, int], dict[str, Pipeline]] = defaultdict(dict)
     for row in rows:
@@ -140,7 +150,7 @@ def choices(rows: Sequence[Pipeline], rates: Rates, shared: float) -> list[dict[
     for (filters, tpus), pair in sorted(found.items()):
         if {"compiler", "profiled"} <= pair.keys() and pair["compiler"].cuts != pair["profiled"].cuts:
             a, b = pair["compiler"], pair["profiled"]
-            right = (a.time(rates, shared) < b.time(rates, shared)) == (a.ms < b.ms)
+            right = (a.time(rates) < b.time(rates)) == (a.ms < b.ms)
             difference = max(a.ms, b.ms) / min(a.ms, b.ms) - 1
             result.append({"filters": filters, "tpus": tpus, "difference": difference, "right": right})
     return result

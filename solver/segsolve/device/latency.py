@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from segsolve.device.memory import CACHED_KINDS, round_up, streamed_bytes
+from segsolve.device.memory import CACHED_KINDS, round_up, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op, Tensor
 
@@ -13,15 +13,25 @@ def compute_ns(device: Device, graph: Graph, op: Op) -> int:
     """Return the time of an operation whose weights are on chip, in ns.
 
     A convolution fills an array of 64 output by 4 input lanes and 4 x 4 pixels; what does not fill it costs as much.
-    Every operation pays for the bytes of the activations that it reads and writes.
+    Operations also pay for the bytes of the activations that they read and write.
     """
-    activations = sum(graph.tensors[t].nbytes for t in (*op.inputs, *op.outputs))
-    ns = device.activation_ns_per_byte * activations
+    ns = device.activation_ns_per_byte * moved_bytes(device, graph, op)
     if op.weights is not None:
         padded = padded_macs(device, graph.tensors[op.weights], graph.tensors[op.outputs[0]], op.kind)
         per_mac = device.depthwise_ns_per_mac if op.kind == "DEPTHWISE_CONV_2D" else device.conv_ns_per_mac
         ns += per_mac * padded
     return round(ns)
+
+
+def moved_bytes(device: Device, graph: Graph, op: Op) -> int:
+    """Return the bytes of activations that an operation is charged for reading and writing.
+
+    None for the MUL and ADD of a normalisation: the same network with and without takes the same time, but for the
+    stream of its constants.
+    """
+    if op.kind not in CACHED_KINDS and stored_bytes(device, graph, op) > 0:
+        return 0
+    return sum(graph.tensors[t].nbytes for t in (*op.inputs, *op.outputs))
 
 
 def streamed_ns(device: Device, graph: Graph, op: Op) -> int:

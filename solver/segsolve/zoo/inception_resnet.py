@@ -23,20 +23,26 @@ BLOCK8 = ((192, 1),), ((192, 1), (224, (1, 3)), (256, (3, 1)))
 def inception_resnet_v2(net: Builder) -> Value:
     """Draw Inception-ResNet-v2."""
     cells = Cells(net, norm=3)
-    x = cells.stem(net.input(299, 299, 3))
-    pool = cells.average("mixed_5b", x, 64)
-    x = net.concat("mixed_5b", [*cells.branches("mixed_5b", x, MIXED_5B), pool])
-    for block in range(1, 11):
-        x = _residual(cells, f"block35_{block}", x, BLOCK35, 0.17)
-    x = cells.reduction("mixed_6a", x, MIXED_6A)
-    for block in range(1, 21):
-        x = _residual(cells, f"block17_{block}", x, BLOCK17, 0.1)
+    x = up_to_blocks17(cells, net.input(299, 299, 3))
     x = cells.reduction("mixed_7a", x, MIXED_7A)
     for block in range(1, 10):
         x = _residual(cells, f"block8_{block}", x, BLOCK8, 0.2)
     x = _residual(cells, "block8_10", x, BLOCK8, 1.0, rectify=False)
     x = cells.conv("conv_7b", x, (1536, 1))
     return net.classifier("predictions", net.global_mean("avg_pool", x))
+
+
+def up_to_blocks17(cells: Cells, image: Value) -> Value:
+    """Draw the stem, the blocks on maps of 35 x 35 and those on maps of 17 x 17."""
+    x = cells.stem(image)
+    pool = cells.average("mixed_5b", x, 64)
+    x = cells.net.concat("mixed_5b", [*cells.branches("mixed_5b", x, MIXED_5B), pool])
+    for block in range(1, 11):
+        x = _residual(cells, f"block35_{block}", x, BLOCK35, 0.17)
+    x = cells.reduction("mixed_6a", x, MIXED_6A)
+    for block in range(1, 21):
+        x = _residual(cells, f"block17_{block}", x, BLOCK17, 0.1)
+    return x
 
 
 def _residual(
