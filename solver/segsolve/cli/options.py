@@ -21,6 +21,13 @@ ModelOrProfile = Annotated[
     Path,
     typer.Argument(metavar="MODEL.tflite|PROFILE.json", help="Quantised model, not yet compiled, or measured costs."),
 ]
+ModelOrGraph = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL.tflite|COSTS.json",
+        help="Quantised model, not yet compiled; or costs that come from elsewhere: a profile, or a graph.",
+    ),
+]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]
 Tpus = Annotated[int, typer.Option("--tpus", help="Number of Edge TPUs, one stage each at most.")]
 DeviceName = Annotated[
@@ -36,6 +43,10 @@ TpuMemory = Annotated[
 ]
 NoSpill = Annotated[
     bool, typer.Option("--no-spill", help="Allow no plan in which weights stream because they do not fit.")
+]
+Cpus = Annotated[
+    int | None,
+    typer.Option("--cpus", help="CPU cores beside the accelerators; for graphs and profiles that say what they cost."),
 ]
 TimeLimit = Annotated[
     float | None, typer.Option("--time-limit", help="Seconds after which the best plan so far is returned.")

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsolve.cli.console import news, progress, show, show_json
+from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
 from segsolve.cli.no_plan import no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
+    Cpus,
     DeviceName,
     Json,
-    ModelOrProfile,
+    ModelOrGraph,
     NoSpill,
     Seed,
     TimeLimit,
@@ -42,7 +44,7 @@ class Objective(StrEnum):
 
 @guarded
 def command(
-    model: ModelOrProfile,
+    model: ModelOrGraph,
     tpus: Tpus,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
@@ -51,6 +53,7 @@ def command(
     ] = None,
     tpu_memory: TpuMemory = None,
     no_spill: NoSpill = False,
+    cpus: Cpus = None,
     planner: Annotated[str, typer.Option(help="Strategy; `segsolve compare` shows them side by side.")] = "cpsat",
     time_limit: TimeLimit = None,
     workers: Workers = 1,
@@ -65,6 +68,19 @@ def command(
     from segsolve.solve import solve
 
     check_search(tpus, time_limit, workers, seed)
+    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
+    if is_graph(model, cpus):
+        _only_for_models(device, output)
+        solve_graph(
+            model,
+            tpus=tpus,
+            cpus=cpus,
+            tpu_memory=tpu_memory,
+            no_spill=no_spill,
+            limits=limits,
+            as_json=as_json,
+        )
+        return
     if output is not None:
         _check_writable(output)
     loaded, costs = load_model_or_profile(model, device, tpu_memory)
@@ -74,7 +90,6 @@ def command(
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
     problem = costs.problem(tpus=tpus, no_spill=no_spill)
-    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"solving {problem.name}") as observe:
         result = solve(problem, planner=planner, limits=limits, observe=observe)
     _show(problem, result, costs.device.name, as_json=as_json)
@@ -84,6 +99,14 @@ def command(
         write_and_verify(output, loaded, costs.device, problem, result, verify=verify)
     if result.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _only_for_models(device: str, output: Path | None) -> None:
+    """Raise a UsageError if an option is given that makes no sense for a graph."""
+    if device != DEFAULT_DEVICE:
+        raise UsageError("a graph has its costs in it", "leave out --device")
+    if output is not None:
+        raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
 
 
 def _check_writable(output: Path) -> None:

@@ -60,12 +60,16 @@ class Layer(_Record):
     )
     scratch_bytes: Bytes = Field(default=0, description="memory that its activations take from the parameters")
     with_previous: bool = Field(default=False, description="true: no segment can begin with this layer")
+    cpu_time_ns: Ns | None = Field(default=None, description="time on a CPU core; none: a core cannot run it")
+    on_accelerator: bool = Field(default=True, description="false: only a CPU core can run it")
     statistics: Statistics | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.streamed_time_ns is not None and self.streamed_time_ns < self.time_ns:
             raise ValueError(f"layer {self.name!r} is faster while its parameters stream than with them on chip")
+        if not self.on_accelerator and self.cpu_time_ns is None:
+            raise ValueError(f"layer {self.name!r} runs on no accelerator, and has no time on a CPU core")
         return self
 
 

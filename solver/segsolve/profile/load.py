@@ -47,13 +47,13 @@ def device_costs(device: str, memory_bytes: int | None = None) -> Callable[[Grap
     return lambda graph: AnalyticCosts(graph=graph, device=description)
 
 
-def profile_costs(path: Path, memory_bytes: int | None = None) -> CostSource:
-    """Return the costs that a profile gives by itself, without its model.
+def profile_costs(path: Path, memory_bytes: int | None = None, cpus: int = 0) -> CostSource:
+    """Return the costs that a profile gives by itself, without its model, on its devices and some CPU cores.
 
     Raises:
         DeviceError: the profile cannot be read, or is not valid.
     """
-    return MeasuredCosts(profile=load_profile(path), memory_bytes=memory_bytes, name=path.stem)
+    return MeasuredCosts(profile=load_profile(path), memory_bytes=memory_bytes, name=path.stem, cpus=cpus)
 
 
 def load_profile(path: Path) -> Profile:

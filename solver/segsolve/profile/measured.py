@@ -25,13 +25,15 @@ class MeasuredDevice:
 class MeasuredCosts:
     """The cost source that knows a profile; the network itself says only where it may be cut, if it is at hand.
 
-    `memory_bytes` is the devices' memory instead of the profile's, `name` the problem's where nothing else names it.
+    `memory_bytes` is the devices' memory instead of the profile's, `name` the problem's where nothing else names it,
+    `cpus` the number of CPU cores that may take layers over.
     """
 
     profile: Profile
     graph: Graph | None = None
     memory_bytes: int | None = None
     name: str = "profile"
+    cpus: int = 0
 
     @cached_property
     def device(self) -> MeasuredDevice:
@@ -41,13 +43,21 @@ class MeasuredCosts:
         return MeasuredDevice(name=self.profile.device.name, memory_bytes=memory)
 
     def problem(self, *, tpus: int, no_spill: bool = False) -> Problem:
-        """Return the problem for a number of TPUs; ns and bytes."""
+        """Return the problem for a number of TPUs; ns and bytes.
+
+        Raises:
+            DeviceError: a layer needs a CPU core, and there is none.
+        """
+        alone = next((layer for layer in self.profile.layers if not layer.on_accelerator), None)
+        if alone is not None and not self.cpus:
+            raise DeviceError(f"layer {alone.name!r} of the profile runs on no accelerator", "give CPU cores: --cpus 1")
         return Problem(
             name=self._title(),
             ops=tuple(self._op_cost(position, layer) for position, layer in enumerate(self.profile.layers)),
             transfers=tuple(self._transfers()),
             cuts=self._cuts(),
             tpus=tpus,
+            cpus=self.cpus,
             capacity_bytes=self.device.memory_bytes,
             overhead_ns=self._scaled(self.profile.device.overhead_ns),
             no_spill=no_spill,
@@ -82,6 +92,8 @@ class MeasuredCosts:
             cacheable=layer.cacheable,
             cache_rank=position if layer.cache_rank is None else layer.cache_rank,
             scratch_bytes=layer.scratch_bytes,
+            cpu_ns=None if layer.cpu_time_ns is None else self._scaled(layer.cpu_time_ns),
+            on_accelerator=layer.on_accelerator,
         )
 
     def _transfers(self) -> Iterable[Transfer]:

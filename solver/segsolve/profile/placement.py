@@ -26,7 +26,7 @@ NS_PER_UNIT: Final = 10**6
 IMPOSSIBLE_FROM: Final = 1e9
 """A time of a million seconds or more says that a node cannot run there."""
 
-_HINT = "the solver's README shows the form"
+_HINT = "the solver's README shows the form of graphs"
 _MOST_BYTES = 2**53
 
 
