@@ -21,6 +21,7 @@ from segsolve.problem import Problem
 from segsolve.profile.source import DeviceFacts
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime import plan as planfile
+from segsolve_runtime.compiled import COMPILE_FILE
 
 _SEGMENTS = "segments"
 _SEGMENT_MARK = "_segment_"
@@ -161,7 +162,8 @@ def _move_in(scratch: Path, folder: Path) -> None:
     older = scratch / "older"
     older.mkdir()
     names = (planfile.PLAN_FILE, _SEGMENTS)
-    moves = [(folder / name, older / name) for name in names if (folder / name).exists()]
+    outdated = (*names, COMPILE_FILE)
+    moves = [(folder / name, older / name) for name in outdated if (folder / name).exists()]
     moves += [(scratch / name, folder / name) for name in reversed(names)]
     try:
         for source, target in moves:

@@ -61,6 +61,12 @@ class MismatchError(SegsolveError):
     exit_code = ExitCode.MISMATCH
 
 
+class CompilerError(SegsolveError):
+    """The vendor's compiler is missing, or cannot compile a segment."""
+
+    exit_code = ExitCode.HARDWARE
+
+
 class OutputError(SegsolveError):
     """A result cannot be written where it should go."""
 

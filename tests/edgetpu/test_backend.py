@@ -143,9 +143,7 @@ def test_a_device_in_use_by_this_process(plan_folder: Path, standin: StandIn) ->
 def test_a_segment_for_a_newer_library(plan_folder: Path, standin: StandIn) -> None:
     standin.set("STANDIN_EDGETPU_VERSION", "BuildLabel(N/A), RuntimeVersion(13)")
     assert "0_edgetpu.tflite was compiled for runtime version 14, but" in str(fails(plan_folder))
-    assert str(fails(plan_folder)).endswith(
-        "has 13: update libedgetpu, or compile with edgetpu_compiler --min_runtime_version 13"
-    )
+    assert str(fails(plan_folder)).endswith("has 13: update libedgetpu, or compile again with --min-runtime-version 13")
 
 
 OLD = "BuildLabel(COMPILER=6.3.0 20170516,DATE=redacted,TIME=redacted), RuntimeVersion(14)"

@@ -131,7 +131,7 @@ def _cannot_run(library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, 
     if match := _NEWER.search(reason):
         return (
             f"{segment} was compiled for runtime version {match[1]}, but {library.file} has {match[2]}: "
-            f"update libedgetpu, or compile with edgetpu_compiler --min_runtime_version {match[2]}"
+            f"update libedgetpu, or compile again with --min-runtime-version {match[2]}"
         )
     return f"the Edge TPU {device} cannot run {segment}: {' '.join(reason.split())}"
 

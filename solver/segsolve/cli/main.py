@@ -11,6 +11,7 @@ import typer
 from segsolve import __version__
 from segsolve.cli import (
     batch,
+    build,
     compare,
     devices,
     doctor,
@@ -59,6 +60,7 @@ app.command("solve")(solve.command)
 app.command("compare")(compare.command)
 app.command("batch")(batch.command)
 app.command("export")(export.command)
+app.command("build")(build.command)
 app.command("run")(run_command.command)
 app.command("verify")(verify.command)
 app.command("profile")(profile.command)

@@ -79,6 +79,12 @@ def find_model(folder: PlanFolder) -> Path | None:
     return None
 
 
+def check_model(plan: Plan, graph: Graph, path: Path) -> None:
+    """Raise a ModelError if the network of the file `path` is not the one that a plan was made from."""
+    if graph.sha256 != plan.model.sha256:
+        raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {plan.model.name}")
+
+
 def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], CostSource] | None, str]:
     """Return the device's title and what makes costs on it; without the latter, why not."""
     name = device or plan.device.name
@@ -93,8 +99,7 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
 
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
     graph = read_graph(path)
-    if graph.sha256 != plan.model.sha256:
-        raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {plan.model.name}")
+    check_model(plan, graph, path)
     problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested)
     cuts = Segmentation(cuts=tuple(stage.first_op for stage in plan.all_stages[1:]))
     if score(problem, cuts) != strategy_of(plan).score:

@@ -1,0 +1,207 @@
+"""``segsolve build``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsolve.cli.console import news, progress, show, show_json, show_text
+from segsolve.cli.guard import guarded
+from segsolve.cli.options import Json, PlanDir, within
+from segsolve.cli.solve import write_and_verify
+from segsolve.errors import DeviceError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from segsolve.compiler.build import CompiledStages
+    from segsolve.compiler.refine import Refinement, Solve
+    from segsolve.compiler.run import Compiler
+    from segsolve.graph.read import LoadedModel
+    from segsolve.plan import Plan
+    from segsolve.planners.base import SolveResult
+    from segsolve.problem import Problem
+    from segsolve.profile.source import CostSource
+    from segsolve_runtime.plan import PlanFolder
+
+_DEFAULT_TIMEOUT_S = 600.0
+_LONGEST_S = 86_400.0
+
+
+@guarded
+def command(
+    plan: PlanDir,
+    compile_segments: Annotated[
+        bool, typer.Option("--compile", help="Compile the segments with the vendor's edgetpu_compiler.")
+    ] = False,
+    check_coral: Annotated[
+        bool, typer.Option("--check-coral", help="Say what keeps the plan from the vendor's PipelinedModelRunner.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="The plan's model, to solve again; found by itself beside the plan or here.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Description or profile of the device if it is not in the catalogue.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Segments compiled at a time; one per processor core.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that each may take.")] = _DEFAULT_TIMEOUT_S,
+    compiler: Annotated[Path | None, typer.Option(help="The compiler if it is not on the path.")] = None,
+    min_runtime_version: Annotated[
+        int | None, typer.Option(help="Oldest version of libedgetpu's runtime that must run the result, e.g. 13.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Plans that are compiled at most; 1 does not solve again.")] = 10,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Prove the segments of a new plan equal to the whole model.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Compile a plan's segments, and correct the plan by the reports."""
+    from segsolve_runtime.plan import load_plan
+
+    if compile_segments == check_coral:
+        raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
+    within("--timeout", timeout, 1, _LONGEST_S)
+    within("--rounds", rounds, 1)
+    if jobs is not None:
+        within("--jobs", jobs, 1)
+    folder = load_plan(plan)
+    if check_coral:
+        _check_coral(folder, as_json=as_json)
+        return
+    from segsolve.compiler.run import find_compiler
+
+    tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
+    _compile(folder, tool, *_costs(folder, model, device), rounds=rounds, verify=verify, as_json=as_json)
+
+
+def _check_coral(folder: PlanFolder, *, as_json: bool) -> None:
+    from segsolve.compiler.coral import breaches
+    from segsolve.report.compiled import coral_document, coral_text
+
+    found = breaches(folder.plan)
+    if as_json:
+        show_json(coral_document(found))
+    else:
+        show_text(coral_text(found))
+    if found:
+        raise typer.Exit(ExitCode.BAD_PLAN)
+
+
+def _costs(
+    folder: PlanFolder, model: Path | None, device: str | None
+) -> tuple[tuple[LoadedModel, CostSource] | None, str]:
+    """Return the plan's model and its costs; without them, why not."""
+    from segsolve.graph.read import read_model
+    from segsolve.profile.load import device_costs
+    from segsolve.report.plan_source import check_model, find_model
+
+    name = device or folder.plan.device.name
+    try:
+        costs_of = device_costs(name, folder.plan.device.memory_bytes)
+    except DeviceError:
+        if device is not None:
+            raise
+        return None, f"the device {name} is not in the catalogue, name its description with --device"
+    path = model or find_model(folder)
+    if path is None:
+        return None, f"the model {folder.plan.model.name} was not found, name it with --model"
+    loaded = read_model(path)
+    check_model(folder.plan, loaded.graph, path)
+    return (loaded, costs_of(loaded.graph)), ""
+
+
+def _compile(
+    folder: PlanFolder,
+    tool: Compiler,
+    known: tuple[LoadedModel, CostSource] | None,
+    note: str,
+    *,
+    rounds: int,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    from segsolve.compiler.build import CompiledStages, tpu_files, write_compiled
+    from segsolve.report.compiled import CompiledPlan, compiled_document, compiled_table
+
+    stages = CompiledStages(compiler=tool)
+    refinement = None
+    if known is not None:
+        problem = known[1].problem(tpus=folder.plan.solution.tpus_requested)
+        refinement, note = _refine(folder, stages, *known, problem, rounds)
+        folder = _write_better(folder, *known, refinement, verify=verify)
+    files = tpu_files(folder)
+    with progress(f"compiling {len(files)} segments with edgetpu_compiler {tool.version}"):
+        made = stages.compile_files([folder.root / file for file in files])
+    compiled = dict(zip(files, made, strict=True))
+    record = write_compiled(folder, compiled, tool.version)
+    reports = {file: each.report for file, each in compiled.items()}
+    done = CompiledPlan(plan=folder.plan, compiler=tool.version, reports=reports, refinement=refinement, note=note)
+    if as_json:
+        show_json(compiled_document(done, record))
+    else:
+        show(compiled_table(done))
+    news(f"wrote {folder.root / 'compile.json'} and {len(files)} compiled segments")
+
+
+def _refine(
+    folder: PlanFolder,
+    stages: CompiledStages,
+    loaded: LoadedModel,
+    costs: CostSource,
+    problem: Problem,
+    rounds: int,
+) -> tuple[Refinement, str]:
+    from segsolve.compiler.build import plan_of
+    from segsolve.compiler.refine import refine
+    from segsolve.compiler.truth import StageTruth, stream_ns_per_byte, truth_of
+    from segsolve.report.compiled import round_news
+
+    rate = stream_ns_per_byte(costs)
+    plan = plan_of(folder.plan)
+    solve, note = (None, "one round was asked for") if rounds == 1 else _solver(plan)
+
+    def compile_stages(new: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], StageTruth]:
+        made = stages.compile_ops(loaded, new)
+        return {ops: truth_of(problem, ops, each.report, rate) for ops, each in zip(new, made, strict=True)}
+
+    with progress(f"compiling with edgetpu_compiler {stages.compiler.version}"):
+        return refine(
+            problem, plan, compile_stages, solve, most_rounds=rounds, observe=lambda done: news(round_news(done))
+        ), note
+
+
+def _solver(plan: Plan) -> tuple[Solve | None, str]:
+    """Return what finds the best plan under corrected costs; for what it cannot find, why not."""
+    from segsolve.plan import segmentation_of, single_pipeline
+    from segsolve.solve import solve
+
+    if segmentation_of(plan) is None:
+        return None, "the plan is more than one chain of stages on a TPU each"
+
+    def solved(problem: Problem) -> tuple[SolveResult, Plan | None]:
+        result = solve(problem)
+        return result, None if result.plan is None else single_pipeline(result.plan, len(problem.ops))
+
+    return solved, ""
+
+
+def _write_better(
+    folder: PlanFolder, loaded: LoadedModel, costs: CostSource, refinement: Refinement, *, verify: bool
+) -> PlanFolder:
+    """Write the plan anew where it became another one, or where its predictions did."""
+    from segsolve.compiler.refine import End
+    from segsolve.plan import segmentation_of
+    from segsolve.planners.base import Status
+    from segsolve_runtime.plan import load_plan
+
+    best, result = refinement.best, refinement.result
+    if result is None or (best is refinement.rounds[0] and best.predicted == best.corrected):
+        return folder
+    status = result.status if refinement.end is End.STANDS else Status.FEASIBLE
+    kept = replace(
+        result, plan=segmentation_of(best.plan), objective_ns=best.corrected.period_ns, status=status, note=""
+    )
+    write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)
+    return load_plan(folder.root)

@@ -1,0 +1,124 @@
+"""Compiles the segments of a plan folder, and writes the compiled files and what the compiler said beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segsolve.compiler.run import Compiled, Compiler
+from segsolve.errors import OutputError
+from segsolve.graph.read import LoadedModel
+from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.segments.writer import segment_bytes, segment_of
+from segsolve_runtime import plan as planfile
+from segsolve_runtime.compiled import (
+    COMPILE_FILE,
+    CompiledSegment,
+    CompileRecord,
+    MappedOperations,
+    compiled_name,
+    record_json,
+)
+
+Ops = tuple[int, ...]
+
+
+@dataclass(kw_only=True)
+class CompiledStages:
+    """Compiles stages, each content once: known by the digest of the segment before it was compiled."""
+
+    compiler: Compiler
+    known: dict[str, Compiled] = field(default_factory=dict)
+
+    def compile_files(self, files: Sequence[Path], done: Callable[[Path], None] = lambda path: None) -> list[Compiled]:
+        """Return the compiled segments (CompilerError if one cannot be compiled)."""
+        digests = [planfile.file_sha256(file) for file in files]
+        new = {digest: file for digest, file in zip(digests, files, strict=True) if digest not in self.known}
+        made = self.compiler.compile_all(list(new.values()), done)
+        self.known.update(zip(new, made, strict=True))
+        return [self.known[digest] for digest in digests]
+
+    def compile_ops(
+        self, loaded: LoadedModel, stages: Sequence[Ops], done: Callable[[Path], None] = lambda path: None
+    ) -> list[Compiled]:
+        """Do the same for stages that are no files yet, given their operations."""
+        with tempfile.TemporaryDirectory(prefix="segsolve-segments-") as folder:
+            files: list[Path] = []
+            for ops in stages:
+                path = Path(folder) / f"{loaded.path.stem}_{ops[0]}_to_{ops[-1]}.tflite"
+                path = path.with_name(f"{path.stem}_{len(files)}.tflite")  # stages with gaps can have the same ends
+                path.write_bytes(segment_bytes(loaded, segment_of(loaded.graph, ops)))
+                files.append(path)
+            return self.compile_files(files, done)
+
+
+def plan_of(document: planfile.Plan) -> Plan:
+    """Return the solver's form of a plan's file."""
+    return Plan(
+        pipelines=tuple(
+            Pipeline(
+                stages=tuple(
+                    Stage(ops=stage.ops, replicas=stage.replicas, processor=Processor(stage.processor))
+                    for stage in pipeline.stages
+                )
+            )
+            for pipeline in document.pipelines
+        )
+    )
+
+
+def tpu_files(folder: planfile.PlanFolder) -> tuple[str, ...]:
+    """Return the different segment files of a plan that run on Edge TPUs, relative to its folder."""
+    return tuple(dict.fromkeys(s.file for s in folder.plan.all_stages if s.processor == "edgetpu"))
+
+
+def write_compiled(folder: planfile.PlanFolder, compiled: Mapping[str, Compiled], version: str) -> CompileRecord:
+    """Write the compiled segments beside their segments, and ``compile.json``; `compiled` is by segment file.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    record = CompileRecord(
+        compiler=version,
+        segments=[_segment(folder.root, file, made) for file, made in compiled.items()],
+    )
+    try:
+        with suppress(FileNotFoundError):
+            (folder.root / COMPILE_FILE).unlink()  # until all files are there, none of them has a record
+        for file, made in compiled.items():
+            _replace(folder.root / compiled_name(file), made.content)
+        _replace(folder.root / COMPILE_FILE, record_json(record).encode())
+    except OSError as error:
+        raise OutputError(f"{folder.root} cannot be written: {error.strerror or error}") from None
+    return record
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step."""
+    partial = path.with_name(f".{path.name}.writing")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _segment(root: Path, file: str, made: Compiled) -> CompiledSegment:
+    report = made.report
+    return CompiledSegment(
+        segment=file,
+        segment_sha256=planfile.file_sha256(root / file),
+        file=compiled_name(file),
+        sha256=hashlib.sha256(made.content).hexdigest(),
+        onchip_bytes=report.onchip_bytes,
+        onchip_free_bytes=report.onchip_free_bytes,
+        offchip_bytes=report.offchip_bytes,
+        subgraphs=report.subgraphs,
+        operations=[
+            MappedOperations(kind=m.kind, count=m.count, status=m.status, on_tpu=m.on_tpu) for m in report.operations
+        ],
+    )

@@ -1,0 +1,161 @@
+"""Runs ``edgetpu_compiler`` on several models at once, each with a limit to its time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segsolve.compiler.log import Report, read_report
+from segsolve.errors import CompilerError
+
+NAME = "edgetpu_compiler"
+DEFAULT_TIMEOUT_S = 600.0
+_TRIES = 3  # "Internal compiler error" is known to come and go
+_VERSION_WITH_TIMER = 16
+_HINT = "install the vendor's package edgetpu-compiler (x86-64 Linux only), or name the program with --compiler"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A compiled model in memory, and what the compiler said of it."""
+
+    content: bytes
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiler:
+    """The vendor's compiler. `min_runtime_version` is the oldest libedgetpu that must run the result, if given."""
+
+    path: Path
+    version: str
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    jobs: int = 1
+    min_runtime_version: int | None = None
+    _running: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def compile_all(self, models: Sequence[Path], done: Callable[[Path], None] = lambda path: None) -> list[Compiled]:
+        """Return the compiled models, `jobs` of them at a time; `done` is called after each, in any order.
+
+        Raises:
+            CompilerError: one cannot be compiled, or not in time; all others are stopped.
+        """
+
+        def one(model: Path) -> Compiled:
+            compiled = self._compile(model)
+            done(model)
+            return compiled
+
+        with ThreadPoolExecutor(max_workers=max(1, min(self.jobs, len(models)))) as pool:
+            futures = [pool.submit(one, model) for model in models]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                self._stop_all()
+                raise
+
+    def _compile(self, model: Path) -> Compiled:
+        for attempt in range(1, _TRIES + 1):
+            with tempfile.TemporaryDirectory(prefix="segsolve-compile-") as folder:
+                printed = self._run([*self._options(), "-o", folder, str(model)], model)
+                log, output = Path(folder) / f"{model.stem}_edgetpu.log", Path(folder) / f"{model.stem}_edgetpu.tflite"
+                report = read_report(printed, log.read_text(errors="replace") if log.is_file() else "")
+                if report.failure is None and output.is_file():
+                    return Compiled(content=output.read_bytes(), report=report)
+                if not report.is_intermittent or attempt == _TRIES:
+                    reason = report.failure or f"it wrote no {output.name}"
+                    raise CompilerError(f"{self.path.name} cannot compile {model.name}: {reason}")
+        raise AssertionError("the last attempt returns or raises")
+
+    def _options(self) -> list[str]:
+        options = ["-s"]
+        major = self.version.partition(".")[0]
+        if major.isdigit() and int(major) >= _VERSION_WITH_TIMER:
+            options += ["-t", str(max(1, round(self.timeout_s)))]
+        if self.min_runtime_version is not None:
+            options += ["-m", str(self.min_runtime_version)]
+        return options
+
+    def _run(self, arguments: list[str], model: Path) -> str:
+        try:
+            # In a group of its own: the compiler forks, and its child would outlive it.
+            process = subprocess.Popen(
+                [str(self.path), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CompilerError(f"{self.path} does not run: {error.strerror}", _HINT) from None
+        with self._lock:
+            self._running.add(process.pid)
+        try:
+            return process.communicate(timeout=self.timeout_s)[0]
+        except subprocess.TimeoutExpired:
+            _kill(process.pid)
+            process.communicate()
+            hint = "give it more with --timeout"
+            raise CompilerError(f"{model.name} was not compiled within {self.timeout_s:g} s", hint) from None
+        finally:
+            with self._lock:
+                self._running.discard(process.pid)
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            for group in self._running:
+                _kill(group)
+
+
+def find_compiler(
+    path: Path | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    jobs: int | None = None,
+    min_runtime_version: int | None = None,
+) -> Compiler:
+    """Return the compiler at `path`, or the one that is installed.
+
+    Raises:
+        CompilerError: it is not there, or does not run.
+    """
+    found = shutil.which(str(path or NAME))
+    if found is None:
+        raise CompilerError(
+            f"{path or NAME} is not installed" if path is None else f"there is no program {path}", _HINT
+        )
+    try:
+        done = subprocess.run(
+            [found, "--version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CompilerError(f"{found} does not run: {getattr(error, 'strerror', None) or 'no answer'}", _HINT) from None
+    version = read_report(done.stdout + done.stderr).version
+    if version is None:
+        raise CompilerError(f"{found} is not the vendor's compiler: it does not say its version", _HINT)
+    return Compiler(
+        path=Path(found),
+        version=version,
+        timeout_s=timeout_s,
+        jobs=jobs or os.cpu_count() or 1,
+        min_runtime_version=min_runtime_version,
+    )
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

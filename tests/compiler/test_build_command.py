@@ -1,0 +1,179 @@
+"""`segsolve build` with a stand-in for the vendor's compiler, and what it makes on the edgetpu backend."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segsolve.errors import ExitCode
+from segsolve.zoo.files import write_network
+from segsolve_runtime.compiled import compiled_name, read_record
+from segsolve_runtime.frames import random_frames
+from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.plan import file_sha256, load_plan
+
+from ..cli.tool import Done, document, error, has_hint, inside
+from ..models import residual_net
+from ..standins.edgetpu import StandIn, build
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of 8 MiB of weights."""
+    return write_network("mobilenet", tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture
+def plan(model: Path, tmp_path: Path) -> Path:
+    """A plan for it beside a copy of the model."""
+    shutil.copy(model, tmp_path)
+    done = inside("solve", model, "--tpus", "3", "--planner", "dp", "--no-verify", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    return tmp_path / "plan"
+
+
+def compile_(plan: Path, program: Path, *options: str) -> Done:
+    return inside("build", plan, "--compile", "--compiler", program, "--no-verify", *options)
+
+
+def test_segments_are_compiled_beside_their_names(plan: Path, standin_compiler: Path) -> None:
+    done = compile_(plan, standin_compiler)
+    assert done.code == ExitCode.OK, done.stderr
+    assert "3 segments compiled by edgetpu_compiler 16.0.384591198" in done.stdout
+    assert "The plan stands" in done.stdout
+    files = sorted(path.name for path in (plan / "segments").iterdir())
+    stems = [f"mobilenet_segment_{k}_of_3" for k in range(3)]
+    assert files == sorted(f"{stem}{end}.tflite" for stem in stems for end in ("", "_edgetpu"))
+    record = read_record(plan)
+    assert record is not None and record.compiler == "16.0.384591198"
+    for segment in record.segments:
+        assert segment.file == compiled_name(segment.segment)
+        assert segment.segment_sha256 == file_sha256(plan / segment.segment)
+        assert segment.sha256 == file_sha256(plan / segment.file)
+        assert all(m.on_tpu for m in segment.operations)
+
+
+def test_document(plan: Path, standin_compiler: Path) -> None:
+    result = document(compile_(plan, standin_compiler, "--json").stdout)
+    assert (result["compiler"], result["ended"], len(result["segments"])) == ("16.0.384591198", "the plan stands", 3)
+    for segment in result["segments"]:
+        assert segment["compiler"]["onchip_bytes"] > 0
+        assert segment["corrected_ns"] > 0 and segment["predicted"]["time_ns"] > 0
+    assert all((plan / file).is_file() for file in result["files"])
+
+
+def test_a_compiler_with_less_memory_leads_to_another_plan(
+    plan: Path, standin_compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
+    monkeypatch.setenv("STANDIN_COMPILER_CALLS", str(tmp_path / "calls"))
+    before = load_plan(plan)
+    done = inside("build", plan, "--compile", "--compiler", standin_compiler, "--json")
+    assert done.code == ExitCode.OK, done.stderr
+    assert "verified" in done.stderr
+    result, after = document(done.stdout), load_plan(plan)
+    assert len(result["rounds"]) > 1
+    assert [s.op_ranges for s in after.plan.all_stages] != [s.op_ranges for s in before.plan.all_stages]
+    first, best = result["rounds"][0], min(result["rounds"], key=lambda r: r["corrected_ns"])
+    assert best["corrected_ns"] < first["corrected_ns"]
+    assert after.plan.solution.objective_ns == best["corrected_ns"]
+    assert best["stages"] == [s.op_ranges for s in after.plan.all_stages]
+    record = read_record(plan)
+    assert record is not None and len(record.segments) == len(after.plan.all_stages)
+    calls = (tmp_path / "calls").read_text().split()
+    assert len(calls) == sum(r["compiled"] for r in result["rounds"])  # each segment once
+
+
+def test_one_round_only_compiles(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
+    before = (plan / "plan.json").read_bytes()
+    done = compile_(plan, standin_compiler, "--rounds", "1")
+    assert "It was not solved again: one round was asked for." in done.stdout
+    assert (plan / "plan.json").read_bytes() == before
+
+
+def test_without_the_model(plan: Path, standin_compiler: Path) -> None:
+    (plan.parent / "mobilenet.tflite").unlink()
+    done = compile_(plan, standin_compiler)
+    assert done.code == ExitCode.OK
+    assert "The predictions stay as they were: the model mobilenet.tflite was not found" in done.stdout
+
+
+def test_operations_on_the_cpu_are_told(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_ON_CPU", "MEAN")
+    done = compile_(plan, standin_compiler)
+    assert "1 x MEAN on the CPU, not predicted: More than one subgraph is not supported." in done.stdout
+
+
+def test_a_segment_that_cannot_be_compiled(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_FAIL", "Compilation failed: no luck")
+    error(compile_(plan, standin_compiler), ExitCode.HARDWARE, "cannot compile", "no luck")
+    assert not (plan / "compile.json").exists()
+    assert not list((plan / "segments").glob("*_edgetpu.tflite"))
+
+
+def test_a_new_plan_forgets_what_was_compiled(plan: Path, standin_compiler: Path, model: Path) -> None:
+    compile_(plan, standin_compiler)
+    inside("solve", model, "--tpus", "2", "--planner", "dp", "--no-verify", "-o", plan)
+    assert not (plan / "compile.json").exists()
+
+
+@pytest.fixture
+def standin(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    standin = StandIn(build(tmp_path_factory.mktemp("library")), monkeypatch)
+    yield standin
+    standin.close()
+
+
+def test_what_is_compiled_runs_on_the_edgetpu_backend(plan: Path, standin_compiler: Path, standin: StandIn) -> None:
+    compile_(plan, standin_compiler)
+    results = []
+    for backend in ("litert", "edgetpu"):
+        with Pipeline.load(plan, backend=backend) as pipeline:
+            results.append(list(pipeline.map(random_frames(pipeline.plan, 5, seed=1))))
+    for a, b in zip(*results, strict=True):
+        assert all(np.array_equal(a[name], b[name]) for name in b)
+    assert len(standin.used) == 15
+
+
+def test_check_coral(plan: Path, tmp_path: Path) -> None:
+    done = inside("build", plan, "--check-coral")
+    assert (done.code, done.stderr) == (ExitCode.OK, "")
+    assert done.stdout.startswith("The plan fits the vendor's PipelinedModelRunner")
+    residual = residual_net().write(tmp_path)
+    inside("solve", residual, "--tpus", "3", "--planner", "uniform", "--no-verify", "-o", tmp_path / "other")
+    done = inside("build", tmp_path / "other", "--check-coral")
+    assert done.code == ExitCode.BAD_PLAN
+    assert "every output is read later: no later stage takes 'relu_1'" not in done.stdout  # it is read again
+    assert (
+        "results from the last segment only: stage 0 makes the model's output 'relu_1'; it never returns" in done.stdout
+    )
+    result = json.loads(inside("build", tmp_path / "other", "--check-coral", "--json").stdout)
+    assert result["fits"] is False and len(result["breaches"]) == len(done.stdout.splitlines()) - 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ((), ExitCode.USAGE, "build does one thing at a time"),
+        (("--compile", "--check-coral"), ExitCode.USAGE, "build does one thing at a time"),
+        (("--compile", "--timeout", "0"), ExitCode.USAGE, "--timeout is 0"),
+        (("--compile", "--jobs", "0"), ExitCode.USAGE, "--jobs is 0"),
+        (("--compile", "--rounds", "0"), ExitCode.USAGE, "--rounds is 0"),
+        (("--compile", "--compiler", "/none"), ExitCode.HARDWARE, "there is no program /none"),
+    ],
+)
+def test_bad_options(options: tuple[str, ...], code: ExitCode, words: str, plan: Path) -> None:
+    done = inside("build", plan, *options)
+    error(done, code, words)
+    assert has_hint(done)
+
+
+def test_another_model(plan: Path, standin_compiler: Path, tmp_path: Path) -> None:
+    other = residual_net().write(tmp_path, name="other")
+    error(compile_(plan, standin_compiler, "--model", str(other)), ExitCode.BAD_MODEL, "is not the model")
