@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from benchmarks import batch_kill, chain_proof, cpu_pipeline, fuzz, picture, readme, study, tune_cpu, zoo_facts
+from benchmarks import (
+    batch_kill,
+    chain_proof,
+    compile_loop,
+    cpu_pipeline,
+    fuzz,
+    picture,
+    readme,
+    study,
+    tune_cpu,
+    zoo_facts,
+)
 from benchmarks.calibration import __main__ as calibration
 from benchmarks.calibration.measurements import default_folder
 
-BENCHMARKS = (zoo_facts, study, picture, chain_proof, cpu_pipeline, tune_cpu, fuzz, batch_kill, readme)
+BENCHMARKS = (zoo_facts, study, picture, chain_proof, compile_loop, cpu_pipeline, tune_cpu, fuzz, batch_kill, readme)
 
 
 def main() -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from segsolve.errors import ExitCode
 from segsolve.zoo.files import write_network
 from segsolve_runtime.compiled import compiled_name, read_record
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.places import places
 from segsolve_runtime.plan import file_sha256, load_plan
 
 from ..cli.tool import Done, document, error, has_hint, inside
 from ..models import residual_net
+from ..shared import real_models
 from ..standins.edgetpu import StandIn, build
 
 
@@ -139,6 +142,33 @@ def test_what_is_compiled_runs_on_the_edgetpu_backend(plan: Path, standin_compil
     for a, b in zip(*results, strict=True):
         assert all(np.array_equal(a[name], b[name]) for name in b)
     assert len(standin.used) == 15
+
+
+@pytest.mark.parametrize("path", real_models())
+def test_real_models_compiled_are_the_whole_model(
+    path: Path, standin_compiler: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    """Solved for three devices, compiled, and run on them: byte for byte what LiteRT makes of the whole model."""
+    if path.stat().st_size > 5_000_000:
+        pytest.skip("large; test_verify has it")
+    done = inside("solve", path, "--tpus", "3", "--no-verify", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    done = compile_(tmp_path / "plan", standin_compiler, "--model", str(path), "--rounds", "3")
+    assert done.code == ExitCode.OK, done.stderr
+    plan = load_plan(tmp_path / "plan").plan
+    standin.attach(*(f"usb=/sys/bus/usb/devices/1-{k}" for k in range(len(places(plan)))))
+    frames = list(random_frames(plan, 3, seed=2))
+    with Pipeline.load(tmp_path / "plan", backend="edgetpu") as pipeline:
+        results = list(pipeline.map(frames))
+    whole = Interpreter(model_path=str(path))
+    whole.allocate_tensors()
+    for frame, result in zip(frames, results, strict=True):
+        for detail in whole.get_input_details():
+            whole.set_tensor(detail["index"], frame[detail["name"]])
+        whole.invoke()
+        for detail in whole.get_output_details():
+            assert np.array_equal(result[detail["name"]], whole.get_tensor(detail["index"]))
+    assert standin.used
 
 
 def test_check_coral(plan: Path, tmp_path: Path) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
 import pytest
 
-from segsolve.compiler.log import Report
 from segsolve.compiler.refine import End, Refinement, refine
-from segsolve.compiler.truth import AGREEMENT_BYTES, Ops, StageTruth, corrected, corrected_score, truth_of
+from segsolve.compiler.truth import AGREEMENT_BYTES, corrected, corrected_score, truth_of
 from segsolve.evaluate import score_plan, stage_score
-from segsolve.plan import Pipeline, Plan, Processor, Stage, single_pipeline
-from segsolve.planners.base import SolveResult
+from segsolve.plan import Pipeline, Plan, Processor, Stage
 from segsolve.problem import OpCost, Problem, Transfer
 from segsolve.solve import solve
+
+from .oracle import Oracle, solver
 
 MIB = 2**20
 RATE = 2.0  # ns per byte
@@ -59,39 +58,8 @@ def chain(seed: int, tpus: int = 3, operations: int = 24) -> Problem:
     )
 
 
-def solver(problem: Problem) -> tuple[SolveResult, Plan | None]:
-    result = solve(problem, planner="dp")
-    return result, None if result.plan is None else single_pipeline(result.plan, len(problem.ops))
-
-
-class Oracle:
-    """Reports stages as a compiler does that has `error` bytes more for weights."""
-
-    def __init__(self, problem: Problem, error: int) -> None:
-        self.problem = problem
-        self.real = replace(problem, capacity_bytes=problem.capacity_bytes + error)
-        self.asked: list[Ops] = []
-
-    def __call__(self, stages: Sequence[Ops]) -> dict[Ops, StageTruth]:
-        self.asked += stages
-        return {ops: truth_of(self.problem, ops, self.report(ops), RATE) for ops in stages}
-
-    def report(self, ops: Ops) -> Report:
-        made = stage_score(self.real, ops)
-        return Report(
-            version="16",
-            failure=None,
-            onchip_bytes=made.onchip_bytes,
-            onchip_free_bytes=made.capacity_bytes - made.onchip_bytes,
-            offchip_bytes=made.offchip_bytes,
-            subgraphs=1,
-            total_operations=len(ops),
-            operations=(),
-        )
-
-
 def refined(problem: Problem, error: int, most_rounds: int = 20) -> tuple[Refinement, Oracle]:
-    oracle = Oracle(problem, error)
+    oracle = Oracle(problem, RATE, error)
     _, plan = solver(problem)
     assert plan is not None
     return refine(problem, plan, oracle, solver, most_rounds=most_rounds), oracle
@@ -113,8 +81,8 @@ def test_the_plan_that_stands_is_the_real_optimum(seed: int, error: float) -> No
     problem = chain(seed)
     done, oracle = refined(problem, round(error * MIB))
     assert done.end is End.STANDS
-    best = solve(oracle.real, planner="dp")
-    assert done.best.corrected.period_ns == score_plan(oracle.real, done.best.plan).period_ns == best.objective_ns
+    best = solve(oracle.real(), planner="dp")
+    assert done.best.corrected.period_ns == score_plan(oracle.real(), done.best.plan).period_ns == best.objective_ns
     assert done.best.corrected.period_ns <= done.rounds[0].corrected.period_ns
     assert len(oracle.asked) == len(set(oracle.asked)) == sum(r.compiled for r in done.rounds)
 
@@ -140,11 +108,11 @@ def test_a_plan_that_is_not_solved_again() -> None:
     first = Pipeline(stages=(Stage(ops=gaps), Stage(ops=(5, 6, *range(12, 24)), replicas=2)))
     second = Pipeline(stages=(Stage(ops=tuple(range(12))), Stage(ops=tuple(range(12, 24)), processor=Processor.CPU)))
     plan = Plan(pipelines=(first, second, first))
-    oracle = Oracle(problem, -MIB)
+    oracle = Oracle(problem, RATE, -MIB)
     done = refine(problem, plan, oracle, None)
     assert done.end is End.NOT_ASKED and done.result is None
     assert oracle.asked == [gaps, (5, 6, *range(12, 24)), tuple(range(12))]
-    expected = score_plan(oracle.real, plan)
+    expected = score_plan(oracle.real(), plan)
     for pipeline, cost in zip(done.best.corrected.pipelines, expected.pipelines, strict=True):
         for k, stage in enumerate(pipeline.stages):
             if (pipeline, k) != (done.best.corrected.pipelines[1], 1):
@@ -155,7 +123,7 @@ def test_a_plan_that_is_not_solved_again() -> None:
 def test_differences_within_the_compilers_digits_are_none() -> None:
     problem, ops = chain(2), tuple(range(9))
     predicted = stage_score(problem, ops)
-    report = replace(Oracle(problem, 0).report(ops), offchip_bytes=predicted.offchip_bytes + AGREEMENT_BYTES)
+    report = replace(Oracle(problem, RATE, 0).report(ops), offchip_bytes=predicted.offchip_bytes + AGREEMENT_BYTES)
     truth = truth_of(problem, ops, report, RATE)
     assert truth.time_ns == predicted.time_ns
     more = truth_of(problem, ops, replace(report, offchip_bytes=predicted.offchip_bytes + MIB), RATE)
@@ -168,7 +136,7 @@ def test_measurements_that_were_there_stay() -> None:
     from segsolve.problem import MeasuredStage
 
     problem = replace(chain(3), measured=(MeasuredStage(first=0, end=4, time_ns=77),))
-    oracle = Oracle(problem, -MIB)
+    oracle = Oracle(problem, RATE, -MIB)
     ops = tuple(range(12))
     truths = oracle([ops])
     assert corrected(problem, truths).measured_ns[0, 4] == 77

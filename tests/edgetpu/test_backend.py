@@ -5,18 +5,22 @@ from __future__ import annotations
 import gc
 import shutil
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.arrays import Array, Frame
 from segsolve_runtime.compiled import CompiledSegment, CompileRecord, compiled_name, record_json
 from segsolve_runtime.edgetpu.library import LIBRARY_VARIABLE
 from segsolve_runtime.edgetpu.pycoral import find_pycoral
-from segsolve_runtime.errors import BackendError, HardwareError, PlanError, RuntimeFault
+from segsolve_runtime.errors import BackendError, HardwareError, PlanError, RuntimeFault, StageError
+from segsolve_runtime.faults import FaultPolicy
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.places import Place
 from segsolve_runtime.plan import PLAN_FILE, file_sha256, load_plan, plan_json
 
 from ..runtime import tiny_model
@@ -31,7 +35,7 @@ def outputs(folder: Path, backend: str, **options: object) -> list[dict[str, Arr
         return list(pipeline.map(random_frames(pipeline.plan, 20, seed=0)))
 
 
-def same(found: list[dict[str, Array]], expected: list[dict[str, Array]]) -> bool:
+def same(found: Sequence[dict[str, Array]], expected: Sequence[dict[str, Array]]) -> bool:
     return len(found) == len(expected) > 0 and all(
         list(a) == list(b) and all(np.array_equal(a[name], b[name]) for name in b)
         for a, b in zip(found, expected, strict=True)
@@ -62,12 +66,58 @@ def test_each_stage_keeps_its_device_when_the_order_changes(plan_folder: Path, s
     assert {standin.used.count(f"/sys/bus/usb/devices/{place}") for place in ("1-1", "1-2", "1-3")} == {20}
 
 
-def test_stages_on_the_cpu_need_no_device(plan_folder: Path, standin: StandIn) -> None:
-    plan = load_plan(plan_folder).plan
+def _changed(folder: Path, pipelines: int = 1, **fields: Any) -> None:
+    """Change the middle stage of a plan, and have the pipeline several times."""
+    plan = load_plan(folder).plan
     (pipeline,) = plan.pipelines
-    stages = [s.model_copy(update={"processor": "cpu"}) if k == 1 else s for k, s in enumerate(pipeline.stages)]
-    mixed = plan.model_copy(update={"pipelines": [pipeline.model_copy(update={"stages": stages})]})
-    (plan_folder / PLAN_FILE).write_text(plan_json(mixed))
+    stages = [s.model_copy(update=fields) if k == 1 else s for k, s in enumerate(pipeline.stages)]
+    changed = [pipeline.model_copy(update={"stages": stages})] * pipelines
+    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"pipelines": changed})))
+
+
+@pytest.mark.parametrize(("pipelines", "replicas"), [(1, 2), (1, 3), (2, 1), (3, 2)])
+def test_replicas_and_several_pipelines_have_a_device_each(
+    pipelines: int, replicas: int, plan_folder: Path, standin: StandIn
+) -> None:
+    _changed(plan_folder, pipelines, replicas=replicas)
+    expected = outputs(plan_folder, "litert")
+    devices = [f"/sys/bus/usb/devices/{k}-1" for k in range(pipelines * (2 + replicas))]
+    standin.attach(*(f"usb={path}" for path in devices[:-1]))
+    assert f"the plan needs {len(devices)} Edge TPUs" in str(fails(plan_folder))
+    standin.attach(*(f"usb={path}" for path in devices))
+    assert same(outputs(plan_folder, "edgetpu"), expected)
+    assert set(standin.used) == set(devices)
+
+
+def _unplugging(standin: StandIn, frames: Iterable[Frame], after: int, *left: str) -> Iterator[Frame]:
+    for number, frame in enumerate(frames):
+        if number == after:
+            standin.attach(*left)
+        yield frame
+
+
+def test_a_device_that_is_unplugged_is_lost(plan_folder: Path, standin: StandIn) -> None:
+    with Pipeline.load(plan_folder, backend="edgetpu") as pipeline:
+        frames = random_frames(pipeline.plan, 50, seed=0)
+        left = (f"usb={PATHS['usb:0']}", f"usb={PATHS['usb:1']}")
+        with pytest.raises(StageError, match=r"stage 1 failed .* the Edge TPU pci:0 \(/dev/apex_0\) is gone"):
+            list(pipeline.map(_unplugging(standin, frames, 10, *left)))
+
+
+def test_another_replica_goes_on_for_a_device_that_is_unplugged(plan_folder: Path, standin: StandIn) -> None:
+    _changed(plan_folder, replicas=2)
+    expected = outputs(plan_folder, "litert")
+    devices = [f"/sys/bus/usb/devices/{k}-1" for k in range(4)]
+    standin.attach(*(f"usb={path}" for path in devices))
+    left = [f"usb={path}" for path in devices if path != devices[2]]
+    with Pipeline.load(plan_folder, backend="edgetpu", faults=FaultPolicy(on_fault="retry")) as pipeline:
+        frames = random_frames(pipeline.plan, 20, seed=0)
+        assert same(list(pipeline.map(_unplugging(standin, frames, 8, *left))), expected)
+        assert list(pipeline.lost) == [Place(0, 1, 1)]
+
+
+def test_stages_on_the_cpu_need_no_device(plan_folder: Path, standin: StandIn) -> None:
+    _changed(plan_folder, processor="cpu")
     (plan_folder / compiled_name("segments/1.tflite")).unlink()
     assert same(outputs(plan_folder, "edgetpu", devices=("pci:0", "usb:0")), outputs(plan_folder, "litert"))
     assert set(standin.used) == {PATHS["pci:0"], PATHS["usb:0"]}

@@ -265,8 +265,21 @@ static int prepare(Context* context, Node* node) {
   return 0;
 }
 
+static bool is_attached(const char* path) {
+  struct edgetpu_device devices[MOST_DEVICES];
+  char paths[MOST_DEVICES][LONGEST];
+  int found = enumerate(devices, paths);
+  for (int i = 0; i < found; i++)
+    if (!strcmp(paths[i], path)) return true;
+  return false;
+}
+
 static int invoke(Context* context, Node* node) {
   const Package* package = node->user_data;
+  if (!is_attached(package->device->path)) {
+    context->ReportError(context, "Unable to transfer to the device.");
+    return 1;
+  }
   const void* inputs[64];
   void* outputs[64];
   for (int i = 0; i < package->inputs->size; i++) inputs[i] = context->tensors[package->inputs->data[i]].data;

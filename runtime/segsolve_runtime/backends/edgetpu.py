@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from segsolve_runtime.arrays import ArraySpec, array_specs, select
+from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import OpenStages, StageRunner
 from segsolve_runtime.backends.litert import LiteRTRunner, open_stage
 from segsolve_runtime.clock import wall_clocks
@@ -17,6 +17,7 @@ from segsolve_runtime.compiled import compiled_path
 from segsolve_runtime.edgetpu.choose import choose_devices
 from segsolve_runtime.edgetpu.library import AttachedDevice, EdgeTpuLibrary, open_library
 from segsolve_runtime.edgetpu.open import OpenedDevice
+from segsolve_runtime.errors import DeviceLostError
 from segsolve_runtime.places import places, stage_at
 from segsolve_runtime.plan import PlanFolder, Stage
 
@@ -29,6 +30,15 @@ class EdgeTpuRunner(LiteRTRunner):
     ) -> None:
         super().__init__(path, inputs, outputs, threads, opened.interpreter)
         self._opened = opened
+
+    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Return copies of the segment's outputs by name (DeviceLostError if the device is gone)."""
+        try:
+            return super().run(tensors)
+        except RuntimeError as error:
+            if self._opened.is_gone:
+                raise DeviceLostError(f"the Edge TPU {self._opened.device} is gone") from error
+            raise
 
     def close(self) -> None:
         """Give the device back."""

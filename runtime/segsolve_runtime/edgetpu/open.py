@@ -32,13 +32,18 @@ class OpenedDevice:
         Raises:
             HardwareError: the device cannot be opened, or cannot run this segment.
         """
-        self.device = device
+        self.device, self._library = device, library
         _claim(device)
         try:
             self.interpreter: Any = _open(library, device, segment, threads)
         except BaseException:
             _release(device)
             raise
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the library does not see the device any more: it was unplugged, or has stopped answering."""
+        return all(found.path != self.device.path for found in self._library.devices())
 
     def close(self) -> None:
         """Give the device back."""

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 
 from segsolve_runtime.arrays import Array, array_specs
 from segsolve_runtime.errors import InputError
+from segsolve_runtime.io.ahead import in_order
 from segsolve_runtime.io.images import SUFFIXES
-from segsolve_runtime.io.pieces import Piece, image_piece, npy_piece, npz_arrays, npz_piece, raw_piece, stream_piece
+from segsolve_runtime.io.pieces import (
+    Give,
+    Piece,
+    image_piece,
+    npy_piece,
+    npz_arrays,
+    npz_piece,
+    raw_piece,
+    stream_piece,
+)
 from segsolve_runtime.io.pixels import DEFAULT_RULE, PixelRule, doubt
 from segsolve_runtime.plan import Plan, TensorSpec
 
 _RAW = frozenset({".bin", ".raw"})
 _STDIN = "-"
+_MOST_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +41,31 @@ class Inputs:
     count: int | None
     doubts: tuple[str, ...]
 
-    def frames(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """Yield the frames with their origin's name; only one frame is in memory at a time.
+    def frames(self, threads: int | None = None) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Yield the frames with their origin's name; only a few frames are in memory at a time.
+
+        Images are read ahead in `threads`: by themselves as many as the machine has cores, and 4 at most.
 
         Raises:
             InputError: a file cannot be read, or one input ends before another.
         """
+        if not any(piece.is_image for pieces in self.columns.values() for piece in pieces):
+            yield from (give() for give in self._giving())
+        else:
+            yield from in_order(self._giving(), threads or min(_MOST_THREADS, os.cpu_count() or 1))
+
+    def _giving(self) -> Iterator[Callable[[], tuple[str, dict[str, Array]]]]:
         streams = [chain.from_iterable(p.labelled() for p in pieces) for pieces in self.columns.values()]
         for parts in zip_longest(*streams):
             if None in parts:
                 short = list(self.columns)[parts.index(None)]
                 raise InputError(f"the input {short!r} ended before the others")
-            yield parts[0][0], {name: array for name, (_, array) in zip(self.columns, parts, strict=True)}
+            gives = {name: give for name, (_, give) in zip(self.columns, parts, strict=True)}
+            yield partial(_frame, parts[0][0], gives)
+
+
+def _frame(origin: str, gives: dict[str, Give]) -> tuple[str, dict[str, Array]]:
+    return origin, {name: give() for name, give in gives.items()}
 
 
 def open_inputs(plan: Plan, values: Sequence[str], rule: PixelRule = DEFAULT_RULE) -> Inputs:

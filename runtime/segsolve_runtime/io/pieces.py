@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -21,19 +21,26 @@ from segsolve_runtime.plan import TensorSpec
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
+Give: TypeAlias = Callable[[], Array]
+"""Returns a tensor; may be called in any thread."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Tensors of one input from one place; `count` is None where nobody knows how many come."""
+    """Tensors of one input from one place; `count` is None where nobody knows how many come.
+
+    `read` yields what gives each tensor: at once, where it must be read in order, and with some work for an image.
+    """
 
     label: str
     count: int | None
-    read: Callable[[], Iterator[Array]]
+    read: Callable[[], Iterator[Give]]
     is_image: bool = False
 
-    def labelled(self) -> Iterator[tuple[str, Array]]:
-        """Yield each tensor with a text that says where it is from."""
-        for i, array in enumerate(self.read()):
-            yield (self.label if self.count == 1 else f"{self.label}[{i}]"), array
+    def labelled(self) -> Iterator[tuple[str, Give]]:
+        """Yield what gives each tensor, with a text that says where it is from."""
+        for i, give in enumerate(self.read()):
+            yield (self.label if self.count == 1 else f"{self.label}[{i}]"), give
 
 
 def image_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
@@ -46,8 +53,8 @@ def image_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
     check_rule(rule, spec)
     canvas = canvas_of(spec)
 
-    def read() -> Iterator[Array]:
-        yield tensor_of(load_pixels(path, canvas, rule.fit), spec, rule)
+    def read() -> Iterator[Give]:
+        yield lambda: tensor_of(load_pixels(path, canvas, rule.fit), spec, rule)
 
     return Piece(label=str(path), count=1, read=read, is_image=True)
 
@@ -121,12 +128,11 @@ def _array_piece(label: str, spec: TensorSpec, opened: Callable[[], Any]) -> Pie
     count = _count(label, shape, spec)
     _check_dtype(label, dtype, spec)
 
-    def read() -> Iterator[Array]:
+    def read() -> Iterator[Give]:
         with opened() as stream:
             _header(stream, label)
             for _ in range(count):
-                array = _take(stream, label, dtype, spec)
-                yield array if array.dtype == np.dtype(spec.dtype) else quantise(array, spec)
+                yield _given(_take(stream, label, dtype, spec), spec)
 
     return Piece(label=label, count=count, read=read)
 
@@ -165,11 +171,17 @@ def _check_dtype(label: str, dtype: np.dtype[Any], spec: TensorSpec) -> None:
     raise InputError(f"{label} holds {dtype}; the input {spec.name!r} takes {spec.dtype}{also}")
 
 
-def _raw(stream: BinaryIO, label: str, spec: TensorSpec) -> Iterator[Array]:
+def _given(array: Array, spec: TensorSpec) -> Give:
+    if array.dtype == np.dtype(spec.dtype):
+        return lambda: array
+    return lambda: quantise(array, spec)
+
+
+def _raw(stream: BinaryIO, label: str, spec: TensorSpec) -> Iterator[Give]:
     dtype = np.dtype(spec.dtype)
     with stream:
         while (array := _take(stream, label, dtype, spec, may_end=True)).size:
-            yield array
+            yield _given(array, spec)
 
 
 def _take(stream: IO[bytes], label: str, dtype: np.dtype[Any], spec: TensorSpec, *, may_end: bool = False) -> Array:
