@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from segsolve_runtime.errors import (
     BackendError,
     ClosedError,
+    DeviceLostError,
+    DevicesLeftError,
     HardwareError,
     InputError,
     PlanError,
@@ -17,6 +19,7 @@ from segsolve_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from segsolve_runtime.faults import FaultPolicy
     from segsolve_runtime.frames import random_frames
     from segsolve_runtime.pipeline import Pipeline
     from segsolve_runtime.plan import load_plan
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BackendError",
     "ClosedError",
+    "DeviceLostError",
+    "DevicesLeftError",
+    "FaultPolicy",
     "HardwareError",
     "InputError",
     "Pipeline",
@@ -35,7 +41,7 @@ __all__ = [
     "random_frames",
 ]
 
-_LAZY = {"Pipeline": "pipeline", "load_plan": "plan", "random_frames": "frames"}
+_LAZY = {"FaultPolicy": "faults", "Pipeline": "pipeline", "load_plan": "plan", "random_frames": "frames"}
 
 
 def __getattr__(name: str) -> Any:

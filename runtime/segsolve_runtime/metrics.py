@@ -28,12 +28,13 @@ class StageMetrics:
     starved_ns: int
     """Time without input."""
     time_p50_ns: int
-    """Of an inference, over the latest 10000 of each device."""
+    """Of an inference, over the latest 2000 of each device."""
     time_p95_ns: int
     time_p99_ns: int
     queue_mean: float
     """Inferences that waited for the stage, over the run; for a first stage, 0: all pipelines share that queue."""
     queue_max: int
+    queue_now: int
 
     @property
     def mean_ns(self) -> int:
@@ -60,7 +61,7 @@ class Metrics:
     """From the first frame accepted to the latest result ready."""
     throughput_fps: float
     latency_p50_ns: int
-    """From a frame accepted to its result ready, over the latest 10000 results."""
+    """From a frame accepted to its result ready, over the latest 2000 results."""
     latency_p95_ns: int
     latency_p99_ns: int
     stages: tuple[StageMetrics, ...]
@@ -142,6 +143,7 @@ def _stage(pipeline: int, line: Line, seats: Sequence[Seat], begin_ns: int, now_
         time_p99_ns=percentile(times_ns, 99),
         queue_mean=line.depth.mean(begin_ns, now_ns),
         queue_max=line.depth.most,
+        queue_now=line.depth.depth,
     )
 
 

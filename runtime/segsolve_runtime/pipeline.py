@@ -18,7 +18,7 @@ from segsolve_runtime.frames import frame_tensors
 from segsolve_runtime.job import Tensors
 from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.places import Place, places
-from segsolve_runtime.plan import Plan, load_plan
+from segsolve_runtime.plan import Plan, PlanFolder, load_plan
 from segsolve_runtime.result import Result
 from segsolve_runtime.run import Run, Setting
 from segsolve_runtime.stream import Stream
@@ -87,7 +87,8 @@ class Pipeline:
         """Open a plan folder on a backend.
 
         ``litert`` runs it on the CPU, ``edgetpu`` on Edge TPUs: on `devices`, such as ``usb:0`` and ``pci:1``, or on
-        the first that are attached. ``simulated`` takes the predicted times on a virtual clock and has no results.
+        the first that are attached. ``emulated`` runs it on the CPU and holds each stage to its predicted time.
+        ``simulated`` takes the predicted times on a virtual clock and has no results.
 
         Raises:
             PlanError: the folder or a segment cannot be used.
@@ -97,10 +98,32 @@ class Pipeline:
         """
         if threads < 1:
             raise ValueError(f"the number of threads is {threads}; it must be at least 1")
-        checked = load_plan(Path(folder))
-        stages = open_stages(backend, checked, BackendOptions(threads=threads, devices=tuple(devices)))
+        return cls.open(
+            load_plan(Path(folder)),
+            backend=backend,
+            threads=threads,
+            devices=devices,
+            queue_size=queue_size,
+            record=record,
+            faults=faults,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        folder: PlanFolder,
+        *,
+        backend: str = "litert",
+        threads: int = 1,
+        devices: Sequence[str] = (),
+        queue_size: int = 2,
+        record: bool | int = False,
+        faults: FaultPolicy | None = None,
+    ) -> Self:
+        """Open a plan that was loaded; all else as for `load`."""
+        stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices)))
         return cls(
-            checked.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record, faults=faults
+            folder.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record, faults=faults
         )
 
     @property

@@ -7,7 +7,7 @@ from collections import deque
 from segsolve_runtime.places import Place
 from segsolve_runtime.schedule import Slot
 
-WINDOW = 10_000
+WINDOW = 2_000
 """Percentiles are those of this many latest inferences, so that an endless run needs no more memory."""
 
 

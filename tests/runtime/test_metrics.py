@@ -74,6 +74,7 @@ def test_metrics_are_ready_for_json() -> None:
                 "time_p99_ns": 3,
                 "queue_mean": 0.0,
                 "queue_max": 0,
+                "queue_now": 0,
             }
         ],
         "fault_counts": {},

@@ -285,7 +285,9 @@ def test_each_stage_needs_a_runner_and_each_queue_a_place() -> None:
 def test_an_unknown_backend_is_refused_by_naming_the_known(tmp_path: Path) -> None:
     sketches = [Sketch(takes=["x"], makes=["y"])]
     folder = write_folder(tmp_path, make_plan(sketches, inputs=["x"], outputs=["y"]), sketches)
-    with pytest.raises(BackendError, match=r"^there is no backend 'gpu'; known are: edgetpu, litert, simulated$"):
+    with pytest.raises(
+        BackendError, match=r"^there is no backend 'gpu'; known are: edgetpu, emulated, litert, simulated$"
+    ):
         open_stages("gpu", load_plan(folder))
 
 

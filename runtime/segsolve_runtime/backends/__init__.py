@@ -40,6 +40,12 @@ class OpenStages:
     clocks: ClockFactory
 
 
+def _emulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
+    from segsolve_runtime.backends import emulated
+
+    return emulated.open_stages(folder, options.threads)
+
+
 def _litert(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends import litert
 
@@ -60,6 +66,7 @@ def _edgetpu(folder: PlanFolder, options: BackendOptions) -> OpenStages:
 
 BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {
     "edgetpu": _edgetpu,
+    "emulated": _emulated,
     "litert": _litert,
     "simulated": _simulated,
 }

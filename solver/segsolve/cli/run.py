@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import news, progress, show, show_json
+from segsolve.cli.aftermath import say_doubts, write_profile, write_timeline, write_trace
+from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import MOST_THREADS, Json, PlanDir, Seed, within
-from segsolve.cli.traffic import Traffic, TrafficOptions, check_traffic, traffic
+from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
+from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode
-
-if TYPE_CHECKING:
-    from segsolve_runtime.arrays import Array
-    from segsolve_runtime.metrics import Metrics
-    from segsolve_runtime.plan import Plan
 
 _LONGEST_QUEUE = 100_000
 
@@ -39,7 +35,10 @@ Input = Annotated[
 def command(
     plan: PlanDir,
     backend: Annotated[
-        str, typer.Option(help="litert (this machine's CPU), edgetpu, or simulated (predicted times).")
+        str,
+        typer.Option(
+            help="litert (this machine's CPU), edgetpu, emulated (CPU, held to predicted times), or simulated."
+        ),
     ] = "litert",
     files: Files = None,
     inputs: Input = None,
@@ -60,18 +59,38 @@ def command(
     ] = None,
     queue_size: Annotated[int, typer.Option(help="Inferences that may wait between two stages.")] = 2,
     seed: Seed = 0,
+    on_fault: Annotated[
+        str, typer.Option(help="After a fault: stop, retry elsewhere, or replan for the devices that are left.")
+    ] = "stop",
+    stage_timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which a stage that has not ended is given up.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The plan's model, if not beside the plan; for replan and --profile-out.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="What the plan was made for, if not in the catalogue; as --model.")
+    ] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="File for the measurement and its timeline, e.g. PLAN/measured.json.")
     ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="File for the timeline, predicted and measured, for Perfetto.")
+    ] = None,
+    profile_out: Annotated[
+        Path | None, typer.Option(help="File for the measured costs, which `solve --device` takes.")
+    ] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of an endpoint for Prometheus.")] = None,
+    metrics_address: Annotated[str, typer.Option(help="Address of that endpoint.")] = "127.0.0.1",
     as_json: Json = False,
 ) -> None:
     """Run a plan as a pipeline and measure it."""
-    from segsolve.report.run import run_document, run_table
     from segsolve.report.units import count as plural
     from segsolve_runtime.edgetpu.choose import parse_devices
-    from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.trace import TRACED
 
-    options = TrafficOptions(
+    wanted = TrafficOptions(
         inputs=[*(inputs or []), *(files or [])],
         count=count,
         seed=seed,
@@ -83,56 +102,50 @@ def command(
         labels=labels,
         as_json=as_json,
     )
-    check_traffic(options)
+    check_traffic(wanted)
     within("--threads", threads, 1, MOST_THREADS)
     within("--queue-size", queue_size, 1, _LONGEST_QUEUE)
     within("--seed", seed, 0)
-    with Pipeline.load(
-        plan,
+    options = RunOptions(
+        plan=plan,
         backend=backend,
         threads=threads,
         devices=parse_devices(devices) if devices is not None else (),
         queue_size=queue_size,
-        record=timeline is not None,
-    ) as pipeline:
-        with traffic(pipeline.plan, options) as flow:
-            total = "all inferences" if flow.count is None else plural(flow.count, "inference")
-            finished = _run_through(pipeline.map(flow.frames), flow, f"running {total} on {backend}")
-        metrics = pipeline.metrics()
+        on_fault=on_fault,
+        stage_timeout_s=stage_timeout,
+        model=model,
+        device=device,
+        metrics_port=metrics_port,
+        metrics_address=metrics_address,
+        recorded=TRACED if timeline is not None or trace is not None else 0,
+    )
+    check_running(options)
+    folder = load_plan(plan)
+    pipeline = open_pipeline(options, folder)
+    with pipeline, traffic(folder.plan, wanted) as flow:
+        legs = run_legs(options, flow, pipeline, folder)
+    done, last = sum(leg.metrics.count for leg in legs), legs[-1]
     if output is not None:
-        news(f"wrote {plural(metrics.count, 'result')} to {output}")
+        news(f"wrote {plural(done, 'result')} to {output}")
     if timeline is not None:
-        _write_timeline(timeline, pipeline.plan, metrics, backend)
-    if as_json:
-        show_json(run_document(pipeline.plan, metrics, backend))
-    else:
-        show(run_table(pipeline.plan, metrics, backend))
-    if not finished:
-        say_error(f"interrupted after {plural(metrics.count, 'inference')} of {flow.count or 'unknown many'}")
+        write_timeline(timeline, last, backend)
+    if trace is not None:
+        write_trace(trace, last, options)
+    if profile_out is not None:
+        write_profile(profile_out, last, options)
+    say_doubts(legs, backend)
+    _show(legs, backend, as_json=as_json)
+    if not last.finished:
+        say_error(f"interrupted after {plural(done, 'inference')} of {flow.count or 'unknown many'}")
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _run_through(results: Iterator[Mapping[str, Array]], flow: Traffic, task: str) -> bool:
-    """Take all results; say if that came to its end and was not interrupted."""
-    try:
-        with _announced(task) if flow.prints else progress(task):
-            for outputs in results:
-                flow.take(outputs)
-    except KeyboardInterrupt:
-        return False
-    return True
+def _show(legs: Sequence[Leg], backend: str, *, as_json: bool) -> None:
+    from segsolve.report.run import run_document, run_table
 
-
-@contextmanager
-def _announced(task: str) -> Iterator[None]:
-    """Say once what is going on: a display that moves would run into the results on a terminal."""
-    news(task)
-    yield
-
-
-def _write_timeline(path: Path, plan: Plan, metrics: Metrics, backend: str) -> None:
-    from segsolve.report.write import write_text
-    from segsolve_runtime.measurement import measurement_json, measurement_of
-
-    write_text(path, measurement_json(measurement_of(plan, metrics, backend)))
-    news(f"wrote {path}")
+    last, before = legs[-1], [(leg.plan, leg.metrics) for leg in legs[:-1]]
+    if as_json:
+        show_json(run_document(last.plan, last.metrics, backend, before))
+    else:
+        show(run_table(last.plan, last.metrics, backend, before))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,15 +11,26 @@ from rich.text import Text
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, long_bar, ms, percent
+from segsolve_runtime.drift import drift_of
 from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.plan import Plan, Stage
 
 _BAR_WIDTH = 16
-_KINDS = {"simulated": "virtual time", "edgetpu": "measured on Edge TPUs"}
+_KINDS = {
+    "simulated": "virtual time",
+    "litert": "measured on this machine's CPU",
+    "emulated": "this machine's CPU, held to the predicted times",
+    "edgetpu": "measured on Edge TPUs",
+}
 
 
-def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
-    """Return a run's metrics as a JSON document; `predicted` are the plan's figures for its device."""
+def run_document(
+    plan: Plan, metrics: Metrics, backend: str, before: Sequence[tuple[Plan, Metrics]] = ()
+) -> dict[str, Any]:
+    """Return a run's metrics as a JSON document; `predicted` are the plan's figures for its device.
+
+    `before` are the plans that were run until devices were lost.
+    """
     measured = metrics.as_dict()
     measured.pop("timeline")
     return {
@@ -32,12 +44,26 @@ def run_document(plan: Plan, metrics: Metrics, backend: str) -> dict[str, Any]:
             "latency_ns": plan.solution.latency_ns,
             "stage_ns": [stage.prediction.time_ns for stage in plan.all_stages],
         },
+        "drift": [
+            {"pipeline": d.pipeline, "stage": d.stage, "ratio": round(d.ratio, 4)} for d in drift_of(plan, metrics)
+        ],
+        "before": [
+            {
+                "layout": p.solution.layout,
+                "count": m.count,
+                "throughput_fps": m.throughput_fps,
+                "faults": m.fault_counts,
+            }
+            for p, m in before
+        ],
     }
 
 
-def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
+def run_table(
+    plan: Plan, metrics: Metrics, backend: str, before: Sequence[tuple[Plan, Metrics]] = ()
+) -> RenderableType:
     """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
-    kind = _KINDS.get(backend, "measured on this machine's CPU")
+    kind = _KINDS.get(backend, "measured")
     table = Grid(
         f"{plan.model.name}: {count(metrics.count, 'inference')} on {backend}, {kind}",
         *("stage", "operations", "", "busy", "inference\nms", "blocked", "starved", "predicted\nms"),
@@ -65,7 +91,18 @@ def run_table(plan: Plan, metrics: Metrics, backend: str) -> RenderableType:
         f"{fps(plan.solution.throughput_fps)} inferences per second predicted "
         f"for {sum(s.replicas for s in plan.all_stages)} x {plan.device.name}.",
     )
-    return Group(table, *map(Text, lines))
+    return Group(table, *map(Text, (*lines, *_notes(metrics, before))))
+
+
+def _notes(metrics: Metrics, before: Sequence[tuple[Plan, Metrics]]) -> Iterator[str]:
+    """Yield what was out of the ordinary."""
+    for plan, earlier in before:
+        stages = count(len(plan.all_stages), "stage")
+        yield f"{count(earlier.count, 'inference')} before on {stages}, until a device was lost."
+    faults = {kind: number for kind, number in metrics.fault_counts.items() if number}
+    if faults:
+        text = ", ".join(f"{number} x {kind}" for kind, number in faults.items())
+        yield f"Faults: {text}; every inference that they spoiled was done again."
 
 
 def operations(stage: Stage) -> str:

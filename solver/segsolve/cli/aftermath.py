@@ -1,0 +1,74 @@
+"""What ``segsolve run`` writes and says after a run: timeline, trace, profile, and doubts about the predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segsolve.cli.console import news
+from segsolve.cli.running import Leg, RunOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WORTH_IT = 0.03
+"""Share of the bottleneck that another plan must save to be worth a hint: less is within the noise."""
+
+
+def write_timeline(path: Path, leg: Leg, backend: str) -> None:
+    """Write the measurement file of a run."""
+    from segsolve.report.write import write_text
+    from segsolve_runtime.measurement import measurement_json, measurement_of
+
+    write_text(path, measurement_json(measurement_of(leg.plan, leg.metrics, backend)))
+    news(f"wrote {path}")
+
+
+def write_trace(path: Path, leg: Leg, options: RunOptions) -> None:
+    """Write a run's trace, predicted and measured, for Perfetto."""
+    from segsolve.report.write import write_text
+    from segsolve_runtime.trace import chrome_trace, trace_json
+
+    trace = chrome_trace(leg.plan, leg.metrics, backend=options.backend, queue_size=options.queue_size)
+    write_text(path, trace_json(trace))
+    news(f"wrote {path}; open it at ui.perfetto.dev or chrome://tracing")
+
+
+def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
+    """Write what a run measured as costs for ``segsolve solve``, and say whether they ask for another plan."""
+    from segsolve.cli.replan import plan_model
+    from segsolve.measure.run_profile import better_plan, profile_of_run
+    from segsolve.profile.format import profile_json
+    from segsolve.profile.load import device_costs
+    from segsolve.report.units import ms
+    from segsolve.report.write import write_text
+
+    plan = leg.plan
+    graph = plan_model(leg.folder, options.model).graph
+    source = device_costs(options.device or plan.device.name, plan.device.memory_bytes)(graph)
+    profile = profile_of_run(
+        graph, source.problem(tpus=plan.solution.tpus_requested), plan, leg.metrics, options.backend
+    )
+    write_text(path, profile_json(profile))
+    news(f"wrote {path}")
+    better = better_plan(profile, graph, plan)
+    if better and better[0] - better[1] > _WORTH_IT * better[0]:
+        news(
+            f"hint: by these costs another plan takes {ms(better[1])} ms per inference, this one {ms(better[0])} ms: "
+            f"segsolve solve {plan.model.name} --device {path} --tpus {plan.solution.tpus_requested}"
+        )
+
+
+def say_doubts(legs: Sequence[Leg], backend: str) -> None:
+    """Say where an emulated device was too slow to keep to its prediction."""
+    from segsolve.report.units import ms
+    from segsolve_runtime.drift import SLOWER, drift_of
+
+    if backend != "emulated":
+        return
+    for drift in drift_of(legs[-1].plan, legs[-1].metrics):
+        if drift.ratio > SLOWER:
+            news(
+                f"warning: stage {drift.stage} took {ms(drift.measured_ns)} ms instead of {ms(drift.predicted_ns)}: "
+                "this machine's CPU is slower than the device that it stands for"
+            )

@@ -1,0 +1,180 @@
+"""Runs a plan for ``segsolve run``: through the pipeline, and on with another plan where devices were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from segsolve.cli.console import news
+from segsolve.cli.options import within
+from segsolve.cli.traffic import Traffic
+from segsolve.errors import UsageError
+
+if TYPE_CHECKING:
+    from segsolve.graph.read import LoadedModel
+    from segsolve_runtime.arrays import Array
+    from segsolve_runtime.faults import FaultPolicy
+    from segsolve_runtime.metrics import Metrics
+    from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.plan import Plan, PlanFolder
+
+ON_FAULT = ("stop", "retry", "replan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of ``run`` about the pipeline, as the user gave them."""
+
+    plan: Path
+    backend: str
+    threads: int
+    devices: tuple[str, ...]
+    queue_size: int
+    on_fault: str
+    stage_timeout_s: float | None
+    model: Path | None
+    device: str | None
+    metrics_port: int | None
+    metrics_address: str
+    recorded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """What was run on one plan; a new one begins where devices were lost."""
+
+    folder: PlanFolder
+    metrics: Metrics
+    finished: bool
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of this leg."""
+        return self.folder.plan
+
+
+def check_running(options: RunOptions) -> None:
+    """Raise a UsageError if the options make no sense, before a plan is loaded."""
+    if options.on_fault not in ON_FAULT:
+        raise UsageError(f"--on-fault is {options.on_fault!r}", f"known: {', '.join(ON_FAULT)}")
+    if options.stage_timeout_s is not None and not 0 < options.stage_timeout_s < 1e6:
+        raise UsageError(f"--stage-timeout is {options.stage_timeout_s:g}", "give a positive number of seconds")
+    if options.metrics_port is not None:
+        within("--metrics-port", options.metrics_port, 1, 65_535)
+
+
+def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: PlanFolder) -> tuple[Leg, ...]:
+    """Run all frames, on the opened pipeline `first` and on further plans where devices are lost; close them all.
+
+    Raises:
+        DevicesLeftError: no device is left.
+        UsageError, DeviceError, ModelError: another plan is needed, and what it is made from is not known.
+    """
+    from segsolve_runtime.errors import DevicesLeftError
+
+    legs: list[Leg] = []
+    frames: Iterator[Mapping[str, Array]] = flow_of.frames
+    with ExitStack() as stack:
+        pipeline = stack.enter_context(first)
+        loaded = _model(options, folder)
+        while True:
+            try:
+                finished = _run_through(pipeline, frames, flow_of, options)
+                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=finished))
+                return tuple(legs)
+            except DevicesLeftError as error:
+                if loaded is None:
+                    raise
+                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=False))
+                into = Path(stack.enter_context(TemporaryDirectory())) / "plan"
+                folder, options = _replanned(options, folder, loaded, error, into)
+                pipeline = stack.enter_context(open_pipeline(options, folder))
+                frames = chain(error.undone.values(), frames)
+
+
+def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
+    """Open a plan as the options say, and warm it up."""
+    from segsolve_runtime.pipeline import Pipeline
+
+    pipeline = Pipeline.open(
+        folder,
+        backend=options.backend,
+        threads=options.threads,
+        devices=options.devices,
+        queue_size=options.queue_size,
+        record=options.recorded,
+        faults=_policy(options),
+    )
+    if options.backend != "simulated":
+        pipeline.warm_up()
+    return pipeline
+
+
+def _policy(options: RunOptions) -> FaultPolicy:
+    from segsolve_runtime.faults import FaultPolicy
+
+    timeout_s = options.stage_timeout_s
+    match options.on_fault:
+        case "retry":
+            return FaultPolicy(on_fault="retry", stage_timeout_s=timeout_s)
+        case "replan":
+            return FaultPolicy(on_fault="give-back", stage_timeout_s=timeout_s)
+        case _:
+            return FaultPolicy(stage_timeout_s=timeout_s)
+
+
+def _model(options: RunOptions, folder: PlanFolder) -> LoadedModel | None:
+    """Read what another plan would be made from before anything runs: it may be missing."""
+    from segsolve.cli.replan import plan_model
+
+    return plan_model(folder, options.model) if options.on_fault == "replan" else None
+
+
+def _replanned(
+    options: RunOptions, folder: PlanFolder, loaded: LoadedModel, error: Exception, into: Path
+) -> tuple[PlanFolder, RunOptions]:
+    from dataclasses import replace
+
+    from segsolve.cli.replan import replan
+    from segsolve_runtime.errors import DevicesLeftError
+    from segsolve_runtime.places import places, stage_at
+
+    assert isinstance(error, DevicesLeftError)
+    made = replan(folder, loaded, options.device, error, into)
+    tpus = [place for place in places(folder.plan) if stage_at(folder.plan, place).processor == "edgetpu"]
+    left = tuple(name for place, name in zip(tpus, options.devices, strict=False) if place not in error.lost)
+    return made, replace(options, devices=left[: len(places(made.plan))])
+
+
+def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow: Traffic, options: RunOptions) -> bool:
+    """Take all results; say if that came to its end and was not interrupted."""
+    from segsolve.cli.live import LiveView, live
+    from segsolve.report.units import count
+
+    total = "all inferences" if flow.count is None else count(flow.count, "inference")
+    view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend)
+    try:
+        with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
+            for outputs in pipeline.map(frames, copy=False):
+                flow.take(outputs)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+@contextmanager
+def _served(pipeline: Pipeline, options: RunOptions) -> Iterator[None]:
+    if options.metrics_port is None:
+        yield
+        return
+    from segsolve_runtime.exporter import serve_metrics
+
+    port, address = options.metrics_port, options.metrics_address
+    with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address=address):
+        news(f"metrics at http://{address}:{port}/metrics")
+        yield

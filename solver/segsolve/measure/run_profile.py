@@ -1,0 +1,112 @@
+"""The profile that a run of a plan gives: the costs that the plan was made with, corrected by what its stages took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from segsolve.evaluate import score
+from segsolve.graph.model import Graph
+from segsolve.problem import Problem, Segmentation
+from segsolve.profile.format import Device, Edge, Environment, Layer, Model, Profile, Segment, Statistics
+from segsolve.profile.measured import MeasuredCosts
+from segsolve.solve import solve
+from segsolve_runtime.drift import drift_of
+from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.plan import Plan
+
+PLANNER = "dp"
+
+
+def profile_of_run(graph: Graph, problem: Problem, plan: Plan, metrics: Metrics, backend: str) -> Profile:
+    """Return a profile with the plan's measured stages, and the ratio to their predictions as scale for all others.
+
+    `problem` has the costs that the plan was made with. Stages of several ranges of operations only give the ratio.
+    """
+    drifts = drift_of(plan, metrics)
+    measured_ns, predicted_ns = sum(d.measured_ns for d in drifts), sum(d.predicted_ns for d in drifts)
+    scale = measured_ns / predicted_ns if measured_ns and predicted_ns else 1.0
+    return Profile(
+        model=Model(name=graph.name, sha256=graph.sha256),
+        device=Device(
+            name=f"{plan.device.name} on {backend}",
+            memory_bytes=problem.capacity_bytes,
+            overhead_ns=problem.overhead_ns,
+        ),
+        scale=min(1e6, max(1e-6, round(scale, 6))),
+        layers=[_layer(problem, position) for position in range(len(problem.ops))],
+        edges=list(_edges(problem)),
+        segments=_segments(problem, plan, metrics),
+        environment=Environment(date=datetime.now(UTC).date().isoformat(), backend=backend, clock="wall, median"),
+        notes=f"stages of a run of {metrics.count} inferences; all else as predicted, times the scale",
+    )
+
+
+def better_plan(profile: Profile, graph: Graph, plan: Plan) -> tuple[int, int] | None:
+    """Return the bottlenecks in ns of a plan and of the best one under a profile, or None where it stays the best.
+
+    Only for one pipeline of contiguous stages without replicas, of which the chain's exact planner knows the best.
+    """
+    stages = plan.all_stages
+    if len(plan.pipelines) > 1 or any(stage.replicas > 1 or len(stage.op_ranges) > 1 for stage in stages):
+        return None
+    problem = MeasuredCosts(profile=profile, graph=graph).problem(tpus=plan.solution.tpus_requested)
+    now_ns = score(problem, Segmentation(cuts=tuple(stage.first_op for stage in stages[1:]))).bottleneck_ns
+    best = solve(problem, planner=PLANNER).objective_ns
+    return (now_ns, best) if best is not None and best < now_ns else None
+
+
+def _layer(problem: Problem, position: int) -> Layer:
+    op = problem.ops[position]
+    return Layer(
+        name=op.name,
+        time_ns=op.compute_ns,
+        param_bytes=op.parameter_bytes,
+        stored_bytes=op.weight_bytes,
+        streamed_time_ns=op.streamed_ns,
+        cacheable=op.cacheable,
+        cache_rank=op.cache_rank,
+        scratch_bytes=op.scratch_bytes,
+        with_previous=position > 0 and position not in problem.cuts,
+    )
+
+
+def _edges(problem: Problem) -> Iterator[Edge]:
+    for transfer in problem.transfers:
+        ends = [problem.ops[consumer].name for consumer in transfer.consumers]
+        for to in [*ends, *([None] if transfer.is_output else [])]:
+            yield Edge(
+                source=problem.ops[transfer.producer].name if transfer.producer >= 0 else None,
+                to=to,
+                tensor=transfer.name,
+                bytes=transfer.nbytes,
+                time_ns=transfer.input_ns,
+                output_ns=transfer.output_ns,
+            )
+
+
+def _segments(problem: Problem, plan: Plan, metrics: Metrics) -> list[Segment]:
+    """Return the measured ranges, those measured earlier too; of one that several pipelines have, the mean."""
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
+        if done.inferences and len(stage.op_ranges) == 1:
+            found.setdefault((stage.first_op, stage.last_op), []).append((done.time_p50_ns, done.inferences))
+    before = {
+        (m.first, m.end - 1): Segment(first_op=m.first, last_op=m.end - 1, time_ns=m.time_ns) for m in problem.measured
+    }
+    now = {
+        (first, last): Segment(
+            first_op=first,
+            last_op=last,
+            time_ns=_mean([ns for ns, _ in times]),
+            statistics=Statistics(
+                runs=sum(runs for _, runs in times), median_ns=_mean([ns for ns, _ in times]), spread_ns=0
+            ),
+        )
+        for (first, last), times in found.items()
+    }
+    return [segment for _, segment in sorted((before | now).items())]
+
+
+def _mean(values: Sequence[int]) -> int:
+    return round(sum(values) / len(values))
