@@ -7,9 +7,13 @@ from benchmarks import (
     chain_proof,
     compile_loop,
     cpu_pipeline,
+    emulated,
+    equal,
     fuzz,
+    overhead,
     picture,
     readme,
+    soak,
     study,
     tune_cpu,
     zoo_facts,
@@ -17,7 +21,22 @@ from benchmarks import (
 from benchmarks.calibration import __main__ as calibration
 from benchmarks.calibration.measurements import default_folder
 
-BENCHMARKS = (zoo_facts, study, picture, chain_proof, compile_loop, cpu_pipeline, tune_cpu, fuzz, batch_kill, readme)
+BENCHMARKS = (
+    zoo_facts,
+    study,
+    picture,
+    chain_proof,
+    compile_loop,
+    cpu_pipeline,
+    tune_cpu,
+    fuzz,
+    batch_kill,
+    overhead,
+    emulated,
+    equal,
+    soak,
+    readme,
+)
 
 
 def main() -> None:

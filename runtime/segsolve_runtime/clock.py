@@ -41,6 +41,10 @@ class Clock(Protocol):
         """Note that an inference begins at a place now."""
         ...
 
+    def hold(self, place: Place) -> None:
+        """Wait, in the thread of a place that is done with its inference, until it may report."""
+        ...
+
     def add(self, report: Report) -> None:
         """Note that a place has reported."""
         ...
@@ -79,6 +83,9 @@ class WallClock:
 
     def begin(self, place: Place, job: Job) -> None:
         """Do nothing: time passes by itself."""
+
+    def hold(self, place: Place) -> None:
+        """Return at once."""
 
     def add(self, report: Report) -> None:
         """Note that a place has reported."""
@@ -123,6 +130,9 @@ class VirtualClock:
     def begin(self, place: Place, job: Job) -> None:
         """Note when the inference will end."""
         heappush(self._ahead, (self._now_ns + self._place_ns[place], job.number, place, self._now_ns))
+
+    def hold(self, place: Place) -> None:
+        """Return at once."""
 
     def add(self, report: Report) -> None:
         """Note that a place has reported."""

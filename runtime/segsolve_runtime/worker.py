@@ -40,6 +40,7 @@ class Worker:
         while (job := self._inbox.get()) is not None:
             start_ns = self._clock.stamp()
             outcome = self._infer(job)
+            self._clock.hold(self._place)
             self._report(Report(self._place, job, outcome, start_ns, self._clock.stamp()))
 
     def _infer(self, job: Job) -> Outcome:

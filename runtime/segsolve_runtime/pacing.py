@@ -1,0 +1,81 @@
+"""A clock on which every inference takes at least its predicted time, and the machine's time passes meanwhile.
+
+What follows an inference follows it at the time when it was due, not at the time when a thread woke up: where the
+machine is late, the next inference has that much less time to wait, and what is late does not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush, heapreplace
+from time import perf_counter_ns, sleep
+
+from segsolve_runtime.clock import Clock, Report
+from segsolve_runtime.job import Job
+from segsolve_runtime.places import Place
+
+_LATE_NS = 50_000_000
+"""What a busy machine may be late and make up for; an inference that ends later was due when it ended."""
+
+
+class PacedClock:
+    """The machine's clock, with what happens taken note of in the order in which it is due."""
+
+    is_virtual = False
+
+    def __init__(self, place_ns: Mapping[Place, int]) -> None:
+        self._place_ns = place_ns
+        self._origin_ns = perf_counter_ns()
+        self._present_ns = 0
+        self._ahead: list[tuple[int, int, Place]] = []
+        self._due_ns: dict[Place, int] = {}
+        self._reports: dict[Place, Report] = {}
+
+    def now(self) -> int:
+        """Return the machine's time."""
+        return perf_counter_ns() - self._origin_ns
+
+    stamp = now
+
+    def begin(self, place: Place, job: Job) -> None:
+        """Note when the inference is due: counted from what let it begin, or from when its frame came."""
+        came_ns = job.accepted_ns if place.stage == 0 else 0
+        due_ns = max(self._present_ns, came_ns) + self._place_ns[place]
+        self._due_ns[place] = due_ns
+        heappush(self._ahead, (due_ns, job.number, place))
+
+    def hold(self, place: Place) -> None:
+        """Wait until the inference at a place is due; called by the place's worker, which is done with it."""
+        if (left_ns := self._due_ns[place] - self.now()) > 0:
+            sleep(left_ns / 1e9)
+
+    def add(self, report: Report) -> None:
+        """Note that a place has reported."""
+        self._reports[report.place] = report
+
+    def due(self) -> Report | None:
+        """Return the report of what was due first, if it is there."""
+        while self._ahead and (report := self._reports.get(self._ahead[0][2])):
+            due_ns, number, place = self._ahead[0]
+            if report.end_ns - due_ns > _LATE_NS:
+                heapreplace(self._ahead, (report.end_ns, number, place))
+                if self._ahead[0][2] is not place:
+                    continue
+                due_ns = report.end_ns
+            heappop(self._ahead)
+            self._present_ns = max(self._present_ns, due_ns)
+            return self._reports.pop(place)
+        return None
+
+    def is_waiting(self) -> bool:
+        """Tell whether an inference that was due has not been reported."""
+        return bool(self._ahead) and self._ahead[0][0] <= self.now()
+
+    def advance(self) -> Report | None:
+        """Do nothing: time passes by itself."""
+        return None
+
+
+def paced_clocks(place_ns: Mapping[Place, int]) -> Clock:
+    """Return a clock on which an inference at each place takes at least ``place_ns``."""
+    return PacedClock(place_ns)

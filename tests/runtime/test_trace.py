@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from segsolve_runtime.backends import simulated
+from segsolve_runtime.faults import Fault, FaultKind
+from segsolve_runtime.frames import random_frames
+from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.places import Place
+from segsolve_runtime.plan import Plan
+from segsolve_runtime.schedule import Lane
+from segsolve_runtime.trace import MEASURED, PREDICTED, chrome_trace, trace_json
+
+from .plans import lanes_plan
+
+LANES = [Lane(stage_ns=(2_000, 6_000), replicas=(1, 2)), Lane(stage_ns=(5_000, 1_000), replicas=(1, 1))]
+
+
+def ran(count: int = 10) -> tuple[Plan, Metrics]:
+    plan = lanes_plan(LANES)
+    stages = simulated.open_stages(plan)
+    with Pipeline(plan, stages.runners, clocks=stages.clocks, record=True) as pipeline:
+        list(pipeline.map(random_frames(plan, count, seed=0)))
+        return plan, pipeline.metrics()
+
+
+def test_on_a_virtual_clock_both_processes_show_the_same() -> None:
+    plan, metrics = ran()
+    trace = chrome_trace(plan, metrics, backend="simulated", queue_size=2)
+    events = json.loads(trace_json(trace))["traceEvents"]
+    slices = {
+        process: [(e["tid"], e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X" and e["pid"] == process]
+        for process in (PREDICTED, MEASURED)
+    }
+    assert slices[PREDICTED] == slices[MEASURED]
+    assert len(slices[MEASURED]) == 20
+    assert trace["otherData"] == {"model": "lanes", "layout": "2", "inferences": 10, "of": 10}
+
+
+def test_every_device_has_its_own_row_on_which_nothing_overlaps() -> None:
+    plan, metrics = ran()
+    events = chrome_trace(plan, metrics, backend="simulated", queue_size=2)["traceEvents"]
+    rows = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name" and e["pid"] == MEASURED}
+    assert list(rows.values()) == [
+        "stage 0 of pipeline 0",
+        "stage 1 of pipeline 0, replica 0",
+        "stage 1 of pipeline 0, replica 1",
+        "stage 0 of pipeline 1",
+        "stage 1 of pipeline 1",
+    ]
+    for thread in rows:
+        own = sorted(
+            (e["ts"], e["ts"] + e["dur"])
+            for e in events
+            if e["ph"] == "X" and (e["pid"], e["tid"]) == (MEASURED, thread)
+        )
+        assert own
+        assert all(before[1] <= after[0] for before, after in pairwise(own))
+
+
+def test_counters_tell_what_waits_and_end_with_nothing() -> None:
+    plan, metrics = ran()
+    events = chrome_trace(plan, metrics, backend="simulated", queue_size=2)["traceEvents"]
+    counters: dict[str, list[int]] = {}
+    for event in events:
+        if event["ph"] == "C" and event["pid"] == MEASURED:
+            counters.setdefault(event["name"], []).append(event["args"]["inferences"])
+    assert set(counters) == {"waiting for stage 1 of pipeline 0", "waiting for stage 1 of pipeline 1"}
+    assert all(min(depths) == 0 and depths[-1] == 0 for depths in counters.values())
+    assert max(counters["waiting for stage 1 of pipeline 0"]) == 3  # two in the queue, one still at its device
+
+
+def test_faults_are_marked_where_and_when_they_were() -> None:
+    plan, metrics = ran(0)
+    fault = Fault(
+        kind=FaultKind.HUNG, place=Place(0, 1, 1), inference=4, at_ns=9_000, message="it took too long", retired=True
+    )
+    changed = Metrics(**{name: getattr(metrics, name) for name in Metrics.__slots__} | {"faults": (fault,)})
+    (mark,) = (e for e in chrome_trace(plan, changed, backend="litert", queue_size=2)["traceEvents"] if e["ph"] == "i")
+    assert (mark["tid"], mark["ts"], mark["name"]) == (3, 9.0, "hung")
+    assert mark["args"] == {"inference": 4, "message": "it took too long"}
