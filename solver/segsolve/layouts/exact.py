@@ -1,0 +1,194 @@
+"""The exact answer over the stages of one table, a chain's or a lattice's, confirmed and certified."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from segsolve.errors import SolverFault
+from segsolve.evaluate import PlanScore, check_plan, score_plan
+from segsolve.layouts import objectives
+from segsolve.layouts.answer import Answer, ParetoPoint
+from segsolve.layouts.certificate import certificate
+from segsolve.layouts.confirm import confirm
+from segsolve.layouts.link import best_on_link
+from segsolve.layouts.objectives import Choice, Finding
+from segsolve.layouts.pipelines import Pipelines
+from segsolve.plan import Plan
+from segsolve.planners.base import Limits, Status
+from segsolve.planners.stage_table import StageTable
+from segsolve.question import Layout, Objective, Question
+
+_MOST_TIES = 20  # equally good layouts that are told apart by their plans
+
+
+def exact_answer(table: StageTable, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
+    """Return the best plan over the stages of a table.
+
+    Raises:
+        SolverFault: the evaluator, CP-SAT or the certificate disagrees with the dynamic program.
+    """
+    problem, single = table.problem, question.layout is Layout.PIPELINE
+    pipelines = Pipelines(table, question.constraints, problem.tpus, replicate=not single)
+    if question.objective is Objective.PARETO:
+        return _front(pipelines, question, planner, limits, cuts)
+    finding = _find(pipelines, question)
+    if not finding.layouts:
+        return _nothing(question, planner, limits, cuts)
+    plan, score = _preferred(pipelines, finding, question)
+    if problem.link is not None and question.objective is Objective.THROUGHPUT and score.is_link_bound:
+        return _on_link(pipelines, question, planner, limits, cuts)
+    _check_value(finding.value, plan, score, question)
+    spent = confirm(pipelines, plan, limits) if planner == "cpsat" else 0.0
+    return Answer(
+        question=question,
+        planner=planner,
+        status=Status.OPTIMAL,
+        plan=plan,
+        score=score,
+        value=finding.value,
+        bound=finding.value,
+        cuts=cuts,
+        proof=_proof(question, problem.tpus, cuts),
+        certificate=certificate(pipelines, question, finding.value, problem.tpus),
+        deterministic_s=spent,
+        seed=limits.seed,
+    )
+
+
+def _find(pipelines: Pipelines, question: Question) -> Finding:
+    single = question.layout is Layout.PIPELINE
+    tpus = pipelines.tpus
+    match question.objective:
+        case Objective.LATENCY:
+            return objectives.latency(pipelines, tpus, single=single)
+        case Objective.BATCH:
+            return objectives.batch(pipelines, tpus, question.batch, single=single)
+        case Objective.DEVICES:
+            return objectives.devices(pipelines, tpus, single=single)
+        case _:
+            return objectives.throughput(pipelines, tpus, single=single)
+
+
+def _preferred(pipelines: Pipelines, finding: Finding, question: Question) -> tuple[Plan, PlanScore]:
+    """Return, of the layouts that are equally good, the plan of the smallest latency, then of the fewest TPUs."""
+    found = [_plan(pipelines, layout) for layout in finding.layouts[:_MOST_TIES]]
+    scored = [(plan, score_plan(pipelines.table.problem, plan)) for plan in found]
+    return min(scored, key=lambda one: (one[1].latency_ns, one[0].tpus, -len(one[0].pipelines)))
+
+
+def _plan(pipelines: Pipelines, layout: tuple[Choice, ...]) -> Plan:
+    made = {choice: pipelines.pipeline(*choice) for choice in dict.fromkeys(layout)}
+    plan = Plan(pipelines=tuple(made[choice] for choice in layout))
+    if wrong := check_plan(pipelines.table.problem, plan):
+        raise _fault(f"its plan is not valid: {wrong[0]}")
+    return plan
+
+
+def value_of(score: PlanScore, plan: Plan, question: Question) -> Fraction:
+    """Return what a plan is worth under an objective, in the objective's unit."""
+    match question.objective:
+        case Objective.LATENCY:
+            return Fraction(score.latency_ns)
+        case Objective.BATCH:
+            return Fraction(score.batch_ns(question.batch))
+        case Objective.DEVICES:
+            return Fraction(plan.tpus)
+        case _:
+            return 1 / score.rate
+
+
+def _check_value(claimed: Fraction, plan: Plan, score: PlanScore, question: Question) -> None:
+    found = value_of(score, plan, question)
+    if found != claimed:
+        raise _fault(f"it claims a {question.objective} of {claimed}, its plan has {found}")
+    limit, least = question.constraints.max_latency_ns, question.constraints.min_fps
+    if limit is not None and score.latency_ns > limit:
+        raise _fault(f"its plan takes {score.latency_ns} ns, more than the {limit} ns allowed")
+    if least is not None and score.rate * 10**9 < Fraction(least):
+        raise _fault(f"its plan makes {score.throughput_fps} inferences per second, less than the {least} asked for")
+
+
+def _on_link(pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
+    """Return the best plan where the shared link is what limits."""
+    problem = pipelines.table.problem
+    assert problem.link is not None
+    sizes = {k: f for k, f in pipelines.link_fronts.items() if question.layout is Layout.ANY or k == problem.tpus}
+    fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
+    rate, choices = best_on_link(fronts, problem.link, problem.tpus)
+    made = {choice: pipelines.frugal_pipeline(*choice) for choice in dict.fromkeys(choices)}
+    plan = Plan(pipelines=tuple(made[choice] for choice in choices))
+    score = score_plan(problem, plan)
+    if wrong := check_plan(problem, plan):
+        raise _fault(f"its plan is not valid: {wrong[0]}")
+    limit = question.constraints.max_latency_ns
+    is_kept = (limit is None or score.latency_ns <= limit) and score.rate == rate
+    return Answer(
+        question=question,
+        planner=planner,
+        status=Status.OPTIMAL if is_kept else Status.FEASIBLE,
+        plan=plan,
+        score=score,
+        value=1 / score.rate,
+        bound=1 / rate,
+        cuts=cuts,
+        proof="exact search over what the pipelines load the shared link with; it has no certificate",
+        note=f"the shared link limits the rate: at full speed the TPUs would need {float(score.link_load):.0%} of it",
+        seed=limits.seed,
+    )
+
+
+def _front(pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
+    """Return all undominated plans; the plan of the answer is the one of the most throughput."""
+    found = []
+    problem = pipelines.table.problem
+    for _, _, mix, bottlenecks in objectives.pareto(pipelines, problem.tpus, single=question.layout is Layout.PIPELINE):
+        layouts = tuple(tuple((k, bottlenecks[k]) for k in sizes) for sizes in mix.layouts)
+        plan, score = _preferred(pipelines, Finding(1 / mix.rate, layouts), question)
+        found.append(ParetoPoint(plan=plan, score=score))
+    if not found:
+        return _nothing(question, planner, limits, cuts)
+    best = max(found, key=lambda point: (point.score.rate, -point.score.latency_ns))
+    return Answer(
+        question=question,
+        planner=planner,
+        status=Status.OPTIMAL,
+        plan=best.plan,
+        score=best.score,
+        value=Fraction(0),
+        bound=Fraction(0),
+        cuts=cuts,
+        proof=_proof(question, problem.tpus, cuts),
+        points=tuple(found),
+        certificate=certificate(pipelines, question, Fraction(0), problem.tpus)
+        | {
+            "points": [
+                [p.plan.tpus, p.score.latency_ns, [p.score.rate.numerator, p.score.rate.denominator]] for p in found
+            ]
+        },
+        seed=limits.seed,
+    )
+
+
+def _nothing(question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
+    return Answer(
+        question=question,
+        planner=planner,
+        status=Status.INFEASIBLE,
+        plan=None,
+        score=None,
+        value=None,
+        bound=Fraction(0),
+        cuts=cuts,
+        proof="exact search: no plan keeps the constraints",
+        seed=limits.seed,
+    )
+
+
+def _proof(question: Question, tpus: int, cuts: str) -> str:
+    where = "of its graph" if cuts == "dag" else "of the execution order"
+    what = "no pipeline" if question.layout is Layout.PIPELINE else f"no pipeline, and no division of {tpus} TPUs,"
+    return f"potentials: {what} is better over all cuts {where}"
+
+
+def _fault(what: str) -> SolverFault:
+    return SolverFault(f"the exact search answered wrongly: {what}", "please report this with the model")

@@ -1,0 +1,151 @@
+"""Answer a question: on the execution order first, then on whatever cuts its graph allows beyond."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from segsolve.errors import UsageError
+from segsolve.layouts.answer import Answer
+from segsolve.layouts.bounds import least_period
+from segsolve.layouts.exact import exact_answer
+from segsolve.layouts.single import answer_of_planner
+from segsolve.planners.base import Limits, Observer, Progress, Status, Stop, ignore
+from segsolve.planners.lattice.table import lattice_table
+from segsolve.planners.registry import DEFAULT, get_planner
+from segsolve.planners.segment_table import segment_table
+from segsolve.problem import Problem
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+
+MOST_TPUS = 64  # of a layout; the search grows with the square
+_EXACT = (DEFAULT, "dp")
+_FEW_STATES = 600  # a trade-off between two costs takes a search per point
+
+
+def answer(
+    problem: Problem,
+    question: Question | None = None,
+    *,
+    planner: str = DEFAULT,
+    limits: Limits | None = None,
+    observe: Observer = ignore,
+) -> Answer:
+    """Return the best plan for a question, proven as far as its `proof`, `cuts` and `certificate` say.
+
+    Raises:
+        UsageError: the question makes no sense for the problem or the planner.
+        SolverFault: two ways to the same optimum disagree.
+    """
+    asked = question or Question()
+    get_planner(planner)
+    _check(problem, asked, planner)
+    search = _Search(restricted(problem, asked.constraints), asked, planner, limits or Limits(), observe)
+    return replace(search.run(), wall_s=time.perf_counter() - search.start)
+
+
+def _check(problem: Problem, question: Question, planner: str) -> None:
+    kept = question.constraints
+    if planner not in _EXACT and (question.objective is not Objective.THROUGHPUT or kept != Constraints()):
+        hint = f"leave --planner away, or give one of: {', '.join(_EXACT)}"
+        raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", hint)
+    if question.objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
+        raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
+    if question.objective is Objective.BATCH and kept.min_fps is not None:
+        raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
+    if problem.tpus > MOST_TPUS and planner in _EXACT and question.layout is Layout.ANY:
+        hint = "give --layout pipeline for one pipeline"
+        raise UsageError(f"layouts of {problem.tpus} TPUs are too many to compare, at most {MOST_TPUS} can be", hint)
+
+
+@dataclass
+class _Search:
+    problem: Problem
+    question: Question
+    planner: str
+    limits: Limits
+    observe: Observer
+
+    def __post_init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def run(self) -> Answer:
+        if self.planner not in _EXACT or self._is_plain:
+            chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
+            if self.planner not in _EXACT:
+                return chain
+        else:
+            chain = exact_answer(segment_table(self.problem), self.question, self.planner, self.limits, "chain")
+        self._tell(chain)
+        if self.question.cuts is Cuts.CHAIN or chain.stopped_by is not Stop.FINISHED:
+            return chain
+        try:
+            return self._beyond(chain)
+        except KeyboardInterrupt:
+            return self._stopped(chain, Stop.INTERRUPTED)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it is the question that every planner answers: one chain, one pipeline, its bottleneck."""
+        asked = self.question
+        only_fps = replace(asked.constraints, no_cut_before=()) == Constraints()
+        return (
+            asked.objective is Objective.THROUGHPUT
+            and asked.layout is Layout.PIPELINE
+            and only_fps
+            and self.problem.link is None
+        )
+
+    def _beyond(self, chain: Answer) -> Answer:
+        """Look for a better plan among all cuts of the graph."""
+        if self._cannot_pay(chain):
+            return replace(chain, cuts="dag", proof=f"{chain.proof}; no cut of the graph does less work in all")
+        if self._is_late:
+            return self._stopped(chain, Stop.TIME_LIMIT)
+        table = lattice_table(self.problem)
+        if table is None:
+            return replace(chain, note=self._unproven(chain, "its graph allows too many cuts to list them"))
+        if len(table.members) == len(self.problem.cuts) + 2:
+            return replace(chain, cuts="dag")
+        if self._needs_fronts and len(table.members) > _FEW_STATES and self.question.cuts is Cuts.AUTO:
+            return replace(chain, note=self._unproven(chain, "--cuts dag also tries cuts between branches"))
+        graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
+        self._tell(graph)
+        return graph
+
+    @property
+    def _needs_fronts(self) -> bool:
+        by_bottleneck = self.question.objective in (Objective.THROUGHPUT, Objective.DEVICES)
+        return not by_bottleneck or self.question.constraints.max_latency_ns is not None
+
+    @property
+    def _is_late(self) -> bool:
+        limit = self.limits.time_limit_s
+        return limit is not None and time.perf_counter() - self.start >= limit
+
+    def _cannot_pay(self, chain: Answer) -> bool:
+        is_rate = self.question.objective is Objective.THROUGHPUT and self.question.layout is Layout.ANY
+        return is_rate and chain.value is not None and chain.value <= self._least_period
+
+    @property
+    def _least_period(self) -> Fraction:
+        return least_period(self.problem)
+
+    def _unproven(self, chain: Answer, why: str) -> str:
+        """Say that the optimum is that of the execution order, and by how much other cuts could better it at most."""
+        text = f"the optimum is that over all cuts of the execution order: {why}"
+        if self.question.objective is Objective.THROUGHPUT and chain.value and self._least_period:
+            text += f"; other cuts could gain {float(1 - self._least_period / chain.value):.1%} at most"
+        return text
+
+    def _stopped(self, chain: Answer, why: Stop) -> Answer:
+        """Return what is known of the chain, as a plan that better cuts of the graph may beat."""
+        if chain.status is not Status.OPTIMAL:
+            return replace(chain, stopped_by=why)
+        bound = min(chain.bound, self._least_period) if self.question.objective is Objective.THROUGHPUT else Fraction(0)
+        return replace(chain, status=Status.FEASIBLE, bound=bound, proof=None, certificate=None, stopped_by=why)
+
+    def _tell(self, found: Answer) -> None:
+        bound = min(found.bound, self._least_period) if found.cuts == "chain" else found.bound
+        elapsed = time.perf_counter() - self.start
+        self.observe(Progress(objective_ns=found.objective_ns, bound_ns=int(bound), wall_s=elapsed))

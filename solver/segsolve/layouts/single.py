@@ -1,0 +1,54 @@
+"""The plain question, one pipeline for throughput, as every planner answers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from segsolve.evaluate import score_plan
+from segsolve.layouts.answer import Answer
+from segsolve.layouts.certificate import certificate
+from segsolve.layouts.pipelines import Pipelines
+from segsolve.plan import single_pipeline
+from segsolve.planners.base import Limits, Observer, SolveResult, Status
+from segsolve.planners.segment_table import segment_table
+from segsolve.problem import Problem
+from segsolve.question import Layout, Question
+from segsolve.solve import solve
+
+
+def answer_of_planner(problem: Problem, question: Question, planner: str, limits: Limits, observe: Observer) -> Answer:
+    """Return a planner's confirmed result as an answer.
+
+    Raises:
+        SolverFault: the planner answered wrongly.
+    """
+    result = solve(problem, planner=planner, limits=limits, observe=observe)
+    return as_answer(problem, replace(question, layout=Layout.PIPELINE), result)
+
+
+def as_answer(problem: Problem, question: Question, result: SolveResult) -> Answer:
+    """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
+    plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
+    value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
+    proof = None
+    if result.status is Status.OPTIMAL and value is not None:
+        pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
+        proof = certificate(pipelines, question, value, problem.tpus)
+    return Answer(
+        question=question,
+        planner=result.planner,
+        status=result.status,
+        plan=plan,
+        score=score_plan(problem, plan) if plan else None,
+        value=value,
+        bound=Fraction(result.bound_ns),
+        cuts="chain",
+        proof=result.proof,
+        note=result.note,
+        certificate=proof,
+        stopped_by=result.stopped_by,
+        wall_s=result.wall_s,
+        deterministic_s=result.deterministic_s,
+        seed=result.seed,
+    )
