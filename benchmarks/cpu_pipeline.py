@@ -21,6 +21,7 @@ from segsolve.build import write_plan
 from segsolve.device.model import load_device
 from segsolve.evaluate import score
 from segsolve.graph.read import LoadedModel, read_model
+from segsolve.layouts.single import as_answer
 from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
@@ -74,7 +75,7 @@ def cut_in_two(loaded: LoadedModel, cut: int, scratch: Path) -> PlanFolder:
         bound_ns=0,
         wall_s=0.0,
     )
-    return write_plan(scratch / "plan", loaded=loaded, device=device, problem=problem, result=given)
+    return write_plan(scratch / "plan", loaded=loaded, device=device, problem=problem, answer=as_answer(problem, given))
 
 
 def stage_seconds(folder: PlanFolder, repeats: int = 5) -> list[float]:

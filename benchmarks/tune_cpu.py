@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.common import write_result, zoo_file
 from segsolve.build import write_plan
 from segsolve.graph.read import LoadedModel, read_model
+from segsolve.layouts.single import as_answer
 from segsolve.measure.inputs import segment_of
 from segsolve.measure.operations import Effort
 from segsolve.measure.run import Measured, measure_model
@@ -144,7 +145,7 @@ def _pipeline(loaded: LoadedModel, tuning: Tuning) -> dict[str, Any]:
             loaded=loaded,
             device=MeasuredDevice(name="litert-cpu", memory_bytes=0),
             problem=tuning.problem,
-            result=tuning.result(0.0),
+            answer=as_answer(tuning.problem, tuning.result(0.0)),
         )
         trials, slower_ns = _trials(Path(scratch) / "plan", tuning.bottleneck_ns)
     quiet = [trial for trial in trials if trial["cores_given"] >= 0.95 * max(t["cores_given"] for t in trials)]

@@ -11,6 +11,7 @@ from segsolve.build import write_plan
 from segsolve.compare import compare
 from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel, read_model
+from segsolve.layouts.single import as_answer
 from segsolve.planners.base import Status
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.segments.verify import verify
@@ -41,7 +42,9 @@ def test_the_main_job(loaded: LoadedModel, tpus: int, device: str, tmp_path: Pat
         assert strategy.result.objective_ns is not None
         assert strategy.result.objective_ns >= comparison.bound_ns == best.result.objective_ns
 
-    folder = write_plan(tmp_path / "plan", loaded=loaded, device=costs.device, problem=problem, result=best.result)
+    folder = write_plan(
+        tmp_path / "plan", loaded=loaded, device=costs.device, problem=problem, answer=as_answer(problem, best.result)
+    )
     assert verify(folder, loaded, inputs=1).compared_bytes > 0
 
     with Pipeline.load(tmp_path / "plan") as pipeline:

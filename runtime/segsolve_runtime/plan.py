@@ -110,10 +110,15 @@ class Solution(_Record):
     status: Literal["optimal", "feasible"]
     objective: str = Field(description="what was minimised or maximised, e.g. throughput")
     layout: str = Field(description="devices of each pipeline: 4, 3+3+2, 2x4; in brackets replicas: 4[1,2,1]")
-    objective_ns: int = Field(
-        ge=0, description="predicted time per inference of all pipelines together; of one, its bottleneck stage's"
+    cuts: Literal["chain", "dag"] = Field(
+        description="what the bound holds for: all cuts of the execution order, or all cuts of the graph"
     )
-    bound_ns: int = Field(ge=0, description="no plan under the same costs has a smaller bottleneck")
+    objective_ns: int = Field(
+        ge=0,
+        description="what was minimised, if it is a time: the predicted time per inference of all pipelines together "
+        "(of one, its bottleneck stage's), of one inference, or of a batch; else the time per inference",
+    )
+    bound_ns: int = Field(ge=0, description="no plan under the same costs has a smaller objective_ns")
     gap: float = Field(ge=0, description="(objective_ns - bound_ns) / objective_ns")
     proof: str | None = Field(description="the argument, independent of the planner, that confirmed the bound")
     stopped_by: str = Field(description="why the planner stopped: finished, time limit, interrupted")

@@ -1,8 +1,9 @@
-"""Turns a confirmed result into a plan folder: plan.json and the segment files."""
+"""Turns a confirmed answer into a plan folder: plan.json, the segment files, and the certificate of an optimum."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,17 +13,19 @@ from pathlib import Path
 from platform import python_version
 
 from segsolve.errors import OutputError
-from segsolve.evaluate import PlanScore, StageScore, score_plan
+from segsolve.evaluate import PlanScore, StageScore
 from segsolve.graph.model import Graph, Tensor
 from segsolve.graph.read import LoadedModel
-from segsolve.plan import Pipeline, Plan, Stage, single_pipeline
-from segsolve.planners.base import SolveResult
+from segsolve.layouts.answer import Answer
+from segsolve.plan import Pipeline, Plan, Stage
+from segsolve.planners.base import Status
 from segsolve.problem import Problem
 from segsolve.profile.source import DeviceFacts
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime import plan as planfile
 from segsolve_runtime.compiled import COMPILE_FILE
 
+CERTIFICATE_FILE = "certificate.json"
 _SEGMENTS = "segments"
 _SEGMENT_MARK = "_segment_"
 _UNSAFE = re.compile(r"[^\w. +-]")  # what a plan's paths may not contain, or not every file system allows
@@ -34,24 +37,20 @@ def write_plan(
     loaded: LoadedModel,
     device: DeviceFacts,
     problem: Problem,
-    result: SolveResult,
-    plan: Plan | None = None,
+    answer: Answer,
 ) -> planfile.PlanFolder:
     """Write a plan folder, in place of an older plan there, and read it back.
 
-    `plan` stands in for the result's where that is no chain of stages on one TPU each.
     Files of others in the folder are left alone. A failure or an interruption leaves the older plan, if there was one.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else under the names that a plan needs.
-        ValueError: the result has no plan.
+        ValueError: the answer has no plan.
     """
-    if plan is None and result.plan is not None:
-        plan = single_pipeline(result.plan, len(loaded.graph.ops))
-    if plan is None:
+    if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
     with _scratch(folder) as scratch:
-        _write_into(scratch, loaded, device, problem, result, plan)
+        _write_into(scratch, loaded, device, problem, answer, answer.plan, answer.score)
         _move_in(scratch, folder)
     return planfile.load_plan(folder)
 
@@ -92,9 +91,14 @@ def _refuse_to_overwrite(folder: Path) -> None:
 
 
 def _write_into(
-    scratch: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult, plan: Plan
+    scratch: Path,
+    loaded: LoadedModel,
+    device: DeviceFacts,
+    problem: Problem,
+    answer: Answer,
+    plan: Plan,
+    costs: PlanScore,
 ) -> None:
-    costs = score_plan(problem, plan)
     pipelines = _write_segments(scratch, loaded, plan, costs)
     document = planfile.Plan(
         model=planfile.ModelReference(
@@ -104,7 +108,7 @@ def _write_into(
             operations=len(loaded.graph.ops),
         ),
         device=planfile.Device(name=device.name, memory_bytes=device.memory_bytes),
-        solution=_solution(problem, result, plan, costs),
+        solution=_solution(problem, answer, plan, costs),
         tensors=_tensors(loaded.graph, pipelines),
         inputs=_names(loaded.graph, loaded.graph.inputs),
         outputs=_names(loaded.graph, loaded.graph.outputs),
@@ -113,6 +117,9 @@ def _write_into(
         | {"python": python_version()},
     )
     (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+    if answer.certificate is not None:
+        text = json.dumps(answer.certificate, separators=(",", ":"))
+        (scratch / CERTIFICATE_FILE).write_text(text, encoding="utf-8")
 
 
 def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
@@ -161,10 +168,10 @@ def _move_in(scratch: Path, folder: Path) -> None:
     """
     older = scratch / "older"
     older.mkdir()
-    names = (planfile.PLAN_FILE, _SEGMENTS)
+    names = (planfile.PLAN_FILE, CERTIFICATE_FILE, _SEGMENTS)
     outdated = (*names, COMPILE_FILE)
     moves = [(folder / name, older / name) for name in outdated if (folder / name).exists()]
-    moves += [(scratch / name, folder / name) for name in reversed(names)]
+    moves += [(scratch / name, folder / name) for name in reversed(names) if (scratch / name).exists()]
     try:
         for source, target in moves:
             source.rename(target)
@@ -206,19 +213,20 @@ def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content
     )
 
 
-def _solution(problem: Problem, result: SolveResult, plan: Plan, costs: PlanScore) -> planfile.Solution:
+def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) -> planfile.Solution:
     return planfile.Solution(
-        planner=result.planner,
-        status="optimal" if result.status == "optimal" else "feasible",
-        objective="throughput",
+        planner=answer.planner,
+        status="optimal" if answer.status is Status.OPTIMAL else "feasible",
+        objective=answer.question.objective.value,
         layout=plan.layout,
-        objective_ns=costs.period_ns,
-        bound_ns=result.bound_ns,
-        gap=result.gap or 0.0,
-        proof=result.proof,
-        stopped_by=result.stopped_by,
-        wall_s=result.wall_s,
-        seed=result.seed,
+        cuts="dag" if answer.cuts == "dag" else "chain",
+        objective_ns=answer.objective_ns or 0,
+        bound_ns=answer.bound_ns,
+        gap=answer.gap or 0.0,
+        proof=answer.proof,
+        stopped_by=answer.stopped_by,
+        wall_s=answer.wall_s,
+        seed=answer.seed,
         throughput_fps=costs.throughput_fps,
         latency_ns=costs.latency_ns,
         tpus_requested=problem.tpus,

@@ -79,26 +79,25 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
     """The planner's own test shows that Ctrl-C gives such a result; here it is written, whatever comes then."""
     from dataclasses import replace
 
-    from segsolve import solve as module
-
-    real = module.solve
+    from segsolve.layouts import single as module
+    from segsolve.solve import solve as real
 
     def stopped(*args: object, **options: object) -> SolveResult:
         result = real(*args, **options)  # type: ignore[arg-type]
         return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED, proof=None)
 
     monkeypatch.setattr(module, "solve", stopped)
-    done = inside("solve", net, "--tpus", "2", "--json", "-o", tmp_path / "plan")
+    done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json", "-o", tmp_path / "plan")
     assert done.code == ExitCode.INTERRUPTED
     assert document(done.stdout)["stopped_by"] == "interrupted"
     assert load_plan(tmp_path / "plan").plan.solution.stopped_by == "interrupted"
 
 
 def test_solver_interrupted_before_it_found_anything(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segsolve import solve as module
+    from segsolve.layouts import single as module
 
     monkeypatch.setattr(module, "solve", lambda *_, **__: _stopped_by_the_user(None))
-    done = inside("solve", net, "--tpus", "2", "--json")
+    done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json")
     error(done, ExitCode.INTERRUPTED, "interrupted")
     assert document(done.stdout)["status"] == "unknown"
 

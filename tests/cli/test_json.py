@@ -29,6 +29,8 @@ STAGE: dict[str, type | tuple[type, ...]] = dict.fromkeys(
     ("first_op", "last_op", "time_ns", "onchip_bytes", "offchip_bytes", "input_bytes", "output_bytes"), int
 )
 
+ONE_CHAIN = ("--layout", "pipeline", "--cuts", "chain")
+
 
 def call(*args: str | Path) -> Any:
     done = run(*args, "--json")
@@ -55,7 +57,7 @@ def consistent(result: dict[str, Any], operations: int) -> None:
 
 @pytest.mark.parametrize("planner", ["cpsat", "dp", "brute"])
 def test_solve(planner: str, net: Path) -> None:
-    result = call("solve", net, "--tpus", "3", "--planner", planner)
+    result = call("solve", net, "--tpus", "3", "--planner", planner, *ONE_CHAIN)
     consistent(result, operations=11)
     assert (result["status"], result["planner"], len(result["stages"]) <= 3) == ("optimal", planner, True)
 
@@ -141,22 +143,39 @@ def test_zoo_list() -> None:
 
 
 def test_writing_a_plan_leaves_stdout_to_the_document(net: Path, tmp_path: Path) -> None:
-    done = run("solve", net, "--tpus", "2", "-o", tmp_path / "plan", "--json")
+    done = run("solve", net, "--tpus", "2", *ONE_CHAIN, "-o", tmp_path / "plan", "--json")
     consistent(document(done.stdout), operations=11)
     assert "wrote" in done.stderr and "verified" in done.stderr
 
 
 @pytest.mark.parametrize("tpus", ["12", "300"])
 def test_more_tpus_than_of_use(tpus: str, net: Path) -> None:
-    result = call("solve", net, "--tpus", tpus)
+    result = call("solve", net, "--tpus", tpus, *ONE_CHAIN)
     consistent(result, operations=11)
     assert result["tpus"] == int(tpus)
     assert len(result["stages"]) < 12
 
 
+@pytest.mark.parametrize("tpus", ["3", "64", "300"])
+def test_layouts_use_many_tpus(tpus: str, net: Path) -> None:
+    result = call("solve", net, "--tpus", tpus)
+    keys(result, SOLVE)
+    assert result["tpus_used"] == sum(pipeline["tpus"] for pipeline in result["pipelines"]) <= int(tpus)
+    rate = sum(1e9 / pipeline["bottleneck_ns"] for pipeline in result["pipelines"])
+    assert result["throughput_fps"] == pytest.approx(rate)
+    assert result["bound_ns"] <= result["objective_ns"] == pytest.approx(1e9 / rate, abs=1)
+    for number, pipeline in enumerate(result["pipelines"]):
+        stages = [stage for stage in result["stages"] if stage["pipeline"] == number]
+        assert stages == pipeline["stages"]
+        covered = sorted(op for s in stages for a, b in s["op_ranges"] for op in range(a, b + 1))
+        assert covered == list(range(11))
+        shares = [-(-stage["time_ns"] // stage["replicas"]) for stage in stages]
+        assert pipeline["bottleneck_ns"] == max(shares)
+
+
 def test_one_operation(models: Path, tmp_path: Path) -> None:
     one = models / "one.tflite"
-    result = call("solve", one, "--tpus", "4", "-o", tmp_path / "plan")
+    result = call("solve", one, "--tpus", "4", *ONE_CHAIN, "-o", tmp_path / "plan")
     consistent(result, operations=1)
     assert [(s["first_op"], s["last_op"]) for s in result["stages"]] == [(0, 0)]
     for strategy in call("compare", one, "--tpus", "4")["strategies"]:
@@ -192,7 +211,7 @@ def test_network_with_a_float_tail(tmp_path: Path) -> None:
     """What comes after the last quantised layer is no reason to refuse a model, nor to print odd numbers."""
     net = Net()
     path = net.write(tmp_path, net.dequantize(net.conv(net.input())))
-    consistent(call("solve", path, "--tpus", "2"), operations=2)
+    consistent(call("solve", path, "--tpus", "2", *ONE_CHAIN), operations=2)
 
 
 def test_compare_over_numbers_of_tpus(net: Path) -> None:

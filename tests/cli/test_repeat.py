@@ -13,19 +13,22 @@ from .tool import document, run
 TPUS = "4"
 
 
-def _solve(model: Path, folder: Path) -> tuple[dict[str, bytes], dict[str, Any], list[int]]:
+def _solve(model: Path, folder: Path) -> tuple[dict[str, bytes], dict[str, Any], list[dict[str, Any]]]:
     done = run("solve", model, "--tpus", TPUS, "--seed", "7", "--workers", "2", "--no-verify", "--json", "-o", folder)
     assert done.code == ExitCode.OK, done.stderr
     segments = {p.name: p.read_bytes() for p in (folder / "segments").iterdir()}
     plan = json.loads((folder / "plan.json").read_text())
     del plan["digest"], plan["solution"]["wall_s"]
-    return segments, plan, document(done.stdout)["cuts"]
+    return segments, plan, document(done.stdout)["pipelines"]
 
 
 def test_same_seed_same_files(mobilenet: Path, tmp_path: Path) -> None:
     first, second = _solve(mobilenet, tmp_path / "a"), _solve(mobilenet, tmp_path / "b")
     assert first == second
-    assert len(first[0]) == len(first[2]) + 1
+    assert {stage["file"] for p in first[1]["pipelines"] for stage in p["stages"]} == {
+        f"segments/{n}" for n in first[0]
+    }
+    assert len(first[2]) == len(first[1]["pipelines"])
 
 
 def test_solving_again_replaces_the_plan(net: Path, tmp_path: Path) -> None:

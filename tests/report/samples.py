@@ -9,6 +9,7 @@ from typing import Any
 from segsolve.batch.record import Outcome, Record, to_line
 from segsolve.build import write_plan
 from segsolve.device.model import load_device
+from segsolve.layouts.single import as_answer
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.solve import solve
 from segsolve_runtime.frames import random_frames
@@ -44,7 +45,9 @@ def make_sample(
     device = device.with_memory(device.reserved_bytes + room)
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=tpus, no_spill=no_spill)
     plan = folder / "plan"
-    write_plan(plan, loaded=loaded, device=device, problem=problem, result=solve(problem, planner=planner))
+    write_plan(
+        plan, loaded=loaded, device=device, problem=problem, answer=as_answer(problem, solve(problem, planner=planner))
+    )
     return Sample(folder=plan, model=folder / "evil.tflite")
 
 

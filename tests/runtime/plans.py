@@ -132,6 +132,7 @@ def _solution(sketches: Sequence[Sketch]) -> Solution:
         planner="test",
         status="optimal",
         objective="throughput",
+        cuts="chain",
         layout=str(len(sketches)),
         objective_ns=bottleneck,
         bound_ns=bottleneck,

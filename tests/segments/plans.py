@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from segsolve.build import write_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import score
+from segsolve.evaluate import score, score_plan
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
+from segsolve.layouts.single import as_answer
 from segsolve.plan import Plan
 from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem, Segmentation
@@ -28,13 +30,14 @@ DEVICE = load_device("edgetpu-usb")
 def cut(loaded: LoadedModel, folder: Path, cuts: Sequence[int]) -> PlanFolder:
     """Write a plan folder with these cuts."""
     problem, result = decided(loaded, cuts)
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, result=result)
+    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=as_answer(problem, result))
 
 
 def write(loaded: LoadedModel, folder: Path, plan: Plan) -> PlanFolder:
     """Write a plan folder of pipelines."""
     problem, result = decided(loaded, ())
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, result=result, plan=plan)
+    answer = replace(as_answer(problem, result), plan=plan, score=score_plan(problem, plan))
+    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=answer)
 
 
 def decided(loaded: LoadedModel, cuts: Sequence[int]) -> tuple[Problem, SolveResult]:

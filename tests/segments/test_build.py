@@ -13,6 +13,7 @@ from segsolve import build
 from segsolve.build import check_writable, write_plan
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel, read_model
+from segsolve.layouts.single import as_answer
 from segsolve.segments.writer import Segment
 from segsolve_runtime.plan import PLAN_FILE, load_plan, plan_schema
 from tests.models import residual_net
@@ -183,7 +184,7 @@ def test_a_result_without_a_plan_is_not_written(loaded: LoadedModel, tmp_path: P
     problem, result = decided(loaded, (3,))
     empty = type(result)(planner="x", status=result.status, plan=None, objective_ns=None, bound_ns=0, wall_s=0.0)
     with pytest.raises(ValueError, match="no plan"):
-        write_plan(tmp_path / "plan", loaded=loaded, device=DEVICE, problem=problem, result=empty)
+        write_plan(tmp_path / "plan", loaded=loaded, device=DEVICE, problem=problem, answer=as_answer(problem, empty))
     assert not (tmp_path / "plan").exists()
 
 

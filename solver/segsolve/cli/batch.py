@@ -27,12 +27,17 @@ from segsolve.cli.options import (
     parse_names,
     within,
 )
-from segsolve.cli.solve import Objective
 from segsolve.errors import ExitCode
 
 if TYPE_CHECKING:
     from segsolve.batch.engines import Engine
     from segsolve.device.model import Device
+
+
+class Objective(StrEnum):
+    """What a batch's plans, one pipeline each, are best at."""
+
+    THROUGHPUT = "throughput"
 
 
 class EngineName(StrEnum):

@@ -58,6 +58,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout 
 DEFAULT_DEVICE = "edgetpu-pcie"
 MOST_TPUS = 1024
 MOST_THREADS = 256
+MOST_BATCH = 10**6
 _MOST_MEMORY = 2**40
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "kb": 10**3, "mb": 10**6, "k": 2**10, "m": 2**20}
 

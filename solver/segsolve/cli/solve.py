@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsolve.cli.asking import (
+    CutBefore,
+    KeepTogether,
+    MaxLatency,
+    MaxStages,
+    MinFps,
+    NoCutBefore,
+    Pin,
+    constraints,
+)
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
 from segsolve.cli.no_plan import no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
+    MOST_BATCH,
     Cpus,
     DeviceName,
     Json,
@@ -26,20 +36,16 @@ from segsolve.cli.options import (
     Workers,
     check_search,
     load_model_or_profile,
+    within,
 )
 from segsolve.errors import ExitCode, UsageError
+from segsolve.question import Cuts, Layout, Objective
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
-    from segsolve.planners.base import SolveResult
+    from segsolve.layouts.answer import Answer
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
-
-
-class Objective(StrEnum):
-    """What the best plan is best at."""
-
-    THROUGHPUT = "throughput"
 
 
 @guarded
@@ -48,6 +54,20 @@ def command(
     tpus: Tpus,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
+    layout: Annotated[
+        Layout, typer.Option(help="Any pipelines side by side and replicated stages, or a single pipeline.")
+    ] = Layout.ANY,
+    cuts: Annotated[
+        Cuts, typer.Option(help="Cut the execution order (chain), or also between branches of the graph (dag).")
+    ] = Cuts.AUTO,
+    batch: Annotated[int, typer.Option(help="Inferences of a batch, for --objective batch.")] = 15,
+    max_latency: MaxLatency = None,
+    min_fps: MinFps = None,
+    max_stages: MaxStages = None,
+    cut_before: CutBefore = None,
+    no_cut_before: NoCutBefore = None,
+    keep_together: KeepTogether = None,
+    pin: Pin = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
     ] = None,
@@ -64,10 +84,12 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
+    from segsolve.layouts.search import answer as ask
     from segsolve.planners.base import Limits, Stop
-    from segsolve.solve import solve
+    from segsolve.question import Constraints, Question
 
     check_search(tpus, time_limit, workers, seed)
+    within("--batch", batch, 1, MOST_BATCH)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
         _only_for_models(device, output)
@@ -90,14 +112,30 @@ def command(
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
     problem = costs.problem(tpus=tpus, no_spill=no_spill)
+    asked = Question(
+        objective=objective,
+        layout=layout,
+        cuts=cuts,
+        batch=batch,
+        constraints=constraints(
+            problem,
+            max_latency=max_latency,
+            min_fps=min_fps,
+            max_stages=max_stages,
+            cut_before=cut_before,
+            no_cut_before=no_cut_before,
+            keep_together=keep_together,
+            pin=pin,
+        ),
+    )
     with progress(f"solving {problem.name}") as observe:
-        result = solve(problem, planner=planner, limits=limits, observe=observe)
-    _show(problem, result, costs.device.name, as_json=as_json)
-    if result.plan is None:
-        raise no_plan(problem, result)
+        answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
+    _show(problem, answer, costs.device.name, as_json=as_json)
+    if answer.plan is None:
+        raise no_plan(problem, answer, is_constrained=asked.constraints != Constraints())
     if output is not None and loaded is not None:
-        write_and_verify(output, loaded, costs.device, problem, result, verify=verify)
-    if result.stopped_by is Stop.INTERRUPTED:
+        write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
+    if answer.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
@@ -115,27 +153,24 @@ def _check_writable(output: Path) -> None:
     check_writable(output)
 
 
-def _show(problem: Problem, result: SolveResult, device: str, *, as_json: bool) -> None:
-    from segsolve.evaluate import score
-    from segsolve.report.documents import solve_document
-    from segsolve.report.table import solve_table
+def _show(problem: Problem, answer: Answer, device: str, *, as_json: bool) -> None:
+    from segsolve.report.answer import answer_document, answer_table
 
-    costs = score(problem, result.plan) if result.plan else None
     if as_json:
-        show_json(solve_document(problem, result, costs))
-    elif costs is not None:
-        show(solve_table(problem, result, costs, device))
+        show_json(answer_document(problem, answer))
+    elif answer.plan is not None:
+        show(answer_table(problem, answer, device))
 
 
 def write_and_verify(
-    output: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, result: SolveResult, *, verify: bool
+    output: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, answer: Answer, *, verify: bool
 ) -> None:
     """Write a plan's folder, and prove its segments equal to the whole model."""
     from segsolve.build import write_plan
     from segsolve.report.units import count
     from segsolve.segments.verify import verify as verify_segments
 
-    folder = write_plan(output, loaded=loaded, device=device, problem=problem, result=result)
+    folder = write_plan(output, loaded=loaded, device=device, problem=problem, answer=answer)
     news(f"wrote {output / 'plan.json'} and {count(len(set(folder.segment_paths())), 'segment')}")
     if verify:
         with progress("comparing the segments with the whole model"):

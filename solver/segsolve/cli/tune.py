@@ -61,6 +61,7 @@ def command(
     """Solve, measure the stages, and solve again until the plan stands."""
     from segsolve.build import check_writable
     from segsolve.graph.read import read_model
+    from segsolve.layouts.single import as_answer
     from segsolve.profile.measured import MeasuredCosts
 
     check_search(tpus, None, 1, seed)
@@ -79,8 +80,8 @@ def command(
     if profile_out is not None:
         _write_profile(profile_out, measured, tuning, effort, seed)
     if tuning.plan is not None and output is not None:
-        result = tuning.result(time.perf_counter() - begin)
-        write_and_verify(output, loaded, costs.device, tuning.problem, result, verify=verify)
+        answer = as_answer(tuning.problem, tuning.result(time.perf_counter() - begin))
+        write_and_verify(output, loaded, costs.device, tuning.problem, answer, verify=verify)
     _end(tuning)
 
 

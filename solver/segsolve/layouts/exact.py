@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from segsolve.errors import SolverFault
 from segsolve.evaluate import PlanScore, check_plan, score_plan
 from segsolve.layouts import objectives
 from segsolve.layouts.answer import Answer, ParetoPoint
+from segsolve.layouts.bounds import least_period
 from segsolve.layouts.certificate import certificate
 from segsolve.layouts.confirm import confirm
 from segsolve.layouts.link import best_on_link
@@ -18,6 +20,7 @@ from segsolve.planners.base import Limits, Status
 from segsolve.planners.stage_table import StageTable
 from segsolve.question import Layout, Objective, Question
 
+MOST_TPUS = 64  # of one pipeline; the search grows with the square
 _MOST_TIES = 20  # equally good layouts that are told apart by their plans
 
 
@@ -28,7 +31,7 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
         SolverFault: the evaluator, CP-SAT or the certificate disagrees with the dynamic program.
     """
     problem, single = table.problem, question.layout is Layout.PIPELINE
-    pipelines = Pipelines(table, question.constraints, problem.tpus, replicate=not single)
+    pipelines = Pipelines(table, question.constraints, min(problem.tpus, MOST_TPUS), replicate=not single)
     if question.objective is Objective.PARETO:
         return _front(pipelines, question, planner, limits, cuts)
     finding = _find(pipelines, question)
@@ -39,7 +42,7 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
         return _on_link(pipelines, question, planner, limits, cuts)
     _check_value(finding.value, plan, score, question)
     spent = confirm(pipelines, plan, limits) if planner == "cpsat" else 0.0
-    return Answer(
+    found = Answer(
         question=question,
         planner=planner,
         status=Status.OPTIMAL,
@@ -49,15 +52,31 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
         bound=finding.value,
         cuts=cuts,
         proof=_proof(question, problem.tpus, cuts),
-        certificate=certificate(pipelines, question, finding.value, problem.tpus),
         deterministic_s=spent,
         seed=limits.seed,
+    )
+    if problem.tpus > MOST_TPUS:
+        return _beyond_search(found, least_period(problem))
+    return replace(found, certificate=certificate(pipelines, question, finding.value, problem.tpus))
+
+
+def _beyond_search(found: Answer, bound: Fraction) -> Answer:
+    """Return an answer on more TPUs than one pipeline was tried with: proven only where it meets the least period."""
+    is_throughput = found.question.objective is Objective.THROUGHPUT
+    if is_throughput and found.value == bound:
+        return replace(found, proof="lower bound: all TPUs work all the time on what every plan must do")
+    return replace(
+        found,
+        status=Status.FEASIBLE,
+        bound=bound if is_throughput else Fraction(0),
+        proof=None,
+        note=f"pipelines of more than {MOST_TPUS} TPUs were not tried",
     )
 
 
 def _find(pipelines: Pipelines, question: Question) -> Finding:
     single = question.layout is Layout.PIPELINE
-    tpus = pipelines.tpus
+    tpus = pipelines.table.problem.tpus
     match question.objective:
         case Objective.LATENCY:
             return objectives.latency(pipelines, tpus, single=single)
@@ -186,8 +205,12 @@ def _nothing(question: Question, planner: str, limits: Limits, cuts: str) -> Ans
 
 def _proof(question: Question, tpus: int, cuts: str) -> str:
     where = "of its graph" if cuts == "dag" else "of the execution order"
-    what = "no pipeline" if question.layout is Layout.PIPELINE else f"no pipeline, and no division of {tpus} TPUs,"
-    return f"potentials: {what} is better over all cuts {where}"
+    what = (
+        "pipeline"
+        if question.layout is Layout.PIPELINE or tpus == 1
+        else f"pipeline and no division of {tpus} TPUs among several"
+    )
+    return f"potentials: no {what} is better, over all cuts {where}"
 
 
 def _fault(what: str) -> SolverFault:

@@ -18,7 +18,6 @@ from segsolve.planners.segment_table import segment_table
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 
-MOST_TPUS = 64  # of a layout; the search grows with the square
 _EXACT = (DEFAULT, "dp")
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
 
@@ -53,9 +52,6 @@ def _check(problem: Problem, question: Question, planner: str) -> None:
         raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
     if question.objective is Objective.BATCH and kept.min_fps is not None:
         raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
-    if problem.tpus > MOST_TPUS and planner in _EXACT and question.layout is Layout.ANY:
-        hint = "give --layout pipeline for one pipeline"
-        raise UsageError(f"layouts of {problem.tpus} TPUs are too many to compare, at most {MOST_TPUS} can be", hint)
 
 
 @dataclass
@@ -107,7 +103,12 @@ class _Search:
             return replace(chain, note=self._unproven(chain, "its graph allows too many cuts to list them"))
         if len(table.members) == len(self.problem.cuts) + 2:
             return replace(chain, cuts="dag")
-        if self._needs_fronts and len(table.members) > _FEW_STATES and self.question.cuts is Cuts.AUTO:
+        if (
+            chain.plan is not None
+            and self._needs_fronts
+            and len(table.members) > _FEW_STATES
+            and self.question.cuts is Cuts.AUTO
+        ):
             return replace(chain, note=self._unproven(chain, "--cuts dag also tries cuts between branches"))
         graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
         self._tell(graph)
@@ -146,6 +147,8 @@ class _Search:
         return replace(chain, status=Status.FEASIBLE, bound=bound, proof=None, certificate=None, stopped_by=why)
 
     def _tell(self, found: Answer) -> None:
+        if self.question.objective is not Objective.THROUGHPUT:
+            return  # no bound in ns that means anything to who watches
         bound = min(found.bound, self._least_period) if found.cuts == "chain" else found.bound
         elapsed = time.perf_counter() - self.start
         self.observe(Progress(objective_ns=found.objective_ns, bound_ns=int(bound), wall_s=elapsed))

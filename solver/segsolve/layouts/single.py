@@ -13,7 +13,7 @@ from segsolve.plan import single_pipeline
 from segsolve.planners.base import Limits, Observer, SolveResult, Status
 from segsolve.planners.segment_table import segment_table
 from segsolve.problem import Problem
-from segsolve.question import Layout, Question
+from segsolve.question import Cuts, Layout, Question
 from segsolve.solve import solve
 
 
@@ -24,11 +24,12 @@ def answer_of_planner(problem: Problem, question: Question, planner: str, limits
         SolverFault: the planner answered wrongly.
     """
     result = solve(problem, planner=planner, limits=limits, observe=observe)
-    return as_answer(problem, replace(question, layout=Layout.PIPELINE), result)
+    return as_answer(problem, result, replace(question, layout=Layout.PIPELINE))
 
 
-def as_answer(problem: Problem, question: Question, result: SolveResult) -> Answer:
+def as_answer(problem: Problem, result: SolveResult, asked: Question | None = None) -> Answer:
     """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
+    question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
     plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
     value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
     proof = None

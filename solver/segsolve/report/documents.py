@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segsolve.compare import Comparison, Strategy
-from segsolve.evaluate import Score
+from segsolve.evaluate import Score, StageScore
 from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
@@ -123,22 +123,29 @@ def _stages(problem: Problem, result: SolveResult, score: Score | None) -> list[
         {
             "first_op": first,
             "last_op": end - 1,
-            "time_ns": stage.time_ns,
-            "overhead_ns": stage.overhead_ns,
-            "compute_ns": stage.compute_ns,
-            "stream_ns": stage.stream_ns,
-            "input_ns": stage.input_ns,
-            "output_ns": stage.output_ns,
-            "correction_ns": stage.correction_ns,
-            "onchip_bytes": stage.onchip_bytes,
-            "offchip_bytes": stage.offchip_bytes,
-            "capacity_bytes": stage.capacity_bytes,
-            "input_bytes": stage.input_bytes,
-            "output_bytes": stage.output_bytes,
-            "spilled_ops": [problem.ops[i].name for i in stage.spilled_ops],
+            **stage_document(problem, stage),
         }
         for (first, end), stage in zip(result.plan.ranges(len(problem.ops)), score.stages, strict=True)
     ]
+
+
+def stage_document(problem: Problem, stage: StageScore) -> Document:
+    """Return what one inference of a stage costs."""
+    return {
+        "time_ns": stage.time_ns,
+        "overhead_ns": stage.overhead_ns,
+        "compute_ns": stage.compute_ns,
+        "stream_ns": stage.stream_ns,
+        "input_ns": stage.input_ns,
+        "output_ns": stage.output_ns,
+        "correction_ns": stage.correction_ns,
+        "onchip_bytes": stage.onchip_bytes,
+        "offchip_bytes": stage.offchip_bytes,
+        "capacity_bytes": stage.capacity_bytes,
+        "input_bytes": stage.input_bytes,
+        "output_bytes": stage.output_bytes,
+        "spilled_ops": [problem.ops[i].name for i in stage.spilled_ops],
+    }
 
 
 def _tensor(graph: Graph, index: int) -> Document:

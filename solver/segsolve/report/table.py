@@ -12,7 +12,7 @@ from rich.text import Text
 from segsolve.compare import Comparison, Strategy
 from segsolve.evaluate import Score, StageScore
 from segsolve.graph.model import Graph
-from segsolve.planners.base import SolveResult, Status, Stop
+from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.units import bar, fps, long_bar, mib, million, ms, percent, size, times
@@ -22,27 +22,6 @@ GOOD = "green"
 _BAR_WIDTH = 12
 _MOST_BARS = 24
 _NAME_WIDTH = 40
-
-
-def solve_table(problem: Problem, result: SolveResult, score: Score, device: str) -> RenderableType:
-    """Return the stages of a plan and what is known of its quality."""
-    table = Grid(
-        f"{problem.name} on {device}: predicted time per inference in ms, weights in MiB",
-        *("stage", "operations", "", "time", "compute", "stream", "in", "out", "on chip", "off chip"),
-        left=("", "operations"),
-        optional=("", "out", "in"),
-    )
-    ranges = result.plan.ranges(len(problem.ops)) if result.plan else ()
-    for k, ((first, end), stage) in enumerate(zip(ranges, score.stages, strict=True)):
-        table.add_row(
-            str(k),
-            f"{first}-{end - 1}",
-            _stage_bar(stage, score.bottleneck_ns),
-            *map(ms, (stage.time_ns, stage.compute_ns, stage.stream_ns, stage.input_ns, stage.output_ns)),
-            mib(stage.onchip_bytes),
-            Text(mib(stage.offchip_bytes), style=SPILL if stage.offchip_bytes else ""),
-        )
-    return Group(table, *_spills(problem, score), *map(Text, _verdict(problem, result, score)))
 
 
 def compare_table(comparison: Comparison, device: str, batch: int) -> RenderableType:
@@ -59,7 +38,7 @@ def compare_table(comparison: Comparison, device: str, batch: int) -> Renderable
     for strategy in comparison.strategies:
         table.add_row(*_strategy_cells(strategy, batch))
     lines = [f"{s.result.planner}: {_why(s.result)}." for s in comparison.strategies if s.score is None]
-    lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {_streamed(one.offchip_bytes)} in each.")
+    lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:
         if best.result.status is Status.OPTIMAL:
             lines.append(f"The optimum is proven ({best.result.proof}).")
@@ -171,16 +150,18 @@ def _unused(problem: Problem, result: SolveResult, score: Score) -> Iterable[str
         yield f"{unused} of {problem.tpus} TPUs {'stays' if unused == 1 else 'stay'} unused{why}."
 
 
-def _streamed(nbytes: int) -> str:
+def streamed(nbytes: int) -> str:
+    """Say how many bytes of weights stream."""
     return f"{size(nbytes)} of weights streamed" if nbytes else "no weights streamed"
 
 
-def _stage_bar(stage: StageScore, bottleneck_ns: int) -> Text:
-    share = stage.time_ns / bottleneck_ns if bottleneck_ns else 0.0
+def stage_bar(stage: StageScore, bottleneck_ns: int, replicas: int = 1) -> Text:
+    """Return a bar of a stage's share of the bottleneck, red where its weights spill."""
+    share = stage.time_ns / replicas / bottleneck_ns if bottleneck_ns else 0.0
     return Text(long_bar(share, _BAR_WIDTH), style=SPILL if stage.spilled_ops else GOOD)
 
 
-def _spills(problem: Problem, score: Score) -> list[Text]:
+def spills(problem: Problem, score: Score) -> list[Text]:
     """Explain per stage what does not fit and what it costs, with the largest layer as the example."""
     lines = []
     for k, stage in enumerate(score.stages):
@@ -200,26 +181,6 @@ def _do_not_fit(layers: int) -> str:
     if layers == 1:
         return "One layer does not fit and streams at every inference:"
     return f"{layers} layers do not fit and stream at every inference, the largest"
-
-
-def _verdict(problem: Problem, result: SolveResult, score: Score) -> Iterable[str]:
-    yield (
-        f"Bottleneck {ms(score.bottleneck_ns)} ms: {fps(score.throughput_fps)} inferences per second, latency "
-        f"{ms(score.latency_ns)} ms, {_streamed(score.offchip_bytes)} per inference (predicted)."
-    )
-    if result.status is Status.OPTIMAL:
-        yield f"Proven optimal by {result.planner} in {result.wall_s:.2f} s ({result.proof})."
-    elif result.gap == 0:
-        yield f"No plan has a smaller bottleneck: the plan of {result.planner} reaches the bound."
-    else:
-        stopped = "" if result.stopped_by is Stop.FINISHED else f", stopped by {result.stopped_by}"
-        yield (
-            f"Not proven optimal ({result.planner}{stopped}): the bound is {ms(result.bound_ns)} ms, "
-            f"the gap at most {percent(result.gap or 0.0)}."
-        )
-    yield from _unused(problem, result, score)
-    if result.note:
-        yield result.note
 
 
 def _short(name: str) -> str:

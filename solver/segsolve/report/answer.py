@@ -1,0 +1,201 @@
+"""An answer as a table for the terminal and as a JSON document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from segsolve.evaluate import PlanScore, Score, StageScore
+from segsolve.layouts.answer import Answer
+from segsolve.plan import Pipeline, Plan, Stage, segmentation_of
+from segsolve.planners.base import Status, Stop
+from segsolve.problem import Problem
+from segsolve.question import Layout, Objective
+from segsolve.report.documents import Document, stage_document
+from segsolve.report.grid import Grid
+from segsolve.report.table import SPILL, spills, stage_bar, streamed
+from segsolve.report.units import count, fps, mib, ms, percent
+
+_MOST_RANGES = 3
+_UNITS = "predicted time per inference in ms, weights in MiB"
+
+
+def answer_document(problem: Problem, answer: Answer) -> Document:
+    """Return an answer with its pipelines; times are predicted, in ns unless the name says otherwise.
+
+    `stages` are those of all pipelines, one after the other, `pipelines` the same in their groups.
+    """
+    plan, score = answer.plan, answer.score
+    pipelines = _pipelines(problem, plan, score) if plan and score else []
+    chain = segmentation_of(plan) if plan else None
+    return {
+        "status": str(answer.status),
+        "planner": answer.planner,
+        "objective": str(answer.question.objective),
+        "layout": plan.layout if plan else None,
+        "objective_ns": answer.objective_ns,
+        "bound_ns": answer.bound_ns,
+        "gap": answer.gap,
+        "proof": answer.proof,
+        "proven_over": answer.cuts,
+        "stopped_by": str(answer.stopped_by),
+        "note": answer.note,
+        "wall_s": answer.wall_s,
+        "deterministic_s": answer.deterministic_s,
+        "seed": answer.seed,
+        "tpus": problem.tpus,
+        "tpus_used": plan.tpus if plan else None,
+        "throughput_fps": score.throughput_fps if score else None,
+        "latency_ns": score.latency_ns if score else None,
+        "batch": answer.question.batch,
+        "batch_ns": score.batch_ns(answer.question.batch) if score else None,
+        "offchip_bytes": score.offchip_bytes if score else None,
+        "link_load": float(score.link_load) if score and problem.link else None,
+        "cuts": list(chain.cuts) if chain else None,
+        "stages": [stage for pipeline in pipelines for stage in pipeline["stages"]],
+        "pipelines": pipelines,
+        **({"points": [_point(problem, point.plan, point.score) for point in answer.points]} if answer.points else {}),
+    }
+
+
+def answer_table(problem: Problem, answer: Answer, device: str) -> RenderableType:
+    """Return the stages of a plan, pipelines that are alike once, and what is known of its quality."""
+    assert answer.plan is not None
+    assert answer.score is not None
+    shown: list[RenderableType] = []
+    if answer.points:
+        shown.append(_points_table(problem, answer, device))
+    copies = Counter(answer.plan.pipelines)
+    scores = dict(zip(answer.plan.pipelines, answer.score.pipelines, strict=True))
+    for number, (pipeline, times) in enumerate(copies.items()):
+        title = f"{problem.name} on {device}: {_UNITS}"
+        if len(answer.plan.pipelines) > 1:
+            if number == 0:
+                shown.append(Text(f"{problem.name} on {answer.plan.tpus} x {device}", style="bold"))
+            title = f"{_which(number, times, len(copies))} of {count(pipeline.tpus, 'TPU')}: {_UNITS}"
+        shown.append(_stages_table(title, pipeline, scores[pipeline]))
+        shown += spills(problem, scores[pipeline])
+    return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score)))
+
+
+def _which(number: int, copies: int, kinds: int) -> str:
+    name = f"Pipeline {chr(ord('A') + number)}" if kinds > 1 else "Pipeline"
+    return f"{name}, {copies} copies" if copies > 1 else name
+
+
+def _stages_table(title: str, pipeline: Pipeline, score: Score) -> Grid:
+    is_replicated = any(stage.replicas > 1 for stage in pipeline.stages)
+    columns = ("stage", "operations", *(("TPUs",) if is_replicated else ()), "", "time")
+    table = Grid(
+        title,
+        *(*columns, "compute", "stream", "in", "out", "on chip", "off chip"),
+        left=("", "operations"),
+        optional=("", "out", "in"),
+    )
+    for k, (stage, cost) in enumerate(zip(pipeline.stages, score.stages, strict=True)):
+        table.add_row(
+            str(k),
+            _ranges(stage),
+            *((str(stage.replicas),) if is_replicated else ()),
+            stage_bar(cost, score.bottleneck_ns, stage.replicas),
+            *map(ms, (cost.time_ns, cost.compute_ns, cost.stream_ns, cost.input_ns, cost.output_ns)),
+            mib(cost.onchip_bytes),
+            Text(mib(cost.offchip_bytes), style=SPILL if cost.offchip_bytes else ""),
+        )
+    return table
+
+
+def _ranges(stage: Stage) -> str:
+    texts = [f"{a}-{b}" if a != b else str(a) for a, b in stage.op_ranges]
+    more = len(texts) - _MOST_RANGES
+    return ",".join(texts[:_MOST_RANGES]) + (f" +{more}" if more > 0 else "")
+
+
+def _points_table(problem: Problem, answer: Answer, device: str) -> Grid:
+    table = Grid(
+        f"{problem.name} on up to {problem.tpus} x {device}: no plan betters one of these in all three (predicted)",
+        *("TPUs", "layout", "fps", "ms per inference", "latency ms"),
+        left=("layout",),
+    )
+    for point in answer.points:
+        score = point.score
+        table.add_row(
+            str(point.plan.tpus),
+            point.plan.layout,
+            fps(score.throughput_fps),
+            ms(score.period_ns),
+            ms(score.latency_ns),
+        )
+    return table
+
+
+def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> Iterable[str]:
+    """Say what the plan does, why it is the best, and what is unusual."""
+    head = "Most throughput" if answer.question.objective is Objective.PARETO else f"Layout {plan.layout}"
+    yield (
+        f"{head}: {ms(score.period_ns)} ms per inference, {fps(score.throughput_fps)} inferences per second, latency "
+        f"{ms(score.latency_ns)} ms, {streamed(score.offchip_bytes)} per inference (predicted)."
+    )
+    if answer.question.objective is Objective.BATCH:
+        yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
+    if answer.status is Status.OPTIMAL:
+        yield f"Proven optimal by {answer.planner} in {answer.wall_s:.2f} s ({answer.proof})."
+    elif answer.gap == 0:
+        yield f"No plan is better: the plan of {answer.planner} reaches the bound."
+    else:
+        stopped = "" if answer.stopped_by is Stop.FINISHED else f", stopped by {answer.stopped_by}"
+        yield (
+            f"Not proven optimal ({answer.planner}{stopped}): the bound is {ms(answer.bound_ns)} ms, "
+            f"the gap at most {percent(answer.gap or 0.0)}."
+        )
+    yield from unused(problem, answer, plan)
+    if answer.note:
+        yield f"{answer.note[0].upper()}{answer.note[1:].rstrip('.')}."
+
+
+def unused(problem: Problem, answer: Answer, plan: Plan) -> Iterable[str]:
+    """Say that TPUs stay idle, which the fewest devices are asked for to do."""
+    idle = problem.tpus - plan.tpus
+    if idle > 0 and answer.question.objective is not Objective.DEVICES:
+        why = "no more stages help" if answer.question.layout is Layout.PIPELINE else "no layout gains from more"
+        yield f"Uses {plan.tpus} of {count(problem.tpus, 'TPU')}: {why}."
+
+
+def _pipelines(problem: Problem, plan: Plan, score: PlanScore) -> list[Document]:
+    return [
+        {
+            "tpus": pipeline.tpus,
+            "bottleneck_ns": costs.bottleneck_ns,
+            "latency_ns": costs.latency_ns,
+            "stages": [
+                _stage(problem, p, stage, cost) for stage, cost in zip(pipeline.stages, costs.stages, strict=True)
+            ],
+        }
+        for p, (pipeline, costs) in enumerate(zip(plan.pipelines, score.pipelines, strict=True))
+    ]
+
+
+def _stage(problem: Problem, pipeline: int, stage: Stage, cost: StageScore) -> Document:
+    return {
+        "pipeline": pipeline,
+        "first_op": stage.ops[0],
+        "last_op": stage.ops[-1],
+        "op_ranges": [list(span) for span in stage.op_ranges],
+        "replicas": stage.replicas,
+        "processor": str(stage.processor),
+        **stage_document(problem, cost),
+    }
+
+
+def _point(problem: Problem, plan: Plan, score: PlanScore) -> Document:
+    return {
+        "tpus": plan.tpus,
+        "layout": plan.layout,
+        "throughput_fps": score.throughput_fps,
+        "period_ns": score.period_ns,
+        "latency_ns": score.latency_ns,
+        "pipelines": _pipelines(problem, plan, score),
+    }
