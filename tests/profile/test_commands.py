@@ -58,10 +58,10 @@ def test_profile_as_json(net: Path, tmp_path: Path) -> None:
 
 def test_a_profile_by_hand_is_solved_without_a_model(tmp_path: Path) -> None:
     path = write(tmp_path, by_hand(device={"name": "mine", "memory_bytes": 250}), "hand.json")
-    done = inside("solve", path, "--tpus", "2", "--json")
+    done = inside("solve", path, "--tpus", "2", "--layout", "pipeline", "--cuts", "chain", "--json")
     found = document(done.stdout)
     assert (found["cuts"], found["objective_ns"], found["status"]) == ([2], 75, "optimal")
-    assert "hand on mine" in inside("solve", path, "--tpus", "6").stdout
+    assert "hand on mine" in inside("solve", path, "--tpus", "6", "--layout", "pipeline").stdout
     assert inside("compare", path, "--tpus", "3").code == ExitCode.OK
     strict = inside("solve", path, "--tpus", "2", "--tpu-memory", "150", "--no-spill")
     error(strict, ExitCode.NO_PLAN, "no plan on 2 TPUs")

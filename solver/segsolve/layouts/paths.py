@@ -116,7 +116,11 @@ class Paths:
 
     def _need(self, bound_ns: int) -> NDArray[np.int64]:
         """Return the fewest devices that keep the bound, for every stage; too many where there is no stage."""
-        need = np.where(self.time < IMPOSSIBLE, np.maximum(1, -(-self.time // max(1, bound_ns))), self.most + 1)
+        if bound_ns > 0:
+            shares = np.maximum(1, -(-self.time // bound_ns))
+        else:
+            shares = np.where(self.time <= bound_ns, 1, self.most + 1)  # no number of devices makes time vanish
+        need = np.where(self.time < IMPOSSIBLE, shares, self.most + 1)
         return need if self.replicate else np.where(need > 1, self.most + 1, need)
 
     def _to_end(self, value: Callable[[int], Times], combine: np.ufunc) -> list[_Rows]:
