@@ -84,7 +84,7 @@ def valid(problem: Problem, question: Question, found: Answer) -> None:
 def test_the_pareto_front_is_complete_and_minimal(problem: Problem) -> None:
     question = Question(objective=Objective.PARETO, cuts=Cuts.CHAIN)
     found = answer(problem, question)
-    every = {(p.tpus, s.latency_ns, -s.rate) for p, s in plans(problem, question, dag=False)}
+    every: set[tuple[Any, ...]] = {(p.tpus, s.latency_ns, -s.rate) for p, s in plans(problem, question, dag=False)}
     front = {
         one
         for one in every

@@ -192,6 +192,7 @@ def _write_better(
 ) -> PlanFolder:
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
+    from segsolve.layouts.single import as_answer
     from segsolve.plan import segmentation_of
     from segsolve.planners.base import Status
     from segsolve_runtime.plan import load_plan
@@ -203,5 +204,6 @@ def _write_better(
     kept = replace(
         result, plan=segmentation_of(best.plan), objective_ns=best.corrected.period_ns, status=status, note=""
     )
-    write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)
+    answer = as_answer(refinement.problem, kept)
+    write_and_verify(folder.root, loaded, costs.device, refinement.problem, answer, verify=verify)
     return load_plan(folder.root)

@@ -47,9 +47,9 @@ def replan(
         DeviceError: the costs that the plan was made with are not known; name them.
     """
     from segsolve.build import write_plan
+    from segsolve.layouts.search import answer
     from segsolve.profile.load import device_costs
     from segsolve.report.units import count, fps
-    from segsolve.solve import solve
     from segsolve_runtime.places import places
 
     left = len(places(folder.plan)) - len(lost.lost)
@@ -59,8 +59,8 @@ def replan(
         raise lost
     source = device_costs(device or folder.plan.device.name, folder.plan.device.memory_bytes)(loaded.graph)
     problem = source.problem(tpus=left)
-    result = solve(problem, planner=PLANNER)
-    made = write_plan(into, loaded=loaded, device=source.device, problem=problem, result=result)
+    found = answer(problem, planner=PLANNER)
+    made = write_plan(into, loaded=loaded, device=source.device, problem=problem, answer=found)
     news(
         f"solved again for {count(left, 'device')}: {count(len(made.plan.all_stages), 'stage')}, "
         f"{fps(made.plan.solution.throughput_fps)} inferences per second predicted; "

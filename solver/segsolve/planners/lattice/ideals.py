@@ -18,9 +18,10 @@ MOST_IDEALS = 3000  # a table of stages has this number squared entries of 8 byt
 
 
 def ideals(problem: Problem, most: int = MOST_IDEALS) -> NDArray[np.bool_] | None:
-    """Return the ideals [n, operations] as rows of membership, parts before the whole; None if there are more than `most`.
+    """Return the ideals [n, operations] as rows of membership, parts before the whole.
 
-    Operations between two neighbouring legal cuts stay together. The order of ideals is unique.
+    None if there are more than `most`. Operations between two neighbouring legal cuts stay together. The order of
+    ideals is unique.
     """
     starts = [0, *problem.cuts]
     needs = _needs(problem, starts)
