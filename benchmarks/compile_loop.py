@@ -38,7 +38,7 @@ def measure(network: str) -> list[dict[str, Any]]:
     rows = []
     for tpus in TPUS:
         problem = costs.problem(tpus=tpus)
-        _, plan = solver(problem)
+        plan = solver(problem).plan
         assert plan is not None
         for error, noise in ERRORS_MIB:
             oracle = Oracle(problem, stream_ns_per_byte(costs), round(error * MIB), round(noise * MIB))

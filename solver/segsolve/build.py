@@ -169,7 +169,7 @@ def _move_in(scratch: Path, folder: Path) -> None:
     older = scratch / "older"
     older.mkdir()
     names = (planfile.PLAN_FILE, CERTIFICATE_FILE, _SEGMENTS)
-    outdated = (*names, COMPILE_FILE)
+    outdated = (*names, COMPILE_FILE) if _is_ours(folder / COMPILE_FILE) else names
     moves = [(folder / name, older / name) for name in outdated if (folder / name).exists()]
     moves += [(scratch / name, folder / name) for name in reversed(names) if (scratch / name).exists()]
     try:
@@ -180,6 +180,11 @@ def _move_in(scratch: Path, folder: Path) -> None:
             if target.exists() and not source.exists():
                 target.rename(source)
         raise
+
+
+def _is_ours(record: Path) -> bool:
+    """Whether it is our record of compiled segments, which belong to the older plan."""
+    return record.is_file() and '"segsolve-compile"' in record.read_text(errors="replace")[:4096]
 
 
 def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:

@@ -9,8 +9,8 @@ from random import Random
 from segsolve.compiler.log import Report
 from segsolve.compiler.truth import Ops, StageTruth, truth_of
 from segsolve.evaluate import stage_score
-from segsolve.plan import Plan, single_pipeline
-from segsolve.planners.base import SolveResult
+from segsolve.layouts.answer import Answer
+from segsolve.layouts.single import as_answer
 from segsolve.problem import Problem
 from segsolve.solve import solve
 
@@ -46,7 +46,6 @@ class Oracle:
         )
 
 
-def solver(problem: Problem) -> tuple[SolveResult, Plan | None]:
+def solver(problem: Problem, gaps: bool = True) -> Answer:
     """Return the best chain of stages."""
-    result = solve(problem, planner="dp")
-    return result, None if result.plan is None else single_pipeline(result.plan, len(problem.ops))
+    return as_answer(problem, solve(problem, planner="dp"))

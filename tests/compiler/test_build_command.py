@@ -35,9 +35,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan(model: Path, tmp_path: Path) -> Path:
     """A plan for it beside a copy of the model."""
     shutil.copy(model, tmp_path)
-    done = inside("solve", model, "--tpus", "3", "--planner", "dp", "--no-verify", "-o", tmp_path / "plan")
+    return solved(model, tmp_path / "plan", "--layout", "pipeline")
+
+
+def solved(model: Path, folder: Path, *options: str) -> Path:
+    done = inside("solve", model, "--tpus", "3", "--planner", "dp", "--no-verify", "-o", folder, *options)
     assert done.code == ExitCode.OK, done.stderr
-    return tmp_path / "plan"
+    return folder
 
 
 def compile_(plan: Path, program: Path, *options: str) -> Done:
@@ -92,6 +96,40 @@ def test_a_compiler_with_less_memory_leads_to_another_plan(
     assert len(calls) == sum(r["compiled"] for r in result["rounds"])  # each segment once
 
 
+def test_a_plan_of_several_pipelines(
+    model: Path, standin_compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three copies of the whole network on a TPU each; with a compiler that keeps little on chip they do not stand."""
+    plan = solved(model, tmp_path / "plan")
+    before = load_plan(plan)
+    assert before.plan.solution.layout == "3x1"
+    assert "PipelinedModelRunner cannot run the plan (1 restriction)" in inside("build", plan, "--check-coral").stdout
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
+    done = inside("build", plan, "--compile", "--compiler", standin_compiler, "--model", model, "--json")
+    assert done.code == ExitCode.OK, done.stderr
+    result, after = document(done.stdout), load_plan(plan)
+    assert result["rounds"][0]["layout"] == "3x1" and len(result["rounds"]) > 1
+    assert after.plan.solution.layout != "3x1"
+    assert after.plan.solution.objective_ns < result["rounds"][0]["corrected_ns"]
+    assert all((plan / compiled_name(stage.file)).is_file() for stage in after.plan.all_stages)
+
+
+def test_a_better_plan_has_the_layout_that_is_asked_for(
+    model: Path, standin_compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
+    plan = solved(model, tmp_path / "plan")
+    done = compile_(plan, standin_compiler, "--model", str(model), "--layout", "pipeline")
+    assert done.code == ExitCode.OK, done.stderr
+    assert len(load_plan(plan).plan.pipelines) == 1
+
+
+def test_a_plan_for_latency_is_not_solved_again(model: Path, standin_compiler: Path, tmp_path: Path) -> None:
+    plan = solved(model, tmp_path / "plan", "--objective", "latency")
+    done = compile_(plan, standin_compiler, "--model", str(model))
+    assert "not solved again: the plan is the best for latency, only throughput can be solved again." in done.stdout
+
+
 def test_one_round_only_compiles(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
     before = (plan / "plan.json").read_bytes()
@@ -124,6 +162,12 @@ def test_a_new_plan_forgets_what_was_compiled(plan: Path, standin_compiler: Path
     compile_(plan, standin_compiler)
     inside("solve", model, "--tpus", "2", "--planner", "dp", "--no-verify", "-o", plan)
     assert not (plan / "compile.json").exists()
+
+
+def test_a_file_of_the_same_name_is_kept(plan: Path, model: Path) -> None:
+    (plan / "compile.json").write_text('{"mine": true}')
+    inside("solve", model, "--tpus", "2", "--planner", "dp", "--no-verify", "-o", plan)
+    assert (plan / "compile.json").read_text() == '{"mine": true}'
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from segsolve.compiler.refine import End, Refinement, refine
 from segsolve.compiler.truth import AGREEMENT_BYTES, corrected, corrected_score, truth_of
 from segsolve.evaluate import score_plan, stage_score
+from segsolve.layouts.answer import Answer
 from segsolve.plan import Pipeline, Plan, Processor, Stage
 from segsolve.problem import OpCost, Problem, Transfer
 from segsolve.solve import solve
@@ -60,7 +61,7 @@ def chain(seed: int, tpus: int = 3, operations: int = 24) -> Problem:
 
 def refined(problem: Problem, error: int, most_rounds: int = 20) -> tuple[Refinement, Oracle]:
     oracle = Oracle(problem, RATE, error)
-    _, plan = solver(problem)
+    plan = solver(problem).plan
     assert plan is not None
     return refine(problem, plan, oracle, solver, most_rounds=most_rounds), oracle
 
@@ -110,7 +111,7 @@ def test_a_plan_that_is_not_solved_again() -> None:
     plan = Plan(pipelines=(first, second, first))
     oracle = Oracle(problem, RATE, -MIB)
     done = refine(problem, plan, oracle, None)
-    assert done.end is End.NOT_ASKED and done.result is None
+    assert done.end is End.NOT_ASKED and done.answer is None
     assert oracle.asked == [gaps, (5, 6, *range(12, 24)), tuple(range(12))]
     expected = score_plan(oracle.real(), plan)
     for pipeline, cost in zip(done.best.corrected.pipelines, expected.pipelines, strict=True):
@@ -118,6 +119,30 @@ def test_a_plan_that_is_not_solved_again() -> None:
             if (pipeline, k) != (done.best.corrected.pipelines[1], 1):
                 assert stage.time_ns == cost.stages[k].time_ns
     assert done.best.corrected.period_ns > done.best.predicted.period_ns
+
+
+def test_a_plan_with_gaps_that_the_solver_cannot_be_told_about() -> None:
+    """It comes back with it although it is slow, and is then asked for one without."""
+    problem = chain(1, tpus=2)
+    odd, rest = (0, *range(2, 12)), (1, *range(12, 24))
+    gappy = Plan(pipelines=(Pipeline(stages=(Stage(ops=odd), Stage(ops=rest))),))
+    asked = []
+
+    def stubborn(corrected_problem: Problem, gaps: bool) -> Answer:
+        asked.append(gaps)
+        found = solver(corrected_problem)
+        if not gaps:
+            return found
+        return replace(found, plan=gappy, score=score_plan(replace(problem, overhead_ns=0), gappy))
+
+    slow = Oracle(problem, RATE, -MIB)
+    first = solver(problem).plan
+    assert first is not None
+    done = refine(problem, first, slow, stubborn)
+    assert done.end is End.WITHOUT_GAPS and False in asked
+    assert done.best.plan != gappy
+    best = solve(slow.real(), planner="dp").objective_ns
+    assert done.best.corrected.period_ns == best
 
 
 def test_differences_within_the_compilers_digits_are_none() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +12,21 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, PlanDir, within
+from segsolve.cli.options import Json, PlanDir, TimeLimit, within
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
+from segsolve.question import Cuts, Layout, Objective, Question
 
 if TYPE_CHECKING:
     from segsolve.compiler.build import CompiledStages
     from segsolve.compiler.refine import Refinement, Solve
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
-    from segsolve.plan import Plan
-    from segsolve.planners.base import SolveResult
+    from segsolve.layouts.answer import Answer
+    from segsolve.planners.base import Limits
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
-    from segsolve_runtime.plan import PlanFolder
+    from segsolve_runtime.plan import PlanFolder, Solution
 
 _DEFAULT_TIMEOUT_S = 600.0
 _LONGEST_S = 86_400.0
@@ -52,6 +54,10 @@ def command(
         int | None, typer.Option(help="Oldest version of libedgetpu's runtime that must run the result, e.g. 13.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Plans that are compiled at most; 1 does not solve again.")] = 10,
+    layout: Annotated[
+        Layout | None, typer.Option(help="What a better plan may be; a single pipeline if the plan is one.")
+    ] = None,
+    time_limit: TimeLimit = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Prove the segments of a new plan equal to the whole model.")
     ] = True,
@@ -64,6 +70,8 @@ def command(
         raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
     within("--timeout", timeout, 1, _LONGEST_S)
     within("--rounds", rounds, 1)
+    if time_limit is not None:
+        within("--time-limit", time_limit, 0)
     if jobs is not None:
         within("--jobs", jobs, 1)
     folder = load_plan(plan)
@@ -71,9 +79,14 @@ def command(
         _check_coral(folder, as_json=as_json)
         return
     from segsolve.compiler.run import find_compiler
+    from segsolve.planners.base import Limits
 
     tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
-    _compile(folder, tool, *_costs(folder, model, device), rounds=rounds, verify=verify, as_json=as_json)
+    known, note = _costs(folder, model, device)
+    is_single = len(folder.plan.pipelines) == 1 and all(s.replicas == 1 for s in folder.plan.all_stages)
+    wanted = layout or (Layout.PIPELINE if is_single else Layout.ANY)
+    again = _solver(folder.plan.solution, wanted, Limits(time_limit_s=time_limit))
+    _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)
 
 
 def _check_coral(folder: PlanFolder, *, as_json: bool) -> None:
@@ -118,6 +131,7 @@ def _compile(
     known: tuple[LoadedModel, CostSource] | None,
     note: str,
     *,
+    again: tuple[Solve | None, str],
     rounds: int,
     verify: bool,
     as_json: bool,
@@ -129,7 +143,8 @@ def _compile(
     refinement = None
     if known is not None:
         problem = known[1].problem(tpus=folder.plan.solution.tpus_requested)
-        refinement, note = _refine(folder, stages, *known, problem, rounds)
+        solve, note = again if rounds > 1 else (None, "one round was asked for")
+        refinement = _refine(folder, stages, *known, problem, solve, rounds)
         folder = _write_better(folder, *known, refinement, verify=verify)
     files = tpu_files(folder)
     with progress(f"compiling {len(files)} segments with edgetpu_compiler {tool.version}"):
@@ -151,16 +166,15 @@ def _refine(
     loaded: LoadedModel,
     costs: CostSource,
     problem: Problem,
+    solve: Solve | None,
     rounds: int,
-) -> tuple[Refinement, str]:
+) -> Refinement:
     from segsolve.compiler.build import plan_of
     from segsolve.compiler.refine import refine
     from segsolve.compiler.truth import StageTruth, stream_ns_per_byte, truth_of
     from segsolve.report.compiled import round_news
 
     rate = stream_ns_per_byte(costs)
-    plan = plan_of(folder.plan)
-    solve, note = (None, "one round was asked for") if rounds == 1 else _solver(plan)
 
     def compile_stages(new: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], StageTruth]:
         made = stages.compile_ops(loaded, new)
@@ -168,21 +182,25 @@ def _refine(
 
     with progress(f"compiling with edgetpu_compiler {stages.compiler.version}"):
         return refine(
-            problem, plan, compile_stages, solve, most_rounds=rounds, observe=lambda done: news(round_news(done))
-        ), note
+            problem,
+            plan_of(folder.plan),
+            compile_stages,
+            solve,
+            most_rounds=rounds,
+            observe=lambda done: news(round_news(done)),
+        )
 
 
-def _solver(plan: Plan) -> tuple[Solve | None, str]:
-    """Return what finds the best plan under corrected costs; for what it cannot find, why not."""
-    from segsolve.plan import segmentation_of, single_pipeline
-    from segsolve.solve import solve
+def _solver(solution: Solution, layout: Layout, limits: Limits) -> tuple[Solve | None, str]:
+    """Return what answers the plan's question under corrected costs; if it is another than throughput, why not."""
+    from segsolve.layouts.search import answer
 
-    if segmentation_of(plan) is None:
-        return None, "the plan is more than one chain of stages on a TPU each"
+    if solution.objective != Objective.THROUGHPUT:
+        return None, f"the plan is the best for {solution.objective}, only throughput can be solved again"
+    beyond = Cuts.AUTO if solution.cuts == "dag" else Cuts.CHAIN
 
-    def solved(problem: Problem) -> tuple[SolveResult, Plan | None]:
-        result = solve(problem)
-        return result, None if result.plan is None else single_pipeline(result.plan, len(problem.ops))
+    def solved(problem: Problem, gaps: bool) -> Answer:
+        return answer(problem, Question(layout=layout, cuts=beyond if gaps else Cuts.CHAIN), limits=limits)
 
     return solved, ""
 
@@ -192,18 +210,23 @@ def _write_better(
 ) -> PlanFolder:
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
-    from segsolve.layouts.single import as_answer
-    from segsolve.plan import segmentation_of
     from segsolve.planners.base import Status
     from segsolve_runtime.plan import load_plan
 
-    best, result = refinement.best, refinement.result
-    if result is None or (best is refinement.rounds[0] and best.predicted == best.corrected):
+    best, answer = refinement.best, refinement.answer
+    if answer is None or (best is refinement.rounds[0] and best.predicted == best.corrected):
         return folder
-    status = result.status if refinement.end is End.STANDS else Status.FEASIBLE
+    period = best.corrected.period_ns
+    stands = refinement.end is End.STANDS and answer.objective_ns == period
     kept = replace(
-        result, plan=segmentation_of(best.plan), objective_ns=best.corrected.period_ns, status=status, note=""
+        answer,
+        plan=best.plan,
+        score=best.corrected,
+        value=answer.value if stands else Fraction(period),
+        bound=min(answer.bound, Fraction(period)),
+        status=answer.status if stands else Status.FEASIBLE,
+        proof=answer.proof if stands else None,
+        certificate=answer.certificate if stands and best.plan == answer.plan else None,
     )
-    answer = as_answer(refinement.problem, kept)
-    write_and_verify(folder.root, loaded, costs.device, refinement.problem, answer, verify=verify)
+    write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)
     return load_plan(folder.root)

@@ -13,12 +13,14 @@ from enum import StrEnum
 
 from segsolve.compiler.truth import Ops, StageTruth, corrected, corrected_score
 from segsolve.evaluate import PlanScore, score_plan
+from segsolve.layouts.answer import Answer
 from segsolve.plan import Plan, Processor
-from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
 
 CompileStages = Callable[[Sequence[Ops]], Mapping[Ops, StageTruth]]
-Solve = Callable[[Problem], tuple[SolveResult, Plan | None]]
+Solve = Callable[[Problem, bool], Answer]
+"""Returns a plan of the least cost; the flag allows stages with gaps."""
+Cost = Callable[[PlanScore], int]
 MOST_ROUNDS = 10
 
 
@@ -26,6 +28,7 @@ class End(StrEnum):
     """Why the loop ended."""
 
     STANDS = "the plan stands"
+    WITHOUT_GAPS = "the plan stands among those without gaps"
     LIMIT = "round limit"
     NOT_ASKED = "not solved again"
 
@@ -42,18 +45,19 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refinement:
-    """What the loop found. `result` is that of the solver under the corrected costs; None if it was not asked."""
+    """What the loop found. `answer` is the solver's last under the corrected costs; None if it was not asked."""
 
     rounds: tuple[Round, ...]
+    best: Round
     truths: Mapping[Ops, StageTruth]
     problem: Problem
-    result: SolveResult | None
+    answer: Answer | None
     end: End
 
-    @property
-    def best(self) -> Round:
-        """The round with the plan that is fastest as compiled."""
-        return min(self.rounds, key=lambda r: r.corrected.period_ns)
+
+def period(score: PlanScore) -> int:
+    """Return the cost of a plan whose throughput counts: the time per inference, in ns."""
+    return score.period_ns
 
 
 def refine(
@@ -62,10 +66,14 @@ def refine(
     compile_stages: CompileStages,
     solve: Solve | None,
     *,
+    cost: Cost = period,
     most_rounds: int = MOST_ROUNDS,
     observe: Callable[[Round], None] = lambda done: None,
 ) -> Refinement:
-    """Compile a plan, and whatever plans are better as compiled; without `solve`, only the first.
+    """Compile a plan, and whatever plans cost less as compiled; without `solve`, only the first.
+
+    The solver can be told what the compiler says of any stage but one with gaps in its range of operations. When it
+    comes back with such a plan that is slower than it thinks, it is asked for one without gaps from then on.
 
     Raises:
         CompilerError: a segment cannot be compiled.
@@ -73,18 +81,29 @@ def refine(
     """
     truths: dict[Ops, StageTruth] = {}
     rounds: list[Round] = []
-    result: SolveResult | None = None
-    for _ in range(most_rounds):
+    answer: Answer | None = None
+    end, gaps = End.LIMIT if solve else End.NOT_ASKED, True
+    for _ in range(most_rounds if solve else 1):
         rounds.append(_compile(problem, plan, compile_stages, truths))
         observe(rounds[-1])
         if solve is None:
-            return _refinement(rounds, truths, problem, None, End.NOT_ASKED)
-        result, better = solve(corrected(problem, truths))
-        best = min(done.corrected.period_ns for done in rounds)
-        if better is None or corrected_score(problem, better, truths).period_ns >= best:
-            return _refinement(rounds, truths, problem, result, End.STANDS)
-        plan = better
-    return _refinement(rounds, truths, problem, result, End.LIMIT)
+            break
+        best = min(cost(done.corrected) for done in rounds)
+        answer = solve(corrected(problem, truths), gaps)
+        if gaps and _is_mistaken(problem, answer, truths, cost, best):
+            gaps, answer = False, solve(corrected(problem, truths), False)
+        if answer.plan is None or cost(corrected_score(problem, answer.plan, truths)) >= best:
+            end = End.STANDS if gaps else End.WITHOUT_GAPS
+            break
+        plan = answer.plan
+    return Refinement(
+        rounds=tuple(rounds),
+        best=min(rounds, key=lambda done: cost(done.corrected)),
+        truths=truths,
+        problem=corrected(problem, truths),
+        answer=answer,
+        end=end,
+    )
 
 
 def tpu_stages(plan: Plan) -> tuple[Ops, ...]:
@@ -104,7 +123,8 @@ def _compile(problem: Problem, plan: Plan, compile_stages: CompileStages, truths
     )
 
 
-def _refinement(
-    rounds: list[Round], truths: dict[Ops, StageTruth], problem: Problem, result: SolveResult | None, end: End
-) -> Refinement:
-    return Refinement(rounds=tuple(rounds), truths=truths, problem=corrected(problem, truths), result=result, end=end)
+def _is_mistaken(problem: Problem, answer: Answer, truths: Mapping[Ops, StageTruth], cost: Cost, best: int) -> bool:
+    """Whether a plan is thought to be better than all so far, and is known not to be."""
+    if answer.plan is None or answer.score is None or cost(answer.score) >= best:
+        return False
+    return cost(corrected_score(problem, answer.plan, truths)) >= best

@@ -146,6 +146,7 @@ def _verdict(done: CompiledPlan) -> Iterable[str]:
 
 _END = {
     End.STANDS: "The plan stands: under the compiler's figures no other is predicted to be faster.",
+    End.WITHOUT_GAPS: "The plan stands among those without gaps in their stages: the solver cannot be told more.",
     End.LIMIT: "The limit of rounds came first: a better plan may exist.",
     End.NOT_ASKED: "It was not solved again",
 }
