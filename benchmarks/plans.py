@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from segsolve.build import write_plan
 from segsolve.device.model import load_device
+from segsolve.evaluate import score_plan
 from segsolve.graph.read import LoadedModel
+from segsolve.layouts.answer import Answer
 from segsolve.plan import Pipeline, Plan, Stage
-from segsolve.planners.base import SolveResult, Status
-from segsolve.problem import Segmentation
+from segsolve.planners.base import Status
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.question import Question
 from segsolve_runtime.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
 
 DEVICE = load_device("edgetpu-pcie")
@@ -33,15 +36,18 @@ def write(loaded: LoadedModel, folder: Path, pipelines: Sequence[Pipeline]) -> P
     """Write a plan folder of pipelines."""
     plan = Plan(pipelines=tuple(pipelines))
     problem = AnalyticCosts(graph=loaded.graph, device=DEVICE).problem(tpus=plan.tpus)
-    given = SolveResult(
+    score = score_plan(problem, plan)
+    given = Answer(
+        question=Question(),
         planner="given",
         status=Status.FEASIBLE,
-        plan=Segmentation(cuts=()),
-        objective_ns=0,
-        bound_ns=0,
-        wall_s=0.0,
+        plan=plan,
+        score=score,
+        value=1 / score.rate,
+        bound=Fraction(0),
+        cuts="chain",
     )
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, result=given, plan=plan)
+    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=given)
 
 
 def with_replicas(pipeline: Pipeline, replicas: int) -> Pipeline:
