@@ -14,7 +14,7 @@ from segsolve.layouts.single import answer_of_planner
 from segsolve.planners.base import Limits, Observer, Progress, Status, Stop, ignore
 from segsolve.planners.lattice.table import lattice_table
 from segsolve.planners.registry import DEFAULT, get_planner
-from segsolve.planners.segment_table import segment_table
+from segsolve.planners.segment_table import SegmentTable
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 
@@ -71,7 +71,7 @@ class _Search:
             if self.planner not in _EXACT:
                 return chain
         else:
-            chain = exact_answer(segment_table(self.problem), self.question, self.planner, self.limits, "chain")
+            chain = exact_answer(SegmentTable(self.problem), self.question, self.planner, self.limits, "chain")
         self._tell(chain)
         if self.question.cuts is Cuts.CHAIN or chain.stopped_by is not Stop.FINISHED:
             return chain

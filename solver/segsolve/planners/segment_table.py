@@ -13,16 +13,24 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from segsolve.evaluate import check, score
 from segsolve.problem import Problem, Segmentation, Transfer
+
+_MANY = 600  # positions
+_ROWS = 32  # at a time, so that what is worked on stays in the cache of a core
 
 IMPOSSIBLE = np.iinfo(np.int64).max // 4  # so that a sum of two does not overflow
 
 
 @dataclass(frozen=True)
 class SegmentTable:
-    """Times of the stages between any two of a problem's m + 1 positions."""
+    """Times of the stages between any two of a problem's m + 1 positions.
+
+    Stages that compute longer than `limit_ns` are left out, as if they were impossible.
+    """
 
     problem: Problem
+    limit_ns: int | None = None
 
     @cached_property
     def positions(self) -> NDArray[np.int64]:
@@ -38,6 +46,8 @@ class SegmentTable:
         stream, spills = self._streaming()
         time = self.problem.overhead_ns + self._compute() + stream + self._transfers()
         self._put_measured(time)
+        for begin, end in enumerate(self._ends):
+            time[begin, end:] = IMPOSSIBLE
         if self.problem.no_spill:
             time[spills] = IMPOSSIBLE
         time[np.tril_indices(len(self.positions))] = IMPOSSIBLE
@@ -103,14 +113,28 @@ class SegmentTable:
         added = always[None, :] - always[:, None]
         spills = np.zeros(added.shape, dtype=np.bool_)
         free = self._capacity()
-        for i in self.problem.cache_order:
-            op = self.problem.ops[i]
-            stages = self._containing(i)
-            fits = free[stages] >= op.weight_bytes
-            free[stages] -= np.where(fits, op.weight_bytes, 0)
-            added[stages] += np.where(fits, 0, op.streamed_ns - op.compute_ns)
-            spills[stages] |= ~fits
+        after = {i: int(np.searchsorted(self.positions, i, side="right")) for i in self.problem.cache_order}
+        layers = [(self.problem.ops[i], after[i]) for i in self.problem.cache_order]
+        for first in range(0, len(added), _ROWS):
+            last = int(self._ends[min(first + _ROWS, len(added)) - 1])
+            for op, end in layers:
+                if first < end < last:
+                    block = (slice(first, min(end, first + _ROWS)), slice(end, last))
+                    fits = free[block] >= op.weight_bytes
+                    free[block] -= fits * op.weight_bytes
+                    if not fits.all():
+                        np.logical_not(fits, out=fits)
+                        added[block] += fits * (op.streamed_ns - op.compute_ns)
+                        spills[block] |= fits
         return added, spills
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """For each position [m + 1] the first position up to which a stage from there computes beyond the limit."""
+        if self.limit_ns is None:
+            return np.full(len(self.positions), len(self.positions), dtype=np.int64)
+        total = np.cumsum([0, *(op.compute_ns for op in self.problem.ops)], dtype=np.int64)[self.positions]
+        return np.asarray(np.searchsorted(total, total + self.limit_ns, side="right"), dtype=np.int64)
 
     def _capacity(self) -> NDArray[np.int64]:
         """Return for every stage the bytes that its activations leave for weights."""
@@ -157,5 +181,18 @@ class SegmentTable:
 
 @lru_cache(maxsize=4)
 def segment_table(problem: Problem) -> SegmentTable:
-    """Return the table of a problem, which several planners ask for in turn."""
-    return SegmentTable(problem)
+    """Return the table of a problem, which several planners ask for in turn.
+
+    In a long chain most stages are slower than plans that need no table: these are left out.
+    """
+    return SegmentTable(problem, _known_bottleneck(problem) if len(problem.cuts) > _MANY else None)
+
+
+def _known_bottleneck(problem: Problem) -> int | None:
+    """Return a bottleneck in ns that the vendor's and the even cut both keep; None where it is not known to hold."""
+    from segsolve.planners import compiler, uniform
+
+    plans = (compiler.segment(problem), uniform.segment(problem))
+    if problem.measured or any(plan is None or check(problem, plan) for plan in plans):
+        return None
+    return max(score(problem, plan).bottleneck_ns for plan in plans)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,14 @@ Block = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | np.bool_
 
 @dataclass(frozen=True)
 class LatticeTable:
-    """Stages between the rows of `members` [n, operations], the ideals in ascending order of size."""
+    """Stages between the rows of `members` [n, operations], the ideals, parts before the whole.
+
+    `twin` is the table of the same problem on another number of devices, whose times are the same.
+    """
 
     problem: Problem
     members: NDArray[np.bool_]
+    twin: LatticeTable | None = None
 
     @property
     def end(self) -> int:
@@ -38,6 +42,8 @@ class LatticeTable:
 
         `IMPOSSIBLE` where the first is not part of the second, or where the stage would spill and may not.
         """
+        if self.twin is not None:
+            return self.twin.time
         ops = self.problem.ops
         stream, spills = self._streamed([op.streamed_ns - op.compute_ns for op in ops])
         time = self.problem.overhead_ns + self._sums([op.compute_ns for op in ops]) + stream
@@ -139,5 +145,11 @@ def _add(out: NDArray[np.int64], block: Block, amount: int) -> None:
 
 def lattice_table(problem: Problem) -> LatticeTable | None:
     """Return the table of all stages that a problem's graph allows; None if its ideals are too many to list."""
+    twin = _lattice_table(replace(problem, tpus=1))
+    return None if twin is None else LatticeTable(problem, twin.members, twin)
+
+
+@lru_cache(maxsize=2)
+def _lattice_table(problem: Problem) -> LatticeTable | None:
     members = ideals(problem)
     return None if members is None else LatticeTable(problem, members)
