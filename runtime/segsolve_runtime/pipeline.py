@@ -157,7 +157,8 @@ class Pipeline:
         ``map``, or to ``submit``, ends this one.
 
         With ``drop="oldest"``, for live video, frames are pulled in a thread of their own as fast as they come; one
-        that finds the queue full takes the place of the oldest there. A result's `number` tells its frame.
+        that finds the queue full takes the place of the oldest there. A result's `number` tells its frame. That thread
+        ends with the next frame that it gets; it cannot be woken from waiting for a camera.
 
         Raises:
             InputError: a frame does not fit the model's inputs.

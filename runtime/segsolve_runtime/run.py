@@ -95,6 +95,7 @@ class Run(ABC):
         if threading.current_thread() not in (worker.thread for worker in self._workers.values()):
             for thread in threads:
                 thread.join(self._policy.stage_timeout_s)
+            self._watchdog.join()
 
     def hangs(self, place: Place) -> bool:
         """Tell whether a place's thread could not be joined, so that its runner must be left alone."""

@@ -15,15 +15,22 @@ class Watchdog:
     def __init__(self, timeout_s: float | None, check: Callable[[int], None]) -> None:
         self._timeout_s, self._check = timeout_s, check
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, if there is a timeout."""
         if self._timeout_s is not None:
-            threading.Thread(target=self._loop, args=(self._timeout_s,), name=THREAD_NAME, daemon=True).start()
+            self._thread = threading.Thread(target=self._loop, args=(self._timeout_s,), name=THREAD_NAME, daemon=True)
+            self._thread.start()
 
     def end(self) -> None:
         """Let the thread end."""
         self._ended.set()
+
+    def join(self) -> None:
+        """Wait for its end, unless it is this thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _loop(self, timeout_s: float) -> None:
         while not self._ended.wait(timeout_s / _CHECKS_PER_TIMEOUT):
