@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import DeviceError, ModelError, OutputError, UsageError
+from segsolve.plan import Pipeline as SolverPipeline
+from segsolve.plan import Plan, pipeline_of
 from segsolve.report import gantt
 from segsolve.report.bars import TIME_WIDTH, scale_of
 from segsolve.report.explain import explain
+from segsolve.report.html import plan_html
 from segsolve.report.model_explorer import node_data
 from segsolve.report.plan_source import plan_view
 from segsolve.report.strip import WIDTH, make_strip
@@ -21,6 +24,8 @@ from segsolve_runtime.measurement import load_measurement
 from segsolve_runtime.plan import load_plan
 
 from ..models import Net
+from ..segments.networks import branches
+from ..segments.plans import write
 from .samples import EVIL, LAYERS, Sample, make_sample, measure, sample_batch
 
 
@@ -223,3 +228,28 @@ def test_a_view_without_details_explains_what_the_plan_knows(sample: Sample) -> 
     view = replace(plan_view(sample.folder), details=None, missing="no model")
     topics = [p.topic for p in explain(view)]
     assert topics == ["The bottleneck", "What streams", "Proof"]
+
+
+def test_pipelines_replicas_and_stages_of_several_ranges_have_a_report(tmp_path: Path) -> None:
+    loaded = branches().load(tmp_path)
+    n = len(loaded.graph.ops)
+    dag = pipeline_of([[0, 2, 4], [1, 3], [*range(5, n)]])
+    doubled = SolverPipeline(stages=(dag.stages[0], replace(dag.stages[1], replicas=2), dag.stages[2]))
+    sample = Sample(folder=tmp_path / "plan", model=tmp_path / "net.tflite")
+    write(loaded, sample.folder, Plan(pipelines=(doubled, pipeline_of([range(n)]))))
+    measure(sample)
+    view = plan_view(sample.folder, model=sample.model)
+    assert "this plan is 4[1,2,1]+1" in view.missing
+    assert [stage.name for stage in view.strategy.stages] == ["0.0", "0.1", "0.2", "1.0"]
+    assert (view.strategy.stages[0].operations, view.strategy.devices) == ("0–0, 2–2, 4–4", 5)
+    ends = {end for tensors in (*view.takes, *view.gives) for handed in tensors for end in handed.ends}
+    assert ends == {-1, 0, 1, 2}  # nothing goes from one pipeline to the other
+    texts = [paragraph.text for paragraph in explain(view)]
+    assert "2 pipelines that share one stream of inferences, with stages that several TPUs run in turn" in texts[0]
+    assert view.measurement is not None
+    predicted, measured = gantt.predicted([view.strategy], 12)[0], gantt.measured(view.measurement, view.strategy, 12)
+    assert [row.label for row in predicted.rows] == ["0.0", "0.1a", "0.1b", "0.2", "1.0"]
+    assert predicted.bars == measured.bars
+    page = plan_html(view)
+    assert "for a chain of TPUs only" in page
+    assert "0.1 × 2" in page

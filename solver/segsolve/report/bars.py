@@ -28,6 +28,7 @@ class Row:
     """One TPU: its time in parts, its weights on chip and off chip, and the room for them, in units of the drawing."""
 
     number: int
+    name: str
     title: str
     time_ns: int
     times: tuple[Part, ...]
@@ -72,6 +73,7 @@ class Scale:
         onchip = min(1.0, s.onchip_bytes / self.weight_bytes)
         return Row(
             number=stage.number,
+            name=stage.name,
             title=_title(stage),
             time_ns=s.time_ns,
             times=self._parts(s),
@@ -110,4 +112,4 @@ def _title(stage: StageView) -> str:
     s = stage.score
     amounts = ((kind, getattr(s, f"{kind}_ns")) for kind in PARTS)
     parts = ", ".join(f"{kind} {ms(ns)} ms" for kind, ns in amounts if ns)
-    return f"TPU {stage.number}, operations {stage.first} to {stage.end - 1}: {parts}"
+    return f"TPU {stage.name}, operations {stage.first} to {stage.end - 1}: {parts}"

@@ -49,6 +49,7 @@ def title_of(strategy: StrategyView, view: PlanView) -> str:
 def explain(view: PlanView) -> tuple[Paragraph, ...]:
     """Return the explanation, paragraph by paragraph."""
     found = [
+        *_layout(view),
         *_against_the_vendor(view),
         Paragraph(topic="The bottleneck", text=_limits(view)),
         Paragraph(topic="What streams", text=_streams(view)),
@@ -59,11 +60,24 @@ def explain(view: PlanView) -> tuple[Paragraph, ...]:
     return (*found, Paragraph(topic="Proof", text=_proof(view)))
 
 
+def _layout(view: PlanView) -> Iterator[Paragraph]:
+    """Yield what a plan is that is more than a chain of TPUs."""
+    if view.is_chain:
+        return
+    solution, pipelines = view.plan.solution, len(view.plan.pipelines)
+    parts = [f"{view.strategy.devices} TPUs in the layout {solution.layout}:"]
+    parts.append("one pipeline" if pipelines == 1 else f"{pipelines} pipelines that share one stream of inferences")
+    if any(stage.replicas > 1 for stage in view.strategy.stages):
+        parts[-1] += ", with stages that several TPUs run in turn"
+    rate = f"Together they give a result every {ms(solution.objective_ns)} ms"
+    yield Paragraph(topic="The layout", text=f"{' '.join(parts)}. {rate}, {fps(solution.throughput_fps)} per second.")
+
+
 def spill_sentence(stage: StageView) -> str:
     """Return what a stage streams because it does not fit, and what that costs."""
     s = stage.score
     return (
-        f"TPU {stage.number} holds {size(stage.weight_bytes)} of weights and has room for {size(s.capacity_bytes)}: "
+        f"TPU {stage.name} holds {size(stage.weight_bytes)} of weights and has room for {size(s.capacity_bytes)}: "
         f"{size(s.offchip_bytes)} stream from the host at every inference, which adds {ms(s.stream_ns)} ms."
     )
 
@@ -141,25 +155,29 @@ def _limits(view: PlanView) -> str:
         "measured beyond that sum": s.correction_ns,
     }
     listed = ", ".join(f"{ms(ns)} {what}" for what, ns in parts.items() if abs(ns) >= _LEAST_NS)
-    return (
-        f"TPU {slow.number} (operations {slow.first} to {slow.end - 1}) is the slowest: "
-        f"{ms(s.time_ns)} ms, of which {listed}.{_as_slow(view.strategy)}"
-    )
+    return f"{_where(slow)} is the slowest: {ms(s.time_ns)} ms, of which {listed}.{_as_slow(view.strategy)}"
+
+
+def _where(slow: StageView) -> str:
+    if len(slow.spans) > 1:
+        return f"TPU {slow.name} (operations {slow.operations})"
+    text = f"TPU {slow.name} (operations {slow.first} to {slow.end - 1})"
+    return text if slow.replicas == 1 else f"{text}, with {slow.replicas} TPUs that share the work,"
 
 
 def _as_slow(strategy: StrategyView) -> str:
     limit = (1 - _NEARLY) * strategy.score.bottleneck_ns
-    near = [s.number for s in strategy.stages if s.score.time_ns >= limit and s is not strategy.slowest]
-    idle = min(strategy.stages, key=lambda s: s.score.time_ns)
+    near = [s.name for s in strategy.stages if s.share_ns >= limit and s is not strategy.slowest]
+    idle = min(strategy.stages, key=lambda s: s.share_ns)
     text = f" {_tpus(near)} within {percent(_NEARLY)} of it." if near else ""
-    share = idle.score.time_ns / max(1, strategy.score.bottleneck_ns)
-    return f"{text} TPU {idle.number} is busy the least, {percent(share)} of the time." if share < 0.9 else text
+    share = idle.share_ns / max(1, strategy.score.bottleneck_ns)
+    return f"{text} TPU {idle.name} is busy the least, {percent(share)} of the time." if share < 0.9 else text
 
 
-def _tpus(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"TPU {numbers[0]} is"
-    return f"TPUs {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} are"
+def _tpus(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"TPU {names[0]} is"
+    return f"TPUs {', '.join(names[:-1])} and {names[-1]} are"
 
 
 def _streams(view: PlanView) -> str:
@@ -213,10 +231,15 @@ def _proof(view: PlanView) -> str:
     s = view.plan.solution
     if view.is_optimal:
         return (
-            f"No cut into at most {s.tpus_requested} stages does better under the same costs: {s.planner} proved it in "
+            f"No {_what(view)} does better under the same costs: {s.planner} proved it in "
             f"{s.wall_s:.2f} s, and an independent argument confirmed it ({s.proof})."
         )
     return (
         f"The plan is not proven optimal ({s.planner}, {s.stopped_by}): no plan can have a bottleneck below "
         f"{ms(s.bound_ns)} ms, so it is at most {percent(s.gap)} away from the best."
     )
+
+
+def _what(view: PlanView) -> str:
+    count = view.plan.solution.tpus_requested
+    return f"cut into at most {count} stages" if view.is_chain else f"plan for at most {count} TPUs"

@@ -1,24 +1,35 @@
-"""Geometry of a pipeline's timeline: a row per stage, a bar per inference."""
+"""Geometry of a pipeline's timeline: a row per TPU, a bar per inference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segsolve.report.plan_view import StrategyView
+from segsolve.report.plan_view import StageView, StrategyView
 from segsolve_runtime.measurement import Measurement
-from segsolve_runtime.schedule import Slot, schedule
+from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
 
 WIDTH = 1000.0
 _QUEUE_SIZE = 2  # the runtime's default
 _MOST_BARS = 220
+_LETTERS = 26
 _LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One inference on one stage."""
+class Row:
+    """One TPU: the stage that it runs, and what it is called."""
 
+    number: int
+    stage: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One inference on one TPU."""
+
+    row: int
     stage: int
     inference: int
     x: float
@@ -37,7 +48,7 @@ class Tick:
 class Gantt:
     """A timeline drawn from 0 to `span_ns`; the first result is ready at `filled_ns`."""
 
-    stages: int
+    rows: tuple[Row, ...]
     inferences: int
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
@@ -63,27 +74,57 @@ def shown_inferences(stages: int) -> int:
 
 def predicted(strategies: Sequence[StrategyView], inferences: int) -> tuple[Gantt, ...]:
     """Return the predicted timelines of strategies on the same axis."""
-    slots = [schedule([s.score.time_ns for s in strategy.stages], inferences, _QUEUE_SIZE) for strategy in strategies]
+    slots = [schedule_lanes(_lanes(strategy), inferences, _QUEUE_SIZE) for strategy in strategies]
     span = max((slot.end_ns for one in slots for slot in one), default=1)
-    return tuple(_gantt(one, len(strategy.stages), span) for one, strategy in zip(slots, strategies, strict=True))
+    return tuple(_gantt(one, _rows(strategy), span) for one, strategy in zip(slots, strategies, strict=True))
 
 
-def measured(measurement: Measurement, inferences: int) -> Gantt:
+def measured(measurement: Measurement, strategy: StrategyView, inferences: int) -> Gantt:
     """Return the measured timeline on an axis of its own: it may come from another kind of machine."""
     slots = [
-        Slot(stage=s.stage, inference=s.inference, start_ns=s.start_ns, end_ns=s.end_ns)
+        Slot(
+            pipeline=s.pipeline,
+            stage=s.stage,
+            replica=s.replica,
+            inference=s.inference,
+            start_ns=s.start_ns,
+            end_ns=s.end_ns,
+        )
         for s in measurement.timeline
         if s.inference < inferences
     ]
-    return _gantt(slots, len(measurement.stages), max((slot.end_ns for slot in slots), default=1))
+    return _gantt(slots, _rows(strategy), max((slot.end_ns for slot in slots), default=1))
 
 
-def _gantt(slots: Sequence[Slot], stages: int, span_ns: int) -> Gantt:
+def _lanes(strategy: StrategyView) -> list[Lane]:
+    lanes: dict[int, list[StageView]] = {}
+    for stage in strategy.stages:
+        lanes.setdefault(stage.pipeline, []).append(stage)
+    return [
+        Lane(stage_ns=tuple(s.score.time_ns for s in stages), replicas=tuple(s.replicas for s in stages))
+        for stages in lanes.values()
+    ]
+
+
+def _rows(strategy: StrategyView) -> dict[tuple[int, int, int], Row]:
+    """Return a row per TPU, by pipeline, stage and replica."""
+    rows: dict[tuple[int, int, int], Row] = {}
+    before: dict[int, int] = {}
+    for stage in strategy.stages:
+        k = before[stage.pipeline] = before.get(stage.pipeline, -1) + 1
+        for replica in range(stage.replicas):
+            mark = chr(ord("a") + replica) if 1 < stage.replicas <= _LETTERS else ""
+            row = Row(number=len(rows), stage=stage.number, label=f"{stage.name}{mark}")
+            rows[stage.pipeline, k, replica] = row
+    return rows
+
+
+def _gantt(slots: Sequence[Slot], rows: Mapping[tuple[int, int, int], Row], span_ns: int) -> Gantt:
     span_ns = max(1, span_ns)
     return Gantt(
-        stages=stages,
+        rows=tuple(rows.values()),
         inferences=1 + max((slot.inference for slot in slots), default=-1),
-        bars=tuple(_bar(slot, span_ns) for slot in slots),
+        bars=tuple(_bar(slot, rows[slot.pipeline, slot.stage, slot.replica], span_ns) for slot in slots),
         ticks=tuple(Tick(x=round(t / span_ns * WIDTH, 1), ns=t) for t in _round_times(span_ns)),
         span_ns=span_ns,
         end_ns=max((slot.end_ns for slot in slots), default=0),
@@ -91,10 +132,12 @@ def _gantt(slots: Sequence[Slot], stages: int, span_ns: int) -> Gantt:
     )
 
 
-def _bar(slot: Slot, span_ns: int) -> Bar:
+def _bar(slot: Slot, row: Row, span_ns: int) -> Bar:
     x = slot.start_ns / span_ns * WIDTH
     width = (slot.end_ns - slot.start_ns) / span_ns * WIDTH
-    return Bar(stage=slot.stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1))
+    return Bar(
+        row=row.number, stage=row.stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1)
+    )
 
 
 def _round_times(span_ns: int) -> range:

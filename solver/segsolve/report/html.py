@@ -29,7 +29,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
     vendor = next((s for s in others if s.key == explain.VENDOR), None)
     title = explain.title_of(view.strategy, view)
     scale = scale_of(view.strategy, others)
-    inferences = gantt.shown_inferences(max(len(s.stages) for s in (view.strategy, *others)))
+    inferences = gantt.shown_inferences(max(s.devices for s in (view.strategy, *others)))
     timelines = gantt.predicted([view.strategy, *([vendor] if vendor else [])], inferences)
     return {
         "view": view,
@@ -38,7 +38,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
         "rules": explain.RULES,
         "explanation": explain.explain(view),
         "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
-        "unused": view.plan.solution.tpus_requested - len(view.strategy.stages),
+        "unused": view.plan.solution.tpus_requested - view.strategy.devices,
         "others": others,
         "vendor": vendor,
         "vendor_gain": vendor.score.bottleneck_ns / view.strategy.score.bottleneck_ns if vendor else None,
@@ -81,7 +81,10 @@ def _measured(view: PlanView, inferences: int) -> dict[str, Any]:
     if m is None:
         return {"measured_gantt": None, "measured_on": ""}
     where = f"the {m.backend} backend's virtual clock" if m.times == "virtual" else f"{m.backend}, {m.machine}"
-    return {"measured_gantt": gantt.measured(m, inferences) if m.timeline else None, "measured_on": where}
+    return {
+        "measured_gantt": gantt.measured(m, view.strategy, inferences) if m.timeline else None,
+        "measured_on": where,
+    }
 
 
 def _strip(view: PlanView, details: Details, others: list[StrategyView]) -> dict[str, Any]:

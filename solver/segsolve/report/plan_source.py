@@ -25,6 +25,7 @@ from segsolve.report.plan_view import (
     StageView,
     StrategyView,
     given,
+    is_chain,
     strategy_of,
     taken,
 )
@@ -54,6 +55,8 @@ def plan_view(
     path = model or find_model(checked)
     if path is None:
         missing = f"the model {checked.plan.model.name} was found neither beside the plan nor in the current folder"
+    elif not is_chain(checked.plan):
+        missing = f"they compare ways to cut one chain of TPUs, and this plan is {checked.plan.solution.layout}"
     elif costs_of is not None:
         details, missing = _details(checked.plan, path, costs_of)
     measurement_file = measured or checked.root / MEASUREMENT_FILE

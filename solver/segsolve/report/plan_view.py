@@ -46,12 +46,34 @@ class Handed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """Operations `first` to `end` (exclusive) on one TPU, and what an inference of them costs."""
+    """Operations `first` to `end` (exclusive) on one TPU, and what an inference of them costs.
+
+    `number` counts over all pipelines. A stage of several ranges of operations has them in `spans` (inclusive).
+    """
 
     number: int
     first: int
     end: int
     score: StageScore
+    pipeline: int = 0
+    replicas: int = 1
+    label: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the stage is called: its number, or pipeline and stage where there are several pipelines."""
+        return self.label or str(self.number)
+
+    @property
+    def operations(self) -> str:
+        """Its ranges of operations as text."""
+        return ", ".join(f"{a}–{b}" for a, b in self.spans or ((self.first, self.end - 1),))
+
+    @property
+    def share_ns(self) -> int:
+        """Its time per inference, shared among its replicas."""
+        return -(-self.score.time_ns // self.replicas)
 
     @property
     def weight_bytes(self) -> int:
@@ -69,7 +91,9 @@ class StrategyView:
     @cached_property
     def score(self) -> Score:
         """What it costs as a whole."""
-        return Score(stages=tuple(stage.score for stage in self.stages))
+        replicas = tuple(stage.replicas for stage in self.stages)
+        scores = tuple(stage.score for stage in self.stages)
+        return Score(stages=scores, replicas=replicas if max(replicas) > 1 else ())
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -79,7 +103,12 @@ class StrategyView:
     @property
     def slowest(self) -> StageView:
         """The bottleneck; of several, the first."""
-        return max(self.stages, key=lambda stage: stage.score.time_ns)
+        return max(self.stages, key=lambda stage: stage.share_ns)
+
+    @property
+    def devices(self) -> int:
+        """How many TPUs it takes."""
+        return sum(stage.replicas for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,34 +155,68 @@ class PlanView:
         return self.plan.solution.status == "optimal"
 
     @property
+    def is_chain(self) -> bool:
+        """Whether it is one pipeline, each stage one range of operations on one TPU."""
+        return is_chain(self.plan)
+
+    @property
     def title(self) -> str:
         """The model's name without the ending of its file."""
         return self.plan.model.name.removesuffix(".tflite")
 
 
+def is_chain(plan: planfile.Plan) -> bool:
+    """Return whether a plan is one pipeline whose stages are each one range of operations on one TPU."""
+    return len(plan.pipelines) == 1 and all(
+        stage.replicas == 1 and len(stage.op_ranges) == 1 and stage.processor == "edgetpu" for stage in plan.all_stages
+    )
+
+
 def strategy_of(plan: planfile.Plan) -> StrategyView:
     """Return a plan's stages with the costs that its file predicts."""
+    places = [(p, k) for p, pipeline in enumerate(plan.pipelines) for k in range(len(pipeline.stages))]
     stages = (
-        StageView(number=k, first=s.first_op, end=s.last_op + 1, score=_stage_score(s.prediction))
-        for k, s in enumerate(plan.all_stages)
+        StageView(
+            number=number,
+            first=stage.first_op,
+            end=stage.last_op + 1,
+            score=_stage_score(stage.prediction),
+            pipeline=p,
+            replicas=stage.replicas,
+            label=f"{p}.{k}" if len(plan.pipelines) > 1 else "",
+            spans=tuple((first, last) for first, last in stage.op_ranges),
+        )
+        for number, ((p, k), stage) in enumerate(zip(places, plan.all_stages, strict=True))
     )
     return StrategyView(key=plan.solution.planner, stages=tuple(stages))
 
 
 def taken(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
     """Return for each stage the tensors that enter it, with the stage that makes them."""
-    maker = dict.fromkeys(plan.inputs, HOST) | {n: k for k, s in enumerate(plan.all_stages) for n in s.outputs}
-    return tuple(tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs) for stage in plan.all_stages)
+    found: list[tuple[Handed, ...]] = []
+    for pipeline in plan.pipelines:
+        first = len(found)
+        made = {name: first + k for k, stage in enumerate(pipeline.stages) for name in stage.outputs}
+        maker = dict.fromkeys(plan.inputs, HOST) | made
+        found += [tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs) for stage in pipeline.stages]
+    return tuple(found)
 
 
 def given(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
     """Return for each stage the tensors that leave it, with the stages that read them."""
-
-    def readers(name: str) -> tuple[int, ...]:
-        stages = tuple(k for k, stage in enumerate(plan.all_stages) if name in stage.inputs)
-        return (*stages, HOST) if name in plan.outputs else stages
-
-    return tuple(tuple(_handed(plan, name, readers(name)) for name in stage.outputs) for stage in plan.all_stages)
+    found: list[tuple[Handed, ...]] = []
+    for pipeline in plan.pipelines:
+        readers: dict[str, list[int]] = {}
+        for number, stage in enumerate(pipeline.stages, start=len(found)):
+            for name in stage.inputs:
+                readers.setdefault(name, []).append(number)
+        for name in plan.outputs:
+            readers.setdefault(name, []).append(HOST)
+        found += [
+            tuple(_handed(plan, name, tuple(readers.get(name, ()))) for name in stage.outputs)
+            for stage in pipeline.stages
+        ]
+    return tuple(found)
 
 
 def _handed(plan: planfile.Plan, name: str, ends: tuple[int, ...]) -> Handed:
