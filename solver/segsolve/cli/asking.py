@@ -93,7 +93,7 @@ def operation(problem: Problem, text: str) -> int:
         UsageError: there is no such operation, or more than one.
     """
     name = text.strip()
-    hint = "`segsolve inspect MODEL --operations` lists them with their positions"
+    hint = "`segsolve inspect MODEL --ops` lists them with their positions"
     if name.isascii() and name.isdigit():
         if len(name) > 9 or int(name) >= len(problem.ops):
             raise UsageError(f"there is no operation {name}, the last one is {len(problem.ops) - 1}", hint)
