@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from segsolve.layouts.paths import Paths
 from segsolve.layouts.pipelines import Pipelines
 from segsolve.planners.segment_table import IMPOSSIBLE
-from segsolve.question import Objective, Question
+from segsolve.question import Layout, Objective, Question
 
 FORMAT, VERSION = "segsolve-certificate", 1
 
@@ -73,25 +73,27 @@ def certificate(pipelines: Pipelines, question: Question, value: Fraction, tpus:
 
 def _claims(pipelines: Pipelines, question: Question, value: Fraction, tpus: int) -> Iterator[Claim]:
     limit = question.constraints.max_latency_ns
+    is_single = question.layout is Layout.PIPELINE and question.objective is not Objective.DEVICES
+    sizes = range(tpus if is_single else 1, tpus + 1)  # one pipeline may as well have all TPUs
     if question.objective in (Objective.BATCH, Objective.PARETO):
         yield from _front_claims(pipelines)
     elif question.objective is Objective.LATENCY:
-        yield from _limit_claims(pipelines, int(value) - 1, tpus)
+        yield from _limit_claims(pipelines, int(value) - 1, sizes)
     elif limit is not None:
-        yield from _limit_claims(pipelines, limit, tpus)
+        yield from _limit_claims(pipelines, limit, sizes)
     else:
-        yield from _bottleneck_claims(pipelines, pipelines.bottlenecks, tpus)
+        yield from _bottleneck_claims(pipelines, pipelines.bottlenecks, sizes)
 
 
-def _bottleneck_claims(pipelines: Pipelines, bottlenecks: tuple[int, ...], tpus: int) -> Iterator[Claim]:
+def _bottleneck_claims(pipelines: Pipelines, bottlenecks: tuple[int, ...], sizes: range) -> Iterator[Claim]:
     """No pipeline of at most k devices is faster than the best that was found."""
-    for k, best in _steps(bottlenecks, tpus):
+    for k, best in _steps(bottlenecks, sizes):
         yield reach_claim(pipelines._paths(k), best)
 
 
-def _limit_claims(pipelines: Pipelines, latency_ns: int, tpus: int) -> Iterator[Claim]:
+def _limit_claims(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterator[Claim]:
     """No pipeline of at most k devices is faster within a latency."""
-    for k, best in _steps(pipelines.within(latency_ns), tpus):
+    for k, best in _steps(pipelines.within(latency_ns), sizes):
         yield cost_claim(pipelines._paths(k), best, "latency", latency_ns + 1)
 
 
@@ -108,10 +110,10 @@ def _front_claims(pipelines: Pipelines) -> Iterator[Claim]:
         yield reach_claim(paths, front[-1].bottleneck_ns)
 
 
-def _steps(bottlenecks: tuple[int, ...], tpus: int) -> Iterator[tuple[int, int]]:
+def _steps(bottlenecks: tuple[int, ...], sizes: range) -> Iterator[tuple[int, int]]:
     """Yield the largest number of devices that has each bottleneck, so that it speaks for the smaller ones too."""
-    for k in range(1, tpus + 1):
-        if k == tpus or bottlenecks[k + 1] < bottlenecks[k]:
+    for k in sizes:
+        if k == sizes[-1] or bottlenecks[k + 1] < bottlenecks[k]:
             yield k, bottlenecks[k]
 
 
