@@ -173,3 +173,17 @@ def test_the_oracle_tries_replicas_and_cuts_of_the_graph() -> None:
     made = list(pipelines(parallel, Constraints(), dag=True, single=False))
     assert any(len(stage.op_ranges) > 1 for pipeline in made for stage in pipeline.stages)
     assert any(stage.replicas > 1 for pipeline in made for stage in pipeline.stages)
+
+
+def test_a_graph_of_too_many_cuts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ladder finds what the lattice would have, were it small enough to list."""
+    branches = (transfer(-1, 0, 1), transfer(0, 2), transfer(1, 2), transfer(2, 3), transfer(3, is_output=True))
+    problem = replace(chain(*(op_cost(10 + i) for i in range(4)), tpus=3), transfers=branches)
+    question = Question(layout=Layout.PIPELINE, cuts=Cuts.DAG)
+    listed = answer(problem, question)
+    monkeypatch.setattr("segsolve.layouts.search.lattice_table", lambda _: None)
+    found = answer(problem, question)
+    assert (found.value, found.status) == (listed.value, Status.OPTIMAL)
+    assert found.proof
+    any_layout = answer(problem, Question(constraints=Constraints(max_stages=2)))
+    assert "execution order" in any_layout.note

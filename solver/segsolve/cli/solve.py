@@ -92,7 +92,7 @@ def command(
     within("--batch", batch, 1, MOST_BATCH)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
-        _only_for_models(device, output)
+        _only_for_models(device, output, objective)
         solve_graph(
             model,
             tpus=tpus,
@@ -139,10 +139,12 @@ def command(
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _only_for_models(device: str, output: Path | None) -> None:
+def _only_for_models(device: str, output: Path | None, objective: Objective) -> None:
     """Raise a UsageError if an option is given that makes no sense for a graph."""
     if device != DEFAULT_DEVICE:
         raise UsageError("a graph has its costs in it", "leave out --device")
+    if objective is not Objective.THROUGHPUT:
+        raise UsageError(f"graphs are solved for throughput, not for {objective}", "leave out --objective")
     if output is not None:
         raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
 

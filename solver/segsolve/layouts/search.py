@@ -11,6 +11,7 @@ from segsolve.layouts.answer import Answer
 from segsolve.layouts.bounds import least_period
 from segsolve.layouts.exact import exact_answer
 from segsolve.layouts.single import answer_of_planner
+from segsolve.layouts.wide import wide_answer
 from segsolve.planners.base import Limits, Observer, Progress, Status, Stop, ignore
 from segsolve.planners.lattice.table import lattice_table
 from segsolve.planners.registry import DEFAULT, get_planner
@@ -18,6 +19,7 @@ from segsolve.planners.segment_table import SegmentTable
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 
+_TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
 _EXACT = (DEFAULT, "dp")
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
 
@@ -100,7 +102,7 @@ class _Search:
             return self._stopped(chain, Stop.TIME_LIMIT)
         table = lattice_table(self.problem)
         if table is None:
-            return replace(chain, note=self._unproven(chain, "its graph allows too many cuts to list them"))
+            return self._without_lattice(chain)
         if len(table.members) == len(self.problem.cuts) + 2:
             return replace(chain, cuts="dag")
         if (
@@ -113,6 +115,11 @@ class _Search:
         graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
         self._tell(graph)
         return graph
+
+    def _without_lattice(self, chain: Answer) -> Answer:
+        if self._is_plain and self.question.cuts is Cuts.DAG and chain.plan is not None:
+            return wide_answer(self.problem, chain, self.limits, self.observe)
+        return replace(chain, note=self._unproven(chain, _TOO_MANY))
 
     @property
     def _needs_fronts(self) -> bool:
