@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     SOLVER_FAULT = 10
     PARTIAL = 11  # of a batch's jobs, some failed
     HARDWARE = 12  # an Edge TPU, or what drives it
+    NOT_CERTIFIED = 13
+    NO_CERTIFICATE = 14
     INTERRUPTED = 130
 
 
@@ -77,3 +79,15 @@ class SolverFault(SegsolveError):
     """A solver contradicted a known fact, so that nothing it said can be trusted."""
 
     exit_code = ExitCode.SOLVER_FAULT
+
+
+class NotCertifiedError(SegsolveError):
+    """A certificate does not prove its plan."""
+
+    exit_code = ExitCode.NOT_CERTIFIED
+
+
+class NoCertificateError(SegsolveError):
+    """A plan has no certificate."""
+
+    exit_code = ExitCode.NO_CERTIFICATE

@@ -14,7 +14,19 @@ from segsolve.errors import ExitCode
 from .tool import inside, run
 
 HEAVY = ("numpy", "ortools", "ai_edge_litert", "rich", "pandas", "segsolve.graph", "segsolve.planners")
-COMMANDS = ("inspect", "solve", "compare", "run", "verify", "devices", "doctor", "zoo", "zoo list", "zoo build")
+COMMANDS = (
+    "inspect",
+    "solve",
+    "compare",
+    "run",
+    "verify",
+    "check",
+    "devices",
+    "doctor",
+    "zoo",
+    "zoo list",
+    "zoo build",
+)
 _IMPORTS = """
 import json, sys
 from segsolve.cli.main import run

@@ -12,6 +12,7 @@ from segsolve import __version__
 from segsolve.cli import (
     batch,
     build,
+    check,
     compare,
     devices,
     doctor,
@@ -63,6 +64,7 @@ app.command("export")(export.command)
 app.command("build")(build.command)
 app.command("run")(run_command.command)
 app.command("verify")(verify.command)
+app.command("check")(check.command)
 app.command("profile")(profile.command)
 app.command("tune")(tune.command)
 app.command("report")(report.command)

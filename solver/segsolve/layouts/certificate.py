@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.layouts.paths import Paths
-from segsolve.layouts.pipelines import Pipelines
+from segsolve.layouts.pipelines import Pipelines, Point
 from segsolve.planners.segment_table import IMPOSSIBLE
 from segsolve.question import Layout, Objective, Question
 
@@ -49,16 +49,18 @@ class Claim:
     potentials: Potentials
 
 
-def certificate(pipelines: Pipelines, question: Question, value: Fraction, tpus: int) -> dict[str, Any]:
+def certificate(
+    pipelines: Pipelines, question: Question, value: Fraction, tpus: int, *, on_link: bool = False
+) -> dict[str, Any]:
     """Return the document that proves the `value` of the question's objective.
 
     The value is in ns per inference (throughput), ns (latency, batch) or devices, as a numerator and a denominator; 0
-    for `pareto`, whose points stand elsewhere.
+    for `pareto`, whose points stand elsewhere. `on_link` says that the shared link is what limits the throughput.
 
     Raises:
         AssertionError: there is a better pipeline than the search found, a fault of the program.
     """
-    problem = pipelines.table.problem
+    problem, claims = pipelines.table.problem, _claims(pipelines, question, value, tpus)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -67,7 +69,7 @@ def certificate(pipelines: Pipelines, question: Question, value: Fraction, tpus:
         "replicate": pipelines.replicate,
         "value": [value.numerator, value.denominator],
         "states": [_hexadecimal(row) for row in pipelines.table.members],
-        "claims": [asdict(claim) for claim in _claims(pipelines, question, value, tpus)],
+        "claims": [asdict(claim) for claim in (_link_claims(pipelines) if on_link else claims)],
     }
 
 
@@ -98,16 +100,24 @@ def _limit_claims(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterat
 
 
 def _front_claims(pipelines: Pipelines) -> Iterator[Claim]:
-    """Whoever wants less than a point's bottleneck pays at least the next point's latency."""
     for k, front in pipelines.fronts.items():
-        paths = pipelines._paths(k)
-        if not front:
-            yield reach_claim(paths, IMPOSSIBLE)
-            continue
-        yield cost_claim(paths, IMPOSSIBLE, "latency", front[0].cost)
-        for here, after in pairwise(front):
-            yield cost_claim(paths, here.bottleneck_ns, "latency", after.cost)
-        yield reach_claim(paths, front[-1].bottleneck_ns)
+        yield from _corner_claims(pipelines._paths(k), front, "latency")
+
+
+def _link_claims(pipelines: Pipelines) -> Iterator[Claim]:
+    for k, front in pipelines.link_fronts.items():
+        yield from _corner_claims(pipelines._paths(k, pipelines.table.moved_bytes), front, "bytes")
+
+
+def _corner_claims(paths: Paths, front: tuple[Point, ...], cost: str) -> Iterator[Claim]:
+    """Whoever wants less than a point's bottleneck pays at least the next point's cost."""
+    if not front:
+        yield reach_claim(paths, IMPOSSIBLE)
+        return
+    yield cost_claim(paths, IMPOSSIBLE, cost, front[0].cost)
+    for here, after in pairwise(front):
+        yield cost_claim(paths, here.bottleneck_ns, cost, after.cost)
+    yield reach_claim(paths, front[-1].bottleneck_ns)
 
 
 def _steps(bottlenecks: tuple[int, ...], sizes: range) -> Iterator[tuple[int, int]]:

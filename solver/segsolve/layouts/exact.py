@@ -150,7 +150,8 @@ def _on_link(pipelines: Pipelines, question: Question, planner: str, limits: Lim
         value=1 / score.rate,
         bound=1 / rate,
         cuts=cuts,
-        proof="exact search over what the pipelines load the shared link with; it has no certificate",
+        proof=_proof(question, problem.tpus, cuts) if is_kept else None,
+        certificate=certificate(pipelines, question, 1 / rate, problem.tpus, on_link=True) if is_kept else None,
         note=f"the shared link limits the rate: at full speed the TPUs would need {float(score.link_load):.0%} of it",
         seed=limits.seed,
     )

@@ -1,0 +1,183 @@
+"""Whether the potentials of each claim keep their inequalities, for every stage that the constraints allow.
+
+A claim says of all pipelines of at most `tpus` devices whose shares, ceil(stage time / replicas), are all below
+`below_ns`: there is none, or each adds up to at least `at_least` of its `cost`. Its potentials are lower bounds on what
+the way from a state to the end takes: devices, or cost with d devices left. They are lower bounds if they are 0 at
+the end and no stage drops by more than it takes; then the value at the start is one for all pipelines.
+
+What keeps its inequality by cheap bounds is not priced; tests of a stage are over all claims before the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve.checker.document import MOST_TOTAL, Certificate, Claim, Constraints
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.rows import FORBIDDEN, Flags, Ints, Rows
+from segsolve.checker.states import States
+
+_INFINITE = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many inequalities were looked at, and for how many of them a stage had to be priced."""
+
+    inequalities: int
+    priced: int
+
+
+def check_claims(certificate: Certificate, states: States) -> Checked:
+    """Check every claim of a certificate.
+
+    Raises:
+        CertificateFault: an inequality does not hold, or the potentials prove less than the claim says.
+    """
+    claims = [_Potentials(number, claim, certificate, states) for number, claim in enumerate(certificate.claims)]
+    rows = Rows(certificate.problem, states)
+    allowed = _Allowed(certificate.question.constraints, states)
+    inequalities = priced = 0
+    for row in range(len(states.members) - 1 if claims else 0):
+        columns = rows.above(row)
+        columns = columns[allowed.anywhere(row, columns)]
+        priced += _check_row(row, columns, rows, claims, allowed)
+        inequalities += len(columns) * len(claims)
+    return Checked(inequalities, priced)
+
+
+def _check_row(row: int, columns: Ints, rows: Rows, claims: list[_Potentials], allowed: _Allowed) -> int:
+    """Check the stages from one state; return how many of them had to be priced."""
+    least = rows.least_time(row, columns)
+    open_ = np.zeros(len(columns), dtype=np.bool_)
+    for claim in claims:
+        open_ |= claim.is_open(row, columns, least)
+    columns = columns[open_]
+    if not len(columns):
+        return 0
+    time = rows.time(row, columns)
+    moved = rows.moved_bytes(row, columns) if any(claim.counts_bytes for claim in claims) else time
+    for claim in claims:
+        claim.check(row, columns, time, moved if claim.counts_bytes else time, allowed)
+    return len(columns)
+
+
+class _Allowed:
+    """Which stages the constraints leave."""
+
+    def __init__(self, constraints: Constraints, states: States) -> None:
+        self._members, self.pins = states.members, constraints.pins
+        self._groups = [states.members[:, sorted(set(group))] for group in constraints.keep_together if group]
+        self._ends = [np.asarray(~states.members[:, op:].any(axis=1)) for op in constraints.cut_before]
+        self._begins = [np.asarray(states.members[:, :op].all(axis=1)) for op in constraints.cut_before]
+
+    def anywhere(self, row: int, columns: Ints) -> Flags:
+        """Return which stages keep operations together and end where a stage must begin."""
+        kept = np.ones(len(columns), dtype=np.bool_)
+        for group in self._groups:
+            held = group[columns] & ~group[row]
+            kept &= held.all(axis=1) | ~held.any(axis=1)
+        for ends, begins in zip(self._ends, self._begins, strict=True):
+            kept &= ends[columns] | begins[row]
+        return kept
+
+    def at(self, stage: int, row: int, columns: Ints) -> Flags:
+        """Return which stages may be the stage of a number."""
+        kept = np.ones(len(columns), dtype=np.bool_)
+        for op, wanted in self.pins:
+            held = self._members[columns, op] & ~self._members[row, op]
+            kept &= held if stage == wanted else ~held
+        return kept
+
+
+class _Potentials:
+    """One claim's potentials [layers, devices, states]; without a cost, one row stands in for the devices."""
+
+    def __init__(self, number: int, claim: Claim, certificate: Certificate, states: States) -> None:
+        self._claim, self._name = claim, f"claim {number}"
+        self._replicate = certificate.replicate
+        self._enough = claim.tpus + 1 if claim.at_least is None else claim.at_least
+        self._values = self._read(claim.potentials, len(states.members))
+        self.counts_bytes = claim.cost == "bytes"
+        self._check_layers(certificate, len(states.members))
+        self._check_ends()
+
+    def is_open(self, row: int, columns: Ints, least_ns: Ints) -> Flags:
+        """Return which inequalities do not hold already if stages take no more than their cheap bounds."""
+        need = self._need(least_ns)
+        least = least_ns if self._claim.cost == "latency" else np.zeros_like(least_ns)
+        open_ = np.zeros(len(columns), dtype=np.bool_)
+        for layer, after in self._steps():
+            open_ |= ~self._holds(layer, after, row, columns, need, least)
+        return open_
+
+    def check(self, row: int, columns: Ints, time_ns: Ints, cost: Ints, allowed: _Allowed) -> None:
+        """Check the stages from one state, whose times and costs are exact."""
+        need = np.where(time_ns >= FORBIDDEN, _INFINITE, self._need(time_ns))
+        for layer, after in self._steps():
+            kept = self._holds(layer, after, row, columns, need, cost)
+            if self._is_layered:
+                kept |= ~allowed.at(layer, row, columns)
+            if not kept.all():
+                to = int(columns[int(np.argmin(kept))])
+                raise CertificateFault(f"{self._name}: the stage from state {row} to state {to} breaks its potentials")
+
+    def _holds(self, layer: int, after: int, row: int, columns: Ints, need: Ints, cost: Ints) -> Flags:
+        here, there = self._values[layer, :, row], self._values[after][:, columns]
+        if self._claim.cost is None:
+            return np.asarray(here[0] <= np.minimum(self._enough, need + there[0]), dtype=np.bool_)
+        kept = np.ones(len(columns), dtype=np.bool_)
+        for count in map(int, np.unique(need)):
+            if count <= self._claim.tpus:
+                which = np.flatnonzero(need == count)
+                rest = there[: len(there) - count, which] + cost[which]
+                kept[which] = (here[count:, None] <= rest).all(axis=0)
+        return kept
+
+    def _need(self, time_ns: Ints) -> Ints:
+        """Return the fewest devices that keep a stage's share below the claim's bound."""
+        if self._claim.below_ns is None:
+            return np.ones_like(time_ns)
+        most = self._claim.below_ns - 1
+        if most < 1:
+            return np.where(time_ns <= most, 1, _INFINITE)
+        need = np.maximum(1, -(-time_ns // most))
+        return need if self._replicate else np.where(need > 1, _INFINITE, need)
+
+    def _steps(self) -> Iterator[tuple[int, int]]:
+        """Yield each layer from which a stage leads, and that to which it does."""
+        return pairwise(range(len(self._values))) if self._is_layered else iter([(0, 0)])
+
+    @property
+    def _is_layered(self) -> bool:
+        return len(self._values) > 1
+
+    def _read(self, layers: list[list[list[int | None]]], states: int) -> NDArray[np.int64]:
+        rows = 1 if self._claim.cost is None else self._claim.tpus + 1
+        if not layers or any(len(layer) != rows or any(len(row) != states for row in layer) for layer in layers):
+            raise CertificateFault(f"{self._name} has not a potential for each of {states} states")
+        listed = [[[MOST_TOTAL if v is None else v for v in row] for row in layer] for layer in layers]
+        values = np.minimum(np.array(listed, dtype=np.int64), self._enough)  # more than enough proves no more
+        if (values[:, 1:] > values[:, :-1]).any():  # `is_open` relies on it
+            raise CertificateFault(f"{self._name}: a potential grows with the devices that are left")
+        return values
+
+    def _check_layers(self, certificate: Certificate, states: int) -> None:
+        """Without layers a claim ignores the numbers of stages; with them it must have one for each there can be."""
+        limit = certificate.question.constraints.max_stages
+        runs = len(certificate.problem.cuts) + 1
+        most = min(self._claim.tpus, runs, *(() if limit is None else (limit,)))
+        if self._is_layered and len(self._values) <= most:
+            raise CertificateFault(f"{self._name} speaks of {len(self._values) - 1} stages, there may be {most}")
+
+    def _check_ends(self) -> None:
+        if self._values[:, :, -1].any():
+            raise CertificateFault(f"{self._name}: a potential at the end is not 0")
+        if self._values[0, -1, 0] < self._enough:
+            what = "devices" if self._claim.cost is None else self._claim.cost
+            raise CertificateFault(f"{self._name}: its potential at the start is too small for its {what}")

@@ -1,0 +1,153 @@
+"""What a stage costs, written down once more: one stage, from its operations, in plain integers.
+
+An invocation has a fixed overhead. Every operation computes. Each tensor that the stage reads and does not make comes
+in once; each that it makes goes out once if the host wants it or an operation outside reads it. The device keeps the
+weights of whole operations, in the order of their ranks, each that still fits what the largest scratch memory of
+the stage leaves; other weights stream, and those that cannot be cached always do. A measured time replaces the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+
+from segsolve.checker.document import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCost:
+    """The parts of a stage's time in ns, its bytes, and the operations whose cacheable weights did not fit.
+
+    The names are those of the predictions in a plan file.
+    """
+
+    time_ns: int
+    overhead_ns: int
+    compute_ns: int
+    stream_ns: int
+    input_ns: int
+    output_ns: int
+    correction_ns: int
+    onchip_bytes: int
+    offchip_bytes: int
+    capacity_bytes: int
+    input_bytes: int
+    output_bytes: int
+    spilled_ops: tuple[int, ...]
+
+    @property
+    def moved_bytes(self) -> int:
+        """What passes a shared link per inference."""
+        return self.input_bytes + self.output_bytes + self.offchip_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineCost:
+    """A pipeline as a whole: its largest share ceil(T / replicas), the sum of its T, and its use of a shared link."""
+
+    bottleneck_ns: int
+    latency_ns: int
+    link_ns: int
+
+
+def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
+    """Return the cost of the stage that holds exactly the operations `stage`."""
+    held = set(stage)
+    ops = {i: problem.ops[i] for i in sorted(held)}
+    room = max(0, problem.capacity_bytes - max(op.scratch_bytes for op in ops.values()))
+    streamed = [i for i, op in ops.items() if op.weight_bytes and not op.cacheable]
+    spilled, kept = [], 0
+    cacheable = (i for i, op in ops.items() if op.weight_bytes and op.cacheable)
+    for i in sorted(cacheable, key=lambda i: (ops[i].cache_rank, i)):
+        if kept + ops[i].weight_bytes <= room:
+            kept += ops[i].weight_bytes
+        else:
+            spilled.append(i)
+    streamed = sorted(streamed + spilled)
+    enter = [t for t in problem.transfers if t.producer not in held and not held.isdisjoint(t.consumers)]
+    leave = [t for t in problem.transfers if t.producer in held and (t.is_output or not held.issuperset(t.consumers))]
+    compute = sum(op.compute_ns for op in ops.values())
+    stream = sum(ops[i].streamed_ns - ops[i].compute_ns for i in streamed)
+    moving_in, moving_out = sum(t.input_ns for t in enter), sum(t.output_ns for t in leave)
+    parts = problem.overhead_ns + compute + stream + moving_in + moving_out
+    time = _measured(problem, held, parts)
+    return StageCost(
+        time_ns=time,
+        overhead_ns=problem.overhead_ns,
+        compute_ns=compute,
+        stream_ns=stream,
+        input_ns=moving_in,
+        output_ns=moving_out,
+        correction_ns=time - parts,
+        onchip_bytes=kept,
+        offchip_bytes=sum(ops[i].streamed_bytes for i in streamed),
+        capacity_bytes=room,
+        input_bytes=sum(t.nbytes for t in enter),
+        output_bytes=sum(t.nbytes for t in leave),
+        spilled_ops=tuple(sorted(spilled)),
+    )
+
+
+def pipeline_cost(problem: Problem, stages: Collection[tuple[StageCost, int]]) -> PipelineCost:
+    """Return the cost of stages with the numbers of their replicas."""
+    moved = sum(stage.moved_bytes for stage, _ in stages)
+    return PipelineCost(
+        bottleneck_ns=max(-(-stage.time_ns // replicas) for stage, replicas in stages),
+        latency_ns=sum(stage.time_ns for stage, _ in stages),
+        link_ns=link_ns(problem, moved),
+    )
+
+
+def link_ns(problem: Problem, nbytes: int) -> int:
+    """Return how long bytes occupy the shared link, rounded up to whole ns; 0 without one."""
+    return -(-nbytes * problem.link.ns_per_mib // 2**20) if problem.link else 0
+
+
+def rate(pipelines: Collection[PipelineCost]) -> Fraction:
+    """Return the inferences per ns of pipelines side by side; the link serves those first that need least of it."""
+    total, left = Fraction(0), Fraction(1)
+    for pipeline in sorted(pipelines, key=lambda p: p.link_ns):
+        own = Fraction(1, max(1, pipeline.bottleneck_ns))
+        if own * pipeline.link_ns > left:
+            own = left / pipeline.link_ns
+        total += own
+        left -= own * pipeline.link_ns
+    return total
+
+
+def batch_ns(pipelines: Collection[PipelineCost], inferences: int) -> int:
+    """Return the least time in which pipelines do a number of inferences: a latency, then one bottleneck each."""
+    low, high = 0, max(p.latency_ns + (inferences - 1) * p.bottleneck_ns for p in pipelines)
+    while low < high:
+        middle = (low + high) // 2
+        done = sum(ended(p.bottleneck_ns, p.latency_ns, middle, inferences) for p in pipelines)
+        low, high = (low, middle) if done >= inferences else (middle + 1, high)
+    return low
+
+
+def ended(bottleneck_ns: int, latency_ns: int, time_ns: int, most: int) -> int:
+    """Return how many inferences, `most` of them at most, a pipeline has done after a time."""
+    if time_ns < latency_ns:
+        return 0
+    return most if bottleneck_ns == 0 else min(most, 1 + (time_ns - latency_ns) // bottleneck_ns)
+
+
+def least_work_ns(problem: Problem) -> int:
+    """Return the time that one inference takes of all devices together at least, however the network is cut.
+
+    0 where stages were measured, which may take less than their parts.
+    """
+    if problem.measured:
+        return 0
+    ops = problem.ops
+    unavoidable = [op.compute_ns if op.cacheable or not op.weight_bytes else op.streamed_ns for op in ops]
+    given = sum(t.input_ns for t in problem.transfers if t.producer < 0 and t.consumers)
+    wanted = sum(t.output_ns for t in problem.transfers if t.producer >= 0 and t.is_output)
+    return problem.overhead_ns + sum(unavoidable) + given + wanted
+
+
+def _measured(problem: Problem, held: set[int], otherwise: int) -> int:
+    first, end = min(held), max(held) + 1
+    times = [m.time_ns for m in problem.measured if (m.first, m.end) == (first, end)]
+    return times[0] if times and len(held) == end - first else otherwise

@@ -1,0 +1,229 @@
+"""The certificate as a document: what it may say, and its reading. It is believed in nothing but its form.
+
+Amounts are bounded so that no sum of a problem's costs leaves 64 bits.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from segsolve.checker.failure import CertificateFault
+
+CERTIFICATE_FILE = "certificate.json"
+MOST_TOTAL = 2**60
+"""The most that all costs of a problem may add up to, in ns or bytes."""
+
+_MOST_BYTES = 2**31
+
+
+def _printable(text: Any) -> Any:
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
+_Amount = Annotated[int, Field(ge=0, le=MOST_TOTAL)]
+_Op = Annotated[int, Field(ge=0, le=10**6)]
+_Count = Annotated[int, Field(ge=1, le=4096)]
+_Ratio = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+_Name = Annotated[str, BeforeValidator(_printable)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Op(_Record):
+    """What an operation costs; see `costs` for the meaning."""
+
+    name: _Name
+    compute_ns: _Amount
+    streamed_ns: _Amount
+    weight_bytes: _Amount
+    streamed_bytes: _Amount
+    parameter_bytes: _Amount
+    cacheable: bool
+    cache_rank: Annotated[int, Field(ge=-MOST_TOTAL, le=MOST_TOTAL)]
+    scratch_bytes: _Amount
+    cpu_ns: _Amount | None = None
+    on_accelerator: bool = True
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _require(self.streamed_ns >= self.compute_ns, "streams faster than it computes")
+        return self
+
+
+class Tensor(_Record):
+    """A tensor: its maker (-1: the host), its readers, and what it costs to move in and out of a device."""
+
+    name: _Name
+    nbytes: _Amount
+    producer: Annotated[int, Field(ge=-1, le=10**6)]
+    consumers: list[_Op]
+    is_output: bool
+    input_ns: _Amount
+    output_ns: _Amount
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _require(all(a < b for a, b in pairwise((self.producer, *self.consumers))), "is read before it is made")
+        return self
+
+
+class Measured(_Record):
+    """The measured time of exactly the operations `first` to `end` (exclusive) as one stage."""
+
+    first: _Op
+    end: _Op
+    time_ns: _Amount
+
+
+class Link(_Record):
+    """A link that all devices share."""
+
+    ns_per_mib: _Amount
+
+
+class Problem(_Record):
+    """The costs that the optimum is the optimum of."""
+
+    name: _Name
+    ops: Annotated[list[Op], Field(min_length=1)]
+    transfers: list[Tensor]
+    cuts: list[_Op]
+    tpus: _Count
+    cpus: Annotated[int, Field(ge=0)] = 0
+    capacity_bytes: _Amount
+    overhead_ns: _Amount
+    no_spill: bool
+    measured: list[Measured] = Field(default_factory=list)
+    link: Link | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        n = len(self.ops)
+        _require(all(a < b for a, b in pairwise((0, *self.cuts, n))), "its cuts do not ascend within the operations")
+        ends = [max((t.producer, *t.consumers)) for t in self.transfers]
+        _require(max(ends, default=0) < n, "a tensor names an operation that does not exist")
+        _require(all(m.first < m.end <= n for m in self.measured), "a measured stage is no range of operations")
+        _require(len({(m.first, m.end) for m in self.measured}) == len(self.measured), "a stage is measured twice")
+        _require(_total(self) <= MOST_TOTAL, "its costs are too large to be added up")
+        return self
+
+
+class Constraints(_Record):
+    """What every pipeline keeps; `min_fps` the plan as a whole."""
+
+    max_latency_ns: _Amount | None = None
+    min_fps: Annotated[float, Field(ge=0)] | None = None
+    max_stages: _Count | None = None
+    cut_before: list[_Op] = Field(default_factory=list)
+    no_cut_before: list[_Op] = Field(default_factory=list)
+    keep_together: list[list[_Op]] = Field(default_factory=list)
+    pins: list[Annotated[list[_Op], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
+
+
+class Question(_Record):
+    """What the plan is best at, and under which constraints."""
+
+    objective: Literal["throughput", "latency", "batch", "devices", "pareto"]
+    layout: Literal["any", "pipeline"]
+    cuts: Literal["auto", "chain", "dag"]
+    batch: Annotated[int, Field(ge=1, le=10**9)]
+    constraints: Constraints
+
+
+class Claim(_Record):
+    """That no pipeline of at most `tpus` devices stays below `below_ns`, or that each such one costs `at_least`."""
+
+    tpus: _Count
+    below_ns: _Amount | None
+    cost: Literal["latency", "bytes"] | None = None
+    at_least: _Amount | None = None
+    potentials: list[list[list[_Amount | None]]]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _require((self.cost is None) == (self.at_least is None), "names a cost without a bound, or a bound without")
+        return self
+
+
+class Certificate(_Record):
+    """A certificate as a whole; `value` and the rates of `points` are (numerator, denominator)."""
+
+    format: Literal["segsolve-certificate"]
+    version: Literal[1]
+    problem: Problem
+    question: Question
+    replicate: bool
+    value: _Ratio
+    states: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]+$")]], Field(min_length=2)]
+    claims: list[Claim]
+    points: list[tuple[_Count, _Amount, _Ratio]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        n, asked = len(self.problem.ops), self.question.constraints
+        named = [*asked.cut_before, *asked.no_cut_before, *(op for op, _ in asked.pins)]
+        named += [op for group in asked.keep_together for op in group]
+        _require(all(op < n for op in named), "a constraint names an operation that does not exist")
+        _require(self.value[1] > 0 and all(point[2][1] > 0 for point in self.points), "a value is divided by zero")
+        return self
+
+
+def read_certificate(folder: Path) -> Certificate:
+    """Return the certificate of a plan's folder.
+
+    Raises:
+        CertificateFault: it cannot be read, or is no certificate.
+    """
+    path = folder / CERTIFICATE_FILE
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CertificateFault(f"{CERTIFICATE_FILE} is larger than any certificate")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CertificateFault(f"{CERTIFICATE_FILE} cannot be read: {error}") from None
+    return parse(text)
+
+
+def parse(text: str) -> Certificate:
+    """Return the certificate that a text says.
+
+    Raises:
+        CertificateFault: it is none.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CertificateFault(f"{CERTIFICATE_FILE} is not JSON: {error}") from None
+    if isinstance(document, dict):
+        document |= {"points": [tuple(p) if isinstance(p, list) else p for p in _listed(document.get("points"))]}
+    try:
+        return Certificate.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        why = first["msg"].removeprefix("Value error, ")
+        raise CertificateFault(f"{CERTIFICATE_FILE} is no valid certificate: {where}: {why}") from None
+
+
+def _listed(points: Any) -> list[Any]:
+    return points if isinstance(points, list) else [] if points is None else [points]
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _total(problem: Problem) -> int:
+    """Return more than any sum of costs that a check forms."""
+    ops = sum(op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes for op in problem.ops)
+    tensors = sum(t.nbytes + t.input_ns + t.output_ns for t in problem.transfers)
+    measured = max((m.time_ns for m in problem.measured), default=0)
+    return ops + tensors * (len(problem.ops) + 1) + measured + problem.overhead_ns + problem.capacity_bytes

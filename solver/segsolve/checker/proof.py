@@ -1,0 +1,135 @@
+"""The last step: the claims together leave no room for a better plan, objective by objective."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+
+from segsolve.checker.bounds import Corner, bottlenecks, corners, most_done, most_rate
+from segsolve.checker.costs import ended, link_ns
+from segsolve.checker.document import Certificate
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.link import most_rate_on_link
+
+
+def prove(certificate: Certificate) -> str:
+    """Return in a sentence what no plan betters, given that every claim holds.
+
+    Raises:
+        CertificateFault: the claims do not imply it.
+    """
+    if certificate.question.layout == "any" and not certificate.replicate:
+        raise CertificateFault("the claims are about stages of one device each, other layouts were allowed")
+    if certificate.problem.cpus:
+        raise CertificateFault("the claims say nothing of stages on CPU cores, which the problem has")
+    return _PROOFS[certificate.question.objective](certificate)
+
+
+def _throughput(certificate: Certificate) -> str:
+    value = Fraction(*certificate.value)
+    rate = _most_rate(certificate, certificate.question.constraints.max_latency_ns)
+    if rate * value > 1:
+        raise CertificateFault(
+            f"the claims leave room for a layout of {_ns(1 / rate)} ns per inference, the plan has {_ns(value)}"
+        )
+    return f"no {_layout(certificate)} takes less than {_ns(value)} ns per inference"
+
+
+def _latency(certificate: Certificate) -> str:
+    value = _whole(certificate)
+    rate = Fraction(0) if value == 0 else _rates(certificate, value - 1)[-1]
+    if rate and _is_fast_enough(certificate, rate):
+        raise CertificateFault(f"the claims do not rule out a plan with a latency of {value - 1} ns")
+    fast = "" if certificate.question.constraints.min_fps is None else " and is fast enough"
+    return f"no {_layout(certificate)} has a latency of less than {value} ns{fast}"
+
+
+def _devices(certificate: Certificate) -> str:
+    value = _whole(certificate)
+    if value < 1:
+        raise CertificateFault("a plan of no TPUs is none")
+    fewer = min(value - 1, certificate.problem.tpus)
+    rate = _rates(certificate, certificate.question.constraints.max_latency_ns)[fewer]
+    if rate and _is_fast_enough(certificate, rate):
+        raise CertificateFault(f"the claims do not rule out a plan of {value - 1} TPUs")
+    return f"fewer than {value} TPUs do not do"
+
+
+def _batch(certificate: Certificate) -> str:
+    value, question = _whole(certificate), certificate.question
+    tpus, limit = certificate.problem.tpus, question.constraints.max_latency_ns
+    steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
+    most = most_done(
+        steps, lambda b, latency: ended(b, latency, value - 1, question.batch), single=question.layout == "pipeline"
+    )
+    if value > 0 and most >= question.batch:
+        raise CertificateFault(f"the claims do not rule out a batch of {question.batch} in {value - 1} ns")
+    return f"no {_layout(certificate)} does a batch of {question.batch} in less than {value} ns"
+
+
+def _pareto(certificate: Certificate) -> str:
+    question, tpus = certificate.question, certificate.problem.tpus
+    limit = question.constraints.max_latency_ns
+    steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
+    points = [(count, latency, Fraction(*rate)) for count, latency, rate in certificate.points]
+    for latency in sorted({latency for step in steps for _, latency in step}):
+        floors = [_floor(step, latency) for step in steps]
+        for count, rate in enumerate(most_rate(floors, single=question.layout == "pipeline")):
+            known = max((r for n, ns, r in points if n <= count and ns <= latency), default=Fraction(0))
+            if rate > known and _is_fast_enough(certificate, rate):
+                raise CertificateFault(
+                    f"the claims do not rule out a plan of {count} TPUs, a latency of {latency} ns and "
+                    f"{_ns(1 / rate)} ns per inference, which none of the points betters"
+                )
+    return f"no {_layout(certificate)} betters all {len(points)} points in TPUs, throughput or latency"
+
+
+_PROOFS = {
+    "throughput": _throughput,
+    "latency": _latency,
+    "batch": _batch,
+    "devices": _devices,
+    "pareto": _pareto,
+}
+
+
+def _most_rate(certificate: Certificate, latency_ns: int | None) -> Fraction:
+    rate = _rates(certificate, latency_ns)[-1]
+    if certificate.problem.link is None:
+        return rate
+    steps = corners(certificate.claims, "bytes", tpus=certificate.problem.tpus, latency_ns=latency_ns)
+    loads = [[(bottleneck, link_ns(certificate.problem, moved)) for bottleneck, moved in step] for step in steps]
+    return min(rate, most_rate_on_link(loads, single=certificate.question.layout == "pipeline"))
+
+
+def _rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:
+    floors = bottlenecks(certificate.claims, tpus=certificate.problem.tpus, latency_ns=latency_ns)
+    return most_rate(floors, single=certificate.question.layout == "pipeline")
+
+
+def _floor(step: Sequence[Corner], latency_ns: int) -> int | None:
+    """Return the smallest bottleneck of a staircase within a latency; None if there is none."""
+    within = bisect_right(step, latency_ns, key=lambda corner: corner[1])
+    return step[within - 1][0] if within else None
+
+
+def _is_fast_enough(certificate: Certificate, rate: Fraction) -> bool:
+    least = certificate.question.constraints.min_fps
+    return least is None or rate * 10**9 >= Fraction(least)
+
+
+def _whole(certificate: Certificate) -> int:
+    value = Fraction(*certificate.value)
+    if value.denominator != 1:
+        raise CertificateFault(f"a {certificate.question.objective} of {value} is no whole number")
+    return int(value)
+
+
+def _layout(certificate: Certificate) -> str:
+    tpus = certificate.problem.tpus
+    return f"pipeline of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"layout of {tpus} TPUs"
+
+
+def _ns(value: Fraction) -> str:
+    return str(value) if value.denominator == 1 else f"{float(value):.3f}"

@@ -1,0 +1,146 @@
+"""What the stages that begin at one state cost, many at once; tests hold it against `costs`, stage by stage.
+
+A stage from state a to state b holds the operations of b that a does not hold. What it reads from outside was made in
+a, and what it makes is read beyond b or not, so that its tensors follow from what a and b hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve.checker.document import Problem
+from segsolve.checker.states import States
+
+FORBIDDEN = 2**61
+"""A cost above all sums: the stage is not allowed."""
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Rows:
+    """Costs of the stages from one state to others."""
+
+    def __init__(self, problem: Problem, states: States) -> None:
+        self._problem, self._members = problem, states.members
+        self._counts = states.members.sum(axis=1)
+        self._floats = states.members.astype(np.float32)
+        ops = problem.ops
+        self._compute = self._sums(op.compute_ns for op in ops)
+        uncached = [bool(op.weight_bytes) and not op.cacheable for op in ops]
+        self._always_ns = self._sums((op.streamed_ns - op.compute_ns) * u for op, u in zip(ops, uncached, strict=True))
+        self._always_bytes = self._sums(op.streamed_bytes * u for op, u in zip(ops, uncached, strict=True))
+        self._weights = self._sums(op.weight_bytes * op.cacheable for op in ops)
+        self._scratch = _array(op.scratch_bytes for op in ops)
+        cacheable = (i for i, op in enumerate(ops) if op.cacheable and op.weight_bytes)
+        self._order = _array(sorted(cacheable, key=lambda i: (ops[i].cache_rank, i)))
+        self._stored = _array(op.weight_bytes for op in ops)
+        self._streaming = _array(op.streamed_ns - op.compute_ns for op in ops)
+        self._streamed_bytes = _array(op.streamed_bytes for op in ops)
+        self._set_tensors()
+        self._set_measured()
+
+    def above(self, row: int) -> Ints:
+        """Return the states that hold more than state `row` does, and all of it: where stages from it can end."""
+        inside = self._floats @ self._floats[row] == self._counts[row]
+        return np.flatnonzero(inside & (self._counts > self._counts[row]))
+
+    def least_time(self, row: int, columns: Ints) -> Ints:
+        """Return cheap lower bounds on the times of stages, in ns."""
+        parts = self._compute[columns] - self._compute[row] + self._always_ns[columns] - self._always_ns[row]
+        return self._measured(row, columns, parts + self._problem.overhead_ns)
+
+    def time(self, row: int, columns: Ints) -> Ints:
+        """Return the times of stages in ns; `FORBIDDEN` for those that spill and may not."""
+        streamed, _, spills = self._streamed(row, columns)
+        parts = self._problem.overhead_ns + self._compute[columns] - self._compute[row] + streamed
+        parts += self._taken(row, columns, self._input_ns) + self._given(row, columns, self._output_ns)
+        exact = self._measured(row, columns, parts)
+        return np.where(spills, FORBIDDEN, exact) if self._problem.no_spill else exact
+
+    def moved_bytes(self, row: int, columns: Ints) -> Ints:
+        """Return the bytes that stages take, hand out and stream per inference."""
+        _, streamed, _ = self._streamed(row, columns)
+        return streamed + self._taken(row, columns, self._nbytes) + self._given(row, columns, self._nbytes)
+
+    def _sums(self, amounts: Iterable[int]) -> Ints:
+        return np.asarray(self._members @ _array(amounts), dtype=np.int64)
+
+    def _set_tensors(self) -> None:
+        tensors = self._problem.transfers
+        self._nbytes = _array(t.nbytes for t in tensors)
+        self._input_ns, self._output_ns = _array(t.input_ns for t in tensors), _array(t.output_ns for t in tensors)
+        self._from_host = np.array([t.producer < 0 for t in tensors], dtype=np.bool_)
+        makers = np.array([max(0, t.producer) for t in tensors], dtype=np.int64)
+        self._made = self._members[:, makers] & ~self._from_host
+        readers = [self._members[:, t.consumers].sum(axis=1, dtype=np.int32) for t in tensors]
+        self._readers = np.stack(readers, axis=1) if readers else np.zeros((len(self._members), 0), dtype=np.int32)
+        wanted = np.array([t.is_output for t in tensors], dtype=np.bool_)
+        everyone = np.array([len(t.consumers) for t in tensors], dtype=np.int32)
+        self._leaving = self._made & (wanted | (self._readers < everyone))
+        self._waiting = (self._made | self._from_host) & (self._readers < everyone)
+        self._all_leaving = {id(a): np.asarray(self._leaving @ a) for a in (self._output_ns, self._nbytes)}
+
+    def _taken(self, row: int, columns: Ints, amounts: Ints) -> Ints:
+        """Return the sum of amounts over the tensors that each stage takes: they are there and some wait for them."""
+        tensors = np.flatnonzero(self._waiting[row])
+        taken = self._readers[np.ix_(columns, tensors)] > self._readers[row, tensors]
+        return np.asarray(taken @ amounts[tensors], dtype=np.int64)
+
+    def _given(self, row: int, columns: Ints, amounts: Ints) -> Ints:
+        """Return the sum over the tensors that each stage hands out: those that leave its end, less older ones."""
+        older = np.flatnonzero(self._leaving[row])
+        passing = self._leaving[np.ix_(columns, older)] @ amounts[older]
+        return np.asarray(self._all_leaving[id(amounts)][columns] - passing, dtype=np.int64)
+
+    def _streamed(self, row: int, columns: Ints) -> tuple[Ints, Ints, Flags]:
+        """Return the ns and bytes that streaming adds to each stage, and which stages spill cacheable weights."""
+        ns = self._always_ns[columns] - self._always_ns[row]
+        nbytes = self._always_bytes[columns] - self._always_bytes[row]
+        spills = np.zeros(len(columns), dtype=np.bool_)
+        largest = np.where(self._members[columns] & ~self._members[row], self._scratch, 0).max(axis=1, initial=0)
+        room = np.maximum(0, self._problem.capacity_bytes - largest)
+        tight = np.flatnonzero(self._weights[columns] - self._weights[row] > room)
+        more_ns, more_bytes, spills[tight] = self._overflow(row, columns[tight], room[tight])
+        ns[tight] += more_ns
+        nbytes[tight] += more_bytes
+        return ns, nbytes, spills
+
+    def _overflow(self, row: int, columns: Ints, room: Ints) -> tuple[Ints, Ints, Flags]:
+        """Return what the weights that do not fit add; of stages whose weights are more than their room."""
+        held = np.ascontiguousarray(self._members[columns].T)
+        ops = self._order[~self._members[row, self._order] & held[self._order].any(axis=1)]
+        streams, free = held[ops], room.copy()
+        for k, nbytes in enumerate(self._stored[ops].tolist()):
+            fits = streams[k] & (free >= nbytes)
+            free -= fits * nbytes
+            streams[k] ^= fits  # what is left streams
+        return self._streaming[ops] @ streams, self._streamed_bytes[ops] @ streams, streams.any(axis=0)
+
+    def _set_measured(self) -> None:
+        found = self._problem.measured
+        self._times = _array(m.time_ns for m in found)
+        self._lengths = _array(m.end - m.first for m in found)
+        inside = [self._members[:, m.first : m.end].sum(axis=1) for m in found]
+        self._inside = np.stack(inside, axis=1) if inside else np.zeros((len(self._members), 0), dtype=np.int64)
+
+    def _measured(self, row: int, columns: Ints, otherwise: Ints) -> Ints:
+        """Return the times of stages with those in their place that were measured as a whole."""
+        begins = np.flatnonzero(self._inside[row] == 0)
+        if not len(begins):
+            return otherwise
+        result = otherwise.copy()
+        sizes = self._counts[columns] - self._counts[row]
+        exact = (self._inside[np.ix_(columns, begins)] == self._lengths[begins]) & (
+            sizes[:, None] == self._lengths[begins]
+        )
+        which, stage = np.nonzero(exact)
+        result[which] = self._times[begins[stage]]
+        return result
+
+
+def _array(amounts: Iterable[int]) -> Ints:
+    return np.array(list(amounts), dtype=np.int64)

@@ -1,0 +1,160 @@
+"""Plans as files say them, and their certificates, for any problem: without a network or segments."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from segsolve.checker.check import Report, check
+from segsolve.checker.document import parse
+from segsolve.evaluate import PlanScore, StageScore, score_plan, stage_score
+from segsolve.layouts import objectives
+from segsolve.layouts.certificate import certificate
+from segsolve.layouts.objectives import Finding
+from segsolve.layouts.pipelines import Pipelines
+from segsolve.plan import Plan, Stage
+from segsolve.planners.lattice.table import lattice_table
+from segsolve.planners.segment_table import segment_table
+from segsolve.problem import Problem
+from segsolve.question import Layout, Objective, Question, restricted
+from segsolve_runtime import plan as planfile
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan, and a certificate as text."""
+
+    problem: Problem
+    plan: planfile.Plan
+    text: str
+
+    def check(self, document: dict[str, Any] | None = None) -> Report:
+        text = self.text if document is None else json.dumps(document)
+        return check(self.plan, lambda: parse(text))
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.text)
+
+
+def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case | None:
+    """Answer a question and certify it; None if there is no plan."""
+    kept = restricted(problem, question.constraints)
+    table = lattice_table(kept) if graph else segment_table(kept)
+    assert table is not None
+    single = question.layout is Layout.PIPELINE
+    pipelines = Pipelines(table, question.constraints, problem.tpus, replicate=not single)
+    if question.objective is Objective.PARETO:
+        return _front(pipelines, question, single)
+    finding = _find(pipelines, question, single)
+    if not finding.layouts:
+        return None
+    plan = _made(pipelines, finding.layouts[0])
+    made = certificate(pipelines, question, finding.value, problem.tpus)
+    return Case(problem, plan_file(kept, plan, question, finding.value), json.dumps(made))
+
+
+def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction) -> planfile.Plan:
+    """Write a plan down as its file would have it."""
+    score = score_plan(problem, plan)
+    names = [f"{t.name} {k}" for k, t in enumerate(problem.transfers)]
+    is_time = question.objective in (Objective.THROUGHPUT, Objective.LATENCY, Objective.BATCH)
+    objective = -(-value // 1) if is_time else score.period_ns
+    return planfile.Plan(
+        model=planfile.ModelReference(
+            name=f"{problem.name}.tflite", sha256="0" * 64, bytes=1, operations=len(problem.ops)
+        ),
+        device=planfile.Device(name="generated", memory_bytes=problem.capacity_bytes),
+        solution=_solution(problem, plan, question, score, int(objective)),
+        tensors=[planfile.TensorSpec(name=name, dtype="int8", shape=[1]) for name in names],
+        inputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer < 0],
+        outputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer >= 0 and t.is_output],
+        pipelines=[
+            planfile.PlanPipeline(stages=[_stage(problem, names, p, stage) for stage in pipeline.stages])
+            for p, pipeline in enumerate(plan.pipelines)
+        ],
+        provenance={},
+    )
+
+
+def _find(pipelines: Pipelines, question: Question, single: bool) -> Finding:
+    tpus = pipelines.tpus
+    match question.objective:
+        case Objective.LATENCY:
+            return objectives.latency(pipelines, tpus, single=single)
+        case Objective.BATCH:
+            return objectives.batch(pipelines, tpus, question.batch, single=single)
+        case Objective.DEVICES:
+            return objectives.devices(pipelines, tpus, single=single)
+        case _:
+            return objectives.throughput(pipelines, tpus, single=single)
+
+
+def _made(pipelines: Pipelines, layout: tuple[tuple[int, int], ...]) -> Plan:
+    return Plan(pipelines=tuple(pipelines.pipeline(*choice) for choice in layout))
+
+
+def _front(pipelines: Pipelines, question: Question, single: bool) -> Case | None:
+    problem = pipelines.table.problem
+    plans = [
+        _made(pipelines, tuple((k, bottlenecks[k]) for k in mix.layouts[0]))
+        for _, _, mix, bottlenecks in objectives.pareto(pipelines, pipelines.tpus, single=single)
+    ]
+    if not plans:
+        return None
+    scores = [score_plan(problem, plan) for plan in plans]
+    best = max(range(len(plans)), key=lambda i: (scores[i].rate, -scores[i].latency_ns))
+    document = certificate(pipelines, question, Fraction(0), pipelines.tpus) | {
+        "points": [
+            [plan.tpus, score.latency_ns, [score.rate.numerator, score.rate.denominator]]
+            for plan, score in zip(plans, scores, strict=True)
+        ]
+    }
+    return Case(problem, plan_file(problem, plans[best], question, Fraction(0)), json.dumps(document))
+
+
+def _solution(
+    problem: Problem, plan: Plan, question: Question, score: PlanScore, objective_ns: int
+) -> planfile.Solution:
+    return planfile.Solution(
+        planner="test",
+        status="optimal",
+        objective=question.objective.value,
+        layout=plan.layout,
+        cuts="chain",
+        objective_ns=objective_ns,
+        bound_ns=objective_ns,
+        gap=0.0,
+        proof=None,
+        stopped_by="finished",
+        wall_s=0.0,
+        seed=0,
+        throughput_fps=score.throughput_fps,
+        latency_ns=score.latency_ns,
+        tpus_requested=problem.tpus,
+    )
+
+
+def _stage(problem: Problem, names: list[str], pipeline: int, stage: Stage) -> planfile.Stage:
+    held, score = set(stage.ops), stage_score(problem, stage.ops)
+    named = list(zip(names, problem.transfers, strict=True))
+    return planfile.Stage(
+        file=f"{pipeline}_{stage.ops[0]}_{len(held)}_{hash(stage.ops)}.tflite",
+        sha256="0" * 64,
+        bytes=1,
+        first_op=stage.ops[0],
+        last_op=stage.ops[-1],
+        op_ranges=[list(span) for span in stage.op_ranges],
+        replicas=stage.replicas,
+        inputs=[name for name, t in named if t.producer not in held and held & set(t.consumers)],
+        outputs=[name for name, t in named if t.producer in held and (t.is_output or set(t.consumers) - held)],
+        prediction=_prediction(score),
+    )
+
+
+def _prediction(score: StageScore) -> planfile.StagePrediction:
+    members = set(planfile.StagePrediction.model_fields)
+    values = {name: getattr(score, name) for name in members}
+    return planfile.StagePrediction(**values | {"spilled_ops": list(score.spilled_ops)})

@@ -1,0 +1,117 @@
+"""The checker's own prices are the evaluator's, one stage at a time and row by row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from segsolve import evaluate
+from segsolve.checker import costs, document
+from segsolve.checker.rows import FORBIDDEN, Rows
+from segsolve.checker.states import Scope, States
+from segsolve.device.model import load_device
+from segsolve.graph.read import read_graph
+from segsolve.plan import Pipeline, Stage
+from segsolve.planners.lattice.ideals import ideals
+from segsolve.planners.segment_table import IMPOSSIBLE, segment_table
+from segsolve.problem import Problem, Segmentation, SharedLink
+from segsolve.profile.analytic import AnalyticCosts
+from tests.planners.dags import spilling_dag
+from tests.problems import problems
+from tests.shared import real_models
+
+
+def ours(problem: Problem) -> document.Problem:
+    return document.Problem.model_validate(json.loads(json.dumps(asdict(problem))))
+
+
+def agree(problem: Problem, read: document.Problem, stage: tuple[int, ...]) -> costs.StageCost:
+    cost, score = costs.stage_cost(read, stage), evaluate.stage_score(problem, stage)
+    said = {name: getattr(score, name) for name in costs.StageCost.__dataclass_fields__}
+    assert asdict(cost) == said
+    return cost
+
+
+@given(problems(), st.data())
+def test_a_stage_costs_what_the_evaluator_says(problem: Problem, data: st.DataObject) -> None:
+    ops = data.draw(st.sets(st.integers(0, len(problem.ops) - 1), min_size=1))
+    agree(problem, ours(problem), tuple(sorted(ops)))
+
+
+def rows_agree(problem: Problem, members: NDArray[np.bool_], *, every: int = 1) -> None:
+    read = ours(problem)
+    states = States(members, Scope.GRAPH)
+    rows = Rows(read, states)
+    for a in range(0, len(members), every):
+        columns = rows.above(a)
+        time, moved, least = rows.time(a, columns), rows.moved_bytes(a, columns), rows.least_time(a, columns)
+        assert list(columns) == [b for b in range(len(members)) if b != a and (members[a] <= members[b]).all()]
+        for k, b in list(enumerate(columns))[::every]:
+            cost = costs.stage_cost(read, np.flatnonzero(members[b] & ~members[a]).tolist())
+            forbidden = problem.no_spill and cost.spilled_ops
+            assert time[k] == (FORBIDDEN if forbidden else cost.time_ns)
+            assert (moved[k], least[k] <= cost.time_ns) == (cost.moved_bytes, True)
+
+
+@given(problems())
+@settings(deadline=None)
+def test_rows_on_generated_problems(problem: Problem) -> None:
+    members = ideals(problem)
+    assert members is not None
+    rows_agree(problem, members)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rows_where_weights_stream(seed: int) -> None:
+    members = ideals(spilling_dag(10, 3, seed))
+    assert members is not None
+    rows_agree(spilling_dag(10, 3, seed), members)
+
+
+@pytest.mark.parametrize("path", real_models())
+def test_real_networks(path: Path) -> None:
+    problem = AnalyticCosts(graph=read_graph(path), device=load_device("edgetpu-usb")).problem(tpus=4)
+    read, n = ours(problem), len(problem.ops)
+    for first in range(0, n, 7):
+        for end in range(first + 1, n + 1, 11):
+            agree(problem, read, tuple(range(first, end)))
+            agree(problem, read, tuple(range(first, end, 3)))
+    table = segment_table(problem)
+    rows = Rows(read, States(table.members, Scope.ORDER))
+    for a in range(table.end):
+        time = rows.time(a, rows.above(a))
+        assert np.array_equal(time, table.time[a][table.time[a] < IMPOSSIBLE])
+
+
+@given(problems(), st.integers(1, 10**6), st.data())
+def test_plans_cost_what_the_evaluator_says(problem: Problem, ns_per_mib: int, data: st.DataObject) -> None:
+    linked = replace(problem, link=SharedLink(ns_per_mib=ns_per_mib))
+    read, n = ours(linked), len(problem.ops)
+    scores, mine = [], []
+    for _ in range(data.draw(st.integers(1, 3))):
+        end = data.draw(st.integers(1, n))
+        stages = [tuple(range(end)), *([tuple(range(end, n))] if end < n else [])]
+        replicas = [data.draw(st.integers(1, 3)) for _ in stages]
+        made = tuple(Stage(ops=ops, replicas=r) for ops, r in zip(stages, replicas, strict=True))
+        scores.append(evaluate.score_pipeline(linked, Pipeline(stages=made)))
+        priced = [(costs.stage_cost(read, ops), r) for ops, r in zip(stages, replicas, strict=True)]
+        mine.append(costs.pipeline_cost(read, priced))
+    plan = evaluate.PlanScore(pipelines=tuple(scores))
+    assert [p.bottleneck_ns for p in mine] == [p.bottleneck_ns for p in scores]
+    assert [p.latency_ns for p in mine] == [p.latency_ns for p in scores]
+    assert costs.rate(mine) == plan.rate
+    assert [costs.batch_ns(mine, n) for n in (1, 2, 7)] == [plan.batch_ns(n) for n in (1, 2, 7)]
+
+
+@given(problems())
+def test_no_plan_does_less_than_the_least_work(problem: Problem) -> None:
+    least = costs.least_work_ns(ours(problem))
+    for cuts in ((), problem.cuts, problem.cuts[::2]):
+        assert least <= evaluate.score(problem, Segmentation(cuts=cuts)).latency_ns
