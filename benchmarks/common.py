@@ -24,6 +24,7 @@ def environment() -> dict[str, Any]:
     return {
         "date": date.today().isoformat(),
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "load_average": round(os.getloadavg()[0], 1),
         "system": platform.system() + " " + platform.release(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in _PACKAGES},

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from segsolve_runtime.arrays import Frame, array_specs, select
 from segsolve_runtime.backends import BackendOptions, StageRunner, open_stages
 from segsolve_runtime.clock import ClockFactory, wall_clocks
-from segsolve_runtime.errors import ClosedError
+from segsolve_runtime.errors import ClosedError, DeviceLostError, StageError, StageTimeoutError
 from segsolve_runtime.faults import FaultPolicy
 from segsolve_runtime.frames import frame_tensors
 from segsolve_runtime.job import Tensors
@@ -139,11 +139,24 @@ class Pipeline:
     def warm_up(self, inferences: int = 1) -> None:
         """Run every stage on zeros, so that weights are where they belong before the first frame is timed.
 
+        All stages at once. A device that is lost or takes longer than the policy's timeout is used no more where the
+        policy goes on without it; of other faults there, the first frames will tell.
+
         Raises:
-            StageError: a stage raised.
+            StageError: a stage raised or hung, and the policy is to stop.
         """
         self._check_open()
-        warm_up(self._setting.plan, self._setting.runners, inferences)
+        plan, policy = self._setting.plan, self._setting.policy
+        in_use = {place: r for place, r in self._setting.runners.items() if place not in self._retired}
+        faults = warm_up(plan, in_use, inferences, policy.stage_timeout_s)
+        for place, fault in faults.items():
+            if isinstance(fault, StageTimeoutError):
+                self._setting.hung.add(place)
+            if isinstance(fault, StageTimeoutError | DeviceLostError):
+                self._retired[place] = f"{place.describe(plan)}: {fault}"
+        if faults and policy.on_fault == "stop":
+            place, fault = next(iter(faults.items()))
+            raise StageError(place, 0, fault, where=f"{place.describe(plan)}, warming up,")
 
     def map(
         self, frames: Iterable[Frame], *, drop: Literal["oldest"] | None = None, copy: bool = True

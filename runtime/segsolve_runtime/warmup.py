@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
 
 import numpy as np
 
-from segsolve_runtime.arrays import array_specs, select
+from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import StageRunner
-from segsolve_runtime.errors import StageError
+from segsolve_runtime.errors import StageTimeoutError
 from segsolve_runtime.places import Place, stage_at
 from segsolve_runtime.plan import Plan
+from segsolve_runtime.worker import THREAD_NAME
 
 
-def warm_up(plan: Plan, runners: Mapping[Place, StageRunner], inferences: int) -> None:
-    """Run every stage `inferences` times on zeros, one after the other.
+@dataclass
+class _Start:
+    """One place's first inferences, in a thread of its own."""
 
-    Raises:
-        StageError: a stage raised.
+    place: Place
+    runner: StageRunner
+    zeros: Mapping[str, Array]
+    inferences: int
+    fault: Exception | None = None
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._run, name=f"{THREAD_NAME}warm-up", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            for _ in range(self.inferences):
+                self.runner.run(self.zeros)
+        except Exception as fault:
+            self.fault = fault
+
+
+def warm_up(
+    plan: Plan, runners: Mapping[Place, StageRunner], inferences: int, timeout_s: float | None
+) -> dict[Place, Exception]:
+    """Run every place `inferences` times on zeros, all at once; return what went wrong where.
+
+    A place that is not done within `timeout_s` has a StageTimeoutError; its thread is left alone.
     """
     specs = array_specs(plan)
-    for place, runner in runners.items():
-        zeros = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in select(specs, stage_at(plan, place).inputs)}
-        for number in range(inferences):
-            try:
-                runner.run(zeros)
-            except Exception as cause:
-                raise StageError(place, number, cause, where=f"{place.describe(plan)}, warming up,") from cause
+    starts = [
+        _Start(place, runner, _zeros(select(specs, stage_at(plan, place).inputs)), inferences)
+        for place, runner in runners.items()
+    ]
+    deadline = None if timeout_s is None else monotonic() + timeout_s
+    for start in starts:
+        start.thread.join(None if deadline is None else max(0.0, deadline - monotonic()))
+        if start.thread.is_alive():
+            start.fault = StageTimeoutError(f"it took longer than {timeout_s:g} s")
+    return {start.place: start.fault for start in starts if start.fault is not None}
+
+
+def _zeros(specs: Iterable[ArraySpec]) -> dict[str, Array]:
+    return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in specs}

@@ -184,6 +184,29 @@ def test_frames_that_are_not_done_are_given_back_when_a_device_is_lost() -> None
     assert list(caught.value.lost) == [Place(0, 1, 0)]
 
 
+def test_a_device_that_is_lost_or_hangs_while_warming_up_is_not_used() -> None:
+    plans = {1: FaultPlan(lost_from=0), 4: FaultPlan(hangs=frozenset({0})), 5: FaultPlan(raises=frozenset({0}))}
+    pipeline, runners = increments([DOUBLE, Lane(stage_ns=(1, 1, 1), replicas=(2, 1, 1))], plans, timeout_s=TIMEOUT_S)
+    with pipeline:
+        pipeline.warm_up()
+        assert set(pipeline.lost) == {Place(0, 1, 0), Place(1, 0, 0)}
+        check(pipeline, 40)
+    assert [runners[k].calls for k in (1, 4)] == [1, 1]
+    runners[4].let_go()
+    for thread in stage_threads():
+        thread.join(PATIENCE_S)
+    assert not runners[4].is_closed
+
+
+def test_a_run_that_should_stop_does_not_begin_with_a_stage_that_hangs() -> None:
+    pipeline, runners = increments([CHAIN], {1: FaultPlan(hangs=frozenset({0}))}, "stop", timeout_s=0.2)
+    with pipeline, pytest.raises(StageError, match=r"stage 1, warming up, failed .*: it took longer than 0\.2 s"):
+        pipeline.warm_up()
+    runners[1].let_go()
+    for thread in stage_threads():
+        thread.join(PATIENCE_S)
+
+
 def test_futures_have_their_own_results_and_errors() -> None:
     pipeline, _ = increments([CHAIN], {1: FaultPlan(raises=frozenset({2, 3, 4}))}, strikes=9)
     with pipeline:
