@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from segsolve import plan as planned
 from segsolve.batch.record import Outcome, Record, to_line
 from segsolve.build import write_plan
 from segsolve.device.model import load_device
+from segsolve.evaluate import check_plan, score_plan
+from segsolve.layouts.answer import Answer
 from segsolve.layouts.single import as_answer
+from segsolve.plan import Plan, Stage
+from segsolve.planners.base import Status
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.question import Question
 from segsolve.solve import solve
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
@@ -49,6 +57,45 @@ def make_sample(
         plan, loaded=loaded, device=device, problem=problem, answer=as_answer(problem, solve(problem, planner=planner))
     )
     return Sample(folder=plan, model=folder / "evil.tflite")
+
+
+def make_layout(folder: Path, *pipelines: Sequence[tuple[Sequence[int], int]], room: int = 1_000_000) -> Sample:
+    """Plan a network of two branches by hand: for each pipeline, its stages' operations and replicas.
+
+    Operations 0 to 2 are a trunk, 3, 5, 7 and 4, 6, 8 the branches, 9 joins them.
+    """
+    net = Net()
+    x = net.input()
+    for _ in range(3):
+        x = net.conv(x, filters=16)
+    left = right = x
+    for _ in range(3):
+        left, right = net.conv(left, filters=16), net.conv(right, filters=32)
+    loaded = net.load(folder, net.concat(left, right), name="branches")
+    device = load_device(DEVICE)
+    device = device.with_memory(device.reserved_bytes + room)
+    plan = Plan(
+        pipelines=tuple(
+            planned.Pipeline(stages=tuple(Stage(ops=tuple(ops), replicas=count) for ops, count in stages))
+            for stages in pipelines
+        )
+    )
+    problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=plan.tpus)
+    assert check_plan(problem, plan) == ()
+    score = score_plan(problem, plan)
+    answer = Answer(
+        question=Question(),
+        planner="dp",
+        status=Status.OPTIMAL,
+        plan=plan,
+        score=score,
+        value=Fraction(1) / score.rate,
+        bound=Fraction(1) / score.rate,
+        cuts="dag",
+        proof="by hand",
+    )
+    write_plan(folder / "plan", loaded=loaded, device=device, problem=problem, answer=answer)
+    return Sample(folder=folder / "plan", model=folder / "branches.tflite")
 
 
 def measure(sample: Sample) -> Path:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from segsolve.evaluate import StageScore
-from segsolve.report.plan_view import StageView, StrategyView
+from segsolve.report.layout import operations, sentence
+from segsolve.report.strategy import StageView, StrategyView
 from segsolve.report.units import mib, ms, size
 
 TIME_X, TIME_WIDTH, WEIGHT_WIDTH = 96.0, 500.0, 250.0
@@ -25,10 +26,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One TPU: its time in parts, its weights on chip and off chip, and the room for them, in units of the drawing."""
+    """One stage: its time in parts, its weights on chip and off chip, and the room for them, in the drawing's units."""
 
     number: int
-    name: str
+    tag: str
     title: str
     time_ns: int
     times: tuple[Part, ...]
@@ -42,11 +43,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBars:
-    """A strategy's rows; `limit` is where the report's own plan has its bottleneck."""
+    """A strategy's rows; `limit` is the time per inference of the report's own plan.
+
+    There is none in a strategy whose TPUs share the stream: each may take longer than that.
+    """
 
     title: str
     rows: tuple[Row, ...]
-    limit: float
+    limit: float | None
 
     @property
     def height(self) -> int:
@@ -65,19 +69,19 @@ class Scale:
     def bars(self, title: str, strategy: StrategyView) -> StageBars:
         """Return the bars of a strategy."""
         limit = TIME_X + TIME_WIDTH * self.limit_ns / self.time_ns
-        rows = tuple(self._row(stage, is_slowest=stage is strategy.slowest) for stage in strategy.stages)
-        return StageBars(title=title, rows=rows, limit=round(limit, 1))
+        rows = tuple(self._row(stage, strategy) for stage in strategy.stages)
+        return StageBars(title=title, rows=rows, limit=round(limit, 1) if strategy.is_plain else None)
 
-    def _row(self, stage: StageView, *, is_slowest: bool) -> Row:
+    def _row(self, stage: StageView, strategy: StrategyView) -> Row:
         s = stage.score
         onchip = min(1.0, s.onchip_bytes / self.weight_bytes)
         return Row(
             number=stage.number,
-            name=stage.name,
-            title=_title(stage),
+            tag=strategy.tag(stage),
+            title=_title(stage, strategy),
             time_ns=s.time_ns,
             times=self._parts(s),
-            is_slowest=is_slowest,
+            is_slowest=strategy.limits(stage),
             is_cut_off=s.time_ns > self.time_ns,
             onchip=round(WEIGHT_WIDTH * onchip, 1),
             offchip=round(WEIGHT_WIDTH * min(1.0 - onchip, s.offchip_bytes / self.weight_bytes), 1),
@@ -104,12 +108,12 @@ def scale_of(plan: StrategyView, others: Sequence[StrategyView]) -> Scale:
     return Scale(
         time_ns=max(1, *(s.score.time_ns for s in stages)),
         weight_bytes=max(1, *(max(s.weight_bytes, s.score.capacity_bytes) for s in stages)),
-        limit_ns=plan.score.bottleneck_ns,
+        limit_ns=plan.period_ns,
     )
 
 
-def _title(stage: StageView) -> str:
+def _title(stage: StageView, strategy: StrategyView) -> str:
     s = stage.score
     amounts = ((kind, getattr(s, f"{kind}_ns")) for kind in PARTS)
     parts = ", ".join(f"{kind} {ms(ns)} ms" for kind, ns in amounts if ns)
-    return f"TPU {stage.name}, operations {stage.first} to {stage.end - 1}: {parts}"
+    return f"{sentence(strategy.full_name(stage))}, {operations(stage)}: {parts}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsolve.report.plan_view import Details, Move, PlanView, StageView, StrategyView
-from segsolve.report.units import fps, ms, percent, size
+from segsolve.report.layout import describe, limited_by_link, operations, sentence, why_whole
+from segsolve.report.plan_view import Details, Move, PlanView
+from segsolve.report.strategy import PipelineView, StageView, StrategyView
+from segsolve.report.units import count, fps, ms, percent, size
 
 VENDOR = "compiler"
 TITLES = {
@@ -18,6 +20,7 @@ TITLES = {
     "optimum": "Optimum",
     "cpsat": "Optimum",
     "dp": "Optimum",
+    "copies": "Copies of the whole model",
 }
 RULES = {
     "compiler": "cuts where the weights in the file add up to equal shares; does not look at time",
@@ -25,10 +28,18 @@ RULES = {
     "balanced": "evens out parameters over the depth of the network, then relieves TPUs that spill",
     "profiled": "bisects on a target stage time, each stage as long as the target allows",
     "greedy": "the smallest bottleneck that the longest possible stages can keep",
-    "optimum": "exact: no cut has a smaller bottleneck",
+    "optimum": "exact: no pipeline of consecutive operations has a smaller bottleneck",
+    "copies": "every TPU runs the whole network by itself",
 }
 _NEARLY = 0.02
 _LEAST_NS = 5_000  # less is 0.00 ms
+_AIMS = {
+    "throughput": "",
+    "latency": " in the time of one inference",
+    "batch": " in the time of the batch",
+    "devices": " with fewer TPUs",
+    "pareto": " in throughput, latency and TPUs at once",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,8 @@ def title_of(strategy: StrategyView, view: PlanView) -> str:
     """Return a strategy's name for people."""
     if strategy is view.strategy:
         return "This plan (optimum)" if view.is_optimal else f"This plan ({strategy.key})"
+    if strategy.key == "optimum" and not view.strategy.is_chain:
+        return "Best single pipeline"
     return TITLES.get(strategy.key, strategy.key)
 
 
@@ -51,46 +64,40 @@ def explain(view: PlanView) -> tuple[Paragraph, ...]:
     found = [
         *_layout(view),
         *_against_the_vendor(view),
-        Paragraph(topic="The bottleneck", text=_limits(view)),
+        Paragraph(topic=_bottleneck_topic(view.strategy), text=_limits(view)),
         Paragraph(topic="What streams", text=_streams(view)),
     ]
     if view.details is not None:
         found += _next_best(view, view.details)
-        found.append(Paragraph(topic="One TPU", text=_one_tpu(view, view.details)))
+        found += _one_tpu(view, view.details)
+        found += _copies(view, view.details)
     return (*found, Paragraph(topic="Proof", text=_proof(view)))
 
 
-def _layout(view: PlanView) -> Iterator[Paragraph]:
-    """Yield what a plan is that is more than a chain of TPUs."""
-    if view.is_chain:
-        return
-    solution, pipelines = view.plan.solution, len(view.plan.pipelines)
-    parts = [f"{view.strategy.devices} TPUs in the layout {solution.layout}:"]
-    parts.append("one pipeline" if pipelines == 1 else f"{pipelines} pipelines that share one stream of inferences")
-    if any(stage.replicas > 1 for stage in view.strategy.stages):
-        parts[-1] += ", with stages that several TPUs run in turn"
-    rate = f"Together they give a result every {ms(solution.objective_ns)} ms"
-    yield Paragraph(topic="The layout", text=f"{' '.join(parts)}. {rate}, {fps(solution.throughput_fps)} per second.")
-
-
-def spill_sentence(stage: StageView) -> str:
+def spill_sentence(stage: StageView, strategy: StrategyView) -> str:
     """Return what a stage streams because it does not fit, and what that costs."""
     s = stage.score
     return (
-        f"TPU {stage.name} holds {size(stage.weight_bytes)} of weights and has room for {size(s.capacity_bytes)}: "
-        f"{size(s.offchip_bytes)} stream from the host at every inference, which adds {ms(s.stream_ns)} ms."
+        f"{sentence(strategy.name(stage))} holds {size(stage.weight_bytes)} of weights and has room for "
+        f"{size(s.capacity_bytes)}: {size(s.offchip_bytes)} stream from the host at every inference, which adds "
+        f"{ms(s.stream_ns)} ms."
     )
+
+
+def _layout(view: PlanView) -> Iterator[Paragraph]:
+    if not view.strategy.is_chain:
+        yield Paragraph(topic="The layout", text=describe(view.strategy))
 
 
 def _against_the_vendor(view: PlanView) -> Iterator[Paragraph]:
     vendor = view.details.other(VENDOR) if view.details else None
     if vendor is None or view.details is None:
         return
-    if vendor.cuts == view.strategy.cuts:
+    if view.strategy.is_chain and vendor.cuts == view.strategy.cuts:
         same = "It cuts this network at the same places as this plan: here the vendor's rule is as good as it gets."
         yield Paragraph(topic="The vendor's cut", text=same)
         return
-    besides = (f"Besides, {spill_sentence(s)}" for s in _spilling(vendor) if s is not vendor.slowest)
+    besides = (f"Besides, {spill_sentence(s, vendor)}" for s in _spilling(vendor) if s is not vendor.slowest)
     yield Paragraph(topic="The vendor's cut", text=" ".join((_vendor_limits(vendor, view.details), *besides)))
     yield Paragraph(topic="This plan", text=_comparison(view.strategy, vendor))
 
@@ -104,9 +111,9 @@ def _vendor_limits(vendor: StrategyView, details: Details) -> str:
         f"{ms(s.time_ns)} ms per inference: all others wait for it. "
     )
     if s.spilled_ops and s.stream_ns > s.compute_ns:
-        return text + spill_sentence(slow)
+        return text + spill_sentence(slow, vendor)
     text += _shares(slow, details)
-    return f"{text} {spill_sentence(slow)}" if s.spilled_ops else text
+    return f"{text} {spill_sentence(slow, vendor)}" if s.spilled_ops else text
 
 
 def _shares(slow: StageView, details: Details) -> str:
@@ -122,7 +129,9 @@ def _shares(slow: StageView, details: Details) -> str:
 
 
 def _comparison(plan: StrategyView, vendor: StrategyView) -> str:
-    gain = vendor.score.bottleneck_ns / max(1, plan.score.bottleneck_ns)
+    gain = vendor.period_ns / max(1, plan.period_ns)
+    if not plan.is_plain:
+        return _layout_comparison(plan, vendor, gain)
     share = _share(plan, vendor.slowest)
     text = (
         f"It spreads the same operations over TPUs {share[0]} to {share[-1]}"
@@ -130,21 +139,45 @@ def _comparison(plan: StrategyView, vendor: StrategyView) -> str:
         else f"It has them on TPU {share[0]}"
     )
     if gain <= 1:
-        return f"{text}. It is no faster than the vendor's cut: {ms(plan.score.bottleneck_ns)} ms on its slowest TPU."
+        return f"{text}. It is no faster than the vendor's cut: {ms(plan.period_ns)} ms on its slowest TPU."
     return (
-        f"{text}, and its slowest TPU needs {ms(plan.score.bottleneck_ns)} ms instead of "
-        f"{ms(vendor.score.bottleneck_ns)}. A full pipeline gives one result per slowest stage: "
-        f"{fps(plan.score.throughput_fps)} inferences per second instead of {fps(vendor.score.throughput_fps)}, "
+        f"{text}, and its slowest TPU needs {ms(plan.period_ns)} ms instead of "
+        f"{ms(vendor.period_ns)}. A full pipeline gives one result per slowest stage: {_rates(plan, vendor, gain)}"
+    )
+
+
+def _layout_comparison(plan: StrategyView, vendor: StrategyView, gain: float) -> str:
+    one = f"It gives one result every {ms(plan.period_ns)} ms"
+    if gain <= 1:
+        return f"{one}, which is no faster than the vendor's cut with {ms(vendor.period_ns)} ms."
+    text = f"{one} instead of every {ms(vendor.period_ns)}: {_rates(plan, vendor, gain)}"
+    return f"{text} {why}" if (why := why_whole(plan, vendor)) else text
+
+
+def _rates(plan: StrategyView, vendor: StrategyView, gain: float) -> str:
+    return (
+        f"{fps(plan.throughput_fps)} inferences per second instead of {fps(vendor.throughput_fps)}, "
         f"{gain:.2f} times as many."
     )
 
 
 def _share(plan: StrategyView, stage: StageView) -> list[int]:
-    return [s.number for s in plan.stages if s.first < stage.end and s.end > stage.first]
+    return [s.number for s in plan.stages if s.ops & stage.ops]
+
+
+def _bottleneck_topic(strategy: StrategyView) -> str:
+    return "The bottleneck" if len(strategy.pipelines) == 1 else "The bottlenecks"
 
 
 def _limits(view: PlanView) -> str:
-    slow = view.strategy.slowest
+    found = [_pipeline_limits(pipeline, view.strategy) for pipeline in view.strategy.pipelines]
+    if view.strategy.limited_fps:
+        found.append(limited_by_link(view.strategy))
+    return " ".join(found)
+
+
+def _pipeline_limits(pipeline: PipelineView, strategy: StrategyView) -> str:
+    slow = pipeline.slowest
     s = slow.score
     parts = {
         "computing": s.compute_ns,
@@ -155,37 +188,52 @@ def _limits(view: PlanView) -> str:
         "measured beyond that sum": s.correction_ns,
     }
     listed = ", ".join(f"{ms(ns)} {what}" for what, ns in parts.items() if abs(ns) >= _LEAST_NS)
-    return f"{_where(slow)} is the slowest: {ms(s.time_ns)} ms, of which {listed}.{_as_slow(view.strategy)}"
+    if len(pipeline.stages) == 1 and not strategy.is_plain:
+        whole = f"Every TPU of {_which(pipeline)} runs the whole network, {ms(s.time_ns)} ms per inference"
+        return f"{whole}, of which {listed}."
+    where = f" of {_which(pipeline)}" if pipeline.letter else ""
+    turns = f"; {slow.replicas} TPUs take turns, which makes it {ms(slow.share_ns)}" if slow.replicas > 1 else ""
+    return (
+        f"{sentence(strategy.name(slow))} ({operations(slow)}) is the slowest{where}: "
+        f"{ms(s.time_ns)} ms, of which {listed}{turns}.{_as_slow(pipeline, strategy)}"
+    )
 
 
-def _where(slow: StageView) -> str:
-    if len(slow.spans) > 1:
-        return f"TPU {slow.name} (operations {slow.operations})"
-    text = f"TPU {slow.name} (operations {slow.first} to {slow.end - 1})"
-    return text if slow.replicas == 1 else f"{text}, with {slow.replicas} TPUs that share the work,"
+def _which(pipeline: PipelineView) -> str:
+    return f"pipeline {pipeline.letter}" if pipeline.letter else "this plan"
 
 
-def _as_slow(strategy: StrategyView) -> str:
-    limit = (1 - _NEARLY) * strategy.score.bottleneck_ns
-    near = [s.name for s in strategy.stages if s.share_ns >= limit and s is not strategy.slowest]
-    idle = min(strategy.stages, key=lambda s: s.share_ns)
-    text = f" {_tpus(near)} within {percent(_NEARLY)} of it." if near else ""
-    share = idle.share_ns / max(1, strategy.score.bottleneck_ns)
-    return f"{text} TPU {idle.name} is busy the least, {percent(share)} of the time." if share < 0.9 else text
+def _as_slow(pipeline: PipelineView, strategy: StrategyView) -> str:
+    slow = pipeline.slowest
+    limit = (1 - _NEARLY) * slow.share_ns
+    near = [s for s in pipeline.stages if s.share_ns >= limit and s is not slow]
+    idle = min(pipeline.stages, key=lambda s: s.share_ns)
+    text = f" {_are([strategy.name(s) for s in near])} within {percent(_NEARLY)} of it." if near else ""
+    share = idle.share_ns / max(1, slow.share_ns)
+    name = sentence(strategy.name(idle))
+    return f"{text} {name} is busy the least, {percent(share)} of the time." if share < 0.9 else text
 
 
-def _tpus(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return f"TPU {names[0]} is"
-    return f"TPUs {', '.join(names[:-1])} and {names[-1]} are"
+def _are(names: Sequence[str]) -> str:
+    """Return names of one kind as the beginning of a sentence: TPUs 1 and 2 are."""
+    noun, *_ = names[0].split(" ", maxsplit=1)
+    tags = [name.removeprefix(f"{noun} ") for name in names]
+    if len(tags) == 1:
+        return f"{sentence(noun)} {tags[0]} is"
+    return f"{sentence(noun)}s {', '.join(tags[:-1])} and {tags[-1]} are"
 
 
 def _streams(view: PlanView) -> str:
     spilling = _spilling(view.strategy)
-    sentences = [spill_sentence(stage) + (_worth_it(stage, view) if view.is_optimal else "") for stage in spilling]
-    constants = sum(s.score.offchip_bytes for s in view.strategy.stages if not s.score.spilled_ops)
+    sentences = [
+        spill_sentence(stage, view.strategy) + (_worth_it(stage, view) if view.is_optimal else "") for stage in spilling
+    ]
+    # Those of a stage that spills besides are in its own sentence. Each inference passes one of the pipelines.
+    constants = max(
+        sum(s.score.offchip_bytes for s in pipeline.stages if not s.score.spilled_ops)
+        for pipeline in view.strategy.pipelines
+    )
     if constants:
-        # Those of a stage that spills besides are in its own sentence.
         sentences.append(f"{size(constants)} of constants stream because the device never keeps their kind on chip.")
     if not spilling:
         sentences.insert(
@@ -200,46 +248,77 @@ def _spilling(strategy: StrategyView) -> list[StageView]:
 
 
 def _worth_it(stage: StageView, view: PlanView) -> str:
-    if stage.score.time_ns < view.strategy.score.bottleneck_ns:
-        time = ms(stage.score.time_ns)
-        return f" It costs no throughput: with it this TPU takes {time} ms and is not the slowest."
+    if not view.strategy.limits(stage):
+        time = ms(stage.share_ns)
+        what = "this TPU" if view.strategy.is_plain else "this stage"
+        return f" It costs no throughput: with it {what} takes {time} ms and is not the slowest."
+    if view.plan.solution.objective != "throughput":
+        return ""
     return " No plan that streams less is faster: the proof covers them all."
 
 
 def _next_best(view: PlanView, details: Details) -> Iterator[Paragraph]:
-    worse = [move for move in details.moves if move.time_ns > view.strategy.score.bottleneck_ns]
+    strategy = view.strategy
+    worse = []
+    for move in details.moves:
+        taker = strategy.stages[move.neighbour]
+        needed = -(-move.time_ns // taker.replicas)
+        if needed > strategy.pipelines[taker.pipeline].slowest.share_ns:
+            worse.append(_move_sentence(move, needed, taker, strategy))
     if worse:
-        yield Paragraph(topic="Why not take work from the bottleneck?", text=" ".join(map(_move_sentence, worse)))
+        yield Paragraph(topic="Why not take work from the bottleneck?", text=" ".join(worse))
 
 
-def _move_sentence(move: Move) -> str:
+def _move_sentence(move: Move, needed_ns: int, taker: StageView, strategy: StrategyView) -> str:
     what = f"operation {move.first}" if move.first == move.last else f"operations {move.first} to {move.last}"
-    return f"With {what} as well, TPU {move.neighbour} would need {ms(move.time_ns)} ms."
+    each = " per inference" if taker.replicas > 1 else ""
+    return f"With {what} as well, {strategy.name(taker)} would need {ms(needed_ns)} ms{each}."
 
 
-def _one_tpu(view: PlanView, details: Details) -> str:
-    one = details.one_tpu
-    gain = one.time_ns / max(1, view.strategy.score.bottleneck_ns)
+def _one_tpu(view: PlanView, details: Details) -> Iterator[Paragraph]:
+    one, used = details.one_tpu, len(view.strategy.devices)
+    gain = one.time_ns / max(1, view.strategy.period_ns)
     streams = f"{size(one.offchip_bytes)} of weights stream" if one.offchip_bytes else "all weights stay on chip"
-    return (
+    text = (
         f"On a single TPU {streams} and an inference takes {ms(one.time_ns)} ms; "
-        f"{len(view.strategy.stages)} TPUs are {gain:.1f} times as fast."
+        f"{used} TPUs are {gain:.1f} times as fast."
     )
+    yield Paragraph(topic="One TPU", text=text)
+
+
+def _copies(view: PlanView, details: Details) -> Iterator[Paragraph]:
+    copies = details.other("copies")
+    if copies is None or view.plan.solution.objective != "throughput":
+        return
+    text = (
+        f"The whole model on each of {count(len(copies.devices), 'TPU')} gives one result every "
+        f"{ms(copies.period_ns)} ms instead of every {ms(view.strategy.period_ns)}"
+    )
+    if copies.period_ns < view.strategy.period_ns:
+        text += ", which is more than this plan does: it was not chosen among layouts of several pipelines"
+    yield Paragraph(topic="Copies instead", text=f"{text}.")
 
 
 def _proof(view: PlanView) -> str:
     s = view.plan.solution
     if view.is_optimal:
         return (
-            f"No {_what(view)} does better under the same costs: {s.planner} proved it in "
+            f"{_nothing_better(view)} under the same costs: {s.planner} proved it in "
             f"{s.wall_s:.2f} s, and an independent argument confirmed it ({s.proof})."
         )
+    value = "have a bottleneck" if view.strategy.is_chain else "take a time"
     return (
-        f"The plan is not proven optimal ({s.planner}, {s.stopped_by}): no plan can have a bottleneck below "
+        f"The plan is not proven optimal ({s.planner}, {s.stopped_by}): no plan can {value} below "
         f"{ms(s.bound_ns)} ms, so it is at most {percent(s.gap)} away from the best."
     )
 
 
-def _what(view: PlanView) -> str:
-    count = view.plan.solution.tpus_requested
-    return f"cut into at most {count} stages" if view.is_chain else f"plan for at most {count} TPUs"
+def _nothing_better(view: PlanView) -> str:
+    s = view.plan.solution
+    if s.objective == "throughput" and s.cuts == "chain" and view.strategy.is_chain:
+        return f"No cut into at most {s.tpus_requested} stages does better"
+    over = "its graph" if s.cuts == "dag" else "its execution order"
+    return (
+        f"No plan of the kind that was asked for, on at most {count(s.tpus_requested, 'TPU')} and with any cuts of "
+        f"{over}, does better{_AIMS[s.objective]}"
+    )

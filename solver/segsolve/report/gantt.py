@@ -1,33 +1,23 @@
-"""Geometry of a pipeline's timeline: a row per TPU, a bar per inference."""
+"""Geometry of a timeline: a row per TPU, a bar per inference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsolve.report.plan_view import StageView, StrategyView
+from segsolve.report.strategy import StrategyView
 from segsolve_runtime.measurement import Measurement
 from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
 
 WIDTH = 1000.0
 _QUEUE_SIZE = 2  # the runtime's default
 _MOST_BARS = 220
-_LETTERS = 26
 _LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One TPU: the stage that it runs, and what it is called."""
-
-    number: int
-    stage: int
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One inference on one TPU."""
+    """One inference on one TPU; `stage` is the number of the stage, which gives the colour."""
 
     row: int
     stage: int
@@ -48,7 +38,7 @@ class Tick:
 class Gantt:
     """A timeline drawn from 0 to `span_ns`; the first result is ready at `filled_ns`."""
 
-    rows: tuple[Row, ...]
+    rows: int
     inferences: int
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
@@ -76,10 +66,10 @@ def predicted(strategies: Sequence[StrategyView], inferences: int) -> tuple[Gant
     """Return the predicted timelines of strategies on the same axis."""
     slots = [schedule_lanes(_lanes(strategy), inferences, _QUEUE_SIZE) for strategy in strategies]
     span = max((slot.end_ns for one in slots for slot in one), default=1)
-    return tuple(_gantt(one, _rows(strategy), span) for one, strategy in zip(slots, strategies, strict=True))
+    return tuple(_gantt(one, strategy, span) for one, strategy in zip(slots, strategies, strict=True))
 
 
-def measured(measurement: Measurement, strategy: StrategyView, inferences: int) -> Gantt:
+def measured(measurement: Measurement, plan: StrategyView, inferences: int) -> Gantt:
     """Return the measured timeline on an axis of its own: it may come from another kind of machine."""
     slots = [
         Slot(
@@ -93,38 +83,34 @@ def measured(measurement: Measurement, strategy: StrategyView, inferences: int) 
         for s in measurement.timeline
         if s.inference < inferences
     ]
-    return _gantt(slots, _rows(strategy), max((slot.end_ns for slot in slots), default=1))
+    return _gantt(slots, plan, max((slot.end_ns for slot in slots), default=1))
 
 
 def _lanes(strategy: StrategyView) -> list[Lane]:
-    lanes: dict[int, list[StageView]] = {}
-    for stage in strategy.stages:
-        lanes.setdefault(stage.pipeline, []).append(stage)
-    return [
-        Lane(stage_ns=tuple(s.score.time_ns for s in stages), replicas=tuple(s.replicas for s in stages))
-        for stages in lanes.values()
+    kinds = [
+        Lane(
+            stage_ns=tuple(stage.score.time_ns for stage in pipeline.stages),
+            replicas=tuple(stage.replicas for stage in pipeline.stages),
+        )
+        for pipeline in strategy.pipelines
     ]
+    return [kinds[kind] for kind in strategy.order]
 
 
-def _rows(strategy: StrategyView) -> dict[tuple[int, int, int], Row]:
-    """Return a row per TPU, by pipeline, stage and replica."""
-    rows: dict[tuple[int, int, int], Row] = {}
-    before: dict[int, int] = {}
-    for stage in strategy.stages:
-        k = before[stage.pipeline] = before.get(stage.pipeline, -1) + 1
-        for replica in range(stage.replicas):
-            mark = chr(ord("a") + replica) if 1 < stage.replicas <= _LETTERS else ""
-            row = Row(number=len(rows), stage=stage.number, label=f"{stage.name}{mark}")
-            rows[stage.pipeline, k, replica] = row
-    return rows
-
-
-def _gantt(slots: Sequence[Slot], rows: Mapping[tuple[int, int, int], Row], span_ns: int) -> Gantt:
-    span_ns = max(1, span_ns)
+def _gantt(slots: Sequence[Slot], strategy: StrategyView, span_ns: int) -> Gantt:
+    span_ns, rows = max(1, span_ns), strategy.devices
     return Gantt(
-        rows=tuple(rows.values()),
+        rows=len(rows),
         inferences=1 + max((slot.inference for slot in slots), default=-1),
-        bars=tuple(_bar(slot, rows[slot.pipeline, slot.stage, slot.replica], span_ns) for slot in slots),
+        bars=tuple(
+            _bar(
+                slot,
+                rows[slot.pipeline, slot.stage, slot.replica],
+                strategy.stage_of(slot.pipeline, slot.stage).number,
+                span_ns,
+            )
+            for slot in slots
+        ),
         ticks=tuple(Tick(x=round(t / span_ns * WIDTH, 1), ns=t) for t in _round_times(span_ns)),
         span_ns=span_ns,
         end_ns=max((slot.end_ns for slot in slots), default=0),
@@ -132,12 +118,10 @@ def _gantt(slots: Sequence[Slot], rows: Mapping[tuple[int, int, int], Row], span
     )
 
 
-def _bar(slot: Slot, row: Row, span_ns: int) -> Bar:
+def _bar(slot: Slot, row: int, stage: int, span_ns: int) -> Bar:
     x = slot.start_ns / span_ns * WIDTH
     width = (slot.end_ns - slot.start_ns) / span_ns * WIDTH
-    return Bar(
-        row=row.number, stage=row.stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1)
-    )
+    return Bar(row=row, stage=stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1))
 
 
 def _round_times(span_ns: int) -> range:

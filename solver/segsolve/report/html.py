@@ -12,7 +12,9 @@ from segsolve import __version__
 from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
 from segsolve.report.bars import scale_of
-from segsolve.report.plan_view import Details, Layer, PlanView, StrategyView
+from segsolve.report.layout import operations, sentence
+from segsolve.report.plan_view import Details, Layer, PlanView
+from segsolve.report.strategy import StrategyView, tpus_text
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 
@@ -29,27 +31,29 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
     vendor = next((s for s in others if s.key == explain.VENDOR), None)
     title = explain.title_of(view.strategy, view)
     scale = scale_of(view.strategy, others)
-    inferences = gantt.shown_inferences(max(s.devices for s in (view.strategy, *others)))
+    inferences = gantt.shown_inferences(max(len(s.devices) for s in (view.strategy, *others)))
     timelines = gantt.predicted([view.strategy, *([vendor] if vendor else [])], inferences)
+    titles = explain.TITLES | {s.key: explain.title_of(s, view) for s in others}
+    stages = [stage for s in (view.strategy, *others[:1]) for stage in s.stages]
     return {
         "view": view,
         "plan_title": title,
-        "titles": explain.TITLES,
+        "titles": titles,
         "rules": explain.RULES,
         "explanation": explain.explain(view),
         "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
-        "unused": view.plan.solution.tpus_requested - view.strategy.devices,
+        "unused": view.plan.solution.tpus_requested - len(view.strategy.devices),
         "others": others,
         "vendor": vendor,
-        "vendor_gain": vendor.score.bottleneck_ns / view.strategy.score.bottleneck_ns if vendor else None,
-        "one_gain": details.one_tpu.time_ns / view.strategy.score.bottleneck_ns if details else None,
+        "vendor_gain": vendor.period_ns / view.strategy.period_ns if vendor else None,
+        "one_gain": details.one_tpu.time_ns / view.strategy.period_ns if details else None,
         "plan_bars": scale.bars(title, view.strategy),
-        "other_bars": {s.key: scale.bars(explain.TITLES[s.key], s) for s in others},
+        "other_bars": {s.key: scale.bars(titles[s.key], s) for s in others},
         "plan_gantt": timelines[0],
         "vendor_gantt": timelines[-1],
-        "longest": max(1, *(s.score.bottleneck_ns for s in (view.strategy, *others[:1]))),
+        "longest": max(1, *(stage.score.time_ns for stage in stages)),
         **_measured(view, inferences),
-        **(_strip(view, details, others) if details else {"strip": None}),
+        **(_strip(view, details, others, titles) if details else {"strip": None, "more_lanes": ()}),
     }
 
 
@@ -68,12 +72,14 @@ def environment() -> Environment:
     made.filters |= {name: getattr(units, name) for name in ("fps", "mib", "ms", "percent", "size", "times")}
     made.filters |= {"amount": _amount, "first_name": _first_name, "kib": _kib, "over": _over}
     made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
+    made.filters |= {"operations": operations, "sentence": sentence, "tpus_text": tpus_text}
     return made
 
 
 def _others(view: PlanView, details: Details) -> list[StrategyView]:
-    """Return the other strategies, the vendor's first; a proven plan needs no second optimum."""
-    return [s for s in details.others if not (s.key == "optimum" and view.is_optimal)]
+    """Return the other strategies, the vendor's first; a proven single pipeline needs no second optimum."""
+    is_it = view.is_optimal and view.strategy.is_chain and view.plan.solution.objective == "throughput"
+    return [s for s in details.others if not (s.key == "optimum" and is_it)]
 
 
 def _measured(view: PlanView, inferences: int) -> dict[str, Any]:
@@ -87,33 +93,38 @@ def _measured(view: PlanView, inferences: int) -> dict[str, Any]:
     }
 
 
-def _strip(view: PlanView, details: Details, others: list[StrategyView]) -> dict[str, Any]:
+def _strip(view: PlanView, details: Details, others: list[StrategyView], titles: dict[str, str]) -> dict[str, Any]:
     strip = strips.make_strip(details)
-    titled = [
-        ("", explain.title_of(view.strategy, view), view.strategy),
-        *((s.key, explain.TITLES[s.key], s) for s in others),
-    ]
+    titled = [("", "this plan", view.strategy), *((s.key, titles[s.key], s) for s in others)]
+    plan_lane, *more_lanes = strip.lanes(view.strategy)
     return {
         "strip": strip,
-        "plan_lane": strip.lane(view.strategy),
+        "plan_lane": plan_lane,
+        "more_lanes": more_lanes,
         "lanes": [strip.lane(strategy) for strategy in others],
         "data": {
             "operations": [_facts(layer) for layer in details.layers],
             "edges": {"time": strip.time_edges, "weights": strip.weight_edges},
-            "strategies": [
-                {
-                    "key": key,
-                    "title": title,
-                    "cuts": s.cuts,
-                    "spilled": [i for stage in s.stages for i in stage.score.spilled_ops],
-                }
-                for key, title, s in titled
-            ],
+            "strategies": [lane for key, title, s in titled for lane in _owners(key, title, s, len(details.layers))],
             "slowest": max(details.layers, key=lambda layer: layer.compute_ns).position,
             "shortLabel": strips.SHORT_LABEL,
             "longLabel": strips.LONG_LABEL,
         },
     }
+
+
+def _owners(key: str, title: str, strategy: StrategyView, operations: int) -> list[dict[str, Any]]:
+    """Return for each distinct pipeline which of its stages has which operation."""
+    return [
+        {
+            "key": key,
+            "title": title,
+            "names": [strategy.full_name(stage) for stage in pipeline.stages],
+            "owner": [next(s.place for s in pipeline.stages if i in s.ops) for i in range(operations)],
+            "spilled": [i for stage in pipeline.stages for i in stage.score.spilled_ops],
+        }
+        for pipeline in strategy.pipelines
+    ]
 
 
 def _facts(layer: Layer) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """A plan as node data for Google's Model Explorer: its nodes coloured by the TPU that runs them.
 
+Where several pipelines differ, a node names its stage in each and has the colour of the first.
+
 Format: ``GraphNodeData`` of ai-edge-model-explorer (node_data_builder.py). A node's key is its id, which Model
 Explorer's reader of .tflite files takes from the operator's place in the file.
 """
@@ -10,19 +12,17 @@ import json
 from typing import Any
 
 from segsolve.report import palette
-from segsolve.report.plan_view import Layer, PlanView, StageView
+from segsolve.report.layout import sentence
+from segsolve.report.plan_view import Layer, PlanView
+from segsolve.report.strategy import StageView, StrategyView
 
 
 def node_data(view: PlanView) -> dict[str, Any]:
     """Return the node data of a plan whose layers are known."""
     layers = view.details.layers if view.details else ()
-    results = {
-        str(layer.file_index): _result(layer, stage)
-        for stage in view.strategy.stages
-        for layer in layers[stage.first : stage.end]
-    }
+    results = {str(layer.file_index): _result(layer, view.strategy) for layer in layers}
     return {
-        "name": f"TPU ({view.title}, {len(view.strategy.stages)} stages)",
+        "name": f"TPU ({view.title}, {_what(view.strategy)})",
         "results": results,
         "showExpandedSummaryOnGroupNode": True,
         "showLabelCountColumnsInChildrenStatsTable": True,
@@ -34,11 +34,22 @@ def node_data_json(view: PlanView) -> str:
     return json.dumps(node_data(view), indent=1) + "\n"
 
 
-def _result(layer: Layer, stage: StageView) -> dict[str, str]:
-    spills = layer.position in stage.score.spilled_ops
-    hue = palette.hue(stage.number)
+def _what(strategy: StrategyView) -> str:
+    if strategy.is_plain:
+        return f"{len(strategy.stages)} stages"
+    return f"{len(strategy.order)} pipelines on {len(strategy.devices)} TPUs"
+
+
+def _result(layer: Layer, strategy: StrategyView) -> dict[str, str]:
+    stages = [stage for stage in strategy.stages if layer.position in stage.ops]
+    hue = palette.hue(stages[0].number)
     return {
-        "value": f"TPU {stage.number}{' (weights stream)' if spills else ''}",
+        "value": sentence(", ".join(_place(layer, stage, strategy) for stage in stages)),
         "bgColor": palette.FILLS[hue],
         "textColor": palette.INKS[hue],
     }
+
+
+def _place(layer: Layer, stage: StageView, strategy: StrategyView) -> str:
+    spills = layer.position in stage.score.spilled_ops
+    return f"{strategy.full_name(stage)}{' (weights stream)' if spills else ''}"

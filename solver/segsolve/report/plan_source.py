@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from segsolve.compare import Comparison, compare
 from segsolve.device.model import load_device
 from segsolve.errors import DeviceError, ModelError
-from segsolve.evaluate import score, stage_score
+from segsolve.evaluate import check_pipeline, score_pipeline, stage_score
 from segsolve.graph.model import Graph
 from segsolve.graph.read import read_graph
+from segsolve.plan import Pipeline, Stage, pipeline_of
 from segsolve.planners.base import Status
 from segsolve.planners.registry import HEURISTICS
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.profile.load import device_costs, is_profile
 from segsolve.profile.source import CostSource
 from segsolve.report.plan_view import (
@@ -22,18 +24,18 @@ from segsolve.report.plan_view import (
     Layer,
     Move,
     PlanView,
-    StageView,
-    StrategyView,
     given,
-    is_chain,
     strategy_of,
     taken,
 )
+from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
 from segsolve_runtime.measurement import MEASUREMENT_FILE, load_measurement
 from segsolve_runtime.plan import Plan, PlanFolder, file_sha256, load_plan
 
 OPTIMUM = "dp"
-"""Finds the optimum next to a plan that is not proven to be one."""
+"""Finds the best single pipeline next to a plan that is not proven to be it."""
+COPIES = "copies"
+"""The strategy that gives every TPU the whole network."""
 
 
 def plan_view(
@@ -55,16 +57,15 @@ def plan_view(
     path = model or find_model(checked)
     if path is None:
         missing = f"the model {checked.plan.model.name} was found neither beside the plan nor in the current folder"
-    elif not is_chain(checked.plan):
-        missing = f"they compare ways to cut one chain of TPUs, and this plan is {checked.plan.solution.layout}"
     elif costs_of is not None:
         details, missing = _details(checked.plan, path, costs_of)
+    strategy = strategy_of(checked.plan)
     measurement_file = measured or checked.root / MEASUREMENT_FILE
     return PlanView(
         plan=checked.plan,
-        strategy=strategy_of(checked.plan),
-        takes=taken(checked.plan),
-        gives=given(checked.plan),
+        strategy=strategy,
+        takes=taken(checked.plan, strategy),
+        gives=given(checked.plan, strategy),
         device_title=title,
         details=details,
         missing=missing,
@@ -104,8 +105,8 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
     graph = read_graph(path)
     check_model(plan, graph, path)
     problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested)
-    cuts = Segmentation(cuts=tuple(stage.first_op for stage in plan.all_stages[1:]))
-    if score(problem, cuts) != strategy_of(plan).score:
+    strategy = strategy_of(plan)
+    if any(score_pipeline(problem, _pipeline(p)).stages != p.score.stages for p in strategy.pipelines):
         return None, (
             f"{plan.device.name} as it is known now does not predict what the plan's file says; solve again, or name "
             "the description or profile that the plan was made with: --device FILE"
@@ -113,32 +114,49 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
     comparison = _comparison(plan, problem)
     return Details(
         layers=tuple(_layers(graph, problem)),
-        others=tuple(_others(comparison)),
+        others=tuple(_others(comparison, strategy)),
         failed={s.result.planner: s.result.note for s in comparison.strategies if s.score is None},
         one_tpu=comparison.one_tpu.stages[0],
-        moves=tuple(_moves(problem, cuts)),
+        moves=tuple(move for p in strategy.pipelines if p.is_chain for move in _moves(problem, p)),
     ), ""
 
 
 def _comparison(plan: Plan, problem: Problem) -> Comparison:
     found = compare(problem, strategies=(*HEURISTICS, OPTIMUM))
-    proven_ns = plan.solution.objective_ns if plan.solution.status == "optimal" else 0
+    is_rate = plan.solution.status == "optimal" and plan.solution.objective == "throughput"
+    proven_ns = plan.solution.objective_ns if is_rate and not _streams(plan) else 0
     if any(s.score is not None and s.score.bottleneck_ns < proven_ns for s in found.strategies):
         # Proven the best, and yet beaten: the plan was made under the rule that nothing may stream.
         return compare(replace(problem, no_spill=True), strategies=(*HEURISTICS, OPTIMUM))
     return found
 
 
-def _others(comparison: Comparison) -> Iterator[StrategyView]:
-    operations = len(comparison.problem.ops)
+def _streams(plan: Plan) -> bool:
+    return any(stage.prediction.spilled_ops for stage in plan.all_stages)
+
+
+def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]:
+    problem = comparison.problem
     for strategy in comparison.strategies:
         result = strategy.result
         if result.plan is not None and strategy.score is not None:
-            ranges = zip(result.plan.ranges(operations), strategy.score.stages, strict=True)
-            stages = (StageView(number=k, first=a, end=b, score=s) for k, ((a, b), s) in enumerate(ranges))
-            yield StrategyView(
-                key="optimum" if result.status is Status.OPTIMAL else result.planner, stages=tuple(stages)
-            )
+            pipeline = pipeline_of(range(a, b) for a, b in result.plan.ranges(len(problem.ops)))
+            key = "optimum" if result.status is Status.OPTIMAL else result.planner
+            yield make_strategy(key, [_parts(problem, pipeline)])
+    whole = pipeline_of([range(len(problem.ops))])
+    copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus)
+    # A plan without streaming may have been asked for as such; copies that stream are no answer to that.
+    may_stream = copies.score.offchip_bytes == 0 or own.score.offchip_bytes > 0 or own.period_ns <= copies.period_ns
+    if problem.tpus > 1 and copies.stages != own.stages and may_stream and not check_pipeline(problem, whole):
+        yield copies
+
+
+def _parts(problem: Problem, pipeline: Pipeline) -> list[Part]:
+    return [(stage.op_ranges, stage.replicas, stage_score(problem, stage.ops)) for stage in pipeline.stages]
+
+
+def _pipeline(view: PipelineView) -> Pipeline:
+    return Pipeline(stages=tuple(Stage(ops=tuple(sorted(s.ops)), replicas=s.replicas) for s in view.stages))
 
 
 def _layers(graph: Graph, problem: Problem) -> Iterable[Layer]:
@@ -156,15 +174,16 @@ def _layers(graph: Graph, problem: Problem) -> Iterable[Layer]:
         )
 
 
-def _moves(problem: Problem, plan: Segmentation) -> Iterator[Move]:
+def _moves(problem: Problem, pipeline: PipelineView) -> Iterator[Move]:
     """Yield what the neighbours of the slowest stage would need if they took one legal step of its operations."""
-    ranges = plan.ranges(len(problem.ops))
-    times = [stage.time_ns for stage in score(problem, plan).stages]
-    k = times.index(max(times))
-    first, end = ranges[k]
-    if k > 0 and (later := [c for c in problem.cuts if first < c < end]):
-        taken_over = stage_score(problem, range(ranges[k - 1][0], later[0]))
-        yield Move(first=first, last=later[0] - 1, neighbour=k - 1, time_ns=taken_over.time_ns)
-    if k + 1 < len(ranges) and (earlier := [c for c in problem.cuts if first < c < end]):
-        taken_over = stage_score(problem, range(earlier[-1], ranges[k + 1][1]))
-        yield Move(first=earlier[-1], last=end - 1, neighbour=k + 1, time_ns=taken_over.time_ns)
+    slow = pipeline.slowest
+    cuts = [c for c in problem.cuts if slow.first < c < slow.end]
+    if not cuts:
+        return
+    for before, after in pairwise(pipeline.stages):
+        if after is slow:
+            taken_over = stage_score(problem, range(before.first, cuts[0]))
+            yield Move(first=slow.first, last=cuts[0] - 1, neighbour=before.number, time_ns=taken_over.time_ns)
+        if before is slow:
+            taken_over = stage_score(problem, range(cuts[-1], after.end))
+            yield Move(first=cuts[-1], last=slow.end - 1, neighbour=after.number, time_ns=taken_over.time_ns)

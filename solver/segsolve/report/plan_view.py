@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from math import prod
 
-from segsolve.evaluate import Score, StageScore
+from segsolve.evaluate import StageScore
 from segsolve.graph.model import ELEMENT_BITS
+from segsolve.report.strategy import Part, StrategyView, make_strategy
 from segsolve_runtime import plan as planfile
 from segsolve_runtime.measurement import Measurement
 
 HOST = -1
 """Stands for the host where a stage's number is expected."""
+_ROUNDING = 1e-6
+_Kind = tuple[tuple[int, planfile.Stage], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """A tensor that enters a stage or leaves it, and the stages (or the host) at the other end."""
+    """A tensor that enters a stage or leaves it, and the numbers of the stages at the other end, or `HOST`."""
 
     name: str
     nbytes: int
@@ -45,75 +47,11 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageView:
-    """Operations `first` to `end` (exclusive) on one TPU, and what an inference of them costs.
-
-    `number` counts over all pipelines. A stage of several ranges of operations has them in `spans` (inclusive).
-    """
-
-    number: int
-    first: int
-    end: int
-    score: StageScore
-    pipeline: int = 0
-    replicas: int = 1
-    label: str = ""
-    spans: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What the stage is called: its number, or pipeline and stage where there are several pipelines."""
-        return self.label or str(self.number)
-
-    @property
-    def operations(self) -> str:
-        """Its ranges of operations as text."""
-        return ", ".join(f"{a}–{b}" for a, b in self.spans or ((self.first, self.end - 1),))
-
-    @property
-    def share_ns(self) -> int:
-        """Its time per inference, shared among its replicas."""
-        return -(-self.score.time_ns // self.replicas)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Weights on chip and off chip together."""
-        return self.score.onchip_bytes + self.score.offchip_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class StrategyView:
-    """A way to cut the network, by the planner's name."""
-
-    key: str
-    stages: tuple[StageView, ...]
-
-    @cached_property
-    def score(self) -> Score:
-        """What it costs as a whole."""
-        replicas = tuple(stage.replicas for stage in self.stages)
-        scores = tuple(stage.score for stage in self.stages)
-        return Score(stages=scores, replicas=replicas if max(replicas) > 1 else ())
-
-    @property
-    def cuts(self) -> tuple[int, ...]:
-        """Where it cuts."""
-        return tuple(stage.first for stage in self.stages[1:])
-
-    @property
-    def slowest(self) -> StageView:
-        """The bottleneck; of several, the first."""
-        return max(self.stages, key=lambda stage: stage.share_ns)
-
-    @property
-    def devices(self) -> int:
-        """How many TPUs it takes."""
-        return sum(stage.replicas for stage in self.stages)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Operations `first` to `last` of the bottleneck given to its neighbour, which then needs `time_ns`."""
+    """Operations `first` to `last` of the bottleneck given to the stage `neighbour`.
+
+    That stage then needs `time_ns`, or its share of it if several TPUs take turns.
+    """
 
     first: int
     last: int
@@ -155,68 +93,60 @@ class PlanView:
         return self.plan.solution.status == "optimal"
 
     @property
-    def is_chain(self) -> bool:
-        """Whether it is one pipeline, each stage one range of operations on one TPU."""
-        return is_chain(self.plan)
-
-    @property
     def title(self) -> str:
         """The model's name without the ending of its file."""
         return self.plan.model.name.removesuffix(".tflite")
 
 
-def is_chain(plan: planfile.Plan) -> bool:
-    """Return whether a plan is one pipeline whose stages are each one range of operations on one TPU."""
-    return len(plan.pipelines) == 1 and all(
-        stage.replicas == 1 and len(stage.op_ranges) == 1 and stage.processor == "edgetpu" for stage in plan.all_stages
-    )
-
-
 def strategy_of(plan: planfile.Plan) -> StrategyView:
-    """Return a plan's stages with the costs that its file predicts."""
-    places = [(p, k) for p, pipeline in enumerate(plan.pipelines) for k in range(len(pipeline.stages))]
-    stages = (
-        StageView(
-            number=number,
-            first=stage.first_op,
-            end=stage.last_op + 1,
-            score=_stage_score(stage.prediction),
-            pipeline=p,
-            replicas=stage.replicas,
-            label=f"{p}.{k}" if len(plan.pipelines) > 1 else "",
-            spans=tuple((first, last) for first, last in stage.op_ranges),
-        )
-        for number, ((p, k), stage) in enumerate(zip(places, plan.all_stages, strict=True))
+    """Return a plan's pipelines with the costs that its file predicts."""
+    made = make_strategy(plan.solution.planner, [list(map(_part, pipeline.stages)) for pipeline in plan.pipelines])
+    fps = plan.solution.throughput_fps
+    # The file knows no link, but what the pipelines reach over one.
+    return replace(made, limited_fps=fps) if 0 < fps < made.score.throughput_fps * (1 - _ROUNDING) else made
+
+
+def taken(plan: planfile.Plan, strategy: StrategyView) -> tuple[tuple[Handed, ...], ...]:
+    """Return for each distinct stage the tensors that enter it, with the stage that makes them."""
+    return tuple(
+        tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs)
+        for kind in _kinds(plan, strategy)
+        for maker in [dict.fromkeys(plan.inputs, HOST) | {n: k for k, s in kind for n in s.outputs}]
+        for _, stage in kind
     )
-    return StrategyView(key=plan.solution.planner, stages=tuple(stages))
 
 
-def taken(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
-    """Return for each stage the tensors that enter it, with the stage that makes them."""
-    found: list[tuple[Handed, ...]] = []
-    for pipeline in plan.pipelines:
-        first = len(found)
-        made = {name: first + k for k, stage in enumerate(pipeline.stages) for name in stage.outputs}
-        maker = dict.fromkeys(plan.inputs, HOST) | made
-        found += [tuple(_handed(plan, name, (maker[name],)) for name in stage.inputs) for stage in pipeline.stages]
-    return tuple(found)
+def given(plan: planfile.Plan, strategy: StrategyView) -> tuple[tuple[Handed, ...], ...]:
+    """Return for each distinct stage the tensors that leave it, with the stages that read them."""
+
+    def readers(kind: _Kind, name: str) -> tuple[int, ...]:
+        stages = tuple(k for k, stage in kind if name in stage.inputs)
+        return (*stages, HOST) if name in plan.outputs else stages
+
+    return tuple(
+        tuple(_handed(plan, name, readers(kind, name)) for name in stage.outputs)
+        for kind in _kinds(plan, strategy)
+        for _, stage in kind
+    )
 
 
-def given(plan: planfile.Plan) -> tuple[tuple[Handed, ...], ...]:
-    """Return for each stage the tensors that leave it, with the stages that read them."""
-    found: list[tuple[Handed, ...]] = []
-    for pipeline in plan.pipelines:
-        readers: dict[str, list[int]] = {}
-        for number, stage in enumerate(pipeline.stages, start=len(found)):
-            for name in stage.inputs:
-                readers.setdefault(name, []).append(number)
-        for name in plan.outputs:
-            readers.setdefault(name, []).append(HOST)
-        found += [
-            tuple(_handed(plan, name, tuple(readers.get(name, ()))) for name in stage.outputs)
-            for stage in pipeline.stages
-        ]
-    return tuple(found)
+def _kinds(plan: planfile.Plan, strategy: StrategyView) -> tuple[_Kind, ...]:
+    """Return the numbered stages of every distinct pipeline, as the plan's file has them."""
+    return tuple(
+        tuple(
+            zip(
+                (stage.number for stage in pipeline.stages),
+                plan.pipelines[strategy.order.index(pipeline.number)].stages,
+                strict=True,
+            )
+        )
+        for pipeline in strategy.pipelines
+    )
+
+
+def _part(stage: planfile.Stage) -> Part:
+    ranges = tuple((first, last) for first, last in stage.op_ranges)
+    return ranges, stage.replicas, _stage_score(stage.prediction)
 
 
 def _handed(plan: planfile.Plan, name: str, ends: tuple[int, ...]) -> Handed:

@@ -12,7 +12,7 @@ _LANES_Y, _LANE_HEIGHT = 152, 54
 def plan_svg(view: PlanView) -> str:
     """Return the drawing of a plan whose layers are known."""
     figures = plan_figures(view)
-    bars_y = _LANES_Y + _LANE_HEIGHT * len(figures["lanes"]) + 14
+    bars_y = _LANES_Y + _LANE_HEIGHT * (len(figures["more_lanes"]) + len(figures["lanes"])) + 14
     vendor = figures["other_bars"].get("compiler")
     height = bars_y + 46 + figures["plan_bars"].height + (10 + vendor.height if vendor else 0)
     return (
@@ -23,10 +23,11 @@ def plan_svg(view: PlanView) -> str:
 
 
 def _summary(view: PlanView, gain: float | None) -> str:
-    score = view.strategy.score
+    plan = view.strategy
     against = f", {times(gain)} of the vendor's cut" if gain else ""
     proven = "proven optimal" if view.is_optimal else "not proven optimal"
+    one = f"{ms(plan.period_ns)} ms on the slowest TPU" if plan.is_plain else f"one per {ms(plan.period_ns)} ms"
     return (
-        f"{fps(score.throughput_fps)} inferences/s predicted ({ms(score.bottleneck_ns)} ms on the slowest TPU)"
+        f"{fps(plan.throughput_fps)} inferences/s predicted ({one})"
         f"{against}; {proven}. Operations are as wide as their computing time; hatched: weights stream."
     )

@@ -1,7 +1,7 @@
 /* The strip: layout by time or weights, the strategy to compare with, and the details of an operation. */
 (() => {
   const $ops = $$("#ops rect.op"), panel = $("#detail");
-  let other = DATA.strategies[1]?.key, shown = DATA.slowest;
+  let other = DATA.strategies.find(({ key }) => key)?.key, shown = DATA.slowest;
   $$(".controls").forEach((controls) => { controls.hidden = false; });
 
   function layout(edges) {
@@ -27,10 +27,9 @@
     }
   }
 
-  const stageOf = (cuts, i) => cuts.filter((cut) => cut <= i).length;
   const facts = (i) => {
     const [name, kind, shape, weights, compute, streams, macs] = DATA.operations[i];
-    const where = DATA.strategies.filter(({ key }) => !key || other === "*" || key === other).map(({ key, title, cuts, spilled }) => `TPU ${stageOf(cuts, i)} ${spilled.includes(i) ? "(streams) " : ""}in ${key ? title : "this plan"}`);
+    const where = DATA.strategies.filter(({ key }) => !key || other === "*" || key === other).map(({ title, names, owner, spilled }) => `${names[owner[i]]} ${spilled.includes(i) ? "(streams) " : ""}in ${title}`);
     return { name, kind, rows: [["Runs on", where.join("; ")], ["Output", shape], ["Weights", weights], ["Computing", compute], ["If streamed", streams], ["MACs", macs]] };
   };
   const add = (parent, tag, text) => { const child = document.createElement(tag); child.textContent = text; parent.append(child); return child; };
@@ -45,17 +44,17 @@
     $ops.forEach((rect) => rect.classList.toggle("on", rect === $ops[i]));
   }
 
-  const first = (stage) => [0, ...DATA.strategies[0].cuts][stage];
+  const { owner, names } = DATA.strategies[0], first = (stage) => owner.indexOf(stage);
   function target(key, i) {
-    const cuts = DATA.strategies[0].cuts, stage = stageOf(cuts, i);
+    const stage = owner[i];
     return { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: $ops.length - 1,
-      ArrowDown: stage < cuts.length ? first(stage + 1) : i, ArrowUp: i > first(stage) ? first(stage) : first(Math.max(0, stage - 1)) }[key];
+      ArrowDown: stage < names.length - 1 ? first(stage + 1) : i, ArrowUp: i > first(stage) ? first(stage) : first(Math.max(0, stage - 1)) }[key];
   }
 
   $ops.forEach((rect, i) => {
     const { name, kind } = facts(i);
     rect.setAttribute("role", "img");
-    rect.setAttribute("aria-label", `Operation ${i}, ${name}, ${kind}, TPU ${stageOf(DATA.strategies[0].cuts, i)}`);
+    rect.setAttribute("aria-label", `Operation ${i}, ${name}, ${kind}, ${names[owner[i]]}`);
     rect.setAttribute("tabindex", i ? -1 : 0);
     rect.addEventListener("pointerover", () => show(i));
     rect.addEventListener("click", () => { rect.focus(); });

@@ -1,0 +1,214 @@
+"""A strategy as reports show it: its distinct pipelines, how many copies each has, and the TPUs of their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from segsolve.evaluate import PlanScore, Score, StageScore
+
+Ranges = tuple[tuple[int, int], ...]
+Part = tuple[Ranges, int, StageScore]
+"""A stage as it is found: its runs of operations (first and last, inclusive), its replicas, and its cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """Operations on one TPU, or on each of several in turn, and what an inference of them costs.
+
+    `number` counts the stages of all distinct pipelines, `place` those of its own, `pipeline` the distinct pipelines.
+    """
+
+    number: int
+    ranges: Ranges
+    score: StageScore
+    pipeline: int = 0
+    place: int = 0
+    replicas: int = 1
+
+    @property
+    def first(self) -> int:
+        """Its first operation."""
+        return self.ranges[0][0]
+
+    @property
+    def end(self) -> int:
+        """The operation after its last."""
+        return self.ranges[-1][1] + 1
+
+    @property
+    def ops(self) -> frozenset[int]:
+        """Its operations."""
+        return frozenset(i for first, last in self.ranges for i in range(first, last + 1))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Weights on chip and off chip together."""
+        return self.score.onchip_bytes + self.score.offchip_bytes
+
+    @property
+    def share_ns(self) -> int:
+        """Time per inference that passes it: its TPUs take turns."""
+        return -(-self.score.time_ns // self.replicas)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineView:
+    """Stages that hold the whole network, and how many such pipelines there are."""
+
+    number: int
+    letter: str
+    copies: int
+    stages: tuple[StageView, ...]
+
+    @property
+    def tpus(self) -> int:
+        """TPUs of one copy."""
+        return sum(stage.replicas for stage in self.stages)
+
+    @property
+    def score(self) -> Score:
+        """What one copy costs."""
+        return Score(
+            stages=tuple(stage.score for stage in self.stages), replicas=tuple(stage.replicas for stage in self.stages)
+        )
+
+    @property
+    def slowest(self) -> StageView:
+        """The stage that limits it; of several, the first."""
+        return max(self.stages, key=lambda stage: stage.share_ns)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether its stages are consecutive stretches of the execution order."""
+        ends = [0, *(stage.end for stage in self.stages)]
+        return all(len(s.ranges) == 1 and s.first == end for s, end in zip(self.stages, ends, strict=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyView:
+    """A way to lay out the network, by the planner's name; `order` names the distinct pipeline of each pipeline.
+
+    `limited_fps` is what a plan says that it reaches where that is less than its pipelines could: a shared link.
+    """
+
+    key: str
+    stages: tuple[StageView, ...]
+    order: tuple[int, ...] = (0,)
+    limited_fps: float | None = None
+
+    @cached_property
+    def pipelines(self) -> tuple[PipelineView, ...]:
+        """The distinct pipelines."""
+        kinds = sorted(set(self.order))
+        return tuple(
+            PipelineView(
+                number=k,
+                letter=chr(ord("A") + k) if len(kinds) > 1 else "",
+                copies=self.order.count(k),
+                stages=tuple(stage for stage in self.stages if stage.pipeline == k),
+            )
+            for k in kinds
+        )
+
+    @cached_property
+    def score(self) -> PlanScore:
+        """What all pipelines cost together."""
+        return PlanScore(pipelines=tuple(self.pipelines[kind].score for kind in self.order))
+
+    @property
+    def throughput_fps(self) -> float:
+        """Inferences per second of all pipelines together."""
+        return self.limited_fps or self.score.throughput_fps
+
+    @property
+    def period_ns(self) -> int:
+        """Time per inference of all pipelines together."""
+        return round(1e9 / self.limited_fps) if self.limited_fps else self.score.period_ns
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one pipeline of one TPU per stage, so that a stage's number is its TPU's."""
+        return len(self.order) == 1 and all(stage.replicas == 1 for stage in self.stages)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is one pipeline that cuts the execution order, one TPU per stage."""
+        return self.is_plain and self.pipelines[0].is_chain
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where its first pipeline cuts, if that cuts the execution order."""
+        return tuple(stage.first for stage in self.pipelines[0].stages[1:])
+
+    @property
+    def slowest(self) -> StageView:
+        """The bottleneck of the first pipeline; of several, the first."""
+        return self.pipelines[0].slowest
+
+    def limits(self, stage: StageView) -> bool:
+        """Whether a stage is the bottleneck of its pipeline."""
+        return stage is self.pipelines[stage.pipeline].slowest
+
+    @property
+    def devices(self) -> dict[tuple[int, int, int], int]:
+        """The TPU of every pipeline, stage and replica, numbered in that order."""
+        places = (
+            (p, stage.place, r)
+            for p, kind in enumerate(self.order)
+            for stage in self.pipelines[kind].stages
+            for r in range(stage.replicas)
+        )
+        return {place: number for number, place in enumerate(places)}
+
+    def tpus(self, stage: StageView) -> tuple[int, ...]:
+        """Return the TPUs that run a stage, in all copies of its pipeline."""
+        return tuple(
+            number
+            for (p, place, _), number in self.devices.items()
+            if (self.order[p], place) == (stage.pipeline, stage.place)
+        )
+
+    def tag(self, stage: StageView) -> str:
+        """Return a stage's number, after its pipeline's letter if there are several: 2, A0."""
+        return f"{self.pipelines[stage.pipeline].letter}{stage.place}"
+
+    def name(self, stage: StageView) -> str:
+        """Return what a stage is called in a sentence: its TPU if it has just one."""
+        return f"TPU {stage.number}" if self.is_plain else f"stage {self.tag(stage)}"
+
+    def stage_of(self, pipeline: int, place: int) -> StageView:
+        """Return the stage at a place of the plan's pipeline of a number."""
+        return self.pipelines[self.order[pipeline]].stages[place]
+
+    def full_name(self, stage: StageView) -> str:
+        """Return a stage's name, and its TPUs if the name does not say them: stage A0 (TPUs 0-3)."""
+        return self.name(stage) if self.is_plain else f"{self.name(stage)} ({tpus_text(self.tpus(stage))})"
+
+
+def make_strategy(key: str, pipelines: Iterable[Sequence[Part]]) -> StrategyView:
+    """Return a strategy in which pipelines that are alike are shown once."""
+    found = [tuple(stages) for stages in pipelines]
+    kinds = list(dict.fromkeys(found))
+    parts = [(kind, place, part) for kind, stages in enumerate(kinds) for place, part in enumerate(stages)]
+    return StrategyView(
+        key=key,
+        order=tuple(kinds.index(stages) for stages in found),
+        stages=tuple(
+            StageView(number=number, pipeline=kind, place=place, ranges=ranges, replicas=replicas, score=score)
+            for number, (kind, place, (ranges, replicas, score)) in enumerate(parts)
+        ),
+    )
+
+
+def tpus_text(numbers: Sequence[int]) -> str:
+    """Return TPUs in words, neighbours joined: TPU 3, TPUs 0-2, 5."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ", ".join(f"{a}–{b}" if a != b else str(a) for a, b in runs)
+    return f"TPU {text}" if len(numbers) == 1 else f"TPUs {text}"
