@@ -136,6 +136,12 @@ class Pipeline:
         """The places that are out of use because of faults, and why."""
         return dict(self._retired)
 
+    @property
+    def devices(self) -> dict[Place, str]:
+        """The devices by place, on a backend that has any; `load` takes them as names, too."""
+        found = ((place, getattr(runner, "device", None)) for place, runner in self._setting.runners.items())
+        return {place: device for place, device in found if device is not None}
+
     def warm_up(self, inferences: int = 1) -> None:
         """Run every stage on zeros, so that weights are where they belong before the first frame is timed.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from segsolve_runtime.plan import file_sha256, load_plan
 from ..cli.tool import Done, document, error, has_hint, inside
 from ..models import residual_net
 from ..shared import real_models
-from ..standins.edgetpu import StandIn, build
+from ..standins.edgetpu import StandIn
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +167,6 @@ def test_a_file_of_the_same_name_is_kept(plan: Path, model: Path) -> None:
     (plan / "compile.json").write_text('{"mine": true}')
     inside("solve", model, "--tpus", "2", "--planner", "dp", "--no-verify", "-o", plan)
     assert (plan / "compile.json").read_text() == '{"mine": true}'
-
-
-@pytest.fixture
-def standin(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    standin = StandIn(build(tmp_path_factory.mktemp("library")), monkeypatch)
-    yield standin
-    standin.close()
 
 
 def test_what_is_compiled_runs_on_the_edgetpu_backend(plan: Path, standin_compiler: Path, standin: StandIn) -> None:

@@ -67,7 +67,7 @@ def test_another_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names() -> None:
-    assert parse_devices("usb:0, pci:12,:3") == ("usb:0", "pci:12", ":3")
+    assert parse_devices("usb:0, pci:12,:3,/dev/apex_0") == ("usb:0", "pci:12", ":3", "/dev/apex_0")
     for text, words in (("usb:0,usb:0", "named twice"), ("usb", "'usb' is no Edge TPU"), ("", "'' is no Edge TPU")):
         with pytest.raises(BackendError, match=words):
             parse_devices(text)
@@ -78,6 +78,7 @@ def test_the_first_or_the_named(standin: StandIn) -> None:
     assert [d.name for d in choose_devices(library, 2)] == ["usb:0", "pci:0"]
     assert [d.name for d in choose_devices(library, 2, ("usb:1", "pci:0"))] == ["usb:1", "pci:0"]
     assert [d.name for d in choose_devices(library, 2, (":2", ":0"))] == ["usb:1", "usb:0"]
+    assert [d.name for d in choose_devices(library, 1, ("/dev/apex_0",))] == ["pci:0"]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_the_first_or_the_named(standin: StandIn) -> None:
             "the plan needs 4 Edge TPUs, but usb:0, pci:0, usb:1 are attached; solve again with --tpus 3",
         ),
         (1, ("pci:1",), HardwareError, "the Edge TPU pci:1 is not attached; usb:0, pci:0, usb:1 are"),
+        (1, ("/dev/apex_7",), HardwareError, "the Edge TPU /dev/apex_7 is not attached; usb:0, pci:0, usb:1 are"),
         (2, ("pci:0",), BackendError, "the plan needs 2 Edge TPUs, but 1 are named: pci:0"),
         (2, ("pci:0", ":1"), BackendError, "two of the names pci:0, :1 are the same Edge TPU; each runs one stage"),
     ],

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class StandIn:
         self.file, self._environment = file, monkeypatch
         self.used: list[str] = []
         """Paths of the devices in the order in which they ran segments."""
+        self.before_run: Callable[[int], None] = lambda number: None
+        """Called with the number of each run of a segment, before it."""
         self._models: dict[tuple[int, int], Interpreter] = {}
         self._library = ctypes.CDLL(str(file))
         self._kernel = _KERNEL(self._run)  # must outlive its registration
@@ -70,6 +72,7 @@ class StandIn:
     def _run(
         self, path: bytes, model: Any, size: int, inputs: Any, input_count: int, outputs: Any, output_count: int
     ) -> int:
+        self.before_run(len(self.used))
         self.used.append(path.decode())
         interpreter = self._interpreter(ctypes.string_at(model, size), ctypes.addressof(model.contents))
         for k, detail in enumerate(interpreter.get_input_details()):

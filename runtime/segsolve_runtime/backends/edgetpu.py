@@ -31,6 +31,11 @@ class EdgeTpuRunner(LiteRTRunner):
         super().__init__(path, inputs, outputs, threads, opened.interpreter)
         self._opened = opened
 
+    @property
+    def device(self) -> str:
+        """The path of the device, which stays the same when others come and go."""
+        return self._opened.device.path
+
     def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         """Return copies of the segment's outputs by name (DeviceLostError if the device is gone)."""
         try:

@@ -9,11 +9,11 @@ from segsolve_runtime.edgetpu.library import AttachedDevice, EdgeTpuLibrary
 from segsolve_runtime.edgetpu.system import ROOT, apex_nodes, may_open, pci_devices, usb_devices, usb_node
 from segsolve_runtime.errors import BackendError, HardwareError
 
-_NAME = re.compile(r"(usb|pci)?:(\d{1,4})")
+_NAME = re.compile(r"(?:usb|pci)?:\d{1,4}|/\S+")
 
 
 def parse_devices(text: str) -> tuple[str, ...]:
-    """Return the names in a list such as ``usb:0,pci:1`` or ``:0,:1``.
+    """Return the names in a list such as ``usb:0,pci:1`` or ``:0,:1``, or of paths: ``/dev/apex_0``.
 
     Raises:
         BackendError: one is not a device's name, or is there twice.
@@ -68,7 +68,10 @@ def why_none() -> str:
 
 def _named(attached: Sequence[AttachedDevice], name: str) -> AttachedDevice:
     kind, _, index = name.partition(":")
-    of_kind = [device for device in attached if kind in ("", device.kind)]
+    if name.startswith("/"):
+        of_kind, index = [device for device in attached if device.path == name], "0"
+    else:
+        of_kind = [device for device in attached if kind in ("", device.kind)]
     if int(index) >= len(of_kind):
         raise HardwareError(f"the Edge TPU {name} is not attached; {_listed(attached)}")
     return of_kind[int(index)]

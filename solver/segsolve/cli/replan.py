@@ -9,6 +9,7 @@ from segsolve.cli.console import news
 from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
+    from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
     from segsolve_runtime.errors import DevicesLeftError
     from segsolve_runtime.plan import PlanFolder
@@ -66,4 +67,18 @@ def replan(
         f"{fps(made.plan.solution.throughput_fps)} inferences per second predicted; "
         f"going on with {count(len(lost.undone), 'inference')} that were under way"
     )
+    return made
+
+
+def compiled(made: PlanFolder, tool: Compiler) -> PlanFolder:
+    """Compile the segments of a new plan, and return it.
+
+    Raises:
+        CompilerError: a segment cannot be compiled.
+    """
+    from segsolve.compiler.build import CompiledStages, tpu_files, write_compiled
+
+    files = tpu_files(made)
+    done = CompiledStages(compiler=tool).compile_files([made.root / file for file in files])
+    write_compiled(made, dict(zip(files, done, strict=True)), tool.version)
     return made

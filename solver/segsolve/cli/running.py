@@ -16,11 +16,13 @@ from segsolve.cli.traffic import Traffic
 from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
+    from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
     from segsolve_runtime.arrays import Array
     from segsolve_runtime.faults import FaultPolicy
     from segsolve_runtime.metrics import Metrics
     from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.places import Place
     from segsolve_runtime.plan import Plan, PlanFolder
 
 ON_FAULT = ("stop", "retry", "replan")
@@ -75,13 +77,14 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: Pla
         DevicesLeftError: no device is left.
         UsageError, DeviceError, ModelError: another plan is needed, and what it is made from is not known.
     """
+    from segsolve.cli.replan import compiled
     from segsolve_runtime.errors import DevicesLeftError
 
     legs: list[Leg] = []
     frames: Iterator[Mapping[str, Array]] = flow_of.frames
     with ExitStack() as stack:
         pipeline = stack.enter_context(first)
-        loaded = _model(options, folder)
+        loaded, tool = _model(options, folder), _compiler(options)
         while True:
             try:
                 finished = _run_through(pipeline, frames, flow_of, options)
@@ -92,7 +95,9 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: Pla
                     raise
                 legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=False))
                 into = Path(stack.enter_context(TemporaryDirectory())) / "plan"
-                folder, options = _replanned(options, folder, loaded, error, into)
+                pipeline.close()  # the devices that are left must be free for the next one
+                folder, options = _replanned(options, folder, loaded, error, into, pipeline.devices)
+                folder = folder if tool is None else compiled(folder, tool)
                 pipeline = stack.enter_context(open_pipeline(options, folder))
                 frames = chain(error.undone.values(), frames)
 
@@ -135,19 +140,32 @@ def _model(options: RunOptions, folder: PlanFolder) -> LoadedModel | None:
     return plan_model(folder, options.model) if options.on_fault == "replan" else None
 
 
+def _compiler(options: RunOptions) -> Compiler | None:
+    """Return what compiles another plan's segments, if that would be needed, before anything runs."""
+    if options.on_fault != "replan" or options.backend != "edgetpu":
+        return None
+    from segsolve.compiler.run import find_compiler
+
+    return find_compiler()
+
+
 def _replanned(
-    options: RunOptions, folder: PlanFolder, loaded: LoadedModel, error: Exception, into: Path
+    options: RunOptions,
+    folder: PlanFolder,
+    loaded: LoadedModel,
+    error: Exception,
+    into: Path,
+    devices: Mapping[Place, str],
 ) -> tuple[PlanFolder, RunOptions]:
     from dataclasses import replace
 
     from segsolve.cli.replan import replan
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.places import places, stage_at
+    from segsolve_runtime.places import places
 
     assert isinstance(error, DevicesLeftError)
     made = replan(folder, loaded, options.device, error, into)
-    tpus = [place for place in places(folder.plan) if stage_at(folder.plan, place).processor == "edgetpu"]
-    left = tuple(name for place, name in zip(tpus, options.devices, strict=False) if place not in error.lost)
+    left = tuple(device for place, device in devices.items() if place not in error.lost)
     return made, replace(options, devices=left[: len(places(made.plan))])
 
 
