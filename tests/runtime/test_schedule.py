@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsolve_runtime.schedule import Lane, Slot, schedule, schedule_lanes
@@ -33,6 +33,7 @@ def test_a_longer_queue_lets_the_first_stage_run_ahead() -> None:
     assert first_starts(queue_size=3) == [0, 2, 4, 6, 8, 10]
 
 
+@settings(deadline=None)
 @given(
     stage_ns=st.lists(st.integers(0, 1_000), min_size=1, max_size=6),
     count=st.integers(1, 20),
@@ -57,6 +58,7 @@ def test_inferences_go_to_the_pipeline_that_has_room_first() -> None:
     assert [(s.pipeline, s.start_ns) for s in slots] == [(0, 0), (1, 0), (0, 3), (1, 5), (0, 6), (0, 9)]
 
 
+@settings(deadline=None)
 @given(
     stage_ns=st.lists(st.integers(1, 1_000), min_size=1, max_size=5),
     replicas=st.lists(st.integers(1, 3), min_size=5, max_size=5),
@@ -70,6 +72,7 @@ def test_in_the_long_run_the_slowest_share_counts(stage_ns: list[int], replicas:
     assert (n - max(counts)) * slowest <= end <= (n + max(counts) + len(stage_ns)) * slowest + 3 * sum(stage_ns)
 
 
+@settings(deadline=None)
 @given(
     stage_ns=st.lists(st.integers(0, 1_000), min_size=1, max_size=5),
     count=st.integers(0, 20),
