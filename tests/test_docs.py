@@ -54,3 +54,18 @@ def test_imports_in_readme_work() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     first = block.splitlines()[0]
     subprocess.run([sys.executable, "-c", first], check=True)
+
+
+def advised() -> set[tuple[str, str]]:
+    """The commands with options that hints and reports name."""
+    sources = [p for root in ("solver", "runtime") for p in (ROOT / root).rglob("*") if p.suffix in {".py", ".j2"}]
+    named = (
+        m for p in sources for m in re.finditer(r"segsolve ([a-z]+)[^`\"'<]*?((?: --[a-z-]+[^`\"'<]*)+)", p.read_text())
+    )
+    return {(m[1], option) for m in named for option in re.findall(r"--[a-z-]+", m[2])}
+
+
+@pytest.mark.parametrize(("command", "option"), sorted(advised()))
+def test_what_a_hint_advises_exists(command: str, option: str) -> None:
+    done = subprocess.run([SEGSOLVE, command, "--help"], capture_output=True, text=True, check=True)
+    assert re.search(rf"(?<!\S){option}(?![a-z-])", done.stdout)

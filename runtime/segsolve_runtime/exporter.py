@@ -83,7 +83,7 @@ def serve_metrics(plan: Plan, metrics: Callable[[], Metrics], *, port: int, addr
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError:
-        raise BackendError("metrics need the package prometheus-client: pip install 'segsolve[metrics]'") from None
+        raise BackendError("metrics need a package: pip install prometheus-client") from None
     registry = CollectorRegistry()
     registry.register(MetricsCollector(plan, metrics))
     try:

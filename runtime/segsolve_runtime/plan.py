@@ -229,8 +229,10 @@ def _parse(path: Path) -> Plan:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise PlanError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} cannot be read: it is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != "segsolve-plan":
         raise PlanError(f"{path} is not a segsolve plan")
     if document.get("version") != VERSION:

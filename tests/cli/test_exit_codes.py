@@ -65,7 +65,8 @@ def test_model_that_is_a_folder(tmp_path: Path) -> None:
 BAD_OPTIONS = [
     ("solve MODEL --tpus 0", "--tpus"),
     ("solve MODEL --tpus -3", "--tpus"),
-    ("solve MODEL --tpus two", "--tpus"),
+    ("solve MODEL --tpus two", "invalid value for '--tpus': it is not a valid integer"),
+    ("solve MODEL --tpus 2 --time-limit long", "invalid value for '--time-limit': it is not a valid number"),
     ("solve MODEL --tpus 99999999999999999999", "--tpus"),
     ("solve MODEL", "--tpus"),
     ("compare MODEL --tpus 0", "--tpus"),
@@ -76,6 +77,10 @@ BAD_OPTIONS = [
     ("solve MODEL --tpus 2 --time-limit nan", "--time-limit"),
     ("compare MODEL --tpus 2 --time-limit -1", "--time-limit"),
     ("compare MODEL --tpus 2 --batch 0", "--batch"),
+    ("compare MODEL --tpus 2 --json --csv", "--csv"),
+    ("compare MODEL --tpus 2..99999999999", "--tpus is 99999999999"),
+    ("compare MODEL --tpus 3..2", "3..2"),
+    ("compare MODEL --tpus 2,,3", "2,,3"),
     ("solve MODEL --tpus 2 --tpu-memory lots", "lots"),
     ("solve MODEL --tpus 2 --tpu-memory=-5", "-5"),
     ("solve MODEL --tpus 2 --tpu-memory 0", "--tpu-memory"),
@@ -256,6 +261,26 @@ def test_no_spill_that_is_infeasible_writes_nothing(dense: Path, tmp_path: Path)
     done = run("solve", dense, "--tpus", "2", "--no-spill", "-o", tmp_path / "plan")
     _infeasible(done)
     assert not done.stdout and not (tmp_path / "plan" / "plan.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--timeline", "--trace", "--profile-out"])
+def test_what_a_run_leaves_is_known_to_be_writable_before_it_starts(option: str, plan: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = inside("run", plan, "--backend", "simulated", "--count", "5", option, tmp_path / "file" / "x.json")
+    error(done, ExitCode.OUTPUT, "x.json")
+    assert "running" not in done.stderr and not done.stdout
+
+
+def test_profile_of_a_run_without_the_model_is_refused_before_it_starts(plan: Path, tmp_path: Path) -> None:
+    done = inside("run", plan, "--backend", "simulated", "--count", "5", "--profile-out", tmp_path / "x.json")
+    error(done, ExitCode.USAGE, "net.tflite")
+    assert "running" not in done.stderr and not (tmp_path / "x.json").exists()
+
+
+def test_progress_without_a_plan_shows_no_absurd_bound(net: Path) -> None:
+    done = run("solve", net, "--tpus", "2", "--no-spill", "--tpu-memory", "1")
+    _infeasible(done)
+    assert "no plan yet" in done.stderr and "bound" not in done.stderr
 
 
 def test_comparison_without_any_plan(dense: Path) -> None:

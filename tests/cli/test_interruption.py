@@ -10,7 +10,7 @@ import pytest
 
 from segsolve.errors import ExitCode
 from segsolve.planners.base import SolveResult, Status, Stop
-from segsolve.problem import Segmentation
+from segsolve.problem import Problem, Segmentation
 from segsolve_runtime.plan import load_plan
 
 from .tool import Done, document, error, inside, start
@@ -100,6 +100,25 @@ def test_solver_interrupted_before_it_found_anything(net: Path, monkeypatch: pyt
     done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json")
     error(done, ExitCode.INTERRUPTED, "interrupted")
     assert document(done.stdout)["status"] == "unknown"
+
+
+def test_interrupted_comparison_shows_what_is_compared(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segsolve import compare as module
+
+    real = module.compare
+
+    def stopped(problem: Problem, **options: object) -> module.Comparison:
+        if problem.tpus == 3:
+            raise KeyboardInterrupt
+        return real(problem, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "compare", stopped)
+    done = inside("compare", net, "--tpus", "2..4", "--json")
+    error(done, ExitCode.INTERRUPTED, "interrupted after 1 of 3 comparisons")
+    assert {s["tpus"] for s in document(done.stdout)["strategies"]} == {2}
+    nothing = inside("compare", net, "--tpus", "3", "--json")
+    error(nothing, ExitCode.INTERRUPTED, "interrupted")
+    assert not nothing.stdout
 
 
 @pytest.mark.parametrize("command", [("inspect", "--ops"), ("inspect", "--json"), ("solve", "--tpus", "2")])

@@ -38,6 +38,12 @@ def call(*args: str | Path) -> Any:
     return document(done.stdout)
 
 
+def test_devices() -> None:
+    devices = call("devices")["devices"]
+    assert {"edgetpu-pcie", "edgetpu-usb"} <= {d["name"] for d in devices}
+    assert all(d["memory_bytes"] == 8 * 2**20 for d in devices)
+
+
 def consistent(result: dict[str, Any], operations: int) -> None:
     """Check one plan's document against itself."""
     keys(result, SOLVE)

@@ -56,6 +56,13 @@ def test_plan_that_uses_fewer_tpus_says_so(models: Path) -> None:
     assert "Uses 1 of 2 TPUs" in done.stdout
 
 
+def test_a_terminal_is_told_how_long_each_strategy_took_and_a_pipe_is_not(mobilenet: Path) -> None:
+    args = ("compare", mobilenet, "--tpus", "2")
+    assert "solved" in run(*args, FORCE_COLOR="1", COLUMNS="100").stdout
+    first, second = run(*args).stdout, run(*args).stdout
+    assert first == second and "solved" not in first
+
+
 def test_comparison_without_any_plan(dense: Path) -> None:
     done = run("compare", dense, "--tpus", "2", "--no-spill")
     assert done.code == ExitCode.NO_PLAN
@@ -88,6 +95,15 @@ def test_run_and_verify(plan: Path, net: Path) -> None:
 @pytest.mark.parametrize("command", ["zoo list", "devices"])
 def test_lists(command: str) -> None:
     _good(run(*command.split()))
+
+
+def test_devices_stand_in_columns() -> None:
+    lines = [line for line in run("devices").stdout.splitlines() if line]
+    header = next(line for line in lines if "what it is" in line)
+    column, rows = header.index("what it is"), lines[lines.index(header) + 2 :]
+    assert len(rows) >= 5
+    assert {row[column - 1] for row in rows} == {" "}
+    assert all(row[column] != " " for row in rows)
 
 
 def test_same_output_from_run_to_run_but_for_times(net: Path) -> None:

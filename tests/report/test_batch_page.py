@@ -56,6 +56,9 @@ def test_a_cell_shows_the_plans_behind_it(browser: Browser, batch_page: Path) ->
     assert "alpha on 3 TPUs" in panel
     assert "Optimum (cpsat)" in panel
     assert "+30.0 %" in panel
+    plans = len(browser.texts(".detail tbody tr"))
+    bars = "return [...document.querySelectorAll('.detail .mini')].map(m => m.children.length)"
+    assert browser.run(bars) == [3] * plans, "every plan shows the time of each of its TPUs"
 
 
 def test_arrow_keys_walk_the_cells(browser: Browser, batch_page: Path) -> None:

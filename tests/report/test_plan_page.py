@@ -183,3 +183,13 @@ def test_the_page_can_be_read_without_scripts(plan_page: Path, sample: Sample) -
     before_script = text[: text.index("<script>")]
     assert "Why this plan" in before_script
     assert before_script.count('class="op" data-i') == LAYERS
+
+
+def test_a_long_tensor_name_shows_its_end(browser: Browser, plan_page: Path) -> None:
+    browser.open(plan_page)
+    boxes = """return [...document.querySelectorAll('.tensor b')].map(b => {
+        const name = b.firstChild.getBoundingClientRect(), box = b.getBoundingClientRect();
+        return [name.left - box.left, name.right - box.right]; })"""
+    found = browser.run(boxes)
+    assert any(left < -1 for left, _ in found), "no name is too long for its box"
+    assert all(abs(right) <= 1 for left, right in found if left < -1)

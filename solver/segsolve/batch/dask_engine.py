@@ -76,7 +76,7 @@ def dask_engine(scheduler: str | None, processes: int) -> Iterator[DaskEngine]:
     try:
         dask: Any = import_module("distributed")
     except ImportError:
-        raise UsageError("Dask is not installed", "pip install 'segsolve[dask]'") from None
+        raise UsageError("Dask is not installed", "pip install distributed") from None
     _silence()
     if scheduler is None:
         cluster = dask.LocalCluster(

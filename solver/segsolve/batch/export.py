@@ -70,7 +70,7 @@ def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
         pa: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
     except ImportError:
-        raise UsageError("Parquet needs pyarrow", "pip install 'segsolve[parquet]', or export to .csv") from None
+        raise UsageError("Parquet needs pyarrow", "pip install pyarrow, or export to .csv") from None
     kinds = dict.fromkeys(COLUMNS, pa.string())
     kinds |= dict.fromkeys(_LISTS, pa.list_(pa.int64())) | dict.fromkeys(_BOOLEANS, pa.bool_())
     kinds |= dict.fromkeys(_FLOATS, pa.float64()) | dict.fromkeys(_INTEGERS, pa.int64())

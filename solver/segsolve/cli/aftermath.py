@@ -9,10 +9,29 @@ from segsolve.cli.console import news
 from segsolve.cli.running import Leg, RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from segsolve_runtime.plan import PlanFolder
 
 _WORTH_IT = 0.03
 """Share of the bottleneck that another plan must save to be worth a hint: less is within the noise."""
+
+
+def check_written(files: Iterable[Path | None], folder: PlanFolder, options: RunOptions, *, profile: bool) -> None:
+    """Find out before a run whether what it is to leave can be written.
+
+    Raises:
+        OutputError: a file cannot be written.
+        UsageError, ModelError: the profile needs the plan's model, which is not there.
+    """
+    from segsolve.cli.replan import plan_model
+    from segsolve.report.write import check_writable
+
+    for path in files:
+        if path is not None:
+            check_writable(path)
+    if profile:
+        plan_model(folder, options.model)
 
 
 def write_timeline(path: Path, leg: Leg, backend: str) -> None:

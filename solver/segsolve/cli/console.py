@@ -45,6 +45,13 @@ def show(result: RenderableType) -> None:
     show_text("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
+def is_terminal() -> bool:
+    """Whether results go to a terminal."""
+    from rich.console import Console
+
+    return Console().is_terminal
+
+
 def show_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout."""
     show_text(json.dumps(document, indent=2, allow_nan=False))
@@ -135,5 +142,6 @@ def _log(task: str) -> Observer:
 def _describe(event: Progress) -> str:
     from segsolve.report.units import ms
 
-    best = f"{ms(event.objective_ns)} ms" if event.objective_ns is not None else "none yet"
-    return f"best {best}, bound {ms(event.bound_ns)} ms, {event.wall_s:.1f} s"
+    if event.objective_ns is None:  # the bound may be that there is no plan
+        return f"no plan yet, {event.wall_s:.1f} s"
+    return f"best {ms(event.objective_ns)} ms, bound {ms(event.bound_ns)} ms, {event.wall_s:.1f} s"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import show_json, show_text
+from segsolve.cli.console import show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
 
@@ -27,13 +27,13 @@ def command(
 
 def _catalogue(as_json: bool) -> None:
     from segsolve.device.model import device_names, load_device
+    from segsolve.report.devices import devices_document, devices_table
 
-    titles = {name: load_device(name).title for name in device_names()}
+    devices = [load_device(name) for name in device_names()]
     if as_json:
-        show_json({"devices": [{"name": name, "title": title} for name, title in titles.items()]})
-        return
-    for name, title in titles.items():
-        show_text(f"{name:14} {title}")
+        show_json(devices_document(devices))
+    else:
+        show(devices_table(devices))
 
 
 def _attached(as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -65,8 +66,9 @@ def say_error(message: str, hint: str = "") -> None:
 
 
 def _sentence(message: str) -> str:
-    """Return Typer's sentence in the style of our own: Pydantic's prefix, the capital and the full stop removed."""
+    """Return Typer's sentence in the style of our own: Pydantic's phrases, the capital and the full stop removed."""
     text = message.replace("Value error, ", "").removesuffix(".")
+    text = re.sub(r"Input should be (a valid \w+), unable to parse .*", r"it is not \1", text)
     return text[:1].lower() + text[1:]
 
 

@@ -83,12 +83,14 @@ def parse_counts(option: str, text: str) -> tuple[int, ...]:
     """
     counts: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:\.\.\s*(\d{1,9})\s*)?", part, re.ASCII)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last:
+        match = re.fullmatch(r"\s*(\d{1,19})\s*(?:\.\.\s*(\d{1,19})\s*)?", part, re.ASCII)
+        if not match:
             raise UsageError(f"{option} is {text!r}", "write numbers or ranges, e.g. 4, 2..8 or 2,4,8")
-        within(option, first, 1)
-        within(option, last, 1, MOST_TPUS)
+        first, last = int(match[1]), int(match[2] or match[1])
+        for number in (first, last):
+            within(option, number, 1, MOST_TPUS)
+        if first > last:
+            raise UsageError(f"{option} is {text!r}", f"write the smaller number first: {last}..{first}")
         counts.update(range(first, last + 1))
     return tuple(sorted(counts))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.aftermath import say_doubts, write_profile, write_timeline, write_trace
+from segsolve.cli.aftermath import check_written, say_doubts, write_profile, write_timeline, write_trace
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import MOST_THREADS, Json, PlanDir, Seed, within
@@ -122,6 +122,7 @@ def command(
     )
     check_running(options)
     folder = load_plan(plan)
+    check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)
     pipeline = open_pipeline(options, folder)
     with pipeline, traffic(folder.plan, wanted) as flow:
         legs = run_legs(options, flow, pipeline, folder)

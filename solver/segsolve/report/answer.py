@@ -139,6 +139,8 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
         f"{head}: {ms(score.period_ns)} ms per inference, {fps(score.throughput_fps)} inferences per second, latency "
         f"{ms(score.latency_ns)} ms, {streamed(score.offchip_bytes)} per inference (predicted)."
     )
+    if problem.overhead_ns:
+        yield f"Each stage's time includes a fixed {ms(problem.overhead_ns)} ms per inference."
     if answer.question.objective is Objective.BATCH:
         yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
     if answer.status is Status.OPTIMAL:

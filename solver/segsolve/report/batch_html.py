@@ -66,13 +66,12 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 def _plans(cell: Cell, board: Board) -> list[Any]:
     """Return a cell's plans as batch.js shows them: title, bottleneck, latency, off chip, stage times in us."""
-    shown = [cell.plans[p] for p in board.planners if p in cell.plans]
-    return [_plan(record, with_stages=record is cell.best or record.planner == VENDOR) for record in shown]
+    return [_plan(cell.plans[p]) for p in board.planners if p in cell.plans]
 
 
-def _plan(record: Record, *, with_stages: bool) -> list[Any]:
+def _plan(record: Record) -> list[Any]:
     title = TITLES.get(record.planner, record.planner)
     if record.status == "optimal":
         title = f"Optimum ({record.planner})"
-    stages_us = [round(ns / 1000) for ns in record.stage_ns] if with_stages else []
+    stages_us = [round(ns / 1000) for ns in record.stage_ns]
     return [title, record.objective_ns, record.latency_ns, record.offchip_bytes, stages_us]

@@ -51,11 +51,6 @@ class Gantt:
         """Where the first result is ready."""
         return round(self.filled_ns / self.span_ns * WIDTH, 1)
 
-    @property
-    def end_x(self) -> float:
-        """Where the last result that is shown is ready."""
-        return round(self.end_ns / self.span_ns * WIDTH, 1)
-
 
 def shown_inferences(stages: int) -> int:
     """Return how many inferences show the filling and some of the steady state without becoming too many bars."""

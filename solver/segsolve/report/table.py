@@ -24,19 +24,24 @@ _MOST_BARS = 24
 _NAME_WIDTH = 40
 
 
-def compare_table(comparison: Comparison, device: str, batch: int) -> RenderableType:
-    """Return one row per strategy; a bar per stage shows its share of the bottleneck, red where weights spill."""
+def compare_table(comparison: Comparison, device: str, batch: int, *, solve_times: bool = True) -> RenderableType:
+    """Return one row per strategy; a bar per stage shows its share of the bottleneck, red where weights spill.
+
+    Without `solve_times`, which differ from run to run, the text depends on nothing but what is compared.
+    """
     problem, one = comparison.problem, comparison.one_tpu
     batch_column = f"batch {batch}\nms"
     table = Grid(
         f"{problem.name} on {problem.tpus} x {device}: predicted",
         *("strategy", "stages", "bottleneck\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
         *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
+        *(("solved\nin s",) if solve_times else ()),
         left=("stages",),
-        optional=("fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
+        optional=("solved\nin s", "fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
     )
     for strategy in comparison.strategies:
-        table.add_row(*_strategy_cells(strategy, batch))
+        cells = _strategy_cells(strategy, batch)
+        table.add_row(*cells, *((f"{strategy.result.wall_s:.2f}",) if solve_times and strategy.score else ()))
     lines = [f"{s.result.planner}: {_why(s.result)}." for s in comparison.strategies if s.score is None]
     lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:

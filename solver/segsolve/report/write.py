@@ -38,6 +38,23 @@ def report_text(
     return node_data_json(view), ""
 
 
+def check_writable(output: Path) -> None:
+    """Find out before long work whether its result can be written; leave no file that was not there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    existed = output.exists()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab"):
+            pass
+        if not existed:
+            output.unlink()
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
 def write_text(output: Path, text: str) -> None:
     """Write a report's file, and the folder that it lies in.
 
@@ -48,7 +65,11 @@ def write_text(output: Path, text: str) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror}", "choose another file with -o") from error
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError) -> OutputError:
+    return OutputError(f"{output} cannot be written: {error.strerror}", "choose another file")
 
 
 def _batch_text(source: Path, report_format: str) -> str:
