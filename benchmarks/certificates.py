@@ -16,7 +16,7 @@ from benchmarks.fuzz import small
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
 from segsolve.device.model import load_device
-from segsolve.errors import SolverFault
+from segsolve.errors import SolverFault, UsageError
 from segsolve.graph.read import read_graph
 from segsolve.layouts.answer import Answer
 from segsolve.layouts.search import answer
@@ -45,6 +45,8 @@ def _generated(seed: int) -> tuple[str, str]:
     where = f"seed {seed}: {question.objective} {question.layout} {question.cuts}"
     try:
         found = answer(problem, question, planner="dp")
+    except UsageError:
+        return "none", where
     except SolverFault as fault:
         return "fault", f"{where}: {fault}"
     if found.certificate is None:

@@ -28,7 +28,7 @@ def prove(certificate: Certificate) -> str:
 
 def _throughput(certificate: Certificate) -> str:
     value = Fraction(*certificate.value)
-    rate = _most_rate(certificate, certificate.question.constraints.max_latency_ns)
+    rate = _most_rate(certificate, certificate.problem.tpus)
     if rate * value > 1:
         raise CertificateFault(
             f"the claims leave room for a layout of {_ns(1 / rate)} ns per inference, the plan has {_ns(value)}"
@@ -50,7 +50,7 @@ def _devices(certificate: Certificate) -> str:
     if value < 1:
         raise CertificateFault("a plan of no TPUs is none")
     fewer = min(value - 1, certificate.problem.tpus)
-    rate = _rates(certificate, certificate.question.constraints.max_latency_ns)[fewer]
+    rate = _most_rate(certificate, fewer)
     if rate and _is_fast_enough(certificate, rate):
         raise CertificateFault(f"the claims do not rule out a plan of {value - 1} TPUs")
     return f"fewer than {value} TPUs do not do"
@@ -94,11 +94,13 @@ _PROOFS = {
 }
 
 
-def _most_rate(certificate: Certificate, latency_ns: int | None) -> Fraction:
-    rate = _rates(certificate, latency_ns)[-1]
+def _most_rate(certificate: Certificate, tpus: int) -> Fraction:
+    """Return a bound on the rate of so many devices, the shared link considered."""
+    latency_ns = certificate.question.constraints.max_latency_ns
+    rate = _rates(certificate, latency_ns)[tpus]
     if certificate.problem.link is None:
         return rate
-    steps = corners(certificate.claims, "bytes", tpus=certificate.problem.tpus, latency_ns=latency_ns)
+    steps = corners(certificate.claims, "bytes", tpus=tpus, latency_ns=latency_ns)
     loads = [[(bottleneck, link_ns(certificate.problem, moved)) for bottleneck, moved in step] for step in steps]
     return min(rate, most_rate_on_link(loads, single=certificate.question.layout == "pipeline"))
 

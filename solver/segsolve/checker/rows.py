@@ -17,6 +17,8 @@ from segsolve.checker.states import States
 FORBIDDEN = 2**61
 """A cost above all sums: the stage is not allowed."""
 
+_BLOCK = 64  # rows whose supersets are found at once: threads of the linear algebra wait for each other less often
+
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -28,6 +30,7 @@ class Rows:
         self._problem, self._members = problem, states.members
         self._counts = states.members.sum(axis=1)
         self._floats = states.members.astype(np.float32)
+        self._block = (-1, self._floats[:0])
         ops = problem.ops
         self._compute = self._sums(op.compute_ns for op in ops)
         uncached = [bool(op.weight_bytes) and not op.cacheable for op in ops]
@@ -45,7 +48,10 @@ class Rows:
 
     def above(self, row: int) -> Ints:
         """Return the states that hold more than state `row` does, and all of it: where stages from it can end."""
-        inside = self._floats @ self._floats[row] == self._counts[row]
+        first = row - row % _BLOCK
+        if first != self._block[0]:
+            self._block = (first, self._floats[first : first + _BLOCK] @ self._floats.T)
+        inside = self._block[1][row - first] == self._counts[row]
         return np.flatnonzero(inside & (self._counts > self._counts[row]))
 
     def least_time(self, row: int, columns: Ints) -> Ints:

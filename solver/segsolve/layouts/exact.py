@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from segsolve.errors import SolverFault
+from segsolve.errors import SolverFault, UsageError
 from segsolve.evaluate import PlanScore, check_plan, score_plan
 from segsolve.layouts import objectives
 from segsolve.layouts.answer import Answer, ParetoPoint
@@ -28,6 +28,7 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
     """Return the best plan over the stages of a table.
 
     Raises:
+        UsageError: the question is not answered for devices that share a link.
         SolverFault: the evaluator, CP-SAT or the certificate disagrees with the dynamic program.
     """
     problem, single = table.problem, question.layout is Layout.PIPELINE
@@ -38,8 +39,10 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
     if not finding.layouts:
         return _nothing(question, planner, limits, cuts)
     plan, score = _preferred(pipelines, finding, question)
-    if problem.link is not None and question.objective is Objective.THROUGHPUT and score.is_link_bound:
-        return _on_link(pipelines, question, planner, limits, cuts)
+    if score.is_link_bound and question.objective is Objective.THROUGHPUT:
+        return _on_link(pipelines, question, planner, limits, cuts, plan)
+    if score.is_link_bound and not _is_fast_enough(score, question):
+        return _fewest_on_link(pipelines, question, planner, limits, cuts)
     _check_value(finding.value, plan, score, question)
     spent = confirm(pipelines, plan, limits) if planner == "cpsat" else 0.0
     found = Answer(
@@ -123,24 +126,27 @@ def _check_value(claimed: Fraction, plan: Plan, score: PlanScore, question: Ques
     limit, least = question.constraints.max_latency_ns, question.constraints.min_fps
     if limit is not None and score.latency_ns > limit:
         raise _fault(f"its plan takes {score.latency_ns} ns, more than the {limit} ns allowed")
-    if least is not None and score.rate * 10**9 < Fraction(least):
+    if not _is_fast_enough(score, question):
         raise _fault(f"its plan makes {score.throughput_fps} inferences per second, less than the {least} asked for")
 
 
-def _on_link(pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
-    """Return the best plan where the shared link is what limits."""
-    problem = pipelines.table.problem
-    assert problem.link is not None
-    sizes = {k: f for k, f in pipelines.link_fronts.items() if question.layout is Layout.ANY or k == problem.tpus}
-    fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
-    rate, choices = best_on_link(fronts, problem.link, problem.tpus)
-    made = {choice: pipelines.frugal_pipeline(*choice) for choice in dict.fromkeys(choices)}
-    plan = Plan(pipelines=tuple(made[choice] for choice in choices))
+def _is_fast_enough(score: PlanScore, question: Question) -> bool:
+    least = question.constraints.min_fps
+    return least is None or score.rate * 10**9 >= Fraction(least)
+
+
+def _on_link(
+    pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str, otherwise: Plan
+) -> Answer:
+    """Return the best plan where the shared link is what limits; `otherwise` if that one takes too long."""
+    problem, limit = pipelines.table.problem, question.constraints.max_latency_ns
+    rate, plan = _linked(pipelines, question, pipelines.tpus)
     score = score_plan(problem, plan)
-    if wrong := check_plan(problem, plan):
-        raise _fault(f"its plan is not valid: {wrong[0]}")
-    limit = question.constraints.max_latency_ns
-    is_kept = (limit is None or score.latency_ns <= limit) and score.rate == rate
+    if limit is not None and score.latency_ns > limit:
+        score = score_plan(problem, plan := otherwise)
+    if not _is_fast_enough(score, question):
+        return _too_slow(question, planner, limits, cuts, bound=1 / rate)
+    is_kept = score.rate == rate
     return Answer(
         question=question,
         planner=planner,
@@ -157,6 +163,53 @@ def _on_link(pipelines: Pipelines, question: Question, planner: str, limits: Lim
     )
 
 
+def _fewest_on_link(pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
+    """Return the plan of the fewest devices that is fast enough where the shared link is what limits.
+
+    Raises:
+        UsageError: latency matters too.
+    """
+    problem, limit = pipelines.table.problem, question.constraints.max_latency_ns
+    if question.objective is not Objective.DEVICES or limit is not None:
+        hint = "leave one of the two away, or give a device without a shared link"
+        raise UsageError(
+            "a latency and a rate together are not planned for devices whose shared link limits them", hint
+        )
+    for count in range(1, pipelines.tpus + 1):
+        rate, plan = _linked(pipelines, question, count)
+        if rate and _is_fast_enough(score := score_plan(problem, plan), question):
+            value = Fraction(plan.tpus)
+            return Answer(
+                question=question,
+                planner=planner,
+                status=Status.OPTIMAL,
+                plan=plan,
+                score=score,
+                value=value,
+                bound=value,
+                cuts=cuts,
+                proof=_proof(question, problem.tpus, cuts),
+                certificate=certificate(pipelines, question, value, problem.tpus, on_link=True),
+                note="the shared link limits the rate",
+                seed=limits.seed,
+            )
+    return _nothing(question, planner, limits, cuts)
+
+
+def _linked(pipelines: Pipelines, question: Question, count: int) -> tuple[Fraction, Plan]:
+    """Return the best rate on the shared link of so many devices, and the plan that has it."""
+    problem, single = pipelines.table.problem, question.layout is Layout.PIPELINE
+    assert problem.link is not None
+    sizes = {k: f for k, f in pipelines.link_fronts.items() if k == count or (k < count and not single)}
+    fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
+    rate, choices = best_on_link(fronts, problem.link, count)
+    made = {choice: pipelines.frugal_pipeline(*choice) for choice in dict.fromkeys(choices)}
+    plan = Plan(pipelines=tuple(made[choice] for choice in choices))
+    if wrong := check_plan(problem, plan):
+        raise _fault(f"its plan is not valid: {wrong[0]}")
+    return rate, plan
+
+
 def _front(pipelines: Pipelines, question: Question, planner: str, limits: Limits, cuts: str) -> Answer:
     """Return all undominated plans; the plan of the answer is the one of the most throughput."""
     found = []
@@ -168,6 +221,8 @@ def _front(pipelines: Pipelines, question: Question, planner: str, limits: Limit
     if not found:
         return _nothing(question, planner, limits, cuts)
     best = max(found, key=lambda point: (point.score.rate, -point.score.latency_ns))
+    if any(point.score.is_link_bound for point in found):
+        return _unproven_front(_undominated(found), best, question, planner, limits, cuts)
     return Answer(
         question=question,
         planner=planner,
@@ -187,6 +242,44 @@ def _front(pipelines: Pipelines, question: Question, planner: str, limits: Limit
         },
         seed=limits.seed,
     )
+
+
+def _too_slow(question: Question, planner: str, limits: Limits, cuts: str, *, bound: Fraction) -> Answer:
+    """Return that no plan is fast enough for the link, if that is certain."""
+    none = _nothing(question, planner, limits, cuts)
+    if 10**9 / bound < Fraction(question.constraints.min_fps or 0):
+        return none
+    note = "no plan was found that keeps the latency and is fast enough on the shared link"
+    return replace(none, status=Status.UNKNOWN, bound=bound, proof=None, note=note)
+
+
+def _unproven_front(
+    points: tuple[ParetoPoint, ...], best: ParetoPoint, question: Question, planner: str, limits: Limits, cuts: str
+) -> Answer:
+    """Return a front that was found as if there was no shared link, which yet limits some of its plans."""
+    return Answer(
+        question=question,
+        planner=planner,
+        status=Status.FEASIBLE,
+        plan=best.plan,
+        score=best.score,
+        value=Fraction(0),
+        bound=Fraction(0),
+        cuts=cuts,
+        points=points,
+        note="the shared link limits plans of the front; others that load it less may be missing",
+        seed=limits.seed,
+    )
+
+
+def _undominated(points: list[ParetoPoint]) -> tuple[ParetoPoint, ...]:
+    """Return the points that none before them, of no more devices, is as good as."""
+    kept: list[ParetoPoint] = []
+    for point in points:
+        tpus, latency, rate = point.plan.tpus, point.score.latency_ns, point.score.rate
+        if not any(p.plan.tpus <= tpus and p.score.latency_ns <= latency and p.score.rate >= rate for p in kept):
+            kept.append(point)
+    return tuple(kept)
 
 
 def _nothing(question: Question, planner: str, limits: Limits, cuts: str) -> Answer:

@@ -145,6 +145,8 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
         yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
     if answer.status is Status.OPTIMAL:
         yield f"Proven optimal by {answer.planner} in {answer.wall_s:.2f} s ({answer.proof})."
+    elif answer.points:
+        yield "Not proven to be all."
     elif answer.gap == 0:
         yield f"No plan is better: the plan of {answer.planner} reaches the bound."
     else:

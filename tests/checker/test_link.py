@@ -1,0 +1,99 @@
+"""Devices that share a link: answers are the best there are, or say that they may not be; proofs are accepted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.certificates import checked
+from segsolve.checker.link import most_rate_on_link
+from segsolve.errors import UsageError
+from segsolve.layouts.search import answer
+from segsolve.planners.base import Status
+from segsolve.problem import Problem, SharedLink
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from tests.problems import chain, op_cost, problems
+
+from .trying import all_values
+
+few = settings(deadline=None, max_examples=60)
+LINKS = st.integers(0, 10**7)
+LAYOUTS = st.sampled_from(list(Layout))
+
+
+def linked(problem: Problem, ns_per_mib: int) -> Problem:
+    return replace(problem, overhead_ns=problem.overhead_ns + 1, measured=(), link=SharedLink(ns_per_mib=ns_per_mib))
+
+
+@given(problems(max_ops=4, max_tpus=3), LINKS, LAYOUTS, st.booleans())
+@few
+def test_throughput_is_certified(problem: Problem, ns_per_mib: int, layout: Layout, graph: bool) -> None:
+    question = Question(layout=layout, cuts=Cuts.DAG if graph else Cuts.CHAIN)
+    found = answer(linked(problem, ns_per_mib), question, planner="dp")
+    if found.plan is not None:
+        assert found.status is Status.OPTIMAL
+        report = checked(linked(problem, ns_per_mib), found)
+        assert report.is_certified, report.steps[-1]
+
+
+@given(problems(max_ops=4, max_tpus=3), LINKS, LAYOUTS, st.floats(1e6, 1e8))
+@few
+def test_the_fewest_devices(problem: Problem, ns_per_mib: int, layout: Layout, fps: float) -> None:
+    question = Question(
+        objective=Objective.DEVICES, layout=layout, cuts=Cuts.CHAIN, constraints=Constraints(min_fps=fps)
+    )
+    found = answer(linked(problem, ns_per_mib), question, planner="dp")
+    wanted = min((value for value, _ in all_values(linked(problem, ns_per_mib), question, graph=False)), default=None)
+    assert found.value == wanted
+    if found.plan is not None:
+        report = checked(linked(problem, ns_per_mib), found)
+        assert report.is_certified, report.steps[-1]
+
+
+@given(problems(max_ops=4, max_tpus=3), LINKS, st.integers(20, 300), st.none() | st.floats(1e6, 1e8))
+@few
+def test_constraints_are_kept(problem: Problem, ns_per_mib: int, latency_ns: int, fps: float | None) -> None:
+    """Throughput within a latency: the best, or a plan that keeps it and is not called the best."""
+    question = Question(cuts=Cuts.CHAIN, constraints=Constraints(max_latency_ns=latency_ns, min_fps=fps))
+    found = answer(linked(problem, ns_per_mib), question, planner="dp")
+    values = [value for value, _ in all_values(linked(problem, ns_per_mib), question, graph=False)]
+    if found.plan is not None and found.score is not None:
+        assert found.score.latency_ns <= latency_ns and found.value in values and found.bound <= min(values)
+        assert fps is None or found.score.rate * 10**9 >= Fraction(fps)
+    if found.status is Status.OPTIMAL:
+        assert found.value == min(values)
+    if found.status is Status.INFEASIBLE:
+        assert not values
+
+
+def narrow(tpus: int) -> Problem:
+    """Streams 1 MiB per inference in 10 ns, where the link carries one in 1000 ns."""
+    whole = chain(op_cost(10, weight_bytes=2**20), tpus=tpus, capacity_bytes=0, overhead_ns=1)
+    return replace(whole, link=SharedLink(ns_per_mib=1000))
+
+
+def test_a_front_on_a_link_is_not_called_proven() -> None:
+    found = answer(narrow(4), Question(objective=Objective.PARETO))
+    assert (found.status, found.certificate, found.proof) == (Status.FEASIBLE, None, None)
+    assert len(found.points) == 1  # more devices are no faster
+    assert "shared link" in found.note
+
+
+def test_what_the_link_cannot_carry() -> None:
+    fast = Constraints(min_fps=2e6)
+    assert answer(narrow(4), Question(objective=Objective.DEVICES, constraints=fast)).status is Status.INFEASIBLE
+    assert answer(narrow(4), Question(constraints=fast)).status is Status.INFEASIBLE
+    with pytest.raises(UsageError, match="shared link"):
+        answer(narrow(4), Question(objective=Objective.LATENCY, constraints=fast))
+
+
+def test_the_bound_on_the_link_by_example() -> None:
+    """Two pipelines of 10 ns that occupy the link for 8: one runs at full rate, the other at a quarter of it."""
+    one = [(10, 8)]
+    assert most_rate_on_link([[], one], single=False) == Fraction(1, 10)
+    assert most_rate_on_link([[], one, one], single=False) == Fraction(1, 10) + Fraction(1, 5) / 8
+    assert most_rate_on_link([[], one, one], single=True) == Fraction(1, 10)
