@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ from tests.planners.dags import spilling_dag
 from tests.problems import problems
 from tests.shared import real_models
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def ours(problem: Problem) -> document.Problem:
     return document.Problem.model_validate(json.loads(json.dumps(asdict(problem))))
@@ -39,6 +41,7 @@ def agree(problem: Problem, read: document.Problem, stage: tuple[int, ...]) -> c
     return cost
 
 
+@unhurried
 @given(problems(), st.data())
 def test_a_stage_costs_what_the_evaluator_says(problem: Problem, data: st.DataObject) -> None:
     ops = data.draw(st.sets(st.integers(0, len(problem.ops) - 1), min_size=1))
@@ -60,8 +63,8 @@ def rows_agree(problem: Problem, members: NDArray[np.bool_], *, every: int = 1) 
             assert (moved[k], least[k] <= cost.time_ns) == (cost.moved_bytes, True)
 
 
+@unhurried
 @given(problems())
-@settings(deadline=None)
 def test_rows_on_generated_problems(problem: Problem) -> None:
     members = ideals(problem)
     assert members is not None
@@ -90,6 +93,7 @@ def test_real_networks(path: Path) -> None:
         assert np.array_equal(time, table.time[a][table.time[a] < IMPOSSIBLE])
 
 
+@unhurried
 @given(problems(), st.integers(1, 10**6), st.data())
 def test_plans_cost_what_the_evaluator_says(problem: Problem, ns_per_mib: int, data: st.DataObject) -> None:
     linked = replace(problem, link=SharedLink(ns_per_mib=ns_per_mib))
@@ -110,6 +114,7 @@ def test_plans_cost_what_the_evaluator_says(problem: Problem, ns_per_mib: int, d
     assert [costs.batch_ns(mine, n) for n in (1, 2, 7)] == [plan.batch_ns(n) for n in (1, 2, 7)]
 
 
+@unhurried
 @given(problems())
 def test_no_plan_does_less_than_the_least_work(problem: Problem) -> None:
     least = costs.least_work_ns(ours(problem))

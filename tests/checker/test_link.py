@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
@@ -20,7 +20,7 @@ from tests.problems import chain, op_cost, problems
 
 from .trying import all_values
 
-few = settings(deadline=None, max_examples=60)
+few = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 LINKS = st.integers(0, 10**7)
 LAYOUTS = st.sampled_from(list(Layout))
 
