@@ -14,7 +14,7 @@ from segsolve_runtime.clock import Clock, Report
 from segsolve_runtime.job import Job
 from segsolve_runtime.places import Place
 
-_LATE_NS = 50_000_000
+_LATE_NS = 200_000_000
 """What a busy machine may be late and make up for; an inference that ends later was due when it ended."""
 
 
