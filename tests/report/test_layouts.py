@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segsolve.report import gantt
+from segsolve.report.bars import scale_of
 from segsolve.report.explain import explain
 from segsolve.report.html import plan_html
 from segsolve.report.model_explorer import node_data
@@ -157,3 +158,13 @@ def test_keys_walk_stages_that_interleave(browser: Browser, tmp_path: Path) -> N
     browser.keys("\ue015", "\ue015")  # down, down
     assert "Operation 4:" in browser.find("#detail").text
     assert "stage 2" in browser.find("#detail").text
+
+
+def test_the_bar_of_a_bottleneck_ends_at_the_time_per_inference(layout: Sample) -> None:
+    strategy = plan_view(layout.folder).strategy
+    bars = scale_of(strategy, []).bars("", strategy)
+    for row, stage in zip(bars.rows, strategy.stages, strict=True):
+        end = max(part.x + part.width for part in row.times)
+        assert end <= bars.limit + 0.3
+        if strategy.limits(stage):
+            assert end == pytest.approx(bars.limit, abs=0.3)

@@ -31,7 +31,7 @@ class Row:
     number: int
     tag: str
     title: str
-    time_ns: int
+    label: str
     times: tuple[Part, ...]
     is_slowest: bool
     is_cut_off: bool
@@ -45,12 +45,13 @@ class Row:
 class StageBars:
     """A strategy's rows; `limit` is the time per inference of the report's own plan.
 
-    There is none in a strategy whose TPUs share the stream: each may take longer than that.
+    Where TPUs share a stage, or pipelines the stream, a bar is a stage's time per inference of the whole plan.
     """
 
     title: str
+    axis: str
     rows: tuple[Row, ...]
-    limit: float | None
+    limit: float
 
     @property
     def height(self) -> int:
@@ -70,28 +71,29 @@ class Scale:
         """Return the bars of a strategy."""
         limit = TIME_X + TIME_WIDTH * self.limit_ns / self.time_ns
         rows = tuple(self._row(stage, strategy) for stage in strategy.stages)
-        return StageBars(title=title, rows=rows, limit=round(limit, 1) if strategy.is_plain else None)
+        axis = "time per inference" if strategy.is_plain else "time per inference, divided by the TPUs that share it"
+        return StageBars(title=title, axis=axis, rows=rows, limit=round(limit, 1))
 
     def _row(self, stage: StageView, strategy: StrategyView) -> Row:
-        s = stage.score
+        s, part_ns = stage.score, strategy.part_ns(stage)
         onchip = min(1.0, s.onchip_bytes / self.weight_bytes)
         return Row(
             number=stage.number,
             tag=strategy.tag(stage),
             title=_title(stage, strategy),
-            time_ns=s.time_ns,
-            times=self._parts(s),
+            label=_label(stage, strategy),
+            times=self._parts(s, part_ns / s.time_ns if s.time_ns else 1.0),
             is_slowest=strategy.limits(stage),
-            is_cut_off=s.time_ns > self.time_ns,
+            is_cut_off=part_ns > self.time_ns,
             onchip=round(WEIGHT_WIDTH * onchip, 1),
             offchip=round(WEIGHT_WIDTH * min(1.0 - onchip, s.offchip_bytes / self.weight_bytes), 1),
             room=round(WEIGHT_WIDTH * min(1.0, s.capacity_bytes / self.weight_bytes), 1),
             weights=f"{mib(s.onchip_bytes)} + {mib(s.offchip_bytes)} MiB" if s.offchip_bytes else size(s.onchip_bytes),
         )
 
-    def _parts(self, s: StageScore) -> tuple[Part, ...]:
+    def _parts(self, s: StageScore, share: float) -> tuple[Part, ...]:
         # A stage that was measured faster than its parts add up to shows all of them shorter.
-        shrink = min(1.0, s.time_ns / s.modelled_ns) if s.modelled_ns else 1.0
+        shrink = share * (min(1.0, s.time_ns / s.modelled_ns) if s.modelled_ns else 1.0)
         amounts = [max(0, getattr(s, f"{kind}_ns")) * shrink for kind in PARTS]
         edges = [TIME_WIDTH * min(1.0, t / self.time_ns) for t in accumulate(amounts, initial=0)]
         return tuple(
@@ -106,10 +108,16 @@ def scale_of(plan: StrategyView, others: Sequence[StrategyView]) -> Scale:
     shown = [plan, *others[:1]]
     stages = [stage for strategy in shown for stage in strategy.stages]
     return Scale(
-        time_ns=max(1, *(s.score.time_ns for s in stages)),
+        time_ns=max(1, *(strategy.part_ns(s) for strategy in shown for s in strategy.stages)),
         weight_bytes=max(1, *(max(s.weight_bytes, s.score.capacity_bytes) for s in stages)),
         limit_ns=plan.period_ns,
     )
+
+
+def _label(stage: StageView, strategy: StrategyView) -> str:
+    """Return the time of an inference, and how many TPUs share the inferences."""
+    tpus = len(strategy.tpus(stage))
+    return f"{ms(stage.score.time_ns)}/{tpus}" if tpus > 1 else f"{ms(stage.score.time_ns)} ms"
 
 
 def _title(stage: StageView, strategy: StrategyView) -> str:

@@ -151,6 +151,15 @@ class StrategyView:
         """Whether a stage is the bottleneck of its pipeline."""
         return stage is self.pipelines[stage.pipeline].slowest
 
+    def part_ns(self, stage: StageView) -> int:
+        """Return a stage's time per inference of the whole strategy; for a bottleneck, that is the strategy's own.
+
+        Its TPUs take turns, and its pipeline takes a share of all inferences.
+        """
+        if self.is_plain:
+            return stage.score.time_ns
+        return round(stage.share_ns * self.period_ns / max(1, self.pipelines[stage.pipeline].slowest.share_ns))
+
     @property
     def devices(self) -> dict[tuple[int, int, int], int]:
         """The TPU of every pipeline, stage and replica, numbered in that order."""
