@@ -35,6 +35,7 @@ demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, and show i
 	$(call step,compare demo/resnet101.tflite --tpus 4)
 	$(call step,solve demo/resnet101.tflite --tpus 4 --objective throughput --no-verify -o demo/plan)
 	$(call step,verify demo/plan demo/resnet101.tflite)
+	$(call step,check demo/plan)
 	$(call step,run demo/plan --backend litert --count 100)
 	@printf '\nIn demo/: the model resnet101.tflite, the plan plan/plan.json, its segments plan/segments/.\n'
 
