@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     batch_kill,
+    certificates,
     chain_proof,
     compile_loop,
     cpu_pipeline,
@@ -32,6 +33,7 @@ BENCHMARKS = (
     cpu_pipeline,
     tune_cpu,
     fuzz,
+    certificates,
     batch_kill,
     overhead,
     emulated,

@@ -28,7 +28,7 @@ from segsolve.zoo import names
 from tests.checker.cases import plan_file
 from tests.planners.dags import spilling_dag
 
-GENERATED, TPUS = 3000, 8
+GENERATED, TPUS = 500, 8
 
 
 def main() -> None:
