@@ -100,8 +100,9 @@ class _Run:
 
     def claims(self) -> str:
         done = check_claims(self.certificate, self.states)
-        claims = len(self.certificate.claims)
-        return f"{claims} claims, {done.inequalities} inequalities hold; {done.priced} stages were priced for them"
+        count = len(self.certificate.claims)
+        claims = f"{count} {'claim' if count == 1 else 'claims'}"
+        return f"{claims}, {done.inequalities} inequalities hold; {done.priced} stages were priced for them"
 
     def optimum(self) -> str:
         where = "of the graph" if self.scope is Scope.GRAPH else "of the execution order"
