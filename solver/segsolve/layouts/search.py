@@ -86,11 +86,11 @@ class _Search:
     def _is_plain(self) -> bool:
         """Whether it is the question that every planner answers: one chain, one pipeline, its bottleneck."""
         asked = self.question
-        only_fps = replace(asked.constraints, no_cut_before=()) == Constraints()
+        is_free = replace(asked.constraints, no_cut_before=()) == Constraints()
         return (
             asked.objective is Objective.THROUGHPUT
             and asked.layout is Layout.PIPELINE
-            and only_fps
+            and is_free
             and self.problem.link is None
         )
 
