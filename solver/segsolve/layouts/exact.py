@@ -141,7 +141,7 @@ def _on_link(
     """Return the best plan where the shared link is what limits; `otherwise` if that one takes too long."""
     problem, limit = pipelines.table.problem, question.constraints.max_latency_ns
     rate, plan = _linked(pipelines, question, pipelines.tpus)
-    score = score_plan(problem, plan)
+    score, wanted = score_plan(problem, plan), score_plan(problem, otherwise).link_load
     if limit is not None and score.latency_ns > limit:
         score = score_plan(problem, plan := otherwise)
     if not _is_fast_enough(score, question):
@@ -158,7 +158,7 @@ def _on_link(
         cuts=cuts,
         proof=_proof(question, problem.tpus, cuts) if is_kept else None,
         certificate=certificate(pipelines, question, 1 / rate, problem.tpus, on_link=True) if is_kept else None,
-        note=f"the shared link limits the rate: at full speed the TPUs would need {float(score.link_load):.0%} of it",
+        note=f"the shared link limits the rate: what would be best without it needs {float(wanted):.0%} of it",
         seed=limits.seed,
     )
 
