@@ -171,7 +171,7 @@ def write_devices(fitted: Mapping[str, latency.Rates], result: Mapping[str, Any]
             "output": assumed,
             "input": images,
             "stream": ("held: latency against off-chip MiB", "about 5 %; a card with a PC as its host: 2.5 to 2.8"),
-            "invocation": ("as on edgetpu-pcie-card, held", "unknown on a Dev Board; about 0.1 ms"),
+            "invocation": ("as on edgetpu-pcie-card, held", "unknown on a Dev Board; about a tenth of a millisecond"),
         },
     }
     sources["edgetpu-usb-hub"] = sources["edgetpu-usb"]

@@ -13,27 +13,35 @@ from segsolve.cli.options import Json
 
 @guarded
 def command(
+    device: Annotated[
+        str | None,
+        typer.Argument(metavar="DEVICE|FILE.toml", help="A device of the catalogue, or a description of your own."),
+    ] = None,
     attached: Annotated[
         bool, typer.Option("--attached", help="The Edge TPUs that are attached to this machine instead.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the devices of the catalogue, or those that are attached."""
+    """List the devices and the origin of every figure."""
     if attached:
         _attached(as_json)
     else:
-        _catalogue(as_json)
+        _described(device, as_json)
 
 
-def _catalogue(as_json: bool) -> None:
-    from segsolve.device.model import device_names, load_device
-    from segsolve.report.devices import devices_document, devices_table
+def _described(name: str | None, as_json: bool) -> None:
+    from segsolve.device.model import describe_device, device_names, load_device
+    from segsolve.report.devices import devices_document, devices_table, figures_list
 
-    devices = [load_device(name) for name in device_names()]
+    names = (name,) if name else device_names()
+    for each in names:
+        load_device(each)  # refuses figures that the formulas cannot take
+    described = [describe_device(each) for each in names]
     if as_json:
-        show_json(devices_document(devices))
+        show_json(devices_document(described))
     else:
-        show(devices_table(devices))
+        show(devices_table(described))
+        show(figures_list(described))
 
 
 def _attached(as_json: bool) -> None:

@@ -8,7 +8,8 @@ import typer
 
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Model, TpuMemory, load_costs
+from segsolve.cli.measuring import parse_ranges
+from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Model, TpuMemory, load_costs, within
 
 
 @guarded
@@ -16,19 +17,31 @@ def command(
     model: Model,
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
-    operations: Annotated[bool, typer.Option("--ops", help="List every operation.")] = False,
+    operations: Annotated[
+        bool, typer.Option("--ops", help="List every operation, or every layer of the segments.")
+    ] = False,
+    segments: Annotated[
+        str, typer.Option(help="Ranges of operations to explain as segments, layer by layer, e.g. 0-21,22-65.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Show what a model is, what fits one TPU, and where it can be cut."""
     from segsolve.evaluate import score
     from segsolve.problem import Segmentation
-    from segsolve.report.documents import inspect_document
+    from segsolve.report.documents import inspect_document, segments_document
+    from segsolve.report.placed import segments_table
     from segsolve.report.table import inspect_table
 
+    ranges = parse_ranges("--segments", segments)
     loaded, costs = load_costs(model, device, tpu_memory)
     problem = costs.problem(tpus=1)
     one_tpu = score(problem, Segmentation(cuts=()))
+    for _, end in ranges:
+        within("--segments", end - 1, 0, len(problem.ops) - 1)
     if as_json:
-        show_json(inspect_document(loaded.graph, problem, one_tpu))
-    else:
-        show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=operations))
+        document = inspect_document(loaded.graph, problem, one_tpu)
+        show_json(document | {"segments": segments_document(problem, ranges)} if ranges else document)
+        return
+    show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=operations and not ranges))
+    if ranges:
+        show(segments_table(problem, ranges, costs.device.name, layers=operations))

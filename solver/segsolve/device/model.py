@@ -146,6 +146,11 @@ class DeviceFile(_Section):
     time: Time
     link: Link | None = None
 
+    def figures(self) -> dict[str, Figure]:
+        """Return every number with its origin, by its name in the file such as ``time.conv``."""
+        sections = {"memory": self.memory, "weights": self.weights, "time": self.time, "link": self.link}
+        return {f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section}
+
     def device(self) -> Device:
         """Convert to the formulas' units."""
         per_byte = 1e6 / MIB
@@ -190,6 +195,18 @@ def load_device(name: str) -> Device:
     Raises:
         DeviceError: there is no such device, or its description is not valid.
     """
+    try:
+        return describe_device(name).device()
+    except OverflowError as error:  # finite, but too large for the formulas' units
+        raise DeviceError(f"{name} is not a device description: {error}") from None
+
+
+def describe_device(name: str) -> DeviceFile:
+    """Return the description of a device of the catalogue, or of one described by a TOML file of the user's.
+
+    Raises:
+        DeviceError: there is no such device, or its description is not valid.
+    """
     if name.endswith(".toml"):
         return _parse(Path(name))
     if name not in device_names():
@@ -200,10 +217,9 @@ def load_device(name: str) -> Device:
         return _parse(path)
 
 
-def _parse(path: Path) -> Device:
+def _parse(path: Path) -> DeviceFile:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        return DeviceFile.model_validate(document).device()
+        return DeviceFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DeviceError(f"{path} cannot be read: {error.strerror}", "check the path of the description") from None
     except ValidationError as error:
@@ -211,5 +227,5 @@ def _parse(path: Path) -> Device:
         where = ".".join(map(str, first["loc"]))
         why = first["msg"].removeprefix("Value error, ")
         raise DeviceError(f"{path} is not a device description: {where}: {why}") from None
-    except (OverflowError, RecursionError, ValueError) as error:  # absurdly large or deep, not UTF-8, or not TOML
+    except (RecursionError, ValueError) as error:  # absurdly deep, not UTF-8, or not TOML
         raise DeviceError(f"{path} is not a device description: {error}") from None

@@ -77,7 +77,7 @@ def answer_table(problem: Problem, answer: Answer, device: str) -> RenderableTyp
                 shown.append(Text(f"{problem.name} on {answer.plan.tpus} x {device}", style="bold"))
             title = f"{_which(number, times, len(copies))} of {count(pipeline.tpus, 'TPU')}: {_UNITS}"
         shown.append(_stages_table(title, pipeline, scores[pipeline]))
-        shown += spills(problem, scores[pipeline])
+        shown += spills(problem, (stage.ops for stage in pipeline.stages), scores[pipeline])
     return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score)))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from segsolve.compare import Comparison, Strategy
-from segsolve.evaluate import Score, StageScore
+from segsolve.evaluate import Score, StageScore, stage_score
 from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
+from segsolve.report.placed import placed_layers
 
 Document = dict[str, Any]
 
@@ -146,6 +147,19 @@ def stage_document(problem: Problem, stage: StageScore) -> Document:
         "output_bytes": stage.output_bytes,
         "spilled_ops": [problem.ops[i].name for i in stage.spilled_ops],
     }
+
+
+def segments_document(problem: Problem, ranges: Sequence[tuple[int, int]]) -> list[Document]:
+    """Return what each range of operations (half-open) costs as a segment, and what becomes of its weights."""
+    return [
+        {
+            "first_op": first,
+            "last_op": end - 1,
+            **stage_document(problem, stage_score(problem, range(first, end))),
+            "layers": placed_layers(problem, range(first, end)),
+        }
+        for first, end in ranges
+    ]
 
 
 def _tensor(graph: Graph, index: int) -> Document:

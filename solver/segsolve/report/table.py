@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,13 +15,13 @@ from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
+from segsolve.report.placed import streamed_sentences
 from segsolve.report.units import bar, fps, long_bar, mib, million, ms, percent, size, times
 
 SPILL = "red"
 GOOD = "green"
 _BAR_WIDTH = 12
 _MOST_BARS = 24
-_NAME_WIDTH = 40
 
 
 def compare_table(comparison: Comparison, device: str, batch: int, *, solve_times: bool = True) -> RenderableType:
@@ -166,29 +166,12 @@ def stage_bar(stage: StageScore, bottleneck_ns: int, replicas: int = 1) -> Text:
     return Text(long_bar(share, _BAR_WIDTH), style=SPILL if stage.spilled_ops else GOOD)
 
 
-def spills(problem: Problem, score: Score) -> list[Text]:
-    """Explain per stage what does not fit and what it costs, with the largest layer as the example."""
+def spills(problem: Problem, stages: Iterable[Collection[int]], score: Score) -> list[Text]:
+    """Explain per stage, given the operations of each, what does not fit and what the most costly layer costs."""
     lines = []
-    for k, stage in enumerate(score.stages):
+    for k, (ops, stage) in enumerate(zip(stages, score.stages, strict=True)):
         if not stage.spilled_ops:
             continue
-        largest = max(stage.spilled_ops, key=lambda i: problem.ops[i].weight_bytes)
-        op, free = problem.ops[largest], stage.capacity_bytes - stage.onchip_bytes
-        lines.append(
-            f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. "
-            f"{_do_not_fit(len(stage.spilled_ops))} operation {largest}, {_short(op.name)} "
-            f"({size(op.weight_bytes)}; {size(free)} are left). That adds {ms(stage.stream_ns)} ms."
-        )
+        sentences = ". ".join(s[0].upper() + s[1:] for s in streamed_sentences(problem, ops, most=1))
+        lines.append(f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. {sentences}.")
     return [Text(line, style=SPILL) for line in lines]
-
-
-def _do_not_fit(layers: int) -> str:
-    if layers == 1:
-        return "One layer does not fit and streams at every inference:"
-    return f"{layers} layers do not fit and stream at every inference, the largest"
-
-
-def _short(name: str) -> str:
-    """Converters join the names of what they fused with semicolons; the first says which layer it is."""
-    first = name.split(";", maxsplit=1)[0]
-    return first if len(first) <= _NAME_WIDTH else "..." + first[-_NAME_WIDTH:]
