@@ -78,12 +78,31 @@ LINKS: Mapping[str, Figure] = {
     ),
 }
 
+_DESKTOP: Mapping[str, Figure] = {
+    "conv": Figure(
+        24, "ms/GMAC", "segsolve profile of DeepLab v3, LiteRT on one core of an AMD EPYC", "another CPU: a factor of 2"
+    ),
+    "activation": Figure(0.29, "ms/MiB", "the same: RESIZE_BILINEAR and ARG_MAX", "0.06 to 0.4 by operation"),
+}
+_EMBEDDED: Mapping[str, Figure] = {
+    "conv": Figure(
+        280,
+        "ms/GMAC",
+        "TensorFlow Lite's page of hosted models: MobileNet v1, 160 ms on one core of a phone",
+        "in float; int8 up to 3 times faster",
+    ),
+    "activation": Figure(3.4, "ms/MiB", "as on a desktop, slower in proportion to host.conv", "unknown"),
+}
+# What runs the operations that fall back.
+HOSTS: Mapping[str, Mapping[str, Figure]] = {"edgetpu-pcie": _EMBEDDED, "edgetpu-usb-pi": _EMBEDDED}
+
 
 def write(name: str, title: str, times: Mapping[str, Figure], folder: Path = CATALOGUE) -> Path:
     """Write a device description and return its path."""
     figures = {**COMMON, **{f"time.{key}": figure for key, figure in times.items()}}
     figures |= {"link.bandwidth": LINKS[name]} if name in LINKS else {}
-    sections = ("memory", "weights", "time", "link")
+    figures |= {f"host.{key}": figure for key, figure in HOSTS.get(name, _DESKTOP).items()}
+    sections = ("memory", "weights", "time", "link", "host")
     order = sorted(figures, key=lambda key: sections.index(key.split(".")[0]))
     lines = [
         "# Every figure carries its unit, where it comes from and how far it may be off.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
 from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Model, TpuMemory, load_costs, within
+
+if TYPE_CHECKING:
+    from segsolve.profile.source import CostSource
 
 
 @guarded
@@ -39,9 +42,17 @@ def command(
     for _, end in ranges:
         within("--segments", end - 1, 0, len(problem.ops) - 1)
     if as_json:
-        document = inspect_document(loaded.graph, problem, one_tpu)
+        document = inspect_document(loaded.graph, problem, one_tpu) | {"host": _on_host(costs)}
         show_json(document | {"segments": segments_document(problem, ranges)} if ranges else document)
         return
     show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=operations and not ranges))
     if ranges:
         show(segments_table(problem, ranges, costs.device.name, layers=operations))
+
+
+def _on_host(costs: CostSource) -> list[dict[str, object]]:
+    from dataclasses import asdict
+
+    from segsolve.profile.analytic import AnalyticCosts
+
+    return [asdict(part) for part in costs.mapped.fallbacks] if isinstance(costs, AnalyticCosts) else []

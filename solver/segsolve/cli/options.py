@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsolve.cli.console import news
 from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,18 @@ def load_costs(model: Path, device: str, tpu_memory: str | None) -> tuple[Loaded
 
     costs_of = device_costs(device, None if tpu_memory is None else parse_memory(tpu_memory))
     loaded = read_model(model)
-    return loaded, costs_of(loaded.graph)
+    costs = costs_of(loaded.graph)
+    _tell_fallbacks(costs)
+    return loaded, costs
+
+
+def _tell_fallbacks(costs: CostSource) -> None:
+    from segsolve.profile.analytic import AnalyticCosts
+
+    for part in costs.mapped.fallbacks if isinstance(costs, AnalyticCosts) else ():
+        one = part.first == part.last
+        what = f"operation {part.first} runs" if one else f"operations {part.first} to {part.last} run"
+        news(f"{what} on the host's CPU: {part.reason}")
 
 
 def load_model_or_profile(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel | None, CostSource]:

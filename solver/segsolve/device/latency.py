@@ -34,6 +34,12 @@ def moved_bytes(device: Device, graph: Graph, op: Op) -> int:
     return sum(graph.tensors[t].nbytes for t in (*op.inputs, *op.outputs))
 
 
+def host_ns(device: Device, graph: Graph, op: Op) -> int:
+    """Return the time of an operation that falls back to the host's CPU, in ns."""
+    moved = sum(graph.tensors[t].nbytes for t in (*op.inputs, *op.outputs))
+    return round(device.host_ns_per_mac * op.macs + device.host_ns_per_byte * moved)
+
+
 def streamed_ns(device: Device, graph: Graph, op: Op) -> int:
     """Return the time of an operation whose weights come from the host at every inference, in ns.
 

@@ -22,7 +22,8 @@ class Device:
 
     The catalogue's files carry the source and the error of each figure; README of the solver shows the formulas.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
-    in MiB/s; None where each has a link of its own.
+    in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to its CPU;
+    `also_taken` are kinds of operations that the device takes beyond the table of `operations.toml`.
     """
 
     name: str
@@ -47,6 +48,9 @@ class Device:
     stream_ns_per_byte: float
     restream_bytes: int
     link_mib_per_s: float | None = None
+    host_ns_per_mac: float = 0.024
+    host_ns_per_byte: float = 0.29
+    also_taken: tuple[str, ...] = ()
 
     def with_memory(self, memory_bytes: int) -> Device:
         """Return the same device with another amount of on-chip memory."""
@@ -136,6 +140,19 @@ class Link(_Section):
     bandwidth: Annotated[Figure, _in("MiB/s"), _at_least(0.001)]
 
 
+class Host(_Section):
+    """What operations cost that fall back to the host's CPU."""
+
+    conv: Annotated[Figure, _in("ms/GMAC")]
+    activation: Annotated[Figure, _in("ms/MiB")]
+
+
+class Operations(_Section):
+    """Kinds of operations that the device takes beyond the documented ones."""
+
+    also: tuple[str, ...]
+
+
 class DeviceFile(_Section):
     """The content of a device's TOML file."""
 
@@ -145,10 +162,18 @@ class DeviceFile(_Section):
     weights: Weights
     time: Time
     link: Link | None = None
+    host: Host | None = None
+    operations: Operations | None = None
 
     def figures(self) -> dict[str, Figure]:
         """Return every number with its origin, by its name in the file such as ``time.conv``."""
-        sections = {"memory": self.memory, "weights": self.weights, "time": self.time, "link": self.link}
+        sections: dict[str, _Section | None] = {
+            "memory": self.memory,
+            "weights": self.weights,
+            "time": self.time,
+            "link": self.link,
+        }
+        sections["host"] = self.host
         return {f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section}
 
     def device(self) -> Device:
@@ -181,7 +206,18 @@ class DeviceFile(_Section):
             stream_ns_per_byte=self.time.stream.value * per_byte,
             restream_bytes=max(1, round(self.time.restream.value * MIB)),
             link_mib_per_s=self.link.bandwidth.value if self.link else None,
+            also_taken=self.operations.also if self.operations else (),
+            **self._host(),
         )
+
+    def _host(self) -> dict[str, float]:
+        """Return the host's rates; a description without them is of a desktop."""
+        if self.host is None:
+            return {}
+        return {
+            "host_ns_per_mac": self.host.conv.value * 1e-3,
+            "host_ns_per_byte": self.host.activation.value * 1e6 / MIB,
+        }
 
 
 def device_names() -> tuple[str, ...]:

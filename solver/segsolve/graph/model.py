@@ -54,6 +54,7 @@ class Op:
     `position` counts the operations that may be cut apart; `file_index` is the place among the file's operators.
     Operators that compute from constants only (a DEQUANTIZE of weights, say) have no position of their own: they
     are listed in `constant_operators` of every operation that needs them, and their constants in `constants`.
+    `fused_activation` says whether it applies one to what it makes; `dilation` is that of a window, rows and columns.
     """
 
     position: int
@@ -68,6 +69,8 @@ class Op:
     bias: int | None
     weight_bytes: int
     macs: int
+    fused_activation: bool = False
+    dilation: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,8 @@ class _Reader:
             bias=bias,
             weight_bytes=sum(self._tensors[t].nbytes for t in constants),
             macs=count_macs(kind, places, self._tensors[makes[0]]) if makes else 0,
+            fused_activation=_option(operator, "fusedActivationFunction", 0) != 0,
+            dilation=(_option(operator, "dilationHFactor", 1), _option(operator, "dilationWFactor", 1)),
         )
 
     def _constant_closure(self, reads: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -179,6 +181,11 @@ def unique_names(names: list[bytes | None]) -> list[str]:
         seen.add(name)
         result.append(name)
     return result
+
+
+def _option(operator: Any, name: str, default: int) -> int:
+    """Return an operator's option, or what stands for it where its kind has none of that name."""
+    return int(getattr(operator.builtinOptions, name, default))
 
 
 def _ids(indices: Any) -> tuple[int, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsolve.device.latency import compute_ns, streamed_ns, transfer_ns
+from segsolve.device.latency import compute_ns, host_ns, streamed_ns, transfer_ns
 from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
+from segsolve.device.operations import MappedPart, mapped_part
 from segsolve.graph.model import Graph, Op
 from segsolve.problem import OpCost, Problem, SharedLink, Transfer
 
@@ -25,7 +26,7 @@ class AnalyticCosts:
             name=self.graph.name,
             ops=self.op_costs,
             transfers=self.transfers,
-            cuts=self.graph.cuts,
+            cuts=tuple(cut for cut in self.graph.cuts if self.mapped.first < cut < self.mapped.end),
             tpus=tpus,
             capacity_bytes=max(0, self.device.memory_bytes - self.device.reserved_bytes),
             overhead_ns=round(self.device.invocation_ns),
@@ -37,6 +38,11 @@ class AnalyticCosts:
     def _link(self) -> SharedLink | None:
         rate = self.device.link_mib_per_s
         return None if rate is None else SharedLink(ns_per_mib=round(1e9 / rate))
+
+    @cached_property
+    def mapped(self) -> MappedPart:
+        """The operations that the device takes; the others stay with the first and the last of them, on the host."""
+        return mapped_part(self.graph, self.device.also_taken)
 
     @cached_property
     def op_costs(self) -> tuple[OpCost, ...]:
@@ -63,6 +69,8 @@ class AnalyticCosts:
         )
 
     def _op_cost(self, op: Op, cache_rank: int) -> OpCost:
+        if not self.mapped.first <= op.position < self.mapped.end:
+            return self._on_host(op, cache_rank)
         return OpCost(
             name=op.name,
             compute_ns=compute_ns(self.device, self.graph, op),
@@ -73,4 +81,22 @@ class AnalyticCosts:
             cacheable=op.kind in CACHED_KINDS,
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
+        )
+
+    def _on_host(self, op: Op, cache_rank: int) -> OpCost:
+        """Price an operation on the host's CPU: its weights take no memory of the device."""
+        ns = host_ns(self.device, self.graph, op)
+        if op.position == self.mapped.end:  # what the device made has to come back
+            handed = [t for t in self.graph.crossing(op.position) if self.graph.producer[t] >= 0]
+            ns += sum(transfer_ns(self.device.output_ns_per_byte, self.graph.tensors[t].nbytes) for t in handed)
+        return OpCost(
+            name=op.name,
+            compute_ns=ns,
+            streamed_ns=ns,
+            weight_bytes=0,
+            streamed_bytes=0,
+            parameter_bytes=op.weight_bytes,
+            cacheable=False,
+            cache_rank=cache_rank,
+            scratch_bytes=0,
         )

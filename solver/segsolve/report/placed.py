@@ -12,7 +12,7 @@ from segsolve.evaluate import StageScore, stage_score
 from segsolve.placement import Placement, placements
 from segsolve.problem import Problem
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, mib, ms, size
+from segsolve.report.units import mib, ms, size
 
 SPILL = "red"
 _NAME_WIDTH = 40
@@ -36,8 +36,8 @@ def streamed_sentences(problem: Problem, stage: Collection[int], most: int = _MO
     sentences = [placed_sentence(problem.ops[p.op].name, p) for p in streamed[:most]]
     if others := streamed[most:]:
         nbytes, cost = sum(p.streamed_bytes for p in others), sum(p.cost_ns for p in others)
-        verb = "streams" if len(others) == 1 else "stream"
-        sentences.append(f"{count(len(others), 'more layer')} {verb}, {size(nbytes)} for {ms(cost)} ms")
+        what = "Another layer streams" if len(others) == 1 else f"{len(others)} more layers stream"
+        sentences.append(f"{what}, {size(nbytes)} for {ms(cost)} ms")
     return sentences
 
 

@@ -1,0 +1,87 @@
+"""Which operations an Edge TPU takes, and what becomes of those that it does not.
+
+The vendor's compiler maps one part of a model: it begins with the first operation that the Edge TPU takes and ends
+before the next one that it does not. All that comes after runs on the host's CPU.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import prod
+
+from segsolve.graph.model import Graph, Op, Restriction
+
+_MOST_SOFTMAX = 16_000
+_BYTE_TYPES = frozenset({"INT8", "UINT8"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedPart:
+    """The operations `first` to `end` (exclusive) that an Edge TPU takes; `reasons` say why others fall back."""
+
+    first: int
+    end: int
+    operations: int
+    reasons: Mapping[int, str]
+
+    @property
+    def fallbacks(self) -> tuple[Restriction, ...]:
+        """The operations before and after the mapped part, and why they run on the host's CPU."""
+        parts = ((0, self.first - 1), (self.end, self.operations - 1))
+        return tuple(Restriction(first=a, last=b, reason=self.reasons[a]) for a, b in dict.fromkeys(parts) if a <= b)
+
+
+@cache
+def taken_operations() -> dict[str, dict[str, str]]:
+    """Return the kinds of operations that an Edge TPU takes, with their documented limits."""
+    text = (resources.files("segsolve.device") / "operations.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def fallback_reason(graph: Graph, op: Op, also: tuple[str, ...] = ()) -> str | None:
+    """Return why an operation falls back to the host's CPU, None if it does not; kinds in `also` are taken besides."""
+    if op.kind in also:
+        return None
+    taken = taken_operations().get(op.kind)
+    if taken is None:
+        return f"{op.kind} is not among the operations that an Edge TPU takes"
+    moved = [graph.tensors[t] for t in (*op.inputs, *op.outputs)]
+    if strange := sorted({t.dtype for t in moved} - _BYTE_TYPES):
+        return f"{op.kind} works on {', '.join(strange)}, an Edge TPU on 8 bits only"
+    if any(t.dynamic for t in moved):
+        return f"{op.kind} has a shape that is not known when the model is compiled"
+    check = _CHECKS.get(taken.get("check", ""))
+    return f"{op.kind}: {taken['limit']}" if check and not check(graph, op) else None
+
+
+def mapped_part(graph: Graph, also: tuple[str, ...] = ()) -> MappedPart:
+    """Return the part of a network that an Edge TPU takes, and why the part before it and the part after it do not."""
+    reasons = {op.position: why for op in graph.ops if (why := fallback_reason(graph, op, also)) is not None}
+    n = len(graph.ops)
+    first = next((i for i in range(n) if i not in reasons), n)
+    end = next((i for i in range(first, n) if i in reasons), n)
+    return MappedPart(first=first, end=end, operations=n, reasons={i: why for i, why in reasons.items() if i <= end})
+
+
+def _unfused(_: Graph, op: Op) -> bool:
+    return not op.fused_activation
+
+
+def _square_dilation(_: Graph, op: Op) -> bool:
+    return op.dilation[0] == op.dilation[1]
+
+
+def _softmax(graph: Graph, op: Op) -> bool:
+    shape = graph.tensors[op.inputs[0]].shape
+    return bool(shape) and prod(shape) == shape[-1] <= _MOST_SOFTMAX
+
+
+_CHECKS: Mapping[str, Callable[[Graph, Op], bool]] = {
+    "unfused": _unfused,
+    "square_dilation": _square_dilation,
+    "softmax": _softmax,
+}
