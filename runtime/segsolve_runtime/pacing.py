@@ -15,7 +15,7 @@ from segsolve_runtime.job import Job
 from segsolve_runtime.places import Place
 
 _LATE_NS = 200_000_000
-"""What a busy machine may be late and make up for; an inference that ends later was due when it ended."""
+"""What a busy machine may be late and make up for; an inference that ends later was due so long before its end."""
 
 
 class PacedClock:
@@ -29,6 +29,8 @@ class PacedClock:
         self._present_ns = 0
         self._ahead: list[tuple[int, int, Place]] = []
         self._due_ns: dict[Place, int] = {}
+        self._overdue: dict[Place, tuple[int, int]] = {}
+        self._done: set[Place] = set()
         self._reports: dict[Place, Report] = {}
 
     def now(self) -> int:
@@ -46,30 +48,39 @@ class PacedClock:
 
     def hold(self, place: Place) -> None:
         """Wait until the inference at a place is due; called by the place's worker, which is done with it."""
+        self._done.add(place)
         if (left_ns := self._due_ns[place] - self.now()) > 0:
             sleep(left_ns / 1e9)
 
     def add(self, report: Report) -> None:
         """Note that a place has reported."""
-        self._reports[report.place] = report
+        place = report.place
+        self._reports[place] = report
+        if place in self._overdue:
+            heappush(self._ahead, (*self._overdue.pop(place), place))
 
     def due(self) -> Report | None:
-        """Return the report of what was due first, if it is there."""
-        while self._ahead and (report := self._reports.get(self._ahead[0][2])):
+        """Return the report of what was due first, if it is there; what is still at work then is not waited for."""
+        while self._ahead:
             due_ns, number, place = self._ahead[0]
-            if report.end_ns - due_ns > _LATE_NS:
-                heapreplace(self._ahead, (report.end_ns, number, place))
-                if self._ahead[0][2] is not place:
-                    continue
-                due_ns = report.end_ns
-            heappop(self._ahead)
-            self._present_ns = max(self._present_ns, due_ns)
-            return self._reports.pop(place)
+            report = self._reports.get(place)
+            if report is None:
+                if due_ns > self.now() or place in self._done:
+                    return None
+                heappop(self._ahead)
+                self._overdue[place] = due_ns, number
+            elif report.end_ns - due_ns > _LATE_NS:
+                heapreplace(self._ahead, (report.end_ns - _LATE_NS, number, place))
+            else:
+                heappop(self._ahead)
+                self._present_ns = max(self._present_ns, due_ns)
+                self._done.discard(place)
+                return self._reports.pop(place)
         return None
 
     def is_waiting(self) -> bool:
-        """Tell whether an inference that was due has not been reported."""
-        return bool(self._ahead) and self._ahead[0][0] <= self.now()
+        """Tell whether an inference that was due is done and about to be reported."""
+        return bool(self._ahead) and self._ahead[0][0] <= self.now() and self._ahead[0][2] in self._done
 
     def advance(self) -> Report | None:
         """Do nothing: time passes by itself."""

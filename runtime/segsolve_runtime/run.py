@@ -24,6 +24,8 @@ from segsolve_runtime.watchdog import Watchdog
 from segsolve_runtime.worker import Worker
 
 _MOST_FAULTS = 1_000
+LONGEST_WAIT_S = 0.5
+"""A caller's wait is begun anew so often: a signal (Ctrl-C) that comes just before it would wait for its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError
 from segsolve_runtime.job import Job, Outcome, Tensors
 from segsolve_runtime.result import Result
-from segsolve_runtime.run import Run, Setting
+from segsolve_runtime.run import LONGEST_WAIT_S, Run, Setting
 
 FEEDER_NAME = "segsolve-frames"
 
@@ -76,7 +76,7 @@ class Stream(Run):
                 return None
             if not self._has_ended and not self._drops_oldest and self._has_room():
                 return None
-            self._changed.wait()
+            self._changed.wait(LONGEST_WAIT_S)
 
     def _pull(self, frames: Iterator[Tensors]) -> None:
         """Take the next frame, in the caller's thread."""

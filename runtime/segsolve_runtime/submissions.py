@@ -9,7 +9,7 @@ from time import monotonic
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError
 from segsolve_runtime.job import Job, Outcome, Tensors
 from segsolve_runtime.result import Result
-from segsolve_runtime.run import Run, Setting
+from segsolve_runtime.run import LONGEST_WAIT_S, Run, Setting
 
 
 class Submissions(Run):
@@ -33,9 +33,10 @@ class Submissions(Run):
         deadline = None if timeout_s is None else monotonic() + timeout_s
         with self._changed:
             while not self._is_open_for_more():
-                left = None if deadline is None else deadline - monotonic()
-                if (left is not None and left <= 0) or not self._changed.wait(left):
+                left = LONGEST_WAIT_S if deadline is None else deadline - monotonic()
+                if left <= 0:
                     raise TimeoutError(f"the pipeline had no room for another frame within {timeout_s} s")
+                self._changed.wait(min(left, LONGEST_WAIT_S))
             future: Future[Result] = Future()
             future.set_running_or_notify_cancel()
             job = self._accept(frame)
