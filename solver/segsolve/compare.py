@@ -35,6 +35,11 @@ class Comparison:
     strategies: tuple[Strategy, ...]
 
     @property
+    def vendor(self) -> Score | None:
+        """What the vendor's cut costs, if it was compared and has a plan."""
+        return next((s.score for s in self.strategies if s.result.planner == VENDOR), None)
+
+    @property
     def best(self) -> Strategy | None:
         """The strategy with the smallest bottleneck; of several, the last, which is the exact one."""
         found = [s for s in self.strategies if s.score is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -227,10 +228,44 @@ def test_compare_over_numbers_of_tpus(net: Path) -> None:
     assert sorted((b["bound_ns"] for b in result["bounds"]), reverse=True) == [b["bound_ns"] for b in result["bounds"]]
 
 
+@pytest.mark.parametrize("tpus", [1, 4, 6])
+def test_compare_shows_layouts(tpus: int, mobilenet: Path) -> None:
+    result = call("compare", mobilenet, "--tpus", str(tpus))
+    layouts = {layout["layout"]: layout for layout in result["layouts"]}
+    assert len(layouts) == len(result["layouts"])
+    assert {f"{tpus}x1" if tpus > 1 else "1", str(tpus)} <= layouts.keys()
+    (best,) = (layout for layout in layouts.values() if layout["status"] == "optimal")
+    assert best is result["layouts"][-1]
+    plain = call("solve", mobilenet, "--tpus", str(tpus))
+    assert (best["layout"], best["objective_ns"]) == (plain["layout"], plain["objective_ns"])
+    (single,) = (s["objective_ns"] for s in result["strategies"] if s["planner"] == "cpsat")
+    assert layouts[str(tpus)]["objective_ns"] == single
+    for layout in layouts.values():
+        assert layout["objective_ns"] >= best["objective_ns"] >= layout["bound_ns"] > 0
+        assert layout["throughput_fps"] == pytest.approx(1e9 / layout["objective_ns"], rel=1e-5)
+        assert sum(pipeline["tpus"] for pipeline in layout["pipelines"]) == layout["tpus_used"] <= tpus
+        assert layout["latency_ns"] == max(pipeline["latency_ns"] for pipeline in layout["pipelines"])
+        rate = sum(1 / pipeline["bottleneck_ns"] for pipeline in layout["pipelines"])
+        assert layout["objective_ns"] == pytest.approx(1 / rate, abs=1)
+
+
+def test_no_layout_without_a_plan(dense: Path) -> None:
+    done = run("compare", dense, "--tpus", "2", "--no-spill", "--json")
+    assert done.code == ExitCode.NO_PLAN
+    assert json.loads(done.stdout)["layouts"] == []
+
+
 def test_compare_as_csv(net: Path) -> None:
     done = run("compare", net, "--tpus", "2,3", "--csv")
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert {(row["tpus"], row["planner"]) for row in rows} >= {("2", "compiler"), ("3", "cpsat")}
-    for row in rows:
+    layouts = [row for row in rows if "x" in row["layout"] or row["planner"] == "layout"]
+    assert {(row["tpus"], row["layout"]) for row in rows} >= {("2", "2x1"), ("3", "3x1"), ("2", "2"), ("3", "3")}
+    strategies = [row for row in rows if row["cuts"] or row["planner"] not in {"layout", "cpsat"}]
+    assert len(strategies) == 2 * 7
+    for row in strategies:
         assert max(map(int, row["stage_ns"].split())) == int(row["objective_ns"])
         assert len(row["stage_ns"].split()) == len(row["cuts"].split()) + 1
+    for row in layouts:
+        pipelines = [max(map(int, stages.split())) for stages in row["stage_ns"].split(" | ")]
+        assert int(row["objective_ns"]) == pytest.approx(1 / sum(1 / ns for ns in pipelines), abs=1)

@@ -29,6 +29,9 @@ from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.compare import Comparison
+    from segsolve.layouts.beside import Layouts
+    from segsolve.planners.base import Limits, Observer
+    from segsolve.problem import Problem
 
 
 @guarded
@@ -45,8 +48,10 @@ def command(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows on stdout instead of tables.")] = False,
 ) -> None:
-    """Hold every strategy against the vendor's and the optimum."""
-    from segsolve.compare import compare
+    """Hold every strategy against the vendor's and the optimum.
+
+    Below, simple layouts of the TPUs, such as copies of the whole model, are held against the best of all layouts.
+    """
     from segsolve.planners.base import Limits
 
     counts = parse_counts("--tpus", tpus)
@@ -58,22 +63,39 @@ def command(
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:
-        comparisons = list(_until_interrupted(compare(p, limits=limits, observe=observe) for p in problems))
-    if not comparisons:
+        found = list(_until_interrupted(problems, limits, observe))
+    if not found:
         raise KeyboardInterrupt
-    _show(comparisons, costs.device.name, batch, as_json=as_json, as_csv=as_csv)
-    _end(comparisons, wanted=len(counts))
+    comparisons, layouts = [comparison for comparison, _ in found], [beside for _, beside in found]
+    _show(comparisons, layouts, costs.device.name, batch, as_json=as_json, as_csv=as_csv)
+    _end(comparisons, wanted=len(counts), is_whole=all(beside and not beside.is_interrupted for beside in layouts))
 
 
-def _until_interrupted(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
+def _until_interrupted(
+    problems: Iterable[Problem], limits: Limits, observe: Observer
+) -> Iterator[tuple[Comparison, Layouts | None]]:
     """Yield what was compared, and nothing after an interruption, be it in a search or between two."""
+    from segsolve.compare import compare
+
+    for problem in problems:
+        try:
+            comparison = compare(problem, limits=limits, observe=observe)
+        except KeyboardInterrupt:
+            return
+        beside = None if _interrupted(comparison) else _beside(problem, limits, observe)
+        yield comparison, beside
+        if beside is None or beside.is_interrupted:
+            return
+
+
+def _beside(problem: Problem, limits: Limits, observe: Observer) -> Layouts | None:
+    """Return the layouts of a problem, None after an interruption."""
+    from segsolve.layouts.beside import layouts_beside
+
     try:
-        for comparison in comparisons:
-            yield comparison
-            if _interrupted(comparison):
-                return
+        return layouts_beside(problem, limits=limits, observe=observe)
     except KeyboardInterrupt:
-        return
+        return None
 
 
 def _interrupted(comparison: Comparison) -> bool:
@@ -82,23 +104,33 @@ def _interrupted(comparison: Comparison) -> bool:
     return any(strategy.result.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
 
 
-def _show(comparisons: list[Comparison], device: str, batch: int, *, as_json: bool, as_csv: bool) -> None:
-    from segsolve.report.documents import compare_document, compare_rows
+def _show(
+    comparisons: list[Comparison],
+    layouts: list[Layouts | None],
+    device: str,
+    batch: int,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    from segsolve.report.layouts import layouts_table, rows_with_layouts, with_layouts
     from segsolve.report.table import compare_table
 
     if as_json:
-        show_json(compare_document(comparisons, batch))
+        show_json(with_layouts(comparisons, layouts, batch))
     elif as_csv:
-        show_csv(compare_rows(comparisons, batch))
+        show_csv(rows_with_layouts(comparisons, layouts, batch))
     else:
-        for comparison in comparisons:
+        for comparison, beside in zip(comparisons, layouts, strict=True):
             # The same command prints the same text into a pipe; --json and --csv have the times.
             show(compare_table(comparison, device, batch, solve_times=is_terminal()))
+            if beside and beside.all and beside.problem.tpus > 1:
+                show(layouts_table(comparison, beside, batch))
 
 
-def _end(comparisons: list[Comparison], wanted: int) -> None:
+def _end(comparisons: list[Comparison], wanted: int, *, is_whole: bool) -> None:
     """Exit as README says when there is not a plan for every number of TPUs."""
-    if len(comparisons) < wanted or any(_interrupted(comparison) for comparison in comparisons):
+    if len(comparisons) < wanted or not is_whole:
         from segsolve.report.units import count
 
         say_error(f"interrupted after {len(comparisons)} of {count(wanted, 'comparison')}")

@@ -29,7 +29,7 @@ def answer_document(problem: Problem, answer: Answer) -> Document:
     `stages` are those of all pipelines, one after the other, `pipelines` the same in their groups.
     """
     plan, score = answer.plan, answer.score
-    pipelines = _pipelines(problem, plan, score) if plan and score else []
+    pipelines = pipelines_document(problem, plan, score) if plan and score else []
     chain = segmentation_of(plan) if plan else None
     return {
         "status": str(answer.status),
@@ -168,7 +168,8 @@ def unused(problem: Problem, answer: Answer, plan: Plan) -> Iterable[str]:
         yield f"Uses {plan.tpus} of {count(problem.tpus, 'TPU')}: {why}."
 
 
-def _pipelines(problem: Problem, plan: Plan, score: PlanScore) -> list[Document]:
+def pipelines_document(problem: Problem, plan: Plan, score: PlanScore) -> list[Document]:
+    """Return the pipelines of a plan with their stages; times are predicted, in ns."""
     return [
         {
             "tpus": pipeline.tpus,
@@ -201,5 +202,5 @@ def _point(problem: Problem, plan: Plan, score: PlanScore) -> Document:
         "throughput_fps": score.throughput_fps,
         "period_ns": score.period_ns,
         "latency_ns": score.latency_ns,
-        "pipelines": _pipelines(problem, plan, score),
+        "pipelines": pipelines_document(problem, plan, score),
     }

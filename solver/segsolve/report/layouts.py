@@ -1,0 +1,143 @@
+"""Layouts side by side: a table for the terminal, documents for JSON, rows for CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from segsolve.compare import Comparison
+from segsolve.evaluate import Score
+from segsolve.layouts.beside import Layout, Layouts
+from segsolve.planners.base import Status
+from segsolve.report.answer import pipelines_document
+from segsolve.report.documents import Document, compare_document, compare_rows
+from segsolve.report.grid import Cell, Grid
+from segsolve.report.table import GOOD, SPILL
+from segsolve.report.units import bar, count, fps, mib, ms, percent, times
+
+_MOST_BARS = 16
+_PLANNER = "layout"
+"""Stands for a planner in the rows of layouts made by rule."""
+
+
+def layouts_table(comparison: Comparison, layouts: Layouts, batch: int) -> RenderableType:
+    """Return one row per layout; bars show the share of each stage in its pipeline, red where weights spill."""
+    batch_column = f"batch {batch}\nms"
+    table = Grid(
+        f"Layouts of {count(layouts.problem.tpus, 'TPU')}: pipelines that share one stream of inferences",
+        *("layout", "stages", "per inference\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
+        *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
+        left=("stages",),
+        optional=("stages", "fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
+    )
+    for layout in layouts.all:
+        table.add_row(*_cells(comparison, layouts, layout, batch))
+    return Group(Text(""), table, *map(Text, _verdict(layouts)))
+
+
+def with_layouts(comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int) -> Document:
+    """Return the document of all strategies, with the layouts of each number of TPUs."""
+    found = [_document(beside, layout, batch) for beside in layouts if beside for layout in beside.all]
+    return compare_document(comparisons, batch) | {"layouts": found}
+
+
+def rows_with_layouts(
+    comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int
+) -> list[Document]:
+    """Return a flat row per strategy and then per layout; " | " parts the times of the stages of two pipelines."""
+    strategies = [row | {"layout": _size(row)} for row in compare_rows(comparisons, batch)]
+    columns = dict.fromkeys(strategies[0])
+    model = comparisons[0].problem.name
+    found = [
+        _row(model, beside, layout, comparison, batch)
+        for beside, comparison in zip(layouts, comparisons, strict=True)
+        if beside
+        for layout in beside.all
+    ]
+    return strategies + [columns | {name: row[name] for name in row if name in columns} for row in found]
+
+
+def _size(row: Document) -> str | None:
+    return str(len(row["stage_ns"].split())) if row["stage_ns"] else None
+
+
+def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int) -> tuple[Cell, ...]:
+    score, over = layout.score, layouts.over_bound(layout)
+    return (
+        Text(layout.plan.layout, style="bold" if layout is layouts.best else ""),
+        _bars(layout),
+        ms(score.period_ns),
+        fps(score.throughput_fps),
+        ms(score.latency_ns),
+        ms(score.batch_ns(batch)),
+        Text(mib(score.offchip_bytes), style=SPILL if score.offchip_bytes else ""),
+        times(_gain(comparison.one_tpu, layout)),
+        times(_gain(comparison.vendor, layout)),
+        Text("optimal" if over == 0 else f"+{percent(float(over))}", style=GOOD if over == 0 else ""),
+    )
+
+
+def _gain(slow: Score | None, layout: Layout) -> float | None:
+    return float(slow.bottleneck_ns / layout.value) if slow and slow.bottleneck_ns else None
+
+
+def _bars(layout: Layout) -> Text:
+    if sum(len(pipeline.stages) for pipeline in layout.plan.pipelines) > _MOST_BARS:
+        return Text(count(len(layout.plan.pipelines), "pipeline"))
+    found = []
+    for pipeline, score in zip(layout.plan.pipelines, layout.score.pipelines, strict=True):
+        slowest = max(score.bottleneck_ns, 1)
+        shares = (
+            (cost, cost.time_ns / stage.replicas / slowest)
+            for stage, cost in zip(pipeline.stages, score.stages, strict=True)
+        )
+        found.append(Text("").join(Text(bar(share), style=SPILL if c.spilled_ops else GOOD) for c, share in shares))
+    return Text(" ").join(found)
+
+
+def _verdict(layouts: Layouts) -> Iterable[str]:
+    answer = layouts.answer
+    if layouts.best is None:
+        yield f"There is no layout to show ({answer.proof or answer.note or answer.stopped_by})."
+        return
+    name = layouts.best.plan.layout
+    if answer.status is Status.OPTIMAL:
+        yield f"Layout {name} is proven optimal ({answer.proof})."
+    else:
+        yield f"Layout {name} is not proven optimal: the gap is at most {percent(answer.gap or 0.0)}."
+
+
+def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
+    answer, score = layout.answer, layout.score
+    return {
+        "tpus": layouts.problem.tpus,
+        "tpus_used": layout.plan.tpus,
+        "layout": layout.plan.layout,
+        "status": str(answer.status if answer else Status.FEASIBLE),
+        "objective_ns": score.period_ns,
+        "bound_ns": layouts.answer.bound_ns,
+        "proof": answer.proof if answer else None,
+        "throughput_fps": score.throughput_fps,
+        "latency_ns": score.latency_ns,
+        "batch_ns": score.batch_ns(batch),
+        "offchip_bytes": score.offchip_bytes,
+        "pipelines": pipelines_document(layouts.problem, layout.plan, score),
+    }
+
+
+def _row(model: str, layouts: Layouts, layout: Layout, comparison: Comparison, batch: int) -> Document:
+    document = _document(layouts, layout, batch)
+    stages = [" ".join(str(s["time_ns"]) for s in pipeline["stages"]) for pipeline in document["pipelines"]]
+    found = layout.answer
+    return document | {
+        "model": model,
+        "planner": found.planner if found else _PLANNER,
+        "gap": float(layouts.over_bound(layout) / (1 + layouts.over_bound(layout))),
+        "stopped_by": str(found.stopped_by) if found else "finished",
+        "wall_s": found.wall_s if found else None,
+        "speedup_over_one_tpu": _gain(comparison.one_tpu, layout),
+        "speedup_over_compiler": _gain(comparison.vendor, layout),
+        "stage_ns": " | ".join(stages),
+    }
