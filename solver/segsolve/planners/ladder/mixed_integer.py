@@ -1,4 +1,4 @@
-"""The ladder as a mixed-integer program for HiGHS: is there a plan whose every stage keeps a bound?"""
+"""The ladder as a mixed-integer program for HiGHS: a plan whose every stage keeps a bound, or the best."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ _STATUS = {0: "feasible", 1: "limit", 2: "infeasible"}
 
 
 class MixedInteger:
-    """Rows and columns; ladder literals are columns, costs of tensors continuous ones that costs press down."""
+    """Rows and columns; ladder literals are columns, costs of tensors continuous ones that costs press down.
 
-    def __init__(self, dag: Dag, windows: Windows, tpus: int, bound_ns: int) -> None:
+    With `minimise`, the largest share of the bound that a stage takes is made as small as possible.
+    """
+
+    def __init__(self, dag: Dag, windows: Windows, tpus: int, bound_ns: int, *, minimise: bool = False) -> None:
         self._dag, self._windows, self._bound = dag, windows, bound_ns
         self._integer: list[bool] = []
         self._rows: list[Terms] = []
         self._least: list[float] = []
+        self._share: Terms = {self._new(integer=False): 1.0} if minimise else {}
         self._column = {
             (g, k): self._new(integer=True)
             for g in range(len(dag))
@@ -45,11 +49,13 @@ class MixedInteger:
         from scipy.sparse import csr_array
 
         count = len(self._integer)
+        objective = np.zeros(count)
+        objective[list(self._share)] = 1.0
         data = [(row, column, value) for row, terms in enumerate(self._rows) for column, value in terms.items()]
         rows, columns, values = (np.array(part) for part in zip(*data, strict=True)) if data else ((), (), ())
         matrix = csr_array((values, (rows, columns)), shape=(len(self._rows), count))
         found = milp(
-            np.zeros(count),
+            objective,
             integrality=np.array(self._integer, dtype=np.int64),
             bounds=Bounds(0, 1),
             constraints=LinearConstraint(matrix, lb=np.array(self._least)),
@@ -115,10 +121,11 @@ class MixedInteger:
         """Demand load <= bound, unless a literal says that another processor runs the stage."""
         constant, terms = _add([(factor / max(1, self._bound), part) for factor, part in load])
         most = constant + sum(max(0.0, value) for value in terms.values())
-        room = min(1, self._bound)
-        if most > room:
-            relief = [((most - room) * factor, part) for factor, part in unless]
-            self._at_least(_add([(1.0, (room, {})), *relief]), (constant, terms))
+        room = float(min(1, self._bound))
+        if most > room or self._share:
+            relief = [(max(0.0, most - room * (not self._share)) * factor, part) for factor, part in unless]
+            limit: Sum = (0.0, self._share) if self._share else (room, {})
+            self._at_least(_add([(1.0, limit), *relief]), (constant, terms))
 
     def _used(self, inside: list[int], k: int) -> Sum:
         """Whether a stage is used; without cores, an empty one may pay too, since no bound is below the overhead."""

@@ -1,0 +1,70 @@
+"""What confirms an optimum: the lattice of ideals, bounds, the second solver, or nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from segsolve.errors import SolverFault
+from segsolve.planners.base import Limits, Status
+from segsolve.planners.ladder import confirm
+from segsolve.planners.ladder.confirm import solve_and_confirm
+from segsolve.planners.ladder.solve import solve_dag
+from segsolve.planners.lattice.table import lattice_table
+from segsolve.planners.reach import exists_plan
+from tests.planners.dags import random_dag, spilling_dag
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("spills", [False, True])
+def test_the_lattice_agrees_to_the_ns(seed: int, spills: bool) -> None:
+    problem = spilling_dag(18, 4, seed) if spills else random_dag(20, 4, seed, width=2)
+    table = lattice_table(problem)
+    assert table is not None
+    result = solve_dag(problem, stages=4)
+    if result.objective_ns is None:
+        assert not exists_plan(table.time, 4, 10**9)
+        return
+    assert result.status is Status.OPTIMAL
+    assert exists_plan(table.time, 4, result.objective_ns)
+    assert not exists_plan(table.time, 4, result.objective_ns - 1)
+
+
+def test_few_ideals_are_probed() -> None:
+    result = solve_and_confirm(random_dag(20, 3, 1, width=2), stages=3)
+    assert result.proof is not None and result.proof.startswith("exact probe over")
+
+
+def test_many_ideals_need_the_second_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "MOST_IDEALS", 1)
+    result = solve_and_confirm(random_dag(40, 4, 5), stages=4)
+    assert result.proof is not None and result.proof.startswith(("HiGHS", "bounds"))
+
+
+def test_cores_need_the_second_solver() -> None:
+    result = solve_and_confirm(random_dag(12, 2, 3, cpus=1), stages=2)
+    assert result.status is Status.OPTIMAL
+    assert result.proof is not None and result.proof.startswith(("HiGHS", "bounds"))
+
+
+def test_without_any_it_is_the_solvers_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "MOST_IDEALS", 1)
+    result = solve_and_confirm(random_dag(60, 4, 3), stages=4, certificate_s=0.0)
+    assert (result.status, result.proof) == (Status.OPTIMAL, None)
+    assert result.note == "optimal (solver's word): HiGHS did not finish within 0 s"
+
+
+def test_a_probe_that_finds_better_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poor(*args: Any, **others: Any) -> Any:
+        return dataclasses.replace(solve_dag(*args, **others), objective_ns=10**9)
+
+    monkeypatch.setattr(confirm, "solve_dag", poor)
+    with pytest.raises(SolverFault, match="an exact probe finds a plan below"):
+        solve_and_confirm(random_dag(12, 2, 1), stages=2)
+
+
+def test_what_is_not_closed_has_no_proof() -> None:
+    result = solve_and_confirm(random_dag(220, 8, 2, width=6), stages=8, limits=Limits(time_limit_s=0.5))
+    assert (result.status, result.proof, result.note) == (Status.FEASIBLE, None, "")
