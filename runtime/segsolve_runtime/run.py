@@ -96,7 +96,8 @@ class Run(ABC):
         # The garbage collector may close an abandoned run from within a worker, which cannot wait for itself or others.
         if threading.current_thread() not in (worker.thread for worker in self._workers.values()):
             for thread in threads:
-                thread.join(self._policy.stage_timeout_s)
+                if thread.is_alive():  # one whose start was interrupted cannot be joined, and ends by itself
+                    thread.join(self._policy.stage_timeout_s)
             self._watchdog.join()
 
     def hangs(self, place: Place) -> bool:

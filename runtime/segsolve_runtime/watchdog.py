@@ -29,8 +29,9 @@ class Watchdog:
 
     def join(self) -> None:
         """Wait for its end, unless it is this thread."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join()
 
     def _loop(self, timeout_s: float) -> None:
         while not self._ended.wait(timeout_s / _CHECKS_PER_TIMEOUT):
