@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from segsolve.errors import SolverFault, UsageError
 from segsolve.evaluate import PlanScore, check_plan, score_plan
@@ -221,27 +222,29 @@ def _front(pipelines: Pipelines, question: Question, planner: str, limits: Limit
     if not found:
         return _nothing(question, planner, limits, cuts)
     best = max(found, key=lambda point: (point.score.rate, -point.score.latency_ns))
-    if any(point.score.is_link_bound for point in found):
-        return _unproven_front(_undominated(found), best, question, planner, limits, cuts)
+    # The front was found as if there was no shared link, which yet may limit some of its plans.
+    is_limited = any(point.score.is_link_bound for point in found)
     return Answer(
         question=question,
         planner=planner,
-        status=Status.OPTIMAL,
+        status=Status.FEASIBLE if is_limited else Status.OPTIMAL,
         plan=best.plan,
         score=best.score,
         value=Fraction(0),
         bound=Fraction(0),
         cuts=cuts,
-        proof=_proof(question, problem.tpus, cuts),
-        points=tuple(found),
-        certificate=certificate(pipelines, question, Fraction(0), problem.tpus)
-        | {
-            "points": [
-                [p.plan.tpus, p.score.latency_ns, [p.score.rate.numerator, p.score.rate.denominator]] for p in found
-            ]
-        },
+        proof=None if is_limited else _proof(question, problem.tpus, cuts),
+        points=_undominated(found) if is_limited else tuple(found),
+        certificate=None if is_limited else _front_certificate(pipelines, question, found),
+        note="the shared link limits plans of the front; others that load it less may be missing" if is_limited else "",
         seed=limits.seed,
     )
+
+
+def _front_certificate(pipelines: Pipelines, question: Question, points: list[ParetoPoint]) -> dict[str, Any]:
+    document = certificate(pipelines, question, Fraction(0), pipelines.table.problem.tpus)
+    listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
+    return document | {"points": listed}
 
 
 def _too_slow(question: Question, planner: str, limits: Limits, cuts: str, *, bound: Fraction) -> Answer:
@@ -251,25 +254,6 @@ def _too_slow(question: Question, planner: str, limits: Limits, cuts: str, *, bo
         return none
     note = "no plan was found that keeps the latency and is fast enough on the shared link"
     return replace(none, status=Status.UNKNOWN, bound=bound, proof=None, note=note)
-
-
-def _unproven_front(
-    points: tuple[ParetoPoint, ...], best: ParetoPoint, question: Question, planner: str, limits: Limits, cuts: str
-) -> Answer:
-    """Return a front that was found as if there was no shared link, which yet limits some of its plans."""
-    return Answer(
-        question=question,
-        planner=planner,
-        status=Status.FEASIBLE,
-        plan=best.plan,
-        score=best.score,
-        value=Fraction(0),
-        bound=Fraction(0),
-        cuts=cuts,
-        points=points,
-        note="the shared link limits plans of the front; others that load it less may be missing",
-        seed=limits.seed,
-    )
 
 
 def _undominated(points: list[ParetoPoint]) -> tuple[ParetoPoint, ...]:

@@ -52,12 +52,12 @@ def best_on_link(
             for label in labels[devices - option.devices]
         ]
         for label in grown:
-            best = max(best, _filled(label, labels, options, devices), key=lambda found: found.rate)
+            best = max(best, _filled(label, options), key=lambda found: found.rate)
         labels.append(_undominated(label for label in (*grown, *labels[-1]) if label.load <= 1))
     return best.rate, best.choices
 
 
-def _filled(label: _Label, labels: list[list[_Label]], options: list[_Option], devices: int) -> _Label:
+def _filled(label: _Label, options: list[_Option]) -> _Label:
     """Return a layout with its last pipeline throttled to what the link has left, if it has too little for it."""
     if label.load <= 1:
         return label

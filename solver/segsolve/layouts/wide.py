@@ -32,7 +32,6 @@ def wide_answer(problem: Problem, chain: Answer, limits: Limits, observe: Observ
     value, bound = Fraction(score.period_ns), Fraction(found.bound_ns)
     return replace(
         chain,
-        planner=chain.planner,
         plan=plan,
         score=score,
         value=value,

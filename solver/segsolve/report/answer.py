@@ -14,7 +14,7 @@ from segsolve.plan import Pipeline, Plan, Stage, segmentation_of
 from segsolve.planners.base import Status, Stop
 from segsolve.problem import Problem
 from segsolve.question import Layout, Objective
-from segsolve.report.documents import Document, stage_document
+from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, percent
@@ -36,16 +36,8 @@ def answer_document(problem: Problem, answer: Answer) -> Document:
         "planner": answer.planner,
         "objective": str(answer.question.objective),
         "layout": plan.layout if plan else None,
-        "objective_ns": answer.objective_ns,
-        "bound_ns": answer.bound_ns,
-        "gap": answer.gap,
-        "proof": answer.proof,
+        **search_document(answer),
         "proven_over": answer.cuts,
-        "stopped_by": str(answer.stopped_by),
-        "note": answer.note,
-        "wall_s": answer.wall_s,
-        "deterministic_s": answer.deterministic_s,
-        "seed": answer.seed,
         "tpus": problem.tpus,
         "tpus_used": plan.tpus if plan else None,
         "throughput_fps": score.throughput_fps if score else None,

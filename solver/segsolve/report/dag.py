@@ -12,10 +12,10 @@ from segsolve.evaluate import StageScore, cpu_stage_ns, stage_score
 from segsolve.planners.base import Status, Stop
 from segsolve.planners.ladder.result import DagResult
 from segsolve.problem import Problem
+from segsolve.report.documents import Document, search_document
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, long_bar, mib, ms, percent
 
-Document = dict[str, Any]
 Names = Callable[[int], Sequence[Any]]
 """What an operation of the problem is called where it comes from: one name, or those of all its nodes."""
 
@@ -26,15 +26,7 @@ def dag_document(problem: Problem, result: DagResult, names: Names) -> Document:
     """Return a result with its parts; times in ns unless the name says otherwise."""
     return {
         "status": str(result.status),
-        "objective_ns": result.objective_ns,
-        "bound_ns": result.bound_ns,
-        "gap": result.gap,
-        "proof": result.proof,
-        "stopped_by": str(result.stopped_by),
-        "note": result.note,
-        "wall_s": result.wall_s,
-        "deterministic_s": result.deterministic_s,
-        "seed": result.seed,
+        **search_document(result),
         "tpus": problem.tpus,
         "cpus": problem.cpus,
         "capacity_bytes": problem.capacity_bytes,

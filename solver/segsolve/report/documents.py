@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segsolve.compare import Comparison, Strategy
 from segsolve.evaluate import Score, StageScore, stage_score
@@ -11,6 +11,10 @@ from segsolve.graph.model import Graph
 from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
+
+if TYPE_CHECKING:
+    from segsolve.layouts.answer import Answer
+    from segsolve.planners.ladder.result import DagResult
 
 Document = dict[str, Any]
 
@@ -20,6 +24,19 @@ def solve_document(problem: Problem, result: SolveResult, score: Score | None) -
     return {
         "status": str(result.status),
         "planner": result.planner,
+        **search_document(result),
+        "tpus": problem.tpus,
+        "throughput_fps": score.throughput_fps if score else None,
+        "latency_ns": score.latency_ns if score else None,
+        "offchip_bytes": score.offchip_bytes if score else None,
+        "cuts": list(result.plan.cuts) if result.plan else None,
+        "stages": _stages(problem, result, score),
+    }
+
+
+def search_document(result: SolveResult | Answer | DagResult) -> Document:
+    """Return what is known of a result's quality, and how its search went."""
+    return {
         "objective_ns": result.objective_ns,
         "bound_ns": result.bound_ns,
         "gap": result.gap,
@@ -29,12 +46,6 @@ def solve_document(problem: Problem, result: SolveResult, score: Score | None) -
         "wall_s": result.wall_s,
         "deterministic_s": result.deterministic_s,
         "seed": result.seed,
-        "tpus": problem.tpus,
-        "throughput_fps": score.throughput_fps if score else None,
-        "latency_ns": score.latency_ns if score else None,
-        "offchip_bytes": score.offchip_bytes if score else None,
-        "cuts": list(result.plan.cuts) if result.plan else None,
-        "stages": _stages(problem, result, score),
     }
 
 
