@@ -158,17 +158,25 @@ def test_an_observer_that_fails_fails_the_solve() -> None:
 
 
 def test_ctrl_c_keeps_the_incumbent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interruption comes with the first plan that CP-SAT itself finds, long before its proof."""
+    """The interruption comes with the first plan that CP-SAT itself finds, and the search waits for it to arrive."""
     solver_thread = "cp-sat"
-    interrupted = threading.Event()
+    interrupted, arrived = threading.Event(), threading.Event()
+    stop_search = cp_model.CpSolver.stop_search
+
+    def stop_search_and_tell(solver: cp_model.CpSolver) -> None:
+        stop_search(solver)
+        arrived.set()
 
     def interrupt_once(event: Progress) -> None:
         if threading.current_thread().name == solver_thread and not interrupted.is_set():
             interrupted.set()
             os.kill(os.getpid(), signal.SIGINT)
+            # CP-SAT may complete its proof before the main thread hears of the signal, but not in its own callback.
+            assert arrived.wait(60)
 
     # A poor start leaves a large program, so that the search has much to do.
     monkeypatch.setattr("segsolve.planners.cpsat.planner.HEURISTICS", ("uniform",))
+    monkeypatch.setattr(cp_model.CpSolver, "stop_search", stop_search_and_tell)
     result = PLANNER.solve(large_chain(260, 10, 5), Limits(time_limit_s=300), interrupt_once)
     assert interrupted.is_set()
     assert result.stopped_by is Stop.INTERRUPTED
