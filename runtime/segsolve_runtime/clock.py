@@ -57,6 +57,10 @@ class Clock(Protocol):
         """Tell whether something has happened until the present that was not reported yet."""
         ...
 
+    def skip(self, until_ns: int) -> bool:
+        """Let time pass until then if nothing happens before; tell whether it has."""
+        ...
+
     def advance(self) -> Report | None:
         """Let time pass until the next thing happens, and return its report if it is there."""
         ...
@@ -97,6 +101,10 @@ class WallClock:
 
     def is_waiting(self) -> bool:
         """Tell that nothing is waited for."""
+        return False
+
+    def skip(self, until_ns: int) -> bool:
+        """Do nothing: time passes by itself."""
         return False
 
     def advance(self) -> Report | None:
@@ -145,6 +153,13 @@ class VirtualClock:
     def is_waiting(self) -> bool:
         """Tell whether an inference that has ended by now has not been reported."""
         return bool(self._ahead) and self._ahead[0][0] <= self._now_ns
+
+    def skip(self, until_ns: int) -> bool:
+        """Move on to then, unless an inference ends before or at that time."""
+        if self._ahead and self._ahead[0][0] <= until_ns:
+            return False
+        self._now_ns = until_ns
+        return True
 
     def advance(self) -> Report | None:
         """Move on to the end of the inference that ends next, if its place has reported."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from segsolve_runtime.job import Job, Outcome, Tensors
+from segsolve_runtime.link import Gate, intervals
 from segsolve_runtime.places import Place
 from segsolve_runtime.records import DepthRecord, PlaceRecord
+from segsolve_runtime.schedule import Lane
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +43,7 @@ class Line:
     blocked: deque[Seat] = field(default_factory=deque)
     depth: DepthRecord = field(default_factory=DepthRecord)
     alive: int = 0
+    gate: Gate | None = None
 
     @property
     def following(self) -> Line | None:
@@ -59,6 +62,7 @@ class Dispatcher:
         self.under_way = 0
         self.is_stopped = False
         self._queue_size, self._most_under_way = queue_size, most_under_way
+        self._on_link: Sequence[Lane] = ()
         self.lanes: list[list[Line]] = [_lane(p, counts) for p, counts in enumerate(replicas)]
         self.seats = {seat.place: seat for lane in self.lanes for line in lane for seat in line.idle}
 
@@ -67,12 +71,31 @@ class Dispatcher:
         """Whether no pipeline is left that can run an inference."""
         return not any(map(_is_alive, self.lanes))
 
+    def share_link(self, lanes: Sequence[Lane]) -> None:
+        """Let each pipeline begin no more often than the link allows that all of them share, as far as they are left.
+
+        `lanes` are the pipelines as they were when nothing was lost.
+        """
+        self._on_link = lanes
+        left = [p for p, lane in enumerate(self.lanes) if _is_alive(lane)]
+        counts = {p: tuple(line.alive for line in self.lanes[p]) for p in left}
+        found = intervals([replace(lanes[p], replicas=counts[p]).load for p in left])
+        for p, interval in zip(left, found, strict=True):
+            self.lanes[p][0].gate = Gate(interval) if interval != 0 else None
+
+    def opens_ns(self) -> int | None:
+        """Return when the link lets a free first stage begin what waits; None if that is not what it waits for."""
+        if not self._on_link or self.is_stopped or not self.source or self.under_way >= self._most_under_way:
+            return None
+        gates = [lane[0].gate for lane in self.lanes if lane[0].idle and _is_alive(lane)]
+        return min((gate.opens_ns for gate in gates if gate and not gate.is_shut), default=None)
+
     def start_next(self, now: int) -> bool:
         """Start the oldest waiting inference if a pipeline's first stage is free; say whether one was started."""
         if self.is_stopped or not self.source or self.under_way >= self._most_under_way:
             return False
         for lane in self.lanes:
-            if lane[0].idle and _is_alive(lane):
+            if lane[0].idle and _is_alive(lane) and (lane[0].gate is None or lane[0].gate.lets_through(now)):
                 self.under_way += 1
                 self._start(lane[0].idle.popleft(), self.source.popleft(), now)
                 return True
@@ -126,6 +149,8 @@ class Dispatcher:
         seat.line.alive -= 1
         if not seat.line.alive:
             self._dissolve(seat.line.lane, now)
+        if self._on_link:
+            self.share_link(self._on_link)
 
     def drop_oldest(self) -> Job | None:
         """Take the inference away that has waited longest for a first stage."""

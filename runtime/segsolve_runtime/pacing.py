@@ -82,6 +82,10 @@ class PacedClock:
         """Tell whether an inference that was due is done and about to be reported."""
         return bool(self._ahead) and self._ahead[0][0] <= self.now() and self._ahead[0][2] in self._done
 
+    def skip(self, until_ns: int) -> bool:
+        """Do nothing: time passes by itself."""
+        return False
+
     def advance(self) -> Report | None:
         """Do nothing: time passes by itself."""
         return None

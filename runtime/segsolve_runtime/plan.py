@@ -134,6 +134,11 @@ class Device(_Record):
 
     name: str
     memory_bytes: int = _Count
+    link_ns_per_mib: int | None = Field(
+        default=None,
+        ge=0,
+        description="time that a MiB occupies a link that all devices share; none if each has its own",
+    )
 
 
 class Plan(_Record):

@@ -14,6 +14,7 @@ from segsolve_runtime.dispatch import Dispatcher, Seat
 from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, StageError, StageTimeoutError
 from segsolve_runtime.faults import Fault, FaultKind, FaultPolicy
 from segsolve_runtime.job import Job, Outcome, Tensors
+from segsolve_runtime.lanes import lanes_of
 from segsolve_runtime.limits import most_under_way
 from segsolve_runtime.metrics import Metrics, metrics_of
 from segsolve_runtime.places import Place, places, stage_at
@@ -55,6 +56,8 @@ class Run(ABC):
             setting.queue_size,
             most_under_way(plan, setting.queue_size, keeps_order=keeps_order),
         )
+        if self._clock.is_virtual and plan.device.link_ns_per_mib:
+            self._dispatch.share_link(lanes_of(plan))
         # Reentrant, because a finaliser may close a run from within any allocation, also under its own lock.
         self._changed = threading.Condition(threading.RLock())
         self._flow, self._slots = FlowRecord(), SlotRecord(setting.recorded)
@@ -175,7 +178,12 @@ class Run(ABC):
                 if self._dispatch.start_next(self._clock.now()):
                     self._carry_out()
                     continue
-                if self._may_bring_more() or (report := self._clock.advance()) is None:
+                if self._may_bring_more():
+                    return
+                opens_ns = self._dispatch.opens_ns()
+                if opens_ns is not None and self._clock.skip(opens_ns):
+                    continue
+                if (report := self._clock.advance()) is None:
                     return
             self._apply(report)
             self._carry_out()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from segsolve_runtime.link import Gate, Load, intervals
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
@@ -20,10 +22,20 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A pipeline as the schedule sees it: the time of an inference and the number of devices of each stage."""
+    """A pipeline as the schedule sees it: the time of an inference and the number of devices of each stage.
+
+    `link_ns` is how long all that an inference moves occupies a link that the devices of all pipelines share.
+    """
 
     stage_ns: tuple[int, ...]
     replicas: tuple[int, ...]
+    link_ns: int = 0
+
+    @property
+    def load(self) -> Load:
+        """What it needs of a shared link."""
+        shares = (-(-ns // count) for ns, count in zip(self.stage_ns, self.replicas, strict=True))
+        return Load(own_ns=max(shares), link_ns=self.link_ns)
 
 
 def schedule(
@@ -49,8 +61,9 @@ def schedule(
 def schedule_lanes(lanes: Sequence[Lane], count: int, queue_size: int) -> tuple[Slot, ...]:
     """Return the slots of `count` inferences over several pipelines, ordered by inference and then by stage.
 
-    Inferences are given out in order, each to the pipeline whose first stage has a free device earliest; of several,
-    to the one of the lowest index. In a pipeline, they follow `schedule`.
+    Inferences are given out in order, each to the pipeline that can begin it earliest; of several, to the one of the
+    lowest index. It can when a device of its first stage is free and, where a link that all share is what limits, an
+    interval has passed since its last beginning (`link.intervals`). In a pipeline, they follow `schedule`.
 
     Raises:
         ValueError: `queue_size` or a number of replicas is smaller than 1.
@@ -59,7 +72,9 @@ def schedule_lanes(lanes: Sequence[Lane], count: int, queue_size: int) -> tuple[
         raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
     if any(count < 1 for lane in lanes for count in lane.replicas):
         raise ValueError("a stage has no device; it must have at least 1")
-    courses = [_Course(p, lane, queue_size) for p, lane in enumerate(lanes)]
+    gates = map(Gate, intervals([lane.load for lane in lanes]))
+    courses = [_Course(p, lane, queue_size, gate) for p, (lane, gate) in enumerate(zip(lanes, gates, strict=True))]
+    courses = [course for course in courses if not course.is_shut]
     slots: list[Slot] = []
     for inference in range(count):
         slots += min(courses, key=_Course.room_ns).run(inference)
@@ -69,18 +84,24 @@ def schedule_lanes(lanes: Sequence[Lane], count: int, queue_size: int) -> tuple[
 class _Course:
     """What has happened in one pipeline so far."""
 
-    def __init__(self, pipeline: int, lane: Lane, queue_size: int) -> None:
-        self._pipeline, self._lane, self._queue_size = pipeline, lane, queue_size
+    def __init__(self, pipeline: int, lane: Lane, queue_size: int, gate: Gate) -> None:
+        self._pipeline, self._lane, self._queue_size, self._gate = pipeline, lane, queue_size, gate
         self._starts: list[list[int]] = [[] for _ in lane.stage_ns]
         self._puts: list[list[int]] = [[] for _ in lane.stage_ns]
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether a shared link leaves nothing for the pipeline."""
+        return self._gate.is_shut
+
     def room_ns(self) -> int:
-        """Return when a device of the first stage is free."""
-        return self._free_ns(0)
+        """Return when the next inference can begin."""
+        return max(self._free_ns(0), self._gate.opens_ns)
 
     def run(self, inference: int) -> Iterator[Slot]:
         """Yield the slots of one more inference."""
-        put_ns, number = 0, len(self._starts[0])
+        put_ns, number = self.room_ns(), len(self._starts[0])
+        self._gate.lets_through(put_ns)
         for k, duration in enumerate(self._lane.stage_ns):
             start = max(put_ns, self._free_ns(k))
             yield Slot(

@@ -10,25 +10,15 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+from segsolve_runtime.lanes import lanes_of
 from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.places import Place, places
 from segsolve_runtime.plan import Plan
-from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.schedule import Slot, schedule_lanes
 
 PREDICTED, MEASURED = 1, 2
 TRACED = 10_000
 """Inferences in a trace at most, so that a long run's trace can still be opened."""
-
-
-def lanes_of(plan: Plan) -> tuple[Lane, ...]:
-    """Return a plan's pipelines as the schedule sees them."""
-    return tuple(
-        Lane(
-            stage_ns=tuple(stage.prediction.time_ns for stage in pipeline.stages),
-            replicas=tuple(stage.replicas for stage in pipeline.stages),
-        )
-        for pipeline in plan.pipelines
-    )
 
 
 def chrome_trace(plan: Plan, metrics: Metrics, *, backend: str, queue_size: int) -> dict[str, Any]:

@@ -107,7 +107,11 @@ def _write_into(
             bytes=loaded.graph.file_bytes,
             operations=len(loaded.graph.ops),
         ),
-        device=planfile.Device(name=device.name, memory_bytes=device.memory_bytes),
+        device=planfile.Device(
+            name=device.name,
+            memory_bytes=device.memory_bytes,
+            link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
+        ),
         solution=_solution(problem, answer, plan, costs),
         tensors=_tensors(loaded.graph, pipelines),
         inputs=_names(loaded.graph, loaded.graph.inputs),

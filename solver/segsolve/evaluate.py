@@ -15,9 +15,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from segsolve.plan import Pipeline, Plan
+from segsolve.plan import Pipeline, Plan, single_pipeline
 from segsolve.problem import Problem, Segmentation
-from segsolve_runtime.schedule import Slot, schedule
+from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,11 @@ class Score:
         return self.latency_ns + (inferences - 1) * self.bottleneck_ns
 
     @property
+    def lane(self) -> Lane:
+        """The pipeline as the schedule sees it."""
+        return Lane(stage_ns=tuple(stage.time_ns for stage in self.stages), replicas=self._counts, link_ns=self.link_ns)
+
+    @property
     def _counts(self) -> tuple[int, ...]:
         return self.replicas or (1,) * len(self.stages)
 
@@ -117,6 +122,11 @@ class PlanScore:
     def link_load(self) -> Fraction:
         """The share of the link that all pipelines at full rate would need; above 1 it is what limits them."""
         return sum((Fraction(p.link_ns, max(1, p.bottleneck_ns)) for p in self.pipelines), Fraction(0))
+
+    @property
+    def unlimited_fps(self) -> float:
+        """Inferences per second of all pipelines if they had a link each."""
+        return sum(pipeline.throughput_fps for pipeline in self.pipelines)
 
     @property
     def period_ns(self) -> int:
@@ -250,7 +260,16 @@ def cpu_stage_ns(problem: Problem, stage: Collection[int]) -> int | None:
 
 def timeline(problem: Problem, plan: Segmentation, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
     """Return which inference runs on which stage when, from time 0, with bounded queues between the stages."""
-    return schedule([stage.time_ns for stage in score(problem, plan).stages], inferences, queue_size)
+    found = score_plan(problem, single_pipeline(plan, len(problem.ops)))
+    return plan_timeline(found, inferences, queue_size)
+
+
+def plan_timeline(costs: PlanScore, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
+    """Return which inference runs where when in a plan of these costs; full, it runs at `costs.rate`.
+
+    Where the r devices of a stage share a time that r does not divide, at most 1 ns per inference faster.
+    """
+    return schedule_lanes([pipeline.lane for pipeline in costs.pipelines], inferences, queue_size)
 
 
 def _modelled(problem: Problem, stage: Collection[int]) -> StageScore:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from segsolve_runtime.link import link_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpCost:
@@ -83,7 +85,7 @@ class SharedLink:
 
     def load_ns(self, nbytes: int) -> int:
         """Return how long `nbytes` occupy the link, rounded up to whole ns."""
-        return -(-nbytes * self.ns_per_mib // 2**20)
+        return link_ns(nbytes, self.ns_per_mib)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,11 @@ def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction)
         model=planfile.ModelReference(
             name=f"{problem.name}.tflite", sha256="0" * 64, bytes=1, operations=len(problem.ops)
         ),
-        device=planfile.Device(name="generated", memory_bytes=problem.capacity_bytes),
+        device=planfile.Device(
+            name="generated",
+            memory_bytes=problem.capacity_bytes,
+            link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
+        ),
         solution=_solution(problem, plan, question, score, int(objective)),
         tensors=[planfile.TensorSpec(name=name, dtype="int8", shape=[1]) for name in names],
         inputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer < 0],

@@ -61,14 +61,16 @@ def chain_plan(stage_ns: Sequence[int]) -> Plan:
 
 
 def lanes_plan(lanes: Sequence[Lane]) -> Plan:
-    """Return a plan of pipelines that each make the same chain: t0 -> t1 -> ... -> out."""
+    """Return a plan of pipelines that each make the same chain: t0 -> t1 -> ... -> out; first stages load the link."""
     pipelines = [_lane(p, lane, max(len(other.stage_ns) for other in lanes)) for p, lane in enumerate(lanes)]
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
     names = dict.fromkeys(name for stage in stages for name in (*stage.inputs, *stage.outputs))
     first = chain_plan(lanes[0].stage_ns)
     return Plan(
         model=ModelReference(name="lanes", sha256="0" * 64, bytes=1, operations=pipelines[0].stages[-1].last_op + 1),
-        device=first.device,
+        device=first.device.model_copy(
+            update={"link_ns_per_mib": 2**20 if any(lane.link_ns for lane in lanes) else None}
+        ),
         solution=first.solution,
         tensors=[TensorSpec(name=name, dtype="int8", shape=[2]) for name in names],
         inputs=["t0"],
@@ -86,6 +88,8 @@ def _lane(pipeline: int, lane: Lane, operations: int) -> PlanPipeline:
         end = operations - 1 if k == last else k
         spans = {"last_op": end, "op_ranges": [[k, end]], "file": f"segments/{pipeline}.{k}.tflite"}
         stages.append(_stage(k, sketch).model_copy(update={"replicas": replicas, **spans}))
+    moved = {"prediction": stages[0].prediction.model_copy(update={"offchip_bytes": lane.link_ns})}
+    stages[0] = stages[0].model_copy(update=moved)
     return PlanPipeline(stages=stages)
 
 

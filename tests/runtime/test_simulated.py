@@ -45,7 +45,8 @@ def some_lanes(draw: st.DrawFn) -> list[Lane]:
     for _ in range(draw(st.integers(1, 3))):
         stage_ns = draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
         replicas = draw(st.lists(st.integers(1, 3), min_size=len(stage_ns), max_size=len(stage_ns)))
-        lanes.append(Lane(stage_ns=tuple(stage_ns), replicas=tuple(replicas)))
+        link_ns = draw(st.integers(0, 20))
+        lanes.append(Lane(stage_ns=tuple(stage_ns), replicas=tuple(replicas), link_ns=link_ns))
     return lanes
 
 
@@ -60,6 +61,24 @@ def test_the_timeline_of_pipelines_and_replicas_is_the_schedule(lanes: list[Lane
     slots = schedule_lanes(lanes, count, queue_size)
     assert metrics.timeline == slots
     assert metrics.elapsed_ns == max((slot.end_ns for slot in slots), default=0)
+
+
+def test_a_link_that_limits_delays_the_beginnings() -> None:
+    lanes = [Lane(stage_ns=(10, 20), replicas=(1, 1), link_ns=30)]
+    plan = lanes_plan(lanes)
+    with open_pipeline(plan) as pipeline:
+        list(pipeline.map(random_frames(plan, 4, seed=0)))
+        slots = pipeline.metrics().timeline
+    assert [slot.start_ns for slot in slots if slot.stage == 0] == [0, 30, 60, 90]
+    assert [slot.end_ns for slot in slots if slot.stage == 1] == [30, 60, 90, 120]
+
+
+def test_what_is_submitted_waits_for_the_link() -> None:
+    plan = lanes_plan([Lane(stage_ns=(10,), replicas=(1,), link_ns=25)])
+    with open_pipeline(plan) as pipeline:
+        for future in [pipeline.submit(frame) for frame in random_frames(plan, 3, seed=0)]:
+            future.result(30)
+        assert [slot.start_ns for slot in pipeline.metrics().timeline] == [0, 25, 50]
 
 
 def test_frames_are_not_dropped_on_a_virtual_clock() -> None:

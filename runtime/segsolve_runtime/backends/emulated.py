@@ -1,4 +1,7 @@
-"""Real outputs from LiteRT, each stage held to its predicted time on the real clock: a plan's devices, watched."""
+"""Real outputs from LiteRT, each stage held to its predicted time on the real clock: a plan's devices, watched.
+
+A link that the devices share is not held: a plan that it limits may run faster than predicted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stages that compute nothing and take exactly as long as the plan predicts, on a virtual clock."""
+"""Stages that compute nothing and take exactly as long as the plan predicts, on a virtual clock.
+
+Where the devices share a link that limits the plan, inferences begin as often as it allows (`link`).
+"""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ def check_belongs(plan: Plan, certificate: Certificate) -> None:
         ("TPUs", problem.tpus, solution.tpus_requested),
         ("the model", problem.name, PurePath(plan.model.name).stem),
         ("the objective", certificate.question.objective, solution.objective),
+        ("ns per MiB on the link", problem.link.ns_per_mib if problem.link else None, plan.device.link_ns_per_mib),
     ]
     for what, ours, theirs in pairs:
         if ours != theirs:

@@ -79,12 +79,18 @@ def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
 
 
 def say_doubts(legs: Sequence[Leg], backend: str) -> None:
-    """Say where an emulated device was too slow to keep to its prediction."""
+    """Say where an emulated device was too slow to keep to its prediction, or had more of a link than it would have."""
     from segsolve.report.units import ms
     from segsolve_runtime.drift import SLOWER, drift_of
+    from segsolve_runtime.lanes import is_link_bound
 
     if backend != "emulated":
         return
+    if is_link_bound(legs[-1].plan):
+        news(
+            "warning: the link that the devices share limits this plan, and is not emulated: it may run faster here "
+            "than predicted; the backend simulated holds it to the link"
+        )
     for drift in drift_of(legs[-1].plan, legs[-1].metrics):
         if drift.ratio > SLOWER:
             news(

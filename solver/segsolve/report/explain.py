@@ -171,7 +171,7 @@ def _bottleneck_topic(strategy: StrategyView) -> str:
 
 def _limits(view: PlanView) -> str:
     found = [_pipeline_limits(pipeline, view.strategy) for pipeline in view.strategy.pipelines]
-    if view.strategy.limited_fps:
+    if view.strategy.score.is_link_bound:
         found.append(limited_by_link(view.strategy))
     return " ".join(found)
 

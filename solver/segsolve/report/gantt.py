@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segsolve.evaluate import plan_timeline
 from segsolve.report.strategy import StrategyView
 from segsolve_runtime.measurement import Measurement
-from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.schedule import Slot
 
 WIDTH = 1000.0
 _QUEUE_SIZE = 2  # the runtime's default
@@ -59,7 +60,7 @@ def shown_inferences(stages: int) -> int:
 
 def predicted(strategies: Sequence[StrategyView], inferences: int) -> tuple[Gantt, ...]:
     """Return the predicted timelines of strategies on the same axis."""
-    slots = [schedule_lanes(_lanes(strategy), inferences, _QUEUE_SIZE) for strategy in strategies]
+    slots = [plan_timeline(strategy.score, inferences, _QUEUE_SIZE) for strategy in strategies]
     span = max((slot.end_ns for one in slots for slot in one), default=1)
     return tuple(_gantt(one, strategy, span) for one, strategy in zip(slots, strategies, strict=True))
 
@@ -79,17 +80,6 @@ def measured(measurement: Measurement, plan: StrategyView, inferences: int) -> G
         if s.inference < inferences
     ]
     return _gantt(slots, plan, max((slot.end_ns for slot in slots), default=1))
-
-
-def _lanes(strategy: StrategyView) -> list[Lane]:
-    kinds = [
-        Lane(
-            stage_ns=tuple(stage.score.time_ns for stage in pipeline.stages),
-            replicas=tuple(stage.replicas for stage in pipeline.stages),
-        )
-        for pipeline in strategy.pipelines
-    ]
-    return [kinds[kind] for kind in strategy.order]
 
 
 def _gantt(slots: Sequence[Slot], strategy: StrategyView, span_ns: int) -> Gantt:

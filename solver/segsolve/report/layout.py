@@ -53,7 +53,7 @@ def why_whole(plan: StrategyView, vendor: StrategyView) -> str:
 def limited_by_link(strategy: StrategyView) -> str:
     """Return that the link carries less than the TPUs could do."""
     return (
-        f"The TPUs could do {fps(strategy.score.throughput_fps)} inferences per second; "
+        f"The TPUs could do {fps(strategy.score.unlimited_fps)} inferences per second; "
         f"the link that they share carries {fps(strategy.throughput_fps)}."
     )
 

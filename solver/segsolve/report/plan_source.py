@@ -142,9 +142,9 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
         if result.plan is not None and strategy.score is not None:
             pipeline = pipeline_of(range(a, b) for a, b in result.plan.ranges(len(problem.ops)))
             key = "optimum" if result.status is Status.OPTIMAL else result.planner
-            yield make_strategy(key, [_parts(problem, pipeline)])
+            yield make_strategy(key, [_parts(problem, pipeline)], problem.link)
     whole = pipeline_of([range(len(problem.ops))])
-    copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus)
+    copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus, problem.link)
     # A plan without streaming may have been asked for as such; copies that stream are no answer to that.
     may_stream = copies.score.offchip_bytes == 0 or own.score.offchip_bytes > 0 or own.period_ns <= copies.period_ns
     if problem.tpus > 1 and copies.stages != own.stages and may_stream and not check_pipeline(problem, whole):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from segsolve.evaluate import StageScore
 from segsolve.graph.model import ELEMENT_BITS
+from segsolve.problem import SharedLink
 from segsolve.report.strategy import Part, StrategyView, make_strategy
 from segsolve_runtime import plan as planfile
 from segsolve_runtime.measurement import Measurement
 
 HOST = -1
 """Stands for the host where a stage's number is expected."""
-_ROUNDING = 1e-6
 _Kind = tuple[tuple[int, planfile.Stage], ...]
 
 
@@ -100,10 +100,10 @@ class PlanView:
 
 def strategy_of(plan: planfile.Plan) -> StrategyView:
     """Return a plan's pipelines with the costs that its file predicts."""
-    made = make_strategy(plan.solution.planner, [list(map(_part, pipeline.stages)) for pipeline in plan.pipelines])
-    fps = plan.solution.throughput_fps
-    # The file knows no link, but what the pipelines reach over one.
-    return replace(made, limited_fps=fps) if 0 < fps < made.score.throughput_fps * (1 - _ROUNDING) else made
+    parts = [list(map(_part, pipeline.stages)) for pipeline in plan.pipelines]
+    ns_per_mib = plan.device.link_ns_per_mib
+    link = None if ns_per_mib is None else SharedLink(ns_per_mib=ns_per_mib)
+    return make_strategy(plan.solution.planner, parts, link)
 
 
 def taken(plan: planfile.Plan, strategy: StrategyView) -> tuple[tuple[Handed, ...], ...]:

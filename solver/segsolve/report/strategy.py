@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from segsolve.evaluate import PlanScore, Score, StageScore
+from segsolve.problem import SharedLink
 
 Ranges = tuple[tuple[int, int], ...]
 Part = tuple[Ranges, int, StageScore]
@@ -61,6 +62,7 @@ class PipelineView:
     letter: str
     copies: int
     stages: tuple[StageView, ...]
+    link: SharedLink | None = None
 
     @property
     def tpus(self) -> int:
@@ -70,8 +72,12 @@ class PipelineView:
     @property
     def score(self) -> Score:
         """What one copy costs."""
+        costs = tuple(stage.score for stage in self.stages)
+        moved = sum(cost.input_bytes + cost.output_bytes + cost.offchip_bytes for cost in costs)
         return Score(
-            stages=tuple(stage.score for stage in self.stages), replicas=tuple(stage.replicas for stage in self.stages)
+            stages=costs,
+            replicas=tuple(stage.replicas for stage in self.stages),
+            link_ns=self.link.load_ns(moved) if self.link else 0,
         )
 
     @property
@@ -90,13 +96,13 @@ class PipelineView:
 class StrategyView:
     """A way to lay out the network, by the planner's name; `order` names the distinct pipeline of each pipeline.
 
-    `limited_fps` is what a plan says that it reaches where that is less than its pipelines could: a shared link.
+    `link` is the one that all TPUs share, if they do.
     """
 
     key: str
     stages: tuple[StageView, ...]
     order: tuple[int, ...] = (0,)
-    limited_fps: float | None = None
+    link: SharedLink | None = None
 
     @cached_property
     def pipelines(self) -> tuple[PipelineView, ...]:
@@ -108,6 +114,7 @@ class StrategyView:
                 letter=chr(ord("A") + k) if len(kinds) > 1 else "",
                 copies=self.order.count(k),
                 stages=tuple(stage for stage in self.stages if stage.pipeline == k),
+                link=self.link,
             )
             for k in kinds
         )
@@ -120,12 +127,12 @@ class StrategyView:
     @property
     def throughput_fps(self) -> float:
         """Inferences per second of all pipelines together."""
-        return self.limited_fps or self.score.throughput_fps
+        return self.score.throughput_fps
 
     @property
     def period_ns(self) -> int:
         """Time per inference of all pipelines together."""
-        return round(1e9 / self.limited_fps) if self.limited_fps else self.score.period_ns
+        return self.score.period_ns
 
     @property
     def is_plain(self) -> bool:
@@ -196,13 +203,14 @@ class StrategyView:
         return self.name(stage) if self.is_plain else f"{self.name(stage)} ({tpus_text(self.tpus(stage))})"
 
 
-def make_strategy(key: str, pipelines: Iterable[Sequence[Part]]) -> StrategyView:
+def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], link: SharedLink | None = None) -> StrategyView:
     """Return a strategy in which pipelines that are alike are shown once."""
     found = [tuple(stages) for stages in pipelines]
     kinds = list(dict.fromkeys(found))
     parts = [(kind, place, part) for kind, stages in enumerate(kinds) for place, part in enumerate(stages)]
     return StrategyView(
         key=key,
+        link=link,
         order=tuple(kinds.index(stages) for stages in found),
         stages=tuple(
             StageView(number=number, pipeline=kind, place=place, ranges=ranges, replicas=replicas, score=score)

@@ -1,0 +1,144 @@
+"""A plan that a shared link limits: evaluator, schedule and the pipeline on the virtual clock say the same of it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segsolve.device.model import load_device
+from segsolve.evaluate import PlanScore, plan_timeline, score_plan, timeline
+from segsolve.graph.read import read_graph
+from segsolve.plan import Pipeline as PlannedPipeline
+from segsolve.plan import Plan, Stage, pipeline_of
+from segsolve.planners.base import Limits, ignore
+from segsolve.planners.registry import get_planner
+from segsolve.problem import Problem, Segmentation, SharedLink
+from segsolve.profile.analytic import AnalyticCosts
+from segsolve.question import Question
+from segsolve.zoo.files import write_network
+from segsolve_runtime.backends import simulated
+from segsolve_runtime.frames import random_frames
+from segsolve_runtime.lanes import is_link_bound
+from segsolve_runtime.link import intervals
+from segsolve_runtime.pipeline import Pipeline
+
+from .checker.cases import plan_file
+from .problems import chain, op_cost, problems
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[Problem, Plan]:
+    problem = replace(draw(problems(max_ops=4)), link=SharedLink(ns_per_mib=draw(st.integers(0, 10**7))))
+    return problem, Plan(pipelines=tuple(draw(st.lists(_pipelines(problem), min_size=1, max_size=3))))
+
+
+@st.composite
+def _pipelines(draw: st.DrawFn, problem: Problem) -> PlannedPipeline:
+    cuts = draw(st.sets(st.sampled_from(problem.cuts))) if problem.cuts else set()
+    ranges = Segmentation(cuts=tuple(sorted(cuts))).ranges(len(problem.ops))
+    return PlannedPipeline(
+        stages=tuple(Stage(ops=tuple(range(a, b)), replicas=draw(st.integers(1, 3))) for a, b in ranges)
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(plans())
+def test_the_intervals_add_up_to_the_evaluators_rate(drawn: tuple[Problem, Plan]) -> None:
+    costs = score_plan(*drawn)
+    granted = intervals([pipeline.lane.load for pipeline in costs.pipelines])
+    assert any(granted) == costs.is_link_bound
+    if costs.is_link_bound:
+        assert sum((1 / each for each in granted if each), Fraction(0)) == costs.rate
+
+
+@settings(deadline=None, max_examples=80)
+@given(plans())
+def test_a_limited_schedule_begins_at_the_evaluators_rate(drawn: tuple[Problem, Plan]) -> None:
+    costs = score_plan(*drawn)
+    if not costs.is_link_bound:
+        return
+    granted = intervals([pipeline.lane.load for pipeline in costs.pipelines])
+    slots = plan_timeline(costs, 40)
+    for p, each in enumerate(granted):
+        starts = [slot.start_ns for slot in slots if (slot.pipeline, slot.stage) == (p, 0)]
+        # Never late by a whole ns, so that no more than that is lost however long the run is.
+        assert starts == [ceil(n * each) for n in range(len(starts))] if each else not starts
+        ends = [
+            slot.end_ns for slot in slots if slot.pipeline == p and slot.stage == len(costs.pipelines[p].stages) - 1
+        ]
+        assert all(end - start >= costs.pipelines[p].latency_ns for start, end in zip(starts, ends, strict=True))
+
+
+def _simulated(problem: Problem, plan: Plan, count: int) -> tuple[PlanScore, list[int]]:
+    """Run a plan on the virtual clock; return what the evaluator says and when each inference had its result."""
+    costs = score_plan(problem, plan)
+    written = plan_file(problem, plan, Question(), 1 / costs.rate)
+    assert is_link_bound(written) == costs.is_link_bound
+    assert written.solution.throughput_fps == pytest.approx(costs.throughput_fps)
+    stages = simulated.open_stages(written)
+    with Pipeline(written, stages.runners, clocks=stages.clocks, record=True) as pipeline:
+        for _ in pipeline.map(random_frames(written, count, seed=0)):
+            pass
+        slots = pipeline.metrics().timeline
+    assert slots == plan_timeline(costs, count)
+    ends: dict[int, int] = {}
+    for slot in slots:
+        ends[slot.inference] = max(slot.end_ns, ends.get(slot.inference, 0))
+    return costs, [ends[n] for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def on_card(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    """ResNet-50 on a card of more Edge TPUs than its slot carries, were each to hold the whole network."""
+    graph = read_graph(write_network("resnet50", tmp_path_factory.mktemp("zoo")))
+    return AnalyticCosts(graph=graph, device=load_device("edgetpu-pcie-card")).problem(tpus=64)
+
+
+def test_many_copies_on_a_card(on_card: Problem) -> None:
+    """ResNet-50 streams at every inference; 64 copies on one card ask for more than its slot carries."""
+    whole = pipeline_of([range(len(on_card.ops))])
+    costs, ends = _simulated(on_card, Plan(pipelines=(whole,) * 64), 64 * 4)
+    assert costs.is_link_bound
+    assert costs.throughput_fps < 64 * costs.pipelines[0].throughput_fps
+    # All begin at once, so that whole rounds are what comes in a time.
+    assert (ends[-1] - ends[0]) * costs.rate == pytest.approx(len(ends) - 64, rel=1e-6)
+
+
+def test_unlike_pipelines_on_a_card(on_card: Problem) -> None:
+    """Those that stream less have their full rate, as the evaluator says, and the others what is left."""
+    n = len(on_card.ops)
+    whole = pipeline_of([range(n)])
+    half = pipeline_of([range(on_card.cuts[len(on_card.cuts) // 2]), range(on_card.cuts[len(on_card.cuts) // 2], n)])
+    problem = replace(on_card, link=SharedLink(ns_per_mib=10**6))
+    costs, ends = _simulated(problem, Plan(pipelines=(whole, half, whole)), 400)
+    assert costs.is_link_bound
+    steady = slice(100, 300)
+    period = (ends[steady][-1] - ends[steady][0]) / 199
+    assert period * costs.rate == pytest.approx(1, rel=0.02)
+
+
+def test_the_vendors_cut_on_a_hub(on_card: Problem) -> None:
+    """One pipeline: its period is what the link takes per inference, to the ns."""
+    hub = replace(on_card, link=SharedLink(ns_per_mib=10**7), tpus=8)
+    found = get_planner("compiler").solve(hub, Limits(), ignore)
+    assert found.plan is not None
+    slots = timeline(hub, found.plan, 20)
+    starts = [slot.start_ns for slot in slots if slot.stage == 0]
+    plan = Plan(pipelines=(pipeline_of(range(a, b) for a, b in found.plan.ranges(len(hub.ops))),))
+    costs, ends = _simulated(hub, plan, 20)
+    assert costs.is_link_bound
+    assert {b - a for a, b in itertools.pairwise(starts)} == {costs.period_ns}
+    assert {b - a for a, b in itertools.pairwise(ends)} == {costs.period_ns}
+
+
+def test_without_a_limit_the_link_changes_nothing() -> None:
+    problem = chain(op_cost(10), op_cost(20), tpus=2)
+    plan = Segmentation(cuts=(1,))
+    free = replace(problem, link=SharedLink(ns_per_mib=1))
+    assert timeline(free, plan, 10) == timeline(problem, plan, 10)
