@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from segsolve.device.model import load_device
 from segsolve.evaluate import check_plan, score_plan
 from segsolve.layouts.answer import Answer
 from segsolve.layouts.single import as_answer
-from segsolve.plan import Plan, Stage
+from segsolve.plan import Plan, Processor, Stage
 from segsolve.planners.base import Status
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
@@ -59,10 +59,16 @@ def make_sample(
     return Sample(folder=plan, model=folder / "evil.tflite")
 
 
-def make_layout(folder: Path, *pipelines: Sequence[tuple[Sequence[int], int]], room: int = 1_000_000) -> Sample:
+def make_layout(
+    folder: Path,
+    *pipelines: Sequence[tuple[Sequence[int], int]],
+    room: int = 1_000_000,
+    on_cpu: Collection[int] = (),
+) -> Sample:
     """Plan a network of two branches by hand: for each pipeline, its stages' operations and replicas.
 
-    Operations 0 to 2 are a trunk, 3, 5, 7 and 4, 6, 8 the branches, 9 joins them.
+    Operations 0 to 2 are a trunk, 3, 5, 7 and 4, 6, 8 the branches, 9 joins them. Stages of the numbers `on_cpu` are
+    left to the host's CPU.
     """
     net = Net()
     x = net.input()
@@ -76,7 +82,12 @@ def make_layout(folder: Path, *pipelines: Sequence[tuple[Sequence[int], int]], r
     device = device.with_memory(device.reserved_bytes + room)
     plan = Plan(
         pipelines=tuple(
-            planned.Pipeline(stages=tuple(Stage(ops=tuple(ops), replicas=count) for ops, count in stages))
+            planned.Pipeline(
+                stages=tuple(
+                    Stage(ops=tuple(ops), replicas=count, processor=Processor.CPU if k in on_cpu else Processor.EDGETPU)
+                    for k, (ops, count) in enumerate(stages)
+                )
+            )
             for stages in pipelines
         )
     )

@@ -90,6 +90,26 @@ def test_a_measured_stage_has_bars_as_long_as_its_time(sample: Sample, correctio
     assert sum(part.width for part in row.times) == pytest.approx(TIME_WIDTH * score.time_ns / scale.time_ns, abs=0.5)
 
 
+def test_the_page_says_why_layers_stream(sample: Sample) -> None:
+    """The same for the plan and for the vendor's cut, as the terminal has it."""
+    view = plan_view(sample.folder)
+    assert view.details is not None
+    page = plan_html(view).replace("&lt;", "<").replace("&gt;", ">")
+    vendor = view.details.other("compiler")
+    assert vendor is not None
+    for strategy in (view.strategy, vendor):
+        stages = [stage for stage in strategy.stages if stage.spilled_ops]
+        assert stages
+        for stage in stages:
+            assert [p.op for p in view.details.spilled(stage)]
+            assert {p.op for p in view.details.spilled(stage)} == set(stage.spilled_ops)
+            first, *_ = view.details.why_spilled(stage)
+            assert "does not fit: " in first
+            assert "left; it is streamed at every inference and costs" in first
+            assert f"<li>L{first[1:]}.</li>" in page
+    assert "room left, KiB" in page
+
+
 def test_a_plan_that_is_not_proven_says_so(tmp_path: Path) -> None:
     text = explanation(make_sample(tmp_path, planner="compiler").folder)
     assert "The plan is not proven optimal" in text

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from segsolve.evaluate import PlanScore, Score, StageScore
 from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Stage, segmentation_of
+from segsolve.plan import Pipeline, Plan, Processor, Stage, segmentation_of
 from segsolve.planners.base import Status, Stop
 from segsolve.problem import Problem
 from segsolve.question import Layout, Objective
@@ -80,17 +80,19 @@ def _which(number: int, copies: int, kinds: int) -> str:
 
 def _stages_table(title: str, pipeline: Pipeline, score: Score) -> Grid:
     is_replicated = any(stage.replicas > 1 for stage in pipeline.stages)
-    columns = ("stage", "operations", *(("TPUs",) if is_replicated else ()), "", "time")
+    has_cpu = any(stage.processor is Processor.CPU for stage in pipeline.stages)
+    columns = ("stage", "operations", *(("on",) if has_cpu else ()), *(("TPUs",) if is_replicated else ()), "", "time")
     table = Grid(
         title,
         *(*columns, "compute", "stream", "in", "out", "on chip", "off chip"),
-        left=("", "operations"),
+        left=("", "operations", "on"),
         optional=("", "out", "in"),
     )
     for k, (stage, cost) in enumerate(zip(pipeline.stages, score.stages, strict=True)):
         table.add_row(
             str(k),
             _ranges(stage),
+            *(("CPU" if stage.processor is Processor.CPU else "TPU",) if has_cpu else ()),
             *((str(stage.replicas),) if is_replicated else ()),
             stage_bar(cost, score.bottleneck_ns, stage.replicas),
             *map(ms, (cost.time_ns, cost.compute_ns, cost.stream_ns, cost.input_ns, cost.output_ns)),

@@ -39,6 +39,7 @@ class Row:
     offchip: float
     room: float
     weights: str
+    is_cpu: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class Scale:
             offchip=round(WEIGHT_WIDTH * min(1.0 - onchip, s.offchip_bytes / self.weight_bytes), 1),
             room=round(WEIGHT_WIDTH * min(1.0, s.capacity_bytes / self.weight_bytes), 1),
             weights=f"{mib(s.onchip_bytes)} + {mib(s.offchip_bytes)} MiB" if s.offchip_bytes else size(s.onchip_bytes),
+            is_cpu=stage.is_cpu,
         )
 
     def _parts(self, s: StageScore, share: float) -> tuple[Part, ...]:
@@ -106,18 +108,18 @@ class Scale:
 def scale_of(plan: StrategyView, others: Sequence[StrategyView]) -> Scale:
     """Return a scale on which the plan and the vendor's cut (the first of the others) are whole."""
     shown = [plan, *others[:1]]
-    stages = [stage for strategy in shown for stage in strategy.stages]
+    stages = [stage for strategy in shown for stage in strategy.stages if not stage.is_cpu]
     return Scale(
         time_ns=max(1, *(strategy.part_ns(s) for strategy in shown for s in strategy.stages)),
-        weight_bytes=max(1, *(max(s.weight_bytes, s.score.capacity_bytes) for s in stages)),
+        weight_bytes=max([1, *(max(s.weight_bytes, s.score.capacity_bytes) for s in stages)]),
         limit_ns=plan.period_ns,
     )
 
 
 def _label(stage: StageView, strategy: StrategyView) -> str:
     """Return the time of an inference, and how many TPUs share the inferences."""
-    tpus = len(strategy.tpus(stage))
-    return f"{ms(stage.score.time_ns)}/{tpus}" if tpus > 1 else f"{ms(stage.score.time_ns)} ms"
+    devices = strategy.instances(stage)
+    return f"{ms(stage.score.time_ns)}/{devices}" if devices > 1 else f"{ms(stage.score.time_ns)} ms"
 
 
 def _title(stage: StageView, strategy: StrategyView) -> str:

@@ -230,7 +230,7 @@ def _streams(view: PlanView) -> str:
     ]
     # Those of a stage that spills besides are in its own sentence. Each inference passes one of the pipelines.
     constants = max(
-        sum(s.score.offchip_bytes for s in pipeline.stages if not s.score.spilled_ops)
+        sum(s.score.offchip_bytes for s in pipeline.stages if not (s.is_cpu or s.spilled_ops))
         for pipeline in view.strategy.pipelines
     )
     if constants:
@@ -244,7 +244,7 @@ def _streams(view: PlanView) -> str:
 
 def _spilling(strategy: StrategyView) -> list[StageView]:
     """Return the stages where layers that could be kept on chip do not fit."""
-    return [stage for stage in strategy.stages if stage.score.spilled_ops]
+    return [stage for stage in strategy.stages if stage.spilled_ops]
 
 
 def _worth_it(stage: StageView, view: PlanView) -> str:

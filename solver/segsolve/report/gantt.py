@@ -1,4 +1,4 @@
-"""Geometry of a timeline: a row per TPU, a bar per inference."""
+"""Geometry of a timeline: a row per TPU and per stage on the CPU, a bar per inference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One inference on one TPU; `stage` is the number of the stage, which gives the colour."""
+    """One inference on one device; `stage` is the number of the stage, which gives the colour."""
 
     row: int
     stage: int
@@ -39,13 +39,18 @@ class Tick:
 class Gantt:
     """A timeline drawn from 0 to `span_ns`; the first result is ready at `filled_ns`."""
 
-    rows: int
+    names: tuple[str, ...]
     inferences: int
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     span_ns: int
     end_ns: int
     filled_ns: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.names)
 
     @property
     def filled_x(self) -> float:
@@ -83,9 +88,9 @@ def measured(measurement: Measurement, plan: StrategyView, inferences: int) -> G
 
 
 def _gantt(slots: Sequence[Slot], strategy: StrategyView, span_ns: int) -> Gantt:
-    span_ns, rows = max(1, span_ns), strategy.devices
+    span_ns, rows = max(1, span_ns), strategy.rows
     return Gantt(
-        rows=len(rows),
+        names=strategy.row_names,
         inferences=1 + max((slot.inference for slot in slots), default=-1),
         bars=tuple(
             _bar(

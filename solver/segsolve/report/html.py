@@ -14,7 +14,7 @@ from segsolve.report import strip as strips
 from segsolve.report.bars import scale_of
 from segsolve.report.layout import operations, sentence
 from segsolve.report.plan_view import Details, Layer, PlanView
-from segsolve.report.strategy import StrategyView, tpus_text
+from segsolve.report.strategy import StrategyView
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 
@@ -31,7 +31,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
     vendor = next((s for s in others if s.key == explain.VENDOR), None)
     title = explain.title_of(view.strategy, view)
     scale = scale_of(view.strategy, others)
-    inferences = gantt.shown_inferences(max(len(s.devices) for s in (view.strategy, *others)))
+    inferences = gantt.shown_inferences(max(len(s.rows) for s in (view.strategy, *others)))
     timelines = gantt.predicted([view.strategy, *([vendor] if vendor else [])], inferences)
     titles = explain.TITLES | {s.key: explain.title_of(s, view) for s in others}
     stages = [stage for s in (view.strategy, *others[:1]) for stage in s.stages]
@@ -72,7 +72,7 @@ def environment() -> Environment:
     made.filters |= {name: getattr(units, name) for name in ("fps", "mib", "ms", "percent", "size", "times")}
     made.filters |= {"amount": _amount, "first_name": _first_name, "kib": _kib, "over": _over}
     made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
-    made.filters |= {"operations": operations, "sentence": sentence, "tpus_text": tpus_text}
+    made.filters |= {"operations": operations, "sentence": sentence}
     return made
 
 
@@ -121,7 +121,7 @@ def _owners(key: str, title: str, strategy: StrategyView, operations: int) -> li
             "title": title,
             "names": [strategy.full_name(stage) for stage in pipeline.stages],
             "owner": [next(s.place for s in pipeline.stages if i in s.ops) for i in range(operations)],
-            "spilled": [i for stage in pipeline.stages for i in stage.score.spilled_ops],
+            "spilled": [i for stage in pipeline.stages for i in stage.spilled_ops],
         }
         for pipeline in strategy.pipelines
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segsolve.report.strategy import PipelineView, StageView, StrategyView, tpus_text
+from segsolve.report.strategy import PipelineView, StageView, StrategyView
 from segsolve.report.units import count, fps, ms, size
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -107,8 +107,11 @@ def _kind(pipeline: PipelineView) -> str:
 
 def _turns(stage: StageView, strategy: StrategyView) -> Iterator[str]:
     is_whole = len(strategy.pipelines[stage.pipeline].stages) == 1
-    if stage.replicas > 1 and not (is_whole and len(strategy.pipelines) == 1):
-        which = tpus_text(strategy.tpus(stage)) if len(strategy.order) == 1 else f"{number(stage.replicas)} TPUs"
+    if stage.is_cpu:
+        noun = "operation runs" if len(stage.ops) == 1 else "operations run"
+        yield f"{sentence(strategy.name(stage))} uses no TPU: its {len(stage.ops)} {noun} on the host."
+    elif stage.replicas > 1 and not (is_whole and len(strategy.pipelines) == 1):
+        which = strategy.runs_on(stage) if len(strategy.order) == 1 else f"{number(stage.replicas)} TPUs"
         yield (
             f"{sentence(strategy.name(stage))} runs on {which}, which take inferences in turn: each takes "
             f"{ms(stage.score.time_ns)} ms, together one per {ms(stage.share_ns)} ms."

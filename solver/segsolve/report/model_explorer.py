@@ -1,4 +1,4 @@
-"""A plan as node data for Google's Model Explorer: its nodes coloured by the TPU that runs them.
+"""A plan as node data for Google's Model Explorer: its nodes coloured by the TPU, or the CPU stage, that runs them.
 
 Where several pipelines differ, a node names its stage in each and has the colour of the first.
 
@@ -37,7 +37,8 @@ def node_data_json(view: PlanView) -> str:
 def _what(strategy: StrategyView) -> str:
     if strategy.is_plain:
         return f"{len(strategy.stages)} stages"
-    return f"{len(strategy.order)} pipelines on {len(strategy.devices)} TPUs"
+    pipelines = "1 pipeline" if len(strategy.order) == 1 else f"{len(strategy.order)} pipelines"
+    return f"{pipelines} on {strategy.hardware}"
 
 
 def _result(layer: Layer, strategy: StrategyView) -> dict[str, str]:
@@ -51,5 +52,5 @@ def _result(layer: Layer, strategy: StrategyView) -> dict[str, str]:
 
 
 def _place(layer: Layer, stage: StageView, strategy: StrategyView) -> str:
-    spills = layer.position in stage.score.spilled_ops
+    spills = layer.position in stage.spilled_ops
     return f"{strategy.full_name(stage)}{' (weights stream)' if spills else ''}"

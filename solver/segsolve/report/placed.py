@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -32,8 +32,15 @@ def placed_sentence(name: str, placed: Placement) -> str:
 
 def streamed_sentences(problem: Problem, stage: Collection[int], most: int = _MOST_SENTENCES) -> list[str]:
     """Return a sentence for each layer that streams, the most costly first, and one for all beyond `most`."""
-    streamed = most_costly(placements(problem, stage))
-    sentences = [placed_sentence(problem.ops[p.op].name, p) for p in streamed[:most]]
+    return spill_sentences(placements(problem, stage), lambda op: problem.ops[op].name, most)
+
+
+def spill_sentences(
+    placed: Collection[Placement], name_of: Callable[[int], str], most: int = _MOST_SENTENCES
+) -> list[str]:
+    """Return the same of what became of a stage's weights; `name_of` names an operation."""
+    streamed = most_costly(placed)
+    sentences = [placed_sentence(name_of(p.op), p) for p in streamed[:most]]
     if others := streamed[most:]:
         nbytes, cost = sum(p.streamed_bytes for p in others), sum(p.cost_ns for p in others)
         what = "Another layer streams" if len(others) == 1 else f"{len(others)} more layers stream"

@@ -13,7 +13,8 @@ from segsolve.errors import DeviceError, ModelError
 from segsolve.evaluate import check_pipeline, score_pipeline, stage_score
 from segsolve.graph.model import Graph
 from segsolve.graph.read import read_graph
-from segsolve.plan import Pipeline, Stage, pipeline_of
+from segsolve.placement import placements
+from segsolve.plan import Pipeline, Processor, Stage, pipeline_of
 from segsolve.planners.base import Status
 from segsolve.planners.registry import HEURISTICS
 from segsolve.problem import Problem
@@ -112,12 +113,14 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
             "the description or profile that the plan was made with: --device FILE"
         )
     comparison = _comparison(plan, problem)
+    others = tuple(_others(comparison, strategy))
     return Details(
         layers=tuple(_layers(graph, problem)),
-        others=tuple(_others(comparison, strategy)),
+        others=others,
         failed={s.result.planner: s.result.note for s in comparison.strategies if s.score is None},
         one_tpu=comparison.one_tpu.stages[0],
         moves=tuple(move for p in strategy.pipelines if p.is_chain for move in _moves(problem, p)),
+        placed={stage.ops: placements(problem, stage.ops) for s in (strategy, *others) for stage in s.stages},
     ), ""
 
 
@@ -152,7 +155,10 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
 
 
 def _parts(problem: Problem, pipeline: Pipeline) -> list[Part]:
-    return [(stage.op_ranges, stage.replicas, stage_score(problem, stage.ops)) for stage in pipeline.stages]
+    return [
+        (stage.op_ranges, stage.replicas, stage_score(problem, stage.ops), stage.processor is Processor.CPU)
+        for stage in pipeline.stages
+    ]
 
 
 def _pipeline(view: PipelineView) -> Pipeline:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from segsolve.evaluate import StageScore
 from segsolve.graph.model import ELEMENT_BITS
+from segsolve.placement import Placement
 from segsolve.problem import SharedLink
-from segsolve.report.strategy import Part, StrategyView, make_strategy
+from segsolve.report.placed import spill_sentences
+from segsolve.report.strategy import Part, StageView, StrategyView, make_strategy
 from segsolve_runtime import plan as planfile
 from segsolve_runtime.measurement import Measurement
 
+_MOST_SENTENCES = 3
 HOST = -1
 """Stands for the host where a stage's number is expected."""
 _Kind = tuple[tuple[int, planfile.Stage], ...]
@@ -68,6 +72,15 @@ class Details:
     failed: dict[str, str]
     one_tpu: StageScore
     moves: tuple[Move, ...]
+    placed: Mapping[frozenset[int], tuple[Placement, ...]]
+
+    def spilled(self, stage: StageView) -> list[Placement]:
+        """Return the layers of a stage that do not fit, in the order in which they were considered."""
+        return [p for p in self.placed[stage.ops] if p.cacheable and not p.cached]
+
+    def why_spilled(self, stage: StageView) -> list[str]:
+        """Return sentences that say why layers of a stage do not fit, the most costly first."""
+        return spill_sentences(self.spilled(stage), lambda op: self.layers[op].name, most=_MOST_SENTENCES)
 
     def other(self, key: str) -> StrategyView | None:
         """Return another strategy by its name."""
@@ -146,7 +159,7 @@ def _kinds(plan: planfile.Plan, strategy: StrategyView) -> tuple[_Kind, ...]:
 
 def _part(stage: planfile.Stage) -> Part:
     ranges = tuple((first, last) for first, last in stage.op_ranges)
-    return ranges, stage.replicas, _stage_score(stage.prediction)
+    return ranges, stage.replicas, _stage_score(stage.prediction), stage.processor == "cpu"
 
 
 def _handed(plan: planfile.Plan, name: str, ends: tuple[int, ...]) -> Handed:

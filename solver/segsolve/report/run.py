@@ -88,8 +88,7 @@ def run_table(
     lines = (
         f"{fps(metrics.throughput_fps)} inferences per second, latency {ms(metrics.latency_p50_ns)} ms median, "
         f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
-        f"{fps(plan.solution.throughput_fps)} inferences per second predicted "
-        f"for {sum(s.replicas for s in plan.all_stages)} x {plan.device.name}.",
+        f"{fps(plan.solution.throughput_fps)} inferences per second predicted for {_devices(plan)}.",
     )
     return Group(table, *map(Text, (*lines, *_notes(metrics, before))))
 
@@ -105,6 +104,13 @@ def _notes(metrics: Metrics, before: Sequence[tuple[Plan, Metrics]]) -> Iterator
         yield f"Faults: {text}; every inference that they spoiled was done again."
 
 
+def _devices(plan: Plan) -> str:
+    tpus = sum(stage.replicas for stage in plan.all_stages if stage.processor == "edgetpu")
+    rest = " and the CPU" if any(stage.processor == "cpu" for stage in plan.all_stages) else ""
+    return f"{tpus} x {plan.device.name}{rest}"
+
+
 def operations(stage: Stage) -> str:
-    """Return a stage's operations as text: ``0-17``, or ``0-5,9-12`` for several ranges."""
-    return ",".join(f"{first}-{last}" for first, last in stage.op_ranges)
+    """Return a stage's operations as text: ``0-17``, ``0-5,9-12`` for several ranges, ``0-5 CPU`` off the TPUs."""
+    spans = ",".join(f"{first}-{last}" for first, last in stage.op_ranges)
+    return f"{spans} CPU" if stage.processor == "cpu" else spans

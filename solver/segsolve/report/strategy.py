@@ -10,13 +10,14 @@ from segsolve.evaluate import PlanScore, Score, StageScore
 from segsolve.problem import SharedLink
 
 Ranges = tuple[tuple[int, int], ...]
-Part = tuple[Ranges, int, StageScore]
-"""A stage as it is found: its runs of operations (first and last, inclusive), its replicas, and its cost."""
+Part = tuple[Ranges, int, StageScore, bool]
+"""A stage as it is found: its runs of operations (first and last, inclusive), its replicas, its cost, and whether it
+runs on the host's CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """Operations on one TPU, or on each of several in turn, and what an inference of them costs.
+    """Operations on one TPU, or on each of several in turn, or on the host's CPU, and what an inference of them costs.
 
     `number` counts the stages of all distinct pipelines, `place` those of its own, `pipeline` the distinct pipelines.
     """
@@ -27,6 +28,7 @@ class StageView:
     pipeline: int = 0
     place: int = 0
     replicas: int = 1
+    is_cpu: bool = False
 
     @property
     def first(self) -> int:
@@ -49,6 +51,11 @@ class StageView:
         return self.score.onchip_bytes + self.score.offchip_bytes
 
     @property
+    def spilled_ops(self) -> tuple[int, ...]:
+        """Operations whose weights do not fit its TPU; none on the CPU."""
+        return () if self.is_cpu else self.score.spilled_ops
+
+    @property
     def share_ns(self) -> int:
         """Time per inference that passes it: its TPUs take turns."""
         return -(-self.score.time_ns // self.replicas)
@@ -67,7 +74,12 @@ class PipelineView:
     @property
     def tpus(self) -> int:
         """TPUs of one copy."""
-        return sum(stage.replicas for stage in self.stages)
+        return sum(stage.replicas for stage in self.stages if not stage.is_cpu)
+
+    @property
+    def has_cpu(self) -> bool:
+        """Whether a stage runs on the host's CPU."""
+        return any(stage.is_cpu for stage in self.stages)
 
     @property
     def score(self) -> Score:
@@ -137,7 +149,7 @@ class StrategyView:
     @property
     def is_plain(self) -> bool:
         """Whether it is one pipeline of one TPU per stage, so that a stage's number is its TPU's."""
-        return len(self.order) == 1 and all(stage.replicas == 1 for stage in self.stages)
+        return len(self.order) == 1 and all(stage.replicas == 1 and not stage.is_cpu for stage in self.stages)
 
     @property
     def is_chain(self) -> bool:
@@ -168,8 +180,8 @@ class StrategyView:
         return round(stage.share_ns * self.period_ns / max(1, self.pipelines[stage.pipeline].slowest.share_ns))
 
     @property
-    def devices(self) -> dict[tuple[int, int, int], int]:
-        """The TPU of every pipeline, stage and replica, numbered in that order."""
+    def rows(self) -> dict[tuple[int, int, int], int]:
+        """The row of every pipeline, stage and replica in a drawing, in that order."""
         places = (
             (p, stage.place, r)
             for p, kind in enumerate(self.order)
@@ -178,13 +190,45 @@ class StrategyView:
         )
         return {place: number for number, place in enumerate(places)}
 
+    @property
+    def devices(self) -> dict[tuple[int, int, int], int]:
+        """The TPU of every pipeline, stage and replica that is not on the CPU, numbered in that order."""
+        on_tpus = (place for place in self.rows if not self.stage_of(*place[:2]).is_cpu)
+        return {place: number for number, place in enumerate(on_tpus)}
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """What each row is labelled with: the number of its TPU, or CPU."""
+        devices = self.devices
+        return tuple(str(devices[place]) if place in devices else "CPU" for place in self.rows)
+
+    @property
+    def has_cpu(self) -> bool:
+        """Whether a stage runs on the host's CPU."""
+        return any(stage.is_cpu for stage in self.stages)
+
+    @property
+    def hardware(self) -> str:
+        """What runs it, in words: 4 TPUs, 3 TPUs and the CPU."""
+        tpus = len(self.devices)
+        words = f"{tpus} TPU" if tpus == 1 else f"{tpus} TPUs"
+        return f"{words} and the CPU" if self.has_cpu else words
+
+    def instances(self, stage: StageView) -> int:
+        """Return how many devices run a stage, in all copies of its pipeline."""
+        return stage.replicas * self.pipelines[stage.pipeline].copies
+
     def tpus(self, stage: StageView) -> tuple[int, ...]:
-        """Return the TPUs that run a stage, in all copies of its pipeline."""
+        """Return the TPUs that run a stage, in all copies of its pipeline; none for one on the CPU."""
         return tuple(
             number
             for (p, place, _), number in self.devices.items()
             if (self.order[p], place) == (stage.pipeline, stage.place)
         )
+
+    def runs_on(self, stage: StageView) -> str:
+        """Return what runs a stage, in words: TPU 3, TPUs 0-2, CPU."""
+        return "CPU" if stage.is_cpu else tpus_text(self.tpus(stage))
 
     def tag(self, stage: StageView) -> str:
         """Return a stage's number, after its pipeline's letter if there are several: 2, A0."""
@@ -192,7 +236,9 @@ class StrategyView:
 
     def name(self, stage: StageView) -> str:
         """Return what a stage is called in a sentence: its TPU if it has just one."""
-        return f"TPU {stage.number}" if self.is_plain else f"stage {self.tag(stage)}"
+        if self.is_plain:
+            return f"TPU {stage.number}"
+        return f"CPU stage {self.tag(stage)}" if stage.is_cpu else f"stage {self.tag(stage)}"
 
     def stage_of(self, pipeline: int, place: int) -> StageView:
         """Return the stage at a place of the plan's pipeline of a number."""
@@ -200,7 +246,8 @@ class StrategyView:
 
     def full_name(self, stage: StageView) -> str:
         """Return a stage's name, and its TPUs if the name does not say them: stage A0 (TPUs 0-3)."""
-        return self.name(stage) if self.is_plain else f"{self.name(stage)} ({tpus_text(self.tpus(stage))})"
+        says_all = self.is_plain or stage.is_cpu
+        return self.name(stage) if says_all else f"{self.name(stage)} ({self.runs_on(stage)})"
 
 
 def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], link: SharedLink | None = None) -> StrategyView:
@@ -213,8 +260,10 @@ def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], link: SharedLin
         link=link,
         order=tuple(kinds.index(stages) for stages in found),
         stages=tuple(
-            StageView(number=number, pipeline=kind, place=place, ranges=ranges, replicas=replicas, score=score)
-            for number, (kind, place, (ranges, replicas, score)) in enumerate(parts)
+            StageView(
+                number=number, pipeline=kind, place=place, ranges=ranges, replicas=replicas, score=score, is_cpu=is_cpu
+            )
+            for number, (kind, place, (ranges, replicas, score, is_cpu)) in enumerate(parts)
         ),
     )
 

@@ -68,7 +68,7 @@ class Strip:
     def lane(self, strategy: StrategyView, pipeline: int = 0) -> Lane:
         """Return the lane of a strategy's distinct pipeline, by time."""
         shown = strategy.pipelines[pipeline]
-        spilled = sorted(i for stage in shown.stages for i in stage.score.spilled_ops)
+        spilled = sorted(i for stage in shown.stages for i in stage.spilled_ops)
         boxes = [box for stage in shown.stages for box in self._stage(stage, strategy.tag(stage))]
         return Lane(
             strategy=strategy,
