@@ -10,15 +10,13 @@ from typing import Any
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
 from segsolve.evaluate import PlanScore, StageScore, score_plan, stage_score
-from segsolve.layouts import objectives
-from segsolve.layouts.certificate import certificate
-from segsolve.layouts.objectives import Finding
-from segsolve.layouts.pipelines import Pipelines
+from segsolve.layouts.exact import exact_answer
 from segsolve.plan import Plan, Stage
+from segsolve.planners.base import Limits
 from segsolve.planners.lattice.table import lattice_table
 from segsolve.planners.segment_table import segment_table
 from segsolve.problem import Problem
-from segsolve.question import Layout, Objective, Question, restricted
+from segsolve.question import Objective, Question, restricted
 from segsolve_runtime import plan as planfile
 
 
@@ -44,16 +42,10 @@ def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case
     kept = restricted(problem, question.constraints)
     table = lattice_table(kept) if graph else segment_table(kept)
     assert table is not None
-    single = question.layout is Layout.PIPELINE
-    pipelines = Pipelines(table, question.constraints, problem.tpus, replicate=not single)
-    if question.objective is Objective.PARETO:
-        return _front(pipelines, question, single)
-    finding = _find(pipelines, question, single)
-    if not finding.layouts:
+    found = exact_answer(table, question, "dp", Limits(), "dag" if graph else "chain")
+    if found.plan is None or found.value is None:
         return None
-    plan = _made(pipelines, finding.layouts[0])
-    made = certificate(pipelines, question, finding.value, problem.tpus)
-    return Case(problem, plan_file(kept, plan, question, finding.value), json.dumps(made))
+    return Case(problem, plan_file(kept, found.plan, question, found.value), json.dumps(found.certificate))
 
 
 def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction) -> planfile.Plan:
@@ -81,42 +73,6 @@ def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction)
         ],
         provenance={},
     )
-
-
-def _find(pipelines: Pipelines, question: Question, single: bool) -> Finding:
-    tpus = pipelines.tpus
-    match question.objective:
-        case Objective.LATENCY:
-            return objectives.latency(pipelines, tpus, single=single)
-        case Objective.BATCH:
-            return objectives.batch(pipelines, tpus, question.batch, single=single)
-        case Objective.DEVICES:
-            return objectives.devices(pipelines, tpus, single=single)
-        case _:
-            return objectives.throughput(pipelines, tpus, single=single)
-
-
-def _made(pipelines: Pipelines, layout: tuple[tuple[int, int], ...]) -> Plan:
-    return Plan(pipelines=tuple(pipelines.pipeline(*choice) for choice in layout))
-
-
-def _front(pipelines: Pipelines, question: Question, single: bool) -> Case | None:
-    problem = pipelines.table.problem
-    plans = [
-        _made(pipelines, tuple((k, bottlenecks[k]) for k in mix.layouts[0]))
-        for _, _, mix, bottlenecks in objectives.pareto(pipelines, pipelines.tpus, single=single)
-    ]
-    if not plans:
-        return None
-    scores = [score_plan(problem, plan) for plan in plans]
-    best = max(range(len(plans)), key=lambda i: (scores[i].rate, -scores[i].latency_ns))
-    document = certificate(pipelines, question, Fraction(0), pipelines.tpus) | {
-        "points": [
-            [plan.tpus, score.latency_ns, [score.rate.numerator, score.rate.denominator]]
-            for plan, score in zip(plans, scores, strict=True)
-        ]
-    }
-    return Case(problem, plan_file(problem, plans[best], question, Fraction(0)), json.dumps(document))
 
 
 def _solution(

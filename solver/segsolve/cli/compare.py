@@ -9,7 +9,7 @@ import typer
 
 from segsolve.cli.console import is_terminal, progress, show, show_csv, show_json
 from segsolve.cli.guard import guarded, say_error
-from segsolve.cli.no_plan import no_plan
+from segsolve.cli.no_plan import ON_CHIP, no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
     DeviceName,
@@ -130,11 +130,12 @@ def _show(
 
 def _end(comparisons: list[Comparison], wanted: int, *, is_whole: bool) -> None:
     """Exit as README says when there is not a plan for every number of TPUs."""
-    if len(comparisons) < wanted or not is_whole:
-        from segsolve.report.units import count
+    from segsolve.report.units import count
 
+    if len(comparisons) < wanted or not is_whole:
         say_error(f"interrupted after {len(comparisons)} of {count(wanted, 'comparison')}")
         raise typer.Exit(ExitCode.INTERRUPTED)
     for comparison in comparisons:
         if comparison.best is None:
-            raise no_plan(comparison.problem, comparison.strategies[-1].result)
+            result = comparison.strategies[-1].result
+            raise no_plan(count(comparison.problem.tpus, "TPU"), result, ON_CHIP, result.planner)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from segsolve.cli.console import progress, show, show_json
-from segsolve.cli.guard import say_error
+from segsolve.cli.no_plan import GRAPH, no_plan
 from segsolve.cli.options import parse_memory, within
 from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.planners.base import Limits
-    from segsolve.planners.ladder.result import DagResult
     from segsolve.problem import Problem
 
 MOST_CORES = 64
@@ -50,6 +49,7 @@ def solve_graph(
     from segsolve.planners.base import Stop
     from segsolve.planners.ladder.confirm import solve_and_confirm
     from segsolve.report.dag import dag_document, dag_table
+    from segsolve.report.units import count
 
     if cpus is not None:
         within("--cpus", cpus, 0, MOST_CORES)
@@ -61,7 +61,8 @@ def solve_graph(
     elif result.stages is not None:
         show(dag_table(problem, result))
     if result.stages is None:
-        raise _no_plan(problem, result)
+        devices = f"{count(problem.tpus, 'accelerator')} and {count(problem.cpus, 'CPU core')}"
+        raise no_plan(devices, result, GRAPH)
     if result.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -81,19 +82,3 @@ def _problem(
         return graph.problem(accelerators=tpus, cpus=cores, memory_bytes=memory), graph.members
     problem = profile_costs(file, memory, cpus or 0).problem(tpus=tpus, no_spill=no_spill)
     return problem, [(op.name,) for op in problem.ops]
-
-
-def _no_plan(problem: Problem, result: DagResult) -> typer.Exit:
-    """Say why there is no plan, and return the exit to raise."""
-    from segsolve.planners.base import Status, Stop
-    from segsolve.report.units import count
-
-    if result.stopped_by is Stop.INTERRUPTED:
-        say_error("the search was interrupted before it found a plan")
-        return typer.Exit(ExitCode.INTERRUPTED)
-    where = f"{count(problem.tpus, 'accelerator')} and {count(problem.cpus, 'CPU core')}"
-    if result.status is Status.INFEASIBLE:
-        say_error(f"no plan on {where} keeps the memory and runs every operation", "give more devices or more memory")
-    else:
-        say_error(f"no plan on {where} was found in time", "give more time")
-    return typer.Exit(ExitCode.NO_PLAN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import typer
@@ -11,16 +12,10 @@ from segsolve.errors import ExitCode
 
 if TYPE_CHECKING:
     from segsolve.planners.base import Status, Stop
-    from segsolve.problem import Problem
 
 
 class Outcome(Protocol):
     """What a search without a plan says of itself."""
-
-    @property
-    def planner(self) -> str:
-        """Who searched."""
-        ...
 
     @property
     def status(self) -> Status:
@@ -43,20 +38,34 @@ class Outcome(Protocol):
         ...
 
 
-def no_plan(problem: Problem, result: Outcome, *, is_constrained: bool = False) -> typer.Exit:
-    """Say why there is no plan, and return the exit to raise."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What no plan keeps, and what may be done about it."""
+
+    keeps: str
+    hint: str
+
+
+ON_CHIP = Rule("keeps all weights on chip", "give more TPUs, or leave out --no-spill")
+CONSTRAINTS = Rule("keeps the constraints", "give more TPUs, or loosen the constraints")
+GRAPH = Rule("keeps the memory and runs every operation", "give more devices or more memory")
+
+
+def no_plan(devices: str, result: Outcome, rule: Rule, who: str = "the search") -> typer.Exit:
+    """Say why there is no plan on some devices, and return the exit to raise."""
     from segsolve.planners.base import Status, Stop
-    from segsolve.report.units import count
 
     if result.stopped_by is Stop.INTERRUPTED:
-        say_error(f"{result.planner} was interrupted before it found a plan")
+        say_error(f"{who} was interrupted before it found a plan")
         return typer.Exit(ExitCode.INTERRUPTED)
     if result.status is Status.INFEASIBLE:
-        proof = f" ({result.proof})" if result.proof else ""
-        what = "keeps the constraints" if is_constrained else "keeps all weights on chip"
-        loosen = "loosen the constraints" if is_constrained else "leave out --no-spill"
-        say_error(f"no plan on {count(problem.tpus, 'TPU')} {what}{proof}", f"give more TPUs, or {loosen}")
-    else:
-        why = result.note or result.stopped_by
-        say_error(f"{result.planner} found no plan: {why}", "try another --planner, or more time")
+        return impossible(devices, rule, result.proof)
+    hint = "give more time" if result.stopped_by is Stop.TIME_LIMIT else "try another --planner, or ask for less"
+    say_error(f"{who} found no plan on {devices}: {result.note or result.stopped_by}", hint)
+    return typer.Exit(ExitCode.NO_PLAN)
+
+
+def impossible(devices: str, rule: Rule, proof: str | None = None) -> typer.Exit:
+    """Say that there is no plan on some devices, and return the exit to raise."""
+    say_error(f"no plan on {devices} {rule.keeps}{f' ({proof})' if proof else ''}", rule.hint)
     return typer.Exit(ExitCode.NO_PLAN)

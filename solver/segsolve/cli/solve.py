@@ -20,7 +20,7 @@ from segsolve.cli.asking import (
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
-from segsolve.cli.no_plan import no_plan
+from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
     MOST_BATCH,
@@ -87,6 +87,7 @@ def command(
     from segsolve.layouts.search import answer as ask
     from segsolve.planners.base import Limits, Stop
     from segsolve.question import Constraints, Question
+    from segsolve.report.units import count
 
     check_search(tpus, time_limit, workers, seed)
     within("--batch", batch, 1, MOST_BATCH)
@@ -132,7 +133,8 @@ def command(
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
     _show(problem, answer, costs.device.name, as_json=as_json)
     if answer.plan is None:
-        raise no_plan(problem, answer, is_constrained=asked.constraints != Constraints())
+        rule = ON_CHIP if asked.constraints == Constraints() else CONSTRAINTS
+        raise no_plan(count(tpus, "TPU"), answer, rule, answer.planner)
     if output is not None and loaded is not None:
         write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
     if answer.stopped_by is Stop.INTERRUPTED:

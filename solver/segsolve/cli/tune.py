@@ -19,6 +19,7 @@ from segsolve.cli.measuring import (
     WarmUp,
     check_effort,
 )
+from segsolve.cli.no_plan import ON_CHIP, impossible
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Tpus, check_search, within
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import ExitCode
@@ -127,9 +128,7 @@ def _end(tuning: Tuning) -> None:
         say_error(f"interrupted after {count(tuning.measurements, 'measured stage')}")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if tuning.plan is None:
-        tpus = count(tuning.problem.tpus, "TPU")
-        say_error(f"no plan on {tpus} keeps all weights on chip", "give more TPUs, or leave out --no-spill")
-        raise typer.Exit(ExitCode.NO_PLAN)
+        raise impossible(count(tuning.problem.tpus, "TPU"), ON_CHIP)
 
 
 def _begin(loaded: LoadedModel, start: Path | None, effort: Effort, seed: int) -> Measured:

@@ -49,10 +49,8 @@ class Claim:
     potentials: Potentials
 
 
-def certificate(
-    pipelines: Pipelines, question: Question, value: Fraction, tpus: int, *, on_link: bool = False
-) -> dict[str, Any]:
-    """Return the document that proves the `value` of the question's objective.
+def certificate(pipelines: Pipelines, question: Question, value: Fraction, *, on_link: bool = False) -> dict[str, Any]:
+    """Return the document that proves the `value` of the question's objective as far as `pipelines` can.
 
     The value is in ns per inference (throughput), ns (latency, batch) or devices, as a numerator and a denominator; 0
     for `pareto`, whose points stand elsewhere. `on_link` says that the shared link is what limits the throughput.
@@ -60,7 +58,7 @@ def certificate(
     Raises:
         AssertionError: there is a better pipeline than the search found, a fault of the program.
     """
-    problem, claims = pipelines.table.problem, _claims(pipelines, question, value, tpus)
+    problem, claims = pipelines.table.problem, _claims(pipelines, question, value)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -73,8 +71,8 @@ def certificate(
     }
 
 
-def _claims(pipelines: Pipelines, question: Question, value: Fraction, tpus: int) -> Iterator[Claim]:
-    limit = question.constraints.max_latency_ns
+def _claims(pipelines: Pipelines, question: Question, value: Fraction) -> Iterator[Claim]:
+    tpus, limit = pipelines.tpus, question.constraints.max_latency_ns
     is_single = question.layout is Layout.PIPELINE and question.objective is not Objective.DEVICES
     sizes = range(tpus if is_single else 1, tpus + 1)  # one pipeline may as well have all TPUs
     if question.objective in (Objective.BATCH, Objective.PARETO):

@@ -129,7 +129,8 @@ class Paths:
         One entry stands for all stage numbers where they do not matter.
         """
         counts = range(1, self.most + 1 if self.replicate else 2)
-        values = {r: np.where(self.time < IMPOSSIBLE, value(r), IMPOSSIBLE) for r in counts}
+        priced = ((r, np.where(self.time < IMPOSSIBLE, value(r), IMPOSSIBLE)) for r in counts)
+        values = {r: made for r, made in priced if (made < IMPOSSIBLE).any()}  # many a count no stage needs
         if not self._is_layered:
             rows = _done(len(self.time), self.most)
             for left in range(1, self.most + 1):

@@ -114,11 +114,24 @@ class _Search:
             return replace(chain, note=self._unproven(chain, "--cuts dag also tries cuts between branches"))
         graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
         self._tell(graph)
+        return self._better(chain, graph)
+
+    def _better(self, chain: Answer, graph: Answer) -> Answer:
+        """Return the graph's answer, unless its search was not complete and the execution order has a better plan."""
+        if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
+            return graph
+        if chain.status is Status.OPTIMAL and (graph.value is None or chain.value <= graph.value):
+            return replace(chain, note=self._unproven(chain, f"of other cuts not all was tried ({graph.note})"))
+        if graph.value is None or chain.value < graph.value:
+            return replace(chain, bound=min(graph.bound, chain.value), cuts="dag")
         return graph
 
     def _without_lattice(self, chain: Answer) -> Answer:
         if self._is_plain and self.question.cuts is Cuts.DAG and chain.plan is not None:
             return wide_answer(self.problem, chain, self.limits, self.observe)
+        if chain.status is Status.INFEASIBLE:
+            why = f"no cuts of the execution order keep the constraints, and {_TOO_MANY}"
+            return replace(chain, status=Status.UNKNOWN, proof=None, note=why)
         return replace(chain, note=self._unproven(chain, _TOO_MANY))
 
     @property
@@ -141,13 +154,17 @@ class _Search:
 
     def _unproven(self, chain: Answer, why: str) -> str:
         """Say that the optimum is that of the execution order, and by how much other cuts could better it at most."""
-        text = f"the optimum is that over all cuts of the execution order: {why}"
+        is_best = chain.status is Status.OPTIMAL
+        said = "the optimum is that over all cuts of the execution order" if is_best else "no other cuts were tried"
+        text = f"{chain.note}; {said}: {why}" if chain.note else f"{said}: {why}"
         if self.question.objective is Objective.THROUGHPUT and chain.value and self._least_period:
             text += f"; other cuts could gain {float(1 - self._least_period / chain.value):.1%} at most"
         return text
 
     def _stopped(self, chain: Answer, why: Stop) -> Answer:
         """Return what is known of the chain, as a plan that better cuts of the graph may beat."""
+        if chain.status is Status.INFEASIBLE:
+            return replace(chain, status=Status.UNKNOWN, proof=None, stopped_by=why)
         if chain.status is not Status.OPTIMAL:
             return replace(chain, stopped_by=why)
         bound = min(chain.bound, self._least_period) if self.question.objective is Objective.THROUGHPUT else Fraction(0)

@@ -35,7 +35,7 @@ def as_answer(problem: Problem, result: SolveResult, asked: Question | None = No
     proof = None
     if result.status is Status.OPTIMAL and value is not None:
         pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
-        proof = certificate(pipelines, question, value, problem.tpus)
+        proof = certificate(pipelines, question, value)
     return Answer(
         question=question,
         planner=result.planner,

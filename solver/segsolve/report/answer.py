@@ -145,13 +145,19 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
         yield f"No plan is better: the plan of {answer.planner} reaches the bound."
     else:
         stopped = "" if answer.stopped_by is Stop.FINISHED else f", stopped by {answer.stopped_by}"
-        yield (
-            f"Not proven optimal ({answer.planner}{stopped}): the bound is {ms(answer.bound_ns)} ms, "
-            f"the gap at most {percent(answer.gap or 0.0)}."
-        )
+        yield f"Not proven optimal ({answer.planner}{stopped}): {_distance(answer)}."
     yield from unused(problem, answer, plan)
     if answer.note:
         yield f"{answer.note[0].upper()}{answer.note[1:].rstrip('.')}."
+
+
+def _distance(answer: Answer) -> str:
+    """Say how far from the best a plan can be at most."""
+    if not answer.bound:
+        return "no bound is known"
+    if answer.question.objective is Objective.DEVICES:
+        return f"fewer than {count(int(answer.bound), 'TPU')} do not do"
+    return f"the bound is {ms(answer.bound_ns)} ms, the gap at most {percent(answer.gap or 0.0)}"
 
 
 def unused(problem: Problem, answer: Answer, plan: Plan) -> Iterable[str]:
