@@ -238,10 +238,38 @@ def test_verify_also_refuses_a_tampered_plan(plan: Path, net: Path, tmp_path: Pa
     error(run("verify", copy, net), ExitCode.BAD_PLAN, "copy")
 
 
-def test_plan_of_another_model(plan: Path, models: Path) -> None:
-    done = run("verify", plan, models / "one.tflite", "--json")
-    error(done, ExitCode.MISMATCH, "one.tflite")
+@pytest.mark.parametrize(
+    "command",
+    ["verify PLAN ONE --json", "report PLAN --model ONE -o OUT", "run PLAN --model ONE --profile-out OUT"],
+)
+def test_plan_of_another_model(command: str, plan: Path, models: Path, tmp_path: Path) -> None:
+    names = {"PLAN": plan, "ONE": models / "one.tflite", "OUT": tmp_path / "out"}
+    done = run(*(names.get(word, word) for word in command.split()))
+    error(done, ExitCode.BAD_MODEL, "one.tflite is not the model that the plan was made from")
     assert has_hint(done) and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("solve MODEL -o EMPTY", "-o"),
+        ("solve MODEL --output EMPTY", "--output"),
+        ("solve MODEL --output=", "--output"),
+        ("zoo build mobilenet -o EMPTY", "-o"),
+        ("batch MODEL -o EMPTY", "-o"),
+        ("report PLAN -o EMPTY", "-o"),
+        ("tune MODEL --profile-out EMPTY", "--profile-out"),
+        ("run PLAN --trace EMPTY", "--trace"),
+        ("inspect EMPTY", "an argument"),
+        ("export OUT EMPTY", "an argument"),
+    ],
+)
+def test_an_empty_path_is_refused(command: str, option: str, net: Path, plan: Path, tmp_path: Path) -> None:
+    """As `-o "$OUT"` gives it where OUT is not set; it is not the current folder."""
+    names = {"MODEL": str(net), "PLAN": str(plan), "EMPTY": "", "OUT": str(tmp_path)}
+    done = run(*(names.get(word, word) for word in command.split()), cwd=tmp_path)
+    error(done, ExitCode.USAGE, f"{option} is empty")
+    assert has_hint(done) and not done.stdout and not list(tmp_path.iterdir())
 
 
 def _infeasible(done: Done) -> None:

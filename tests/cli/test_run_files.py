@@ -15,6 +15,7 @@ from segsolve.errors import ExitCode
 from segsolve_runtime.arrays import Array
 
 from ..models import Net
+from ..shared import real_models
 from .tool import SCRIPT, document, error, has_hint, run
 
 
@@ -51,9 +52,33 @@ def test_images_to_npz(classifier: Path, tmp_path: Path) -> None:
     assert document(done.stdout)["count"] == 5
     with np.load(tmp_path / "o.npz") as found:
         names = list(found["input_files"])
-        (output,) = set(found.files) - {"input_files"}
+        (output,) = set(found.files) - {"input_files", "output_quantisation"}
         assert names == [f"{i}.png" for i in range(5)]
         assert np.array_equal(found[output], np.concatenate([_whole(classifier, name) for name in names]))
+
+
+@pytest.mark.parametrize("path", real_models())
+def test_real_numbers_of_a_real_model(path: Path, tmp_path: Path) -> None:
+    """What LiteRT's own figures make of the whole model's outputs, on the frame that the run drew."""
+    done = run("solve", path, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    for name, options in (("whole.npz", ()), ("real.npz", ("--dequantize",)), ("real.jsonl", ("--dequantize",))):
+        ran = run("run", tmp_path / "plan", "--count", "1", "--output", tmp_path / name, *options)
+        assert ran.code == ExitCode.OK, ran.stderr
+    (record,) = (json.loads(text) for text in (tmp_path / "real.jsonl").read_text().splitlines())
+    interpreter = Interpreter(model_path=str(path))
+    told = {d["name"]: d for d in interpreter.get_output_details()}
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "real.npz") as real:
+        assert set(real.files) == {*told, "input_files"}
+        rows = {row["output"]: (row["scale"], row["zero_point"]) for row in whole["output_quantisation"]}
+        for output, details in told.items():
+            scale, zero = details["quantization"]
+            is_integer = np.issubdtype(details["dtype"], np.integer) and scale
+            wanted = (whole[output].astype(np.float32) - zero) * np.float32(scale) if is_integer else whole[output]
+            assert real[output].dtype == wanted.dtype
+            np.testing.assert_array_equal(real[output], wanted)
+            np.testing.assert_allclose(np.array(record["outputs"][output]).reshape(wanted.shape), wanted, rtol=1e-6)
+            assert not is_integer or rows[output] == (pytest.approx(scale), zero)
 
 
 def test_a_pattern_that_the_shell_expanded(classifier: Path, tmp_path: Path) -> None:
@@ -89,7 +114,8 @@ def test_several_inputs_by_name(plan: Path, tmp_path: Path) -> None:
     done = run("run", plan, "-i", "input_0=x.npy", "-i", "input_1=x.npy", "-o", "o.npz", cwd=tmp_path)
     assert done.code == ExitCode.OK, done.stderr
     with np.load(tmp_path / "o.npz") as found:
-        assert sorted(len(found[name]) for name in found.files) == [2, 2, 2]
+        assert sorted(len(found[name]) for name in found.files if name != "output_quantisation") == [2, 2, 2]
+        assert len(found["output_quantisation"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -103,6 +129,7 @@ def test_several_inputs_by_name(plan: Path, tmp_path: Path) -> None:
         (["--input", "0.png", "--top", "0"], ExitCode.USAGE, "--top is 0"),
         (["--input", "0.png", "--top", "1", "--labels", "none"], ExitCode.USAGE, "the labels none cannot be read"),
         (["--input", "0.png", "--top", "1", "--json"], ExitCode.USAGE, "--top and --json"),
+        (["--input", "0.png", "--dequantize"], ExitCode.USAGE, "--dequantize is about --output"),
         (["--input", "0.png", "--fit", "tight"], ExitCode.USAGE, "--fit is 'tight'"),
         (["--input", "0.png", "--mean", "a,b"], ExitCode.USAGE, "--mean is 'a,b'"),
         (["--input", "0.png", "--std", "1,2"], ExitCode.USAGE, "std has 2 numbers"),

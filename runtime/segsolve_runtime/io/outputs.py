@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +17,18 @@ from numpy.lib import format as npy
 
 from segsolve_runtime.arrays import Array
 from segsolve_runtime.errors import ResultError
+from segsolve_runtime.io.quantise import dequantise, is_quantised
 from segsolve_runtime.io.top import TopClasses
 from segsolve_runtime.plan import TensorSpec
 
 SUFFIXES = (".npz", ".jsonl")
 ORIGINS = "input_files"
 """The array of a ``.npz`` that says which frame each result belongs to."""
+QUANTISATION = "output_quantisation"
+"""The array of a ``.npz`` of integers that says what they stand for, a row per output: real = scale * (q - zero_point).
+
+Fields `output`, `scale` and `zero_point`; an output that is not quantised has no row.
+"""
 
 
 class Sink(Protocol):
@@ -39,8 +45,12 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-def open_output(path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None = None) -> Sink:
+def open_output(
+    path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None = None, *, real: bool = False
+) -> Sink:
     """Return the sink for a file that is named ``*.npz`` or ``*.jsonl``; with `top`, lines tell the best classes only.
+
+    With `real`, quantised outputs are written as the real numbers (float32) that their integers stand for.
 
     Raises:
         ResultError: the name ends otherwise, a ``.npz`` should hold classes, or the file cannot be written.
@@ -48,17 +58,18 @@ def open_output(path: Path, outputs: Sequence[TensorSpec], top: TopClasses | Non
     if path.suffix not in SUFFIXES:
         raise ResultError(f"the output {path} is neither a .npz nor a .jsonl file")
     if path.suffix == ".jsonl":
-        return _Lines(path, top)
+        return _Lines(path, outputs, top, real=real)
     if top is not None:
         raise ResultError(f"the output {path} holds arrays; for the best classes name a .jsonl file")
-    return _Archive(path, outputs)
+    return _Archive(path, outputs, real=real)
 
 
 class _Lines:
     """A line per result, on disk as soon as it is there, so that others can follow."""
 
-    def __init__(self, path: Path, top: TopClasses | None) -> None:
+    def __init__(self, path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None, *, real: bool) -> None:
         self._path, self._top, self._number = path, top, 0
+        self._real = {spec.name: spec for spec in outputs} if real else {}
         try:
             self._file = path.open("w", encoding="utf-8")
         except OSError as error:
@@ -67,7 +78,7 @@ class _Lines:
     def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
         record: dict[str, Any] = {"frame": self._number, "input": origin}
         if self._top is None:
-            record["outputs"] = {name: _numbers(array) for name, array in outputs.items()}
+            record["outputs"] = {n: _numbers(_written(array, self._real.get(n))) for n, array in outputs.items()}
         else:
             record["top"] = [c.as_dict() for c in self._top.of(outputs)]
         self._number += 1
@@ -89,8 +100,8 @@ class _Lines:
 class _Archive:
     """Spools the bytes of each output and packs them in the end, when their number is known: memory stays small."""
 
-    def __init__(self, path: Path, outputs: Sequence[TensorSpec]) -> None:
-        self._path, self._outputs = path, {spec.name: spec for spec in outputs}
+    def __init__(self, path: Path, outputs: Sequence[TensorSpec], *, real: bool) -> None:
+        self._path, self._outputs, self._real = path, {spec.name: spec for spec in outputs}, real
         self._origins: list[str] = []
         self._stack = ExitStack()
         try:
@@ -109,7 +120,8 @@ class _Archive:
     def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
         try:
             for name, spool in self._spools.items():
-                spool.write(np.ascontiguousarray(outputs[name]).data)
+                made = _written(outputs[name], self._outputs[name] if self._real else None)
+                spool.write(np.ascontiguousarray(made).data)
         except OSError as error:
             raise _fault(self._path, error) from None
         self._origins.append(origin)
@@ -128,7 +140,9 @@ class _Archive:
                 with ZipFile(packed, "w", ZIP_STORED) as archive:
                     for name, spool in self._spools.items():
                         self._pack(archive, self._outputs[name], spool)
-                    _pack_origins(archive, self._origins)
+                    _pack_array(archive, ORIGINS, np.array(self._origins, dtype=np.str_))
+                    if not self._real:
+                        _pack_array(archive, QUANTISATION, _quantisation(self._outputs.values()))
                 packed.replace(self._path)
             except OSError as fault:
                 raise _fault(self._path, fault) from None
@@ -136,7 +150,7 @@ class _Archive:
     def _pack(self, archive: ZipFile, spec: TensorSpec, spool: IO[bytes]) -> None:
         spool.seek(0)
         header = {
-            "descr": npy.dtype_to_descr(np.dtype(spec.dtype)),
+            "descr": npy.dtype_to_descr(np.dtype("float32" if self._real and is_quantised(spec) else spec.dtype)),
             "fortran_order": False,
             "shape": (len(self._origins), *_frame_shape(spec)),
         }
@@ -159,9 +173,20 @@ def _frame_shape(spec: TensorSpec) -> tuple[int, ...]:
     return tuple(spec.shape[1:] if spec.shape[:1] == [1] else spec.shape)
 
 
-def _pack_origins(archive: ZipFile, origins: Sequence[str]) -> None:
-    with archive.open(f"{ORIGINS}.npy", "w", force_zip64=True) as member:
-        npy.write_array(member, np.array(origins, dtype=np.str_), allow_pickle=False)
+def _written(array: Array, real: TensorSpec | None) -> Array:
+    """Return an output as it is written: the real numbers of a tensor that is to be written so, else as it is."""
+    return array if real is None else dequantise(array, real)
+
+
+def _quantisation(outputs: Iterable[TensorSpec]) -> Array:
+    rows = [(spec.name, spec.scale, spec.zero_point or 0) for spec in outputs if is_quantised(spec)]
+    longest = max((len(name) for name, _, _ in rows), default=1)
+    return np.array(rows, dtype=[("output", f"U{longest}"), ("scale", "f8"), ("zero_point", "i8")])
+
+
+def _pack_array(archive: ZipFile, name: str, array: Array) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        npy.write_array(member, array, allow_pickle=False)
 
 
 def _fault(path: Path, error: OSError) -> ResultError:

@@ -106,9 +106,9 @@ def _costs(
     folder: PlanFolder, model: Path | None, device: str | None
 ) -> tuple[tuple[LoadedModel, CostSource] | None, str]:
     """Return the plan's model and its costs; without them, why not."""
-    from segsolve.graph.read import read_model
+    from segsolve.graph.read import check_model, read_model
     from segsolve.profile.load import device_costs
-    from segsolve.report.plan_source import check_model, find_model
+    from segsolve.report.plan_source import find_model
 
     name = device or folder.plan.device.name
     try:
@@ -121,7 +121,7 @@ def _costs(
     if path is None:
         return None, f"the model {folder.plan.model.name} was not found, name it with --model"
     loaded = read_model(path)
-    check_model(folder.plan, loaded.graph, path)
+    check_model(loaded.graph, path, folder.plan.model)
     return (loaded, costs_of(loaded.graph)), ""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -45,6 +47,9 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
 def exit_code(app: typer.Typer) -> int:
     """Run the application; what it says about a command line that it does not understand looks like other errors."""
+    if (empty := _empty_argument(sys.argv[1:])) is not None:
+        say_error(f"{empty} is empty", "give a value; for the current folder write .")
+        return ExitCode.USAGE
     try:
         return app(standalone_mode=False) or ExitCode.OK
     except TyperException as error:
@@ -63,6 +68,16 @@ def say_error(message: str, hint: str = "") -> None:
     news(f"error: {message}")
     if hint:
         news(f"hint: {hint}")
+
+
+def _empty_argument(arguments: Sequence[str]) -> str | None:
+    """Return what is given without a value, as by an unset variable; a path would be the current folder."""
+    for before, argument in pairwise(["", *arguments]):
+        if argument.startswith("--") and argument.endswith("="):
+            return argument[:-1]
+        if not argument.strip():
+            return before if before.startswith("-") and before != "--" else "an argument"
+    return None
 
 
 def _sentence(message: str) -> str:

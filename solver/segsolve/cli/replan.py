@@ -22,10 +22,10 @@ def plan_model(folder: PlanFolder, model: Path | None) -> LoadedModel:
     """Return the model that a plan was made from: `model`, or a file of its name and content beside the plan or here.
 
     Raises:
-        UsageError: there is none, or `model` is another one.
-        ModelError: it cannot be read.
+        UsageError: there is none.
+        ModelError: it cannot be read, or is another one.
     """
-    from segsolve.graph.read import read_model
+    from segsolve.graph.read import check_model, read_model
     from segsolve.report.plan_source import find_model
 
     wanted = folder.plan.model
@@ -33,8 +33,7 @@ def plan_model(folder: PlanFolder, model: Path | None) -> LoadedModel:
     if path is None:
         raise UsageError(f"the plan's model {wanted.name} is neither beside the plan nor here", "name it with --model")
     loaded = read_model(path)
-    if loaded.graph.sha256 != wanted.sha256:
-        raise UsageError(f"{path} is not the model that the plan was made from", f"the plan's is {wanted.name}")
+    check_model(loaded.graph, path, wanted)
     return loaded
 
 

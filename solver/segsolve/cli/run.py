@@ -45,6 +45,9 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the results: NAME.npz (arrays) or NAME.jsonl.")
     ] = None,
+    dequantize: Annotated[
+        bool, typer.Option("--dequantize", help="Write real numbers to --output instead of the model's integers.")
+    ] = False,
     top: Annotated[int | None, typer.Option(help="Give the best classes instead of all scores, that many.")] = None,
     labels: Annotated[Path | None, typer.Option(help="File with a label per line, for --top.")] = None,
     fit: Annotated[str, typer.Option(help="How images get their size: stretch, crop or pad.")] = "stretch",
@@ -100,6 +103,7 @@ def command(
         output=output,
         top=top,
         labels=labels,
+        dequantize=dequantize,
         as_json=as_json,
     )
     check_traffic(wanted)

@@ -36,6 +36,7 @@ class TrafficOptions:
     output: Path | None
     top: int | None
     labels: Path | None
+    dequantize: bool
     as_json: bool
 
 
@@ -60,6 +61,8 @@ def check_traffic(options: TrafficOptions) -> None:
         within("--top", options.top, 1)
     if options.labels is not None and options.top is None:
         raise UsageError("--labels says nothing without --top", "add e.g. --top 5")
+    if options.dequantize and options.output is None:
+        raise UsageError("--dequantize is about --output", "name a file: --output FILE.npz or FILE.jsonl")
     if options.top is not None and options.output is None and options.as_json:
         raise UsageError("--top and --json would both print on stdout", "add --output FILE.jsonl")
     _rule(options)
@@ -97,7 +100,7 @@ def _taker(plan: Plan, options: TrafficOptions, stack: ExitStack) -> Callable[[s
     if top is not None and (doubt := top.doubt()):
         news(f"warning: {doubt}")
     if options.output is not None:
-        return stack.enter_context(open_output(options.output, outputs, top)).put
+        return stack.enter_context(open_output(options.output, outputs, top, real=options.dequantize)).put
     return None if top is None else _printer(top)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import ModelError
 from segsolve.graph.flatbuffer import read_bytes, unpack
@@ -16,6 +16,9 @@ from segsolve.graph.model import ELEMENT_BITS, Graph, Op, Quantisation, Tensor
 from segsolve.graph.restrictions import STATEFUL_KINDS, find_restrictions
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
 from segsolve.graph.supported import check_segmentable
+
+if TYPE_CHECKING:
+    from segsolve_runtime.plan import ModelReference
 
 # Where an operation of a kind has its weights and its bias among its inputs (schema and kernels of LiteRT).
 _WEIGHTS_AND_BIAS = {
@@ -34,6 +37,12 @@ class LoadedModel:
     content: bytes
     model: Any
     graph: Graph
+
+
+def check_model(graph: Graph, path: Path, wanted: ModelReference) -> None:
+    """Raise a ModelError if the network of the file `path` is not the one that a plan was made from."""
+    if graph.sha256 != wanted.sha256:
+        raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {wanted.name}")
 
 
 def read_model(path: Path) -> LoadedModel:

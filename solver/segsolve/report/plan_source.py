@@ -9,10 +9,10 @@ from pathlib import Path
 
 from segsolve.compare import Comparison, compare
 from segsolve.device.model import load_device
-from segsolve.errors import DeviceError, ModelError
+from segsolve.errors import DeviceError
 from segsolve.evaluate import check_pipeline, score_pipeline, stage_score
 from segsolve.graph.model import Graph
-from segsolve.graph.read import read_graph
+from segsolve.graph.read import check_model, read_graph
 from segsolve.placement import placements
 from segsolve.plan import Pipeline, Processor, Stage, pipeline_of
 from segsolve.planners.base import Status
@@ -84,12 +84,6 @@ def find_model(folder: PlanFolder) -> Path | None:
     return None
 
 
-def check_model(plan: Plan, graph: Graph, path: Path) -> None:
-    """Raise a ModelError if the network of the file `path` is not the one that a plan was made from."""
-    if graph.sha256 != plan.model.sha256:
-        raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {plan.model.name}")
-
-
 def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], CostSource] | None, str]:
     """Return the device's title and what makes costs on it; without the latter, why not."""
     name = device or plan.device.name
@@ -104,7 +98,7 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
 
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
     graph = read_graph(path)
-    check_model(plan, graph, path)
+    check_model(graph, path, plan.model)
     problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested)
     strategy = strategy_of(plan)
     if any(score_pipeline(problem, _pipeline(p)).stages != p.score.stages for p in strategy.pipelines):

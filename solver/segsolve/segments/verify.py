@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack
-from segsolve.graph.read import LoadedModel
+from segsolve.graph.read import LoadedModel, check_model
 from segsolve_runtime.arrays import array_specs
 from segsolve_runtime.backends import StageRunner
 from segsolve_runtime.backends.litert import open_stage
@@ -42,15 +42,11 @@ def verify(folder: PlanFolder, loaded: LoadedModel, *, inputs: int = 2, seed: in
     """Compare a plan's segments with the model that they were cut from, on seeded random inputs.
 
     Raises:
-        MismatchError: the model is not the plan's, a segment fails, or a tensor differs.
-        ModelError: LiteRT cannot run the whole model, so that there is nothing to compare with.
+        MismatchError: a segment fails, or a tensor differs.
+        ModelError: the model is not the plan's, or LiteRT cannot run it, so that there is nothing to compare with.
         PlanError: a segment cannot be loaded.
     """
-    if loaded.graph.sha256 != folder.plan.model.sha256:
-        raise MismatchError(
-            f"{loaded.path} is not the model that the plan was made for ({folder.plan.model.name})",
-            "give the same file that was solved",
-        )
+    check_model(loaded.graph, loaded.path, folder.plan.model)
     crossing = _crossing(folder, loaded)
     wholes = [_Whole(loaded, {}), *([_Whole(loaded, crossing)] if crossing else [])]
     runners = _runners(folder)

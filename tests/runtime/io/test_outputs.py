@@ -29,7 +29,7 @@ def test_npz_holds_every_output_of_every_frame(tmp_path: Path) -> None:
         for number in range(2):
             sink.put(f"{number}.jpg", _outputs(number))
     with np.load(path) as found:
-        assert sorted(found.files) == ["input_files", "mask", "net/scores:0"]
+        assert sorted(found.files) == ["input_files", "mask", "net/scores:0", "output_quantisation"]
         assert np.array_equal(found["net/scores:0"], np.concatenate(RESULTS))
         assert (found["mask"].shape, found["mask"].dtype) == ((2, 2, 3), np.int64)
         assert found["mask"][1].min() == 1 and list(found["input_files"]) == ["0.jpg", "1.jpg"]
