@@ -166,6 +166,21 @@ def test_a_simulated_run_has_no_drift_and_gives_the_plan_no_other(models: Path, 
     assert json.loads(solved.stdout)["objective_ns"] == load_plan(best).plan.solution.objective_ns
 
 
+def test_nothing_streams_in_the_profile_of_a_cpu(dense: Path, tmp_path: Path) -> None:
+    """The host's memory holds all weights: what the plan's devices would stream is no cost of a run on litert."""
+    plan, path = tmp_path / "plan", tmp_path / "profile.json"
+    done = inside("solve", dense, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", plan)
+    assert done.code == ExitCode.OK, done.stderr
+    assert any(stage.prediction.stream_ns for stage in load_plan(plan).plan.all_stages)
+    for backend in ("litert", "simulated"):
+        ran = inside("run", plan, "--backend", backend, "--count", "5", "--profile-out", path, "--model", dense)
+        assert ran.code == ExitCode.OK, ran.stderr
+        solved = inside("solve", dense, "--device", path, "--tpus", "2", "--planner", "dp", "--json")
+        stages = [stage for p in json.loads(solved.stdout)["pipelines"] for stage in p["stages"]]
+        streams = sum(stage["offchip_bytes"] for stage in stages)
+        assert (streams == 0) == (backend == "litert")
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -147,7 +147,23 @@ def test_without_the_model(plan: Path, standin_compiler: Path) -> None:
 def test_operations_on_the_cpu_are_told(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_COMPILER_ON_CPU", "MEAN")
     done = compile_(plan, standin_compiler)
-    assert "1 x MEAN on the CPU, not predicted: More than one subgraph is not supported." in done.stdout
+    assert "1 x MEAN on the CPU: More than one subgraph is not supported." in done.stdout
+
+
+def test_operations_on_the_cpu_make_their_stage_slower_and_the_plan_another(
+    plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Depthwise convolutions on the host cost more than on the device: their times reach plan.json."""
+    monkeypatch.setenv("STANDIN_COMPILER_ON_CPU", "DEPTHWISE_CONV_2D")
+    before = load_plan(plan).plan
+    told = document(compile_(plan, standin_compiler, "--json").stdout)
+    segments, after = told["segments"], load_plan(plan).plan
+    assert all(segment["fallback_ns"] > 0 for segment in segments)
+    for segment, stage in zip(segments, after.all_stages, strict=True):
+        assert segment["corrected_ns"] == stage.prediction.time_ns
+        assert stage.prediction.time_ns >= segment["predicted"]["time_ns"] + segment["fallback_ns"] - 20_000
+    assert after.solution.throughput_fps < before.solution.throughput_fps
+    assert len(told["rounds"]) > 1
 
 
 def test_a_segment_that_cannot_be_compiled(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,15 +170,16 @@ def _refine(
     rounds: int,
 ) -> Refinement:
     from segsolve.compiler.build import plan_of
+    from segsolve.compiler.fallback import Fallbacks
     from segsolve.compiler.refine import refine
     from segsolve.compiler.truth import StageTruth, stream_ns_per_byte, truth_of
     from segsolve.report.compiled import round_news
 
-    rate = stream_ns_per_byte(costs)
+    rate, fallbacks = stream_ns_per_byte(costs), Fallbacks(graph=loaded.graph, costs=costs)
 
     def compile_stages(new: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], StageTruth]:
         made = stages.compile_ops(loaded, new)
-        return {ops: truth_of(problem, ops, each.report, rate) for ops, each in zip(new, made, strict=True)}
+        return {ops: truth_of(problem, ops, each.report, rate, fallbacks) for ops, each in zip(new, made, strict=True)}
 
     with progress(f"compiling with edgetpu_compiler {stages.compiler.version}"):
         return refine(

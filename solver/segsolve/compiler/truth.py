@@ -1,7 +1,8 @@
 """What the compiler's reports say about the costs of a plan.
 
-Of the stages that were compiled they say which bytes stream, and so how far their times are off. What they say of the
-memory holds for all stages: used and free on-chip bytes together are what the device model tries to predict.
+Of the stages that were compiled they say which bytes stream and what falls back, and so how far their times are off.
+What they say of the memory holds for all stages: used and free on-chip bytes together are what the device model tries
+to predict.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from statistics import median
 
+from segsolve.compiler.fallback import Fallbacks
 from segsolve.compiler.log import Mapping, Report
 from segsolve.evaluate import PlanScore, Score, StageScore, score_plan, stage_score
 from segsolve.plan import Plan
@@ -28,7 +30,8 @@ AGREEMENT_BYTES = round(2 * _ROUNDING * 2**20)
 class StageTruth:
     """A stage as the compiler made it, beside the prediction; ns and bytes.
 
-    `time_ns` is the predicted time, plus what the bytes cost that the compiler streams beyond the predicted ones.
+    `time_ns` is the predicted time, plus what the bytes cost that the compiler streams beyond the predicted ones, plus
+    `fallback_ns`: what operations cost more on the host's CPU that were predicted on the device and fell back.
     """
 
     ops: Ops
@@ -39,6 +42,7 @@ class StageTruth:
     subgraphs: int | None
     fallen_back: tuple[Mapping, ...]
     time_ns: int
+    fallback_ns: int = 0
 
     @property
     def capacity_error(self) -> int | None:
@@ -57,11 +61,14 @@ def stream_ns_per_byte(costs: CostSource) -> float:
     raise TypeError(f"{type(costs).__name__} does not say what streaming costs")
 
 
-def truth_of(problem: Problem, ops: Ops, report: Report, stream_ns_per_byte: float) -> StageTruth:
-    """Return what a report says of the stage with the operations `ops`."""
+def truth_of(
+    problem: Problem, ops: Ops, report: Report, stream_ns_per_byte: float, fallbacks: Fallbacks | None = None
+) -> StageTruth:
+    """Return what a report says of the stage with the operations `ops`; without `fallbacks` these cost nothing."""
     predicted = stage_score(replace(problem, measured=()), ops)
     streamed = predicted.offchip_bytes if report.offchip_bytes is None else report.offchip_bytes
     more = 0 if _agree(streamed, predicted.offchip_bytes) else streamed - predicted.offchip_bytes
+    fallback_ns = fallbacks.more_ns(ops, report.fallen_back) if fallbacks else 0
     return StageTruth(
         ops=ops,
         predicted=predicted,
@@ -70,7 +77,8 @@ def truth_of(problem: Problem, ops: Ops, report: Report, stream_ns_per_byte: flo
         offchip_bytes=report.offchip_bytes,
         subgraphs=report.subgraphs,
         fallen_back=report.fallen_back,
-        time_ns=max(0, predicted.modelled_ns + round(more * stream_ns_per_byte)),
+        time_ns=max(0, predicted.modelled_ns + round(more * stream_ns_per_byte) + fallback_ns),
+        fallback_ns=fallback_ns,
     )
 
 

@@ -18,25 +18,30 @@ from segsolve_runtime.metrics import Metrics
 from segsolve_runtime.plan import Plan as PlanFile
 
 PLANNER = "dp"
+_ON_HOST = frozenset({"litert"})
+"""Backends whose stages have the host's memory."""
 
 
 def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metrics, backend: str) -> Profile:
     """Return a profile with the plan's measured stages, and the ratio to their predictions as scale for all others.
 
-    `problem` has the costs that the plan was made with. Stages of several ranges of operations only give the ratio.
+    `problem` has the costs that the plan was made with. Stages of several ranges of operations only give the ratio. On
+    `litert` the host's memory holds all weights, so that nothing streams: its profile has neither a limit of memory nor
+    a cost of streaming, and the ratio is that to predictions without it.
     """
-    drifts = drift_of(plan, metrics)
-    measured_ns, predicted_ns = sum(d.measured_ns for d in drifts), sum(d.predicted_ns for d in drifts)
-    scale = measured_ns / predicted_ns if measured_ns and predicted_ns else 1.0
+    drifts, on_host = drift_of(plan, metrics), backend in _ON_HOST
+    measured_ns = sum(d.measured_ns for d in drifts)
+    predicted_ns = sum(d.predicted_ns for d in drifts) - (_streaming_ns(plan, metrics) if on_host else 0)
+    scale = measured_ns / predicted_ns if measured_ns > 0 and predicted_ns > 0 else 1.0
     return Profile(
         model=Model(name=graph.name, sha256=graph.sha256),
         device=Device(
             name=f"{plan.device.name} on {backend}",
-            memory_bytes=problem.capacity_bytes,
+            memory_bytes=None if on_host else problem.capacity_bytes,
             overhead_ns=problem.overhead_ns,
         ),
         scale=min(1e6, max(1e-6, round(scale, 6))),
-        layers=[_layer(problem, position) for position in range(len(problem.ops))],
+        layers=[_layer(problem, position, on_host=on_host) for position in range(len(problem.ops))],
         edges=list(_edges(problem)),
         segments=_segments(problem, plan, metrics),
         environment=Environment(date=datetime.now(UTC).date().isoformat(), backend=backend, clock="wall, median"),
@@ -72,15 +77,21 @@ def _planned(plan: PlanFile) -> Plan:
     )
 
 
-def _layer(problem: Problem, position: int) -> Layer:
+def _streaming_ns(plan: PlanFile, metrics: Metrics) -> int:
+    """Return what streaming was predicted to add to the stages that ran."""
+    stages = zip(plan.all_stages, metrics.stages, strict=True)
+    return sum(stage.prediction.stream_ns for stage, done in stages if done.inferences)
+
+
+def _layer(problem: Problem, position: int, *, on_host: bool) -> Layer:
     op = problem.ops[position]
     return Layer(
         name=op.name,
         time_ns=op.compute_ns,
         param_bytes=op.parameter_bytes,
         stored_bytes=op.weight_bytes,
-        streamed_time_ns=op.streamed_ns,
-        cacheable=op.cacheable,
+        streamed_time_ns=op.compute_ns if on_host else op.streamed_ns,
+        cacheable=on_host or op.cacheable,
         cache_rank=op.cache_rank,
         scratch_bytes=op.scratch_bytes,
         with_previous=position > 0 and position not in problem.cuts,

@@ -126,14 +126,16 @@ def _verdict(done: CompiledPlan) -> Iterable[str]:
     for k, stage in enumerate(done.stages):
         report = done.reports.get(stage.file)
         for mapping in report.fallen_back if report else ():
-            yield f"Segment {k}: {mapping.count} x {mapping.kind} on the CPU, not predicted: {mapping.status}."
+            yield f"Segment {k}: {mapping.count} x {mapping.kind} on the CPU: {mapping.status}."
+        if (truth := done.truth(stage)) and truth.fallback_ns:
+            yield f"Segment {k}: on the CPU these take {ms(truth.fallback_ns)} ms longer than predicted on the TPU."
     if done.refinement is None:
         yield f"The predictions stay as they were: {done.note}."
         return
     first, best = done.refinement.rounds[0], done.refinement.best
     yield (
         f"{fps(first.predicted.throughput_fps)} inferences per second were predicted, "
-        f"{fps(first.corrected.throughput_fps)} with what the compiler streams."
+        f"{fps(first.corrected.throughput_fps)} with what the compiler streams and leaves to the CPU."
     )
     if best is not first:
         gain = best.corrected.throughput_fps / first.corrected.throughput_fps - 1
@@ -171,6 +173,7 @@ def _stage_document(done: CompiledPlan, stage: Stage) -> dict[str, Any]:
                 {"kind": m.kind, "count": m.count, "status": m.status, "on_tpu": m.on_tpu} for m in report.operations
             ],
         },
+        "fallback_ns": truth.fallback_ns if truth else None,
         "corrected_ns": truth.time_ns if truth else None,
     }
 
