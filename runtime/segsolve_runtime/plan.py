@@ -103,6 +103,23 @@ class ModelReference(_Record):
     operations: int = Field(ge=1)
 
 
+class Question(_Record):
+    """What was asked for; operations are positions in the execution order, stages count from 0."""
+
+    objective: Literal["throughput", "latency", "batch", "devices", "pareto"]
+    layout: Literal["any", "pipeline"] = Field(description="any pipelines side by side, or one, a device per stage")
+    cuts: Literal["auto", "chain", "dag"] = Field(description="where the network might be cut")
+    batch: int | None = Field(default=None, ge=1, description="inferences that all wait, for the objective batch")
+    no_spill: bool = Field(default=False, description="whether no weights may stream because they do not fit")
+    max_latency_ns: int | None = Field(default=None, ge=1)
+    min_fps: float | None = Field(default=None, gt=0)
+    max_stages: int | None = Field(default=None, ge=1)
+    cut_before: list[Annotated[int, _Count]] = Field(default=[], description="operations that begin a stage")
+    no_cut_before: list[Annotated[int, _Count]] = Field(default=[], description="operations that begin none")
+    keep_together: list[list[Annotated[int, _Count]]] = Field(default=[], description="operations that share a stage")
+    pins: list[_Span] = Field(default=[], description="[operation, its stage]")
+
+
 class Solution(_Record):
     """How the plan was found and what is known about its quality; the solver's status, in its terms."""
 
@@ -127,6 +144,9 @@ class Solution(_Record):
     throughput_fps: float = Field(ge=0, description="predicted")
     latency_ns: int = Field(ge=0, description="predicted time of one inference through all stages")
     tpus_requested: int = Field(ge=1)
+    question: Question | None = Field(
+        default=None, description="what was asked of tpus_requested TPUs; none in plans of releases that kept no record"
+    )
 
 
 class Device(_Record):

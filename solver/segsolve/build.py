@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
+from segsolve.asked import recorded
 from segsolve.errors import OutputError
 from segsolve.evaluate import PlanScore, StageScore
 from segsolve.graph.model import Graph, Tensor
@@ -239,6 +240,7 @@ def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) ->
         throughput_fps=costs.throughput_fps,
         latency_ns=costs.latency_ns,
         tpus_requested=problem.tpus,
+        question=recorded(answer.question, no_spill=problem.no_spill),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,15 @@ from segsolve.errors import UsageError
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
+    from segsolve.layouts.answer import Answer
+    from segsolve.problem import Problem
+    from segsolve.profile.source import CostSource
+    from segsolve.question import Objective, Question
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.plan import PlanFolder
+    from segsolve_runtime.plan import PlanFolder, Solution
 
 PLANNER = "dp"
-"""Exact, and done in milliseconds: frames are waiting."""
+"""Exact, and the fastest: frames are waiting."""
 
 
 def plan_model(folder: PlanFolder, model: Path | None) -> LoadedModel:
@@ -40,15 +45,15 @@ def plan_model(folder: PlanFolder, model: Path | None) -> LoadedModel:
 def replan(
     folder: PlanFolder, loaded: LoadedModel, device: str | None, lost: DevicesLeftError, into: Path
 ) -> PlanFolder:
-    """Solve a plan's model for the devices that are left, and write the plan to a folder.
+    """Ask the plan's question again for the devices that are left, and write the answer to a folder.
+
+    Where no plan of so few devices keeps a latency or a rate that was asked for, the limit is given up, and said so.
 
     Raises:
-        DevicesLeftError: no device is left; it is `lost`.
+        DevicesLeftError: no device is left, or no plan for so few; it is `lost`.
         DeviceError: the costs that the plan was made with are not known; name them.
     """
     from segsolve.build import write_plan
-    from segsolve.layouts.search import answer
-    from segsolve.profile.load import device_costs
     from segsolve.report.units import count, fps
     from segsolve_runtime.places import places
 
@@ -57,9 +62,13 @@ def replan(
         news(f"lost: {reason}")
     if left < 1:
         raise lost
-    source = device_costs(device or folder.plan.device.name, folder.plan.device.memory_bytes)(loaded.graph)
-    problem = source.problem(tpus=left)
-    found = answer(problem, planner=PLANNER)
+    source = costs(folder, loaded, device)
+    record = folder.plan.solution.question
+    problem = source.problem(tpus=left, no_spill=record is not None and record.no_spill)
+    found = _answer(problem, folder.plan.solution)
+    if found.plan is None:
+        news(f"no plan on {count(left, 'device')} keeps what was asked for")
+        raise lost
     made = write_plan(into, loaded=loaded, device=source.device, problem=problem, answer=found)
     news(
         f"solved again for {count(left, 'device')}: {count(len(made.plan.all_stages), 'stage')}, "
@@ -67,6 +76,50 @@ def replan(
         f"going on with {count(len(lost.undone), 'inference')} that were under way"
     )
     return made
+
+
+def costs(folder: PlanFolder, loaded: LoadedModel, device: str | None) -> CostSource:
+    """Return the costs that a plan was made with, on its device or on the one that is named.
+
+    Raises:
+        DeviceError: they are not known.
+    """
+    from segsolve.profile.load import device_costs
+
+    made_for = folder.plan.device
+    return device_costs(device or made_for.name, made_for.memory_bytes)(loaded.graph)
+
+
+def _answer(problem: Problem, solution: Solution) -> Answer:
+    """Answer the question of a plan, and without its limits if nothing keeps them."""
+    from segsolve.layouts.search import answer
+
+    question = _question(solution)
+    found = answer(problem, question, planner=PLANNER)
+    kept = question.constraints
+    if found.plan is not None or (kept.max_latency_ns is None and kept.min_fps is None):
+        return found
+    news("no plan for the devices that are left keeps the latency or the rate that was asked for; going on without")
+    free = replace(kept, max_latency_ns=None, min_fps=None)
+    return answer(problem, replace(question, objective=_running(question.objective), constraints=free), planner=PLANNER)
+
+
+def _question(solution: Solution) -> Question:
+    """Return what a plan was asked for; of a front its plan of the most throughput runs."""
+    from segsolve.asked import asked
+    from segsolve.question import Objective, Question
+
+    if solution.question is None:
+        return Question()
+    question = asked(solution.question)
+    return replace(question, objective=Objective.THROUGHPUT) if question.objective is Objective.PARETO else question
+
+
+def _running(objective: Objective) -> Objective:
+    """Return what to aim at without limits: the fewest devices for nothing would be one."""
+    from segsolve.question import Objective as Objectives
+
+    return Objectives.THROUGHPUT if objective is Objectives.DEVICES else objective
 
 
 def compiled(made: PlanFolder, tool: Compiler) -> PlanFolder:

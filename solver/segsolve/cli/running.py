@@ -135,9 +135,13 @@ def _policy(options: RunOptions) -> FaultPolicy:
 
 def _model(options: RunOptions, folder: PlanFolder) -> LoadedModel | None:
     """Read what another plan would be made from before anything runs: it may be missing."""
-    from segsolve.cli.replan import plan_model
+    from segsolve.cli.replan import costs, plan_model
 
-    return plan_model(folder, options.model) if options.on_fault == "replan" else None
+    if options.on_fault != "replan":
+        return None
+    loaded = plan_model(folder, options.model)
+    costs(folder, loaded, options.device)  # not known only when a device is lost would be too late
+    return loaded
 
 
 def _compiler(options: RunOptions) -> Compiler | None:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from segsolve import __version__
 from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
+from segsolve.report.asked import asked_for
 from segsolve.report.bars import scale_of
 from segsolve.report.layout import operations, sentence
 from segsolve.report.plan_view import Details, Layer, PlanView
@@ -42,6 +43,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
         "rules": explain.RULES,
         "explanation": explain.explain(view),
         "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
+        "asked": asked_for(view.plan.solution),
         "unused": view.plan.solution.tpus_requested - len(view.strategy.devices),
         "others": others,
         "vendor": vendor,

@@ -99,7 +99,8 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
     graph = read_graph(path)
     check_model(graph, path, plan.model)
-    problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested)
+    asked = plan.solution.question
+    problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested, no_spill=asked is not None and asked.no_spill)
     strategy = strategy_of(plan)
     if any(score_pipeline(problem, _pipeline(p)).stages != p.score.stages for p in strategy.pipelines):
         return None, (
