@@ -163,7 +163,11 @@ class Stream(Run):
             return True
         if self._has_ended:
             return not self._open
-        return not self._drops_oldest and self._has_room()
+        return not self._drops_oldest and self._is_hungry()
+
+    def _is_hungry(self) -> bool:
+        """Tell whether the caller should be woken for a frame; it takes more while it is awake for results anyway."""
+        return self._has_room() if self._clock.is_virtual else not self._dispatch.source
 
     def _may_bring_more(self) -> bool:
         return self._clock.is_virtual and not self._has_ended and self._has_room()
