@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
@@ -179,6 +180,24 @@ def test_nothing_streams_in_the_profile_of_a_cpu(dense: Path, tmp_path: Path) ->
         stages = [stage for p in json.loads(solved.stdout)["pipelines"] for stage in p["stages"]]
         streams = sum(stage["offchip_bytes"] for stage in stages)
         assert (streams == 0) == (backend == "litert")
+
+
+def test_a_link_is_held_on_the_virtual_clock_and_told_where_it_is_not(models: Path, tmp_path: Path) -> None:
+    """A hub with a cable of 1 MiB/s: what passes it is what limits, also in the report."""
+    plan, net, hub = tmp_path / "plan", models / "net.tflite", tmp_path / "hub.toml"
+    text = (files("segsolve.device") / "catalogue" / "edgetpu-usb-hub.toml").read_text()
+    hub.write_text(re.sub(r"(\[link\.bandwidth\]\nvalue = )\d+", r"\g<1>0.1", text))
+    done = inside("solve", net, "--tpus", "3", "--planner", "uniform", "--device", hub, "--no-verify", "-o", plan)
+    assert done.code == ExitCode.OK, done.stderr
+    predicted = load_plan(plan).plan.solution.throughput_fps
+    emulated = inside("run", plan, "--backend", "emulated", "--count", "5", "--json")
+    assert "the link that the devices share limits this plan, and is not emulated" in emulated.stderr
+    simulated = inside("run", plan, "--backend", "simulated", "--count", "2000", "--json")
+    assert "link" not in simulated.stderr
+    assert json.loads(simulated.stdout)["throughput_fps"] == pytest.approx(predicted, rel=0.01)
+    page = tmp_path / "plan.html"
+    assert inside("report", plan, "--model", net, "--device", hub, "-o", page).code == ExitCode.OK
+    assert "the link that they share carries" in page.read_text()
 
 
 def free_port() -> int:

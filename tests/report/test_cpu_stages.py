@@ -7,15 +7,28 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from segsolve.build import write_plan
+from segsolve.compiler.build import plan_of
+from segsolve.device.model import load_device
+from segsolve.evaluate import score_plan
+from segsolve.graph.read import read_graph
+from segsolve.layouts.answer import Answer
+from segsolve.layouts.single import as_answer
+from segsolve.planners.base import Status
+from segsolve.profile.analytic import AnalyticCosts
+from segsolve.question import Question
+from segsolve.report.answer import answer_table
 from segsolve.report.explain import explain
 from segsolve.report.html import plan_html
 from segsolve.report.model_explorer import node_data
 from segsolve.report.plan_source import plan_view
 from segsolve.report.run import run_table
 from segsolve.report.svg import plan_svg
+from segsolve.solve import solve
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 
+from ..device.test_operations import swish_net
 from .browser import DESKTOP, PHONE, Browser
 from .samples import Sample, make_layout
 
@@ -85,3 +98,45 @@ def test_it_renders(browser: Browser, mixed: Sample, tmp_path: Path, size: tuple
     assert browser.problems() == []
     assert "Stage 0 (TPU 0): its activations leave 2.6 KiB for weights." in browser.texts(".spills p")
     assert browser.texts(".spills li")[0].startswith("Layer conv_2d_")
+
+
+def test_operations_that_no_tpu_takes_are_told_and_drawn(tmp_path: Path) -> None:
+    """They are no stage of their own: the stage of a TPU waits for them."""
+    net = swish_net()
+    loaded = net.load(tmp_path, *net.graph.outputs, name="swish")
+    device = load_device("edgetpu-pcie")
+    costs = AnalyticCosts(graph=loaded.graph, device=device)
+    problem = costs.problem(tpus=2)
+    found = as_answer(problem, solve(problem, planner="uniform"))
+    write_plan(tmp_path / "plan", loaded=loaded, device=device, problem=problem, answer=found)
+    view = plan_view(tmp_path / "plan", model=loaded.path)
+    text = next(p.text for p in explain(view) if p.topic == "On the host's CPU")
+    assert text.startswith("Operations 2 to 4 run on the host's CPU, in the stage of TPU 1, ")
+    assert "HARD_SWISH is not among the operations that an Edge TPU takes." in text
+    assert plan_svg(view).count('class="checked"') == 3
+    assert "crossed ones run on the host's CPU" in plan_html(view)
+
+
+def test_the_table_of_a_plan_names_it(mixed: Sample) -> None:
+    view = plan_view(mixed.folder)
+    graph = read_graph(mixed.model)
+    device = load_device("edgetpu-pcie")
+    problem = AnalyticCosts(graph=graph, device=device).problem(tpus=4)
+    plan = plan_of(view.plan)
+    score = score_plan(problem, plan)
+    value = 1 / score.rate
+    answer = Answer(
+        question=Question(),
+        planner="dp",
+        status=Status.FEASIBLE,
+        plan=plan,
+        score=score,
+        value=value,
+        bound=value,
+        cuts="dag",
+        proof=None,
+    )
+    console = Console(width=120, record=True)
+    console.print(answer_table(problem, answer, "edgetpu-pcie"))
+    rows = [line.split() for line in console.export_text().splitlines()]
+    assert [row[2] for row in rows if row and row[0] in "0123"] == ["TPU", "CPU", "TPU", "TPU"]

@@ -68,6 +68,7 @@ def explain(view: PlanView) -> tuple[Paragraph, ...]:
         Paragraph(topic="What streams", text=_streams(view)),
     ]
     if view.details is not None:
+        found += _on_the_host(view, view.details)
         found += _next_best(view, view.details)
         found += _one_tpu(view, view.details)
         found += _copies(view, view.details)
@@ -240,6 +241,22 @@ def _streams(view: PlanView) -> str:
             0, "Every layer that can be kept on chip is." if constants else "Nothing: all weights are on chip."
         )
     return " ".join(sentences)
+
+
+def _on_the_host(view: PlanView, details: Details) -> Iterator[Paragraph]:
+    """Say which operations no TPU takes, and whose stage waits for them."""
+    texts = []
+    for part in details.fallbacks:
+        held = [stage for stage in view.strategy.stages if part.first in stage.ops]
+        what = (
+            f"operation {part.first} runs" if part.first == part.last else f"operations {part.first} to {part.last} run"
+        )
+        where = " and ".join(view.strategy.name(stage) for stage in held)
+        where = f"in the stage of {where}" if view.strategy.is_plain else f"in {where}"
+        ns = sum(details.layers[i].compute_ns for i in range(part.first, part.last + 1))
+        texts.append(f"{sentence(what)} on the host's CPU, {where}, {ms(ns)} ms per inference: {part.reason}.")
+    if texts:
+        yield Paragraph(topic="On the host's CPU", text=" ".join(texts))
 
 
 def _spilling(strategy: StrategyView) -> list[StageView]:

@@ -18,6 +18,7 @@ from segsolve.plan import Pipeline, Processor, Stage, pipeline_of
 from segsolve.planners.base import Status
 from segsolve.planners.registry import HEURISTICS
 from segsolve.problem import Problem
+from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.load import device_costs, is_profile
 from segsolve.profile.source import CostSource
 from segsolve.report.plan_view import (
@@ -99,8 +100,8 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
     graph = read_graph(path)
     check_model(graph, path, plan.model)
-    asked = plan.solution.question
-    problem = costs_of(graph).problem(tpus=plan.solution.tpus_requested, no_spill=asked is not None and asked.no_spill)
+    asked, costs = plan.solution.question, costs_of(graph)
+    problem = costs.problem(tpus=plan.solution.tpus_requested, no_spill=asked is not None and asked.no_spill)
     strategy = strategy_of(plan)
     if any(score_pipeline(problem, _pipeline(p)).stages != p.score.stages for p in strategy.pipelines):
         return None, (
@@ -115,6 +116,7 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
         failed={s.result.planner: s.result.note for s in comparison.strategies if s.score is None},
         one_tpu=comparison.one_tpu.stages[0],
         moves=tuple(move for p in strategy.pipelines if p.is_chain for move in _moves(problem, p)),
+        fallbacks=costs.mapped.fallbacks if isinstance(costs, AnalyticCosts) else (),
         placed={stage.ops: placements(problem, stage.ops) for s in (strategy, *others) for stage in s.stages},
     ), ""
 

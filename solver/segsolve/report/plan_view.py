@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from segsolve.evaluate import StageScore
-from segsolve.graph.model import ELEMENT_BITS
+from segsolve.graph.model import ELEMENT_BITS, Restriction
 from segsolve.placement import Placement
 from segsolve.problem import SharedLink
 from segsolve.report.placed import spill_sentences
@@ -65,7 +65,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What only the whole model tells: its layers, and what other strategies would have made of it."""
+    """What only the whole model tells: its layers, and what other strategies would have made of it.
+
+    `placed` is what becomes of the weights of each stage, by its operations; `fallbacks` are the operations that the
+    device model leaves to the host's CPU, within the stage of a TPU, and why.
+    """
 
     layers: tuple[Layer, ...]
     others: tuple[StrategyView, ...]
@@ -73,6 +77,7 @@ class Details:
     one_tpu: StageScore
     moves: tuple[Move, ...]
     placed: Mapping[frozenset[int], tuple[Placement, ...]]
+    fallbacks: tuple[Restriction, ...]
 
     def spilled(self, stage: StageView) -> list[Placement]:
         """Return the layers of a stage that do not fit, in the order in which they were considered."""
