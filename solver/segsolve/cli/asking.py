@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsolve.cli.options import within
+from segsolve.cli.contradictions import check_consistent
+from segsolve.cli.options import MOST_BATCH, within
 from segsolve.errors import UsageError
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
-    from segsolve.question import Constraints
 
 MaxLatency = Annotated[
     str | None, typer.Option("--max-latency", help="Most time of one inference, e.g. 20ms, 0.5s (plain numbers: ms).")
@@ -37,37 +39,75 @@ _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "": 10**6}
 _LONGEST_NS = 10**15
 
 
-def constraints(
-    problem: Problem,
-    *,
-    max_latency: str | None,
-    min_fps: float | None,
-    max_stages: int | None,
-    cut_before: Sequence[str] | None,
-    no_cut_before: Sequence[str] | None,
-    keep_together: Sequence[str] | None,
-    pin: Sequence[str] | None,
-) -> Constraints:
-    """Return the constraints that the options stand for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """The options about the question, as the user gave them; None or empty where they were left out."""
 
-    Raises:
-        UsageError: an option's value makes no sense, or names an operation that does not exist.
-    """
-    from segsolve.question import Constraints
+    objective: Objective
+    layout: Layout
+    cuts: Cuts
+    batch: int | None
+    max_latency: str | None
+    min_fps: float | None
+    max_stages: int | None
+    cut_before: Sequence[str]
+    no_cut_before: Sequence[str]
+    keep_together: Sequence[str]
+    pin: Sequence[str]
 
-    if min_fps is not None:
-        within("--min-fps", min_fps, 1e-9)
-    if max_stages is not None:
-        within("--max-stages", max_stages, 1)
-    return Constraints(
-        max_latency_ns=None if max_latency is None else parse_time("--max-latency", max_latency),
-        min_fps=min_fps,
-        max_stages=max_stages,
-        cut_before=tuple(sorted({operation(problem, op) for op in cut_before or ()} - {0})),
-        no_cut_before=tuple(sorted({operation(problem, op) for op in no_cut_before or ()})),
-        keep_together=tuple(_group(problem, text) for text in keep_together or ()),
-        pins=tuple(sorted({_pin(problem, text) for text in pin or ()})),
-    )
+    @property
+    def constrains(self) -> bool:
+        """Whether any constraint was given."""
+        limits = (self.max_latency, self.min_fps, self.max_stages)
+        return any(limit is not None for limit in limits) or any(
+            (self.cut_before, self.no_cut_before, self.keep_together, self.pin)
+        )
+
+    def check(self, planner: str) -> None:
+        """Raise a UsageError if the options make no sense, whatever the network."""
+        from segsolve.layouts.search import check_question
+
+        if self.batch is not None:
+            within("--batch", self.batch, 1, MOST_BATCH)
+            if self.objective is not Objective.BATCH:
+                hint = "give --objective batch, or leave out --batch"
+                raise UsageError(f"--batch means nothing to the objective {self.objective}", hint)
+        if self.min_fps is not None:
+            within("--min-fps", self.min_fps, 1e-9)
+        if self.max_stages is not None:
+            within("--max-stages", self.max_stages, 1)
+        check_question(self._without_operations, planner)
+
+    def question(self, problem: Problem, planner: str) -> Question:
+        """Return the question about a problem.
+
+        Raises:
+            UsageError: an option's value makes no sense or names an operation that does not exist, or two contradict.
+        """
+        from segsolve.layouts.search import check_question
+
+        plain = self._without_operations
+        kept = replace(
+            plain.constraints,
+            cut_before=tuple(sorted({operation(problem, op) for op in self.cut_before} - {0})),
+            no_cut_before=tuple(sorted({operation(problem, op) for op in self.no_cut_before})),
+            keep_together=tuple(_group(problem, text) for text in self.keep_together),
+            pins=tuple(sorted({_pin(problem, text) for text in self.pin})),
+        )
+        check_consistent(problem, kept)
+        asked = replace(plain, constraints=kept)
+        check_question(asked, planner)
+        return asked
+
+    @property
+    def _without_operations(self) -> Question:
+        limits = Constraints(
+            max_latency_ns=None if self.max_latency is None else parse_time("--max-latency", self.max_latency),
+            min_fps=self.min_fps,
+            max_stages=self.max_stages,
+        )
+        asked = Question(objective=self.objective, layout=self.layout, cuts=self.cuts, constraints=limits)
+        return asked if self.batch is None else replace(asked, batch=self.batch)
 
 
 def parse_time(option: str, text: str) -> int:

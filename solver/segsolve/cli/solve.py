@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsolve.cli.asking import (
+    Asking,
     CutBefore,
     KeepTogether,
     MaxLatency,
@@ -15,7 +16,6 @@ from segsolve.cli.asking import (
     MinFps,
     NoCutBefore,
     Pin,
-    constraints,
 )
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.graph import is_graph, solve_graph
@@ -23,7 +23,6 @@ from segsolve.cli.guard import guarded
 from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
 from segsolve.cli.options import (
     DEFAULT_DEVICE,
-    MOST_BATCH,
     Cpus,
     DeviceName,
     Json,
@@ -36,7 +35,6 @@ from segsolve.cli.options import (
     Workers,
     check_search,
     load_model_or_profile,
-    within,
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.question import Cuts, Layout, Objective
@@ -60,7 +58,7 @@ def command(
     cuts: Annotated[
         Cuts, typer.Option(help="Cut the execution order (chain), or also between branches of the graph (dag).")
     ] = Cuts.AUTO,
-    batch: Annotated[int, typer.Option(help="Inferences of a batch, for --objective batch.")] = 15,
+    batch: Annotated[int | None, typer.Option(help="Inferences of a batch, for --objective batch: 15.")] = None,
     max_latency: MaxLatency = None,
     min_fps: MinFps = None,
     max_stages: MaxStages = None,
@@ -86,14 +84,27 @@ def command(
     """Find the best segmentation, prove it, and write the segments."""
     from segsolve.layouts.search import answer as ask
     from segsolve.planners.base import Limits, Stop
-    from segsolve.question import Constraints, Question
+    from segsolve.question import Constraints
     from segsolve.report.units import count
 
     check_search(tpus, time_limit, workers, seed)
-    within("--batch", batch, 1, MOST_BATCH)
+    asking = Asking(
+        objective=objective,
+        layout=layout,
+        cuts=cuts,
+        batch=batch,
+        max_latency=max_latency,
+        min_fps=min_fps,
+        max_stages=max_stages,
+        cut_before=cut_before or (),
+        no_cut_before=no_cut_before or (),
+        keep_together=keep_together or (),
+        pin=pin or (),
+    )
+    asking.check(planner)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
-        _only_for_models(device, output, objective)
+        _only_for_models(device, output, asking, planner)
         solve_graph(
             model,
             tpus=tpus,
@@ -113,22 +124,7 @@ def command(
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
     problem = costs.problem(tpus=tpus, no_spill=no_spill)
-    asked = Question(
-        objective=objective,
-        layout=layout,
-        cuts=cuts,
-        batch=batch,
-        constraints=constraints(
-            problem,
-            max_latency=max_latency,
-            min_fps=min_fps,
-            max_stages=max_stages,
-            cut_before=cut_before,
-            no_cut_before=no_cut_before,
-            keep_together=keep_together,
-            pin=pin,
-        ),
-    )
+    asked = asking.question(problem, planner)
     with progress(f"solving {problem.name}") as observe:
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
     _show(problem, answer, costs.device.name, as_json=as_json)
@@ -141,14 +137,22 @@ def command(
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _only_for_models(device: str, output: Path | None, objective: Objective) -> None:
+def _only_for_models(device: str, output: Path | None, asking: Asking, planner: str) -> None:
     """Raise a UsageError if an option is given that makes no sense for a graph."""
+    from segsolve.planners.registry import DEFAULT
+
     if device != DEFAULT_DEVICE:
         raise UsageError("a graph has its costs in it", "leave out --device")
-    if objective is not Objective.THROUGHPUT:
-        raise UsageError(f"graphs are solved for throughput, not for {objective}", "leave out --objective")
+    if asking.objective is not Objective.THROUGHPUT:
+        raise UsageError(f"graphs are solved for throughput, not for {asking.objective}", "leave out --objective")
     if output is not None:
         raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
+    if asking.constrains:
+        raise UsageError("graphs are solved without constraints but --no-spill", "leave out the other constraints")
+    if asking.cuts is Cuts.CHAIN:
+        raise UsageError("a graph has no execution order to cut", "leave out --cuts")
+    if planner != DEFAULT:
+        raise UsageError(f"graphs are solved by {DEFAULT} alone", "leave out --planner")
 
 
 def _check_writable(output: Path) -> None:

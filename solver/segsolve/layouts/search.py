@@ -21,6 +21,7 @@ from segsolve.question import Constraints, Cuts, Layout, Objective, Question, re
 
 _TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
 _EXACT = (DEFAULT, "dp")
+_OTHERS = f"leave --planner away, or give one of: {', '.join(_EXACT)}"
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
 
 
@@ -39,20 +40,22 @@ def answer(
         SolverFault: two ways to the same optimum disagree.
     """
     asked = question or Question()
-    get_planner(planner)
-    _check(problem, asked, planner)
+    check_question(asked, planner)
     search = _Search(restricted(problem, asked.constraints), asked, planner, limits or Limits(), observe)
     return replace(search.run(), wall_s=time.perf_counter() - search.start)
 
 
-def _check(problem: Problem, question: Question, planner: str) -> None:
-    kept = question.constraints
-    if planner not in _EXACT and (question.objective is not Objective.THROUGHPUT or kept != Constraints()):
-        hint = f"leave --planner away, or give one of: {', '.join(_EXACT)}"
-        raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", hint)
-    if question.objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
+def check_question(question: Question, planner: str) -> None:
+    """Raise a UsageError if a question makes no sense, or the planner does not answer it; whatever the problem."""
+    get_planner(planner)
+    kept, objective = question.constraints, question.objective
+    if planner not in _EXACT and (objective is not Objective.THROUGHPUT or kept != Constraints()):
+        raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", _OTHERS)
+    if planner not in _EXACT and question.cuts is Cuts.DAG:
+        raise UsageError(f"the planner {planner!r} cuts the execution order only", _OTHERS)
+    if objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
         raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
-    if question.objective is Objective.BATCH and kept.min_fps is not None:
+    if objective is Objective.BATCH and kept.min_fps is not None:
         raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
 
 
