@@ -15,6 +15,7 @@ from segsolve.asked import asked, recorded
 from segsolve.cli import replan
 from segsolve.errors import ExitCode
 from segsolve.planners.base import Status
+from segsolve.problem import SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.report.asked import asked_for
 from segsolve_runtime import plan as planfile
@@ -116,6 +117,16 @@ def test_limits_that_too_few_devices_cannot_keep_are_given_up_aloud(capsys: pyte
     assert "going on without" in capsys.readouterr().err
     assert found.plan is not None
     assert found.question == Question(constraints=Constraints(max_stages=2))
+
+
+def test_what_is_not_planned_on_a_shared_link_does_not_end_the_run() -> None:
+    whole = chain(op_cost(10, weight_bytes=2**20), tpus=2, capacity_bytes=0, overhead_ns=1)
+    narrow = replace(whole, link=SharedLink(ns_per_mib=1000))
+    found = replan._answer(
+        narrow, solution(Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6)))
+    )
+    assert found.plan is not None
+    assert found.question.constraints == Constraints()
 
 
 def test_of_a_front_the_most_throughput_goes_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,10 +96,12 @@ def _answer(problem: Problem, solution: Solution) -> Answer:
     from segsolve.layouts.search import answer
 
     question = _question(solution)
-    found = answer(problem, question, planner=PLANNER)
     kept = question.constraints
-    if found.plan is not None or (kept.max_latency_ns is None and kept.min_fps is None):
-        return found
+    is_free = kept.max_latency_ns is None and kept.min_fps is None
+    with suppress(UsageError):  # what is not planned on a shared link is a matter of limits too
+        found = answer(problem, question, planner=PLANNER)
+        if found.plan is not None or is_free:
+            return found
     news("no plan for the devices that are left keeps the latency or the rate that was asked for; going on without")
     free = replace(kept, max_latency_ns=None, min_fps=None)
     return answer(problem, replace(question, objective=_running(question.objective), constraints=free), planner=PLANNER)
