@@ -19,7 +19,7 @@ from tests.batch.runs import PATIENCE_S, batch, recorded, run, start, wait_for
 
 pytest.importorskip("distributed", reason="needs segsolve[dask]")
 
-PLANNERS = ("compiler", "uniform", "balanced", "profiled", "dp")
+PLANNERS = ("compiler", "balanced", "profiled", "dp", "layouts")
 TPUS = range(1, 17)
 JOBS = 4 * len(TPUS) * len(PLANNERS)
 

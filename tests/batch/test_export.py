@@ -16,9 +16,19 @@ from tests.batch.runs import record, start
 
 RECORDS = [
     record(
-        "b", "dp", 123456789012, cuts=(3, 5), stage_ns=(1, 2, 3), gap=0.1, time_limit_s=1.5, note='say "hi", then go'
+        "b",
+        "dp",
+        123456789012,
+        cuts=(3, 5),
+        stage_ns=(1, 2, 3),
+        layout="3",
+        tpus_used=3,
+        gap=0.1,
+        time_limit_s=1.5,
+        note='say "hi", then go',
     ),
     record("a", "cpsat", None),
+    record("c", "layouts", 7, layout="2x3[2,1]", tpus_used=6, stage_replicas=(2, 1, 2, 1), stage_ns=(8, 4, 8, 4)),
 ]
 
 
@@ -27,6 +37,7 @@ def folder(tmp_path: Path) -> Path:
     with RecordLog(tmp_path) as log:
         log.append(RECORDS[0], {"wall_s": 0.25})
         log.append(RECORDS[1], {})
+        log.append(RECORDS[2], {})
     with (tmp_path / RESULTS).open("a") as file:
         file.write('{"key":"torn')  # of a batch that is still at work
     return tmp_path
@@ -34,21 +45,22 @@ def folder(tmp_path: Path) -> Path:
 
 def test_parquet_round_trip(folder: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs segsolve[parquet]")
-    assert export(folder, folder / "results.parquet") == 2
+    assert export(folder, folder / "results.parquet") == 3
     rows = parquet.read_table(folder / "results.parquet").to_pylist()
-    assert [row.pop("wall_s") for row in rows] == [None, 0.25]
-    lists = {"cuts", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes"}
+    assert [row.pop("wall_s") for row in rows] == [None, 0.25, None]
+    lists = {"cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes"}
     back = [{k: tuple(v) if k in lists else v for k, v in row.items()} for row in rows]
-    assert back == [asdict(r) for r in RECORDS[::-1]]
+    assert back == [asdict(r) for r in sorted(RECORDS, key=lambda r: r.order)]
 
 
 def test_csv_round_trip(folder: Path) -> None:
-    assert export(folder, folder / "results.csv") == 2
+    assert export(folder, folder / "results.csv") == 3
     with (folder / "results.csv").open(newline="") as file:
-        first, second = csv.DictReader(file)
+        first, second, third = csv.DictReader(file)
     assert list(first) == [*(f.name for f in fields(Record)), "wall_s"]
     assert (first["model"], first["objective_ns"], first["cuts"], first["wall_s"]) == ("a", "", "", "")
     assert (second["objective_ns"], second["cuts"], second["stage_ns"]) == ("123456789012", "3 5", "1 2 3")
+    assert (third["layout"], third["tpus_used"], third["stage_replicas"]) == ("2x3[2,1]", "6", "2 1 2 1")
     assert (second["no_spill"], second["outcome"], second["note"]) == ("false", "plan", 'say "hi", then go')
 
 
@@ -56,7 +68,7 @@ def test_exporting_changes_nothing(folder: Path) -> None:
     before = (folder / RESULTS).read_bytes()
     export(folder, folder / "results.csv")
     assert (folder / RESULTS).read_bytes() == before
-    assert len(read_records(folder)) == 2
+    assert len(read_records(folder)) == 3
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
@@ -72,4 +84,4 @@ def test_the_command(folder: Path) -> None:
     process = start("export", folder, folder / "results.csv")
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (ExitCode.OK, "")
-    assert stderr == f"wrote 2 records to {folder / 'results.csv'}\n"
+    assert stderr == f"wrote 3 records to {folder / 'results.csv'}\n"

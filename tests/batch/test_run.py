@@ -17,6 +17,7 @@ from segsolve.batch.run import SUMMARY, News
 from segsolve.errors import UsageError
 from segsolve.evaluate import score
 from segsolve.graph.read import read_graph
+from segsolve.layouts.search import answer
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.solve import solve
@@ -43,6 +44,42 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
         assert record.stage_ns == tuple(stage.time_ns for stage in costs.stages)
         assert record.one_tpu_ns == score(problem, Segmentation(cuts=())).bottleneck_ns
         assert record.model_sha256 == graph.sha256
+
+
+def test_the_best_layout_is_what_solve_answers(models: Path, tmp_path: Path) -> None:
+    run(batch(models, tpus=(1, 4), planners=("cpsat", "layouts")), tmp_path)
+    whole = [record for record in read_records(tmp_path) if record.planner == "layouts"]
+    assert len(whole) == 6
+    for record in whole:
+        graph = read_graph(models / f"{record.model}.tflite")
+        found = answer(AnalyticCosts(graph=graph, device=device()).problem(tpus=record.tpus))
+        assert found.plan is not None
+        assert found.score is not None
+        assert (record.status, record.objective_ns, record.bound_ns, record.proof) == (
+            str(found.status),
+            found.objective_ns,
+            found.bound_ns,
+            found.proof,
+        )
+        assert (record.layout, record.tpus_used) == (found.plan.layout, found.plan.tpus)
+        assert record.throughput_fps == found.score.throughput_fps
+        stages = [stage.time_ns for pipeline in found.score.pipelines for stage in pipeline.stages]
+        assert list(record.stage_ns) == stages
+        replicas = [stage.replicas for pipeline in found.plan.pipelines for stage in pipeline.stages]
+        assert list(record.stage_replicas or [1] * len(stages)) == replicas
+
+
+def test_a_folder_from_before_layouts_were_recorded_becomes_one_of_today(models: Path, tmp_path: Path) -> None:
+    wanted = batch(models, planners=PLANNERS)
+    run(wanted, tmp_path / "fresh")
+    run(wanted, tmp_path / "old")
+    new = {"layout", "tpus_used", "stage_replicas"}
+    old = [{k: v for k, v in line.items() if k not in new} for line in lines(tmp_path / "old")]
+    (tmp_path / "old" / RESULTS).write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in old))
+    heard: list[News] = []
+    run(wanted, tmp_path / "old", heard.append)
+    assert [(news.done, news.before) for news in heard] == [(18, 18)]
+    assert (tmp_path / "old" / RESULTS).read_bytes() == (tmp_path / "fresh" / RESULTS).read_bytes()
 
 
 def test_a_second_run_does_nothing_and_changes_nothing(models: Path, tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_speed_ups_by_hand() -> None:
     assert (third.tpus, third.geometric_mean) == (3, 1.2)
 
 
+def test_the_best_layout_is_held_against_the_compiler_and_the_best_pipeline() -> None:
+    records = [record("a", "layouts", 50), record("a", "cpsat", 100), record("a", "compiler", 200)]
+    found = {(row.reference, row.baseline): row.geometric_mean for row in summarise(records).versus}
+    assert found == {("cpsat", "compiler"): 2.0, ("layouts", "compiler"): 4.0, ("layouts", "cpsat"): 2.0}
+
+
 def test_counts_and_failures() -> None:
     assert SUMMARY.jobs == 11
     assert SUMMARY.outcomes == {"plan": 10, "infeasible": 0, "no plan": 0, "failed": 1}

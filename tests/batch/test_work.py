@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from segsolve.batch.jobs import Job, Model, Options, Versions, expand
-from segsolve.batch.record import Outcome, kind_of, solved
+from segsolve.batch.record import Outcome, answered, kind_of, solved
 from segsolve.batch.work import run_job
 from segsolve.errors import SolverFault, UsageError
 from segsolve.evaluate import score
+from segsolve.layouts.search import answer
 from segsolve.planners.base import SolveResult, Status, Stop
 from segsolve.problem import Segmentation
 from tests.batch.runs import device
@@ -89,6 +90,14 @@ def test_no_plan_within_the_time_limit_is_a_failure(model: Path) -> None:
     one_tpu = score(problem, Segmentation(cuts=()))
     assert solved(job(model), result, None, one_tpu).error_kind == "no_plan"
     assert solved(job(model), replace(result, stopped_by=Stop.FINISHED), None, one_tpu).outcome is Outcome.NO_PLAN
+
+
+def test_no_layout_within_the_time_limit_is_a_failure(model: Path) -> None:
+    found = answer(chain(op_cost(1), ns=1, tpus=1))
+    stopped = replace(found, status=Status.UNKNOWN, plan=None, score=None, value=None, stopped_by=Stop.TIME_LIMIT)
+    one_tpu = score(chain(op_cost(1), ns=1), Segmentation(cuts=()))
+    assert answered(job(model), stopped, one_tpu).error_kind == "no_plan"
+    assert answered(job(model), replace(stopped, status=Status.INFEASIBLE), one_tpu).outcome is Outcome.INFEASIBLE
 
 
 def test_kinds_are_the_names_of_exit_codes() -> None:

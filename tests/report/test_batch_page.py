@@ -54,7 +54,7 @@ def test_a_cell_shows_the_plans_behind_it(browser: Browser, batch_page: Path) ->
     browser.hover("table.heat tbody tr:nth-child(2) td:nth-child(4)")
     panel = browser.find(".detail").text
     assert "alpha on 3 TPUs" in panel
-    assert "Optimum (cpsat)" in panel
+    assert "Optimum of one pipeline (cpsat)" in panel
     assert "+30.0 %" in panel
     plans = len(browser.texts(".detail tbody tr"))
     bars = "return [...document.querySelectorAll('.detail .mini')].map(m => m.children.length)"
@@ -90,6 +90,31 @@ def test_devices_and_rules_are_kept_apart(tmp_path: Path) -> None:
         ("edgetpu-pcie", "8 MiB on chip, nothing may stream"),
         ("edgetpu-usb", "8 MiB on chip"),
     ]
+
+
+def test_a_layout_is_judged_by_its_own_bound_and_strategies_by_the_best_of_their_kind(tmp_path: Path) -> None:
+    whole = record("a", 2, "layouts", 80, layout="2x1", tpus_used=2, bound_ns=75, status="feasible")
+    pipelines = record("a", 2, "cpsat", 100), record("a", 2, "balanced", 110)
+    view = batch_view(write_batch(tmp_path / "o", whole, *pipelines))
+    (cell,) = view.boards[0].networks[0].cells
+    assert cell.best is not None
+    assert (cell.best.layout, cell.best.tpus_used, cell.is_optimal) == ("2x1", 2, False)
+    values = {metric.key: metric.values[0][0] for metric in view.boards[0].metrics}
+    assert (values["pipeline"], values["over-balanced"], values["gap"]) == (1.25, 1.1, 80 / 75)
+    assert "over-layouts" not in values
+
+
+def test_the_page_shows_the_layout_and_the_time_of_each_tpu(browser: Browser, tmp_path: Path) -> None:
+    plan = {"layout": "4[3,1]", "tpus_used": 4, "stage_ns": (3_000_000, 900_000), "stage_replicas": (3, 1)}
+    best = record("a", 4, "layouts", 1_000_000, status="optimal", **plan)
+    folder = write_batch(tmp_path / "out", best, record("a", 4, "cpsat", 1_500_000))
+    page = tmp_path / "batch.html"
+    page.write_text(batch_html(batch_view(folder)), encoding="utf-8")
+    browser.open(page)
+    browser.hover("table.heat tbody tr td")
+    assert "Best layout: 4[3,1]" in browser.find(".detail").text
+    assert browser.run("return document.querySelector('.detail tbody tr:last-child .mini').children.length") == 4
+    assert "4[3,1]" in browser.find("#all + .scroll").text
 
 
 def test_the_best_plan_wins_whoever_found_it(tmp_path: Path) -> None:

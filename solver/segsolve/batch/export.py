@@ -16,10 +16,10 @@ from segsolve.errors import OutputError, UsageError
 
 WALL = "wall_s"  # seconds that the job took, in the run that did it
 COLUMNS = (*(f.name for f in fields(Record)), WALL)
-_LISTS = ("cuts", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes")
+_LISTS = ("cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes")
 _BOOLEANS = ("no_spill",)
 _FLOATS = ("time_limit_s", "gap", "throughput_fps", WALL)
-_SETTINGS = ("memory_bytes", "tpus", "seed", "workers")
+_SETTINGS = ("memory_bytes", "tpus", "tpus_used", "seed", "workers")
 _INTEGERS = (*_SETTINGS, "objective_ns", "bound_ns", "latency_ns", "offchip_bytes", "one_tpu_ns")
 
 

@@ -15,6 +15,8 @@ from segsolve import __version__
 from segsolve.device.model import Device
 
 OBJECTIVE = "throughput"
+LAYOUTS = "layouts"
+"""Stands for a planner in jobs that ask what `segsolve solve` asks: the best of all layouts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

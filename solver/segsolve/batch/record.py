@@ -11,7 +11,9 @@ from typing import Any
 
 from segsolve.batch.jobs import Job
 from segsolve.errors import ExitCode, SegsolveError
-from segsolve.evaluate import Score
+from segsolve.evaluate import PlanScore, Score, StageScore
+from segsolve.layouts.answer import Answer
+from segsolve.plan import Plan, segmentation_of
 from segsolve.planners.base import SolveResult, Status, Stop
 
 
@@ -28,8 +30,10 @@ class Outcome(StrEnum):
 class Record:
     """A job and its result, flat; ns, bytes and inferences per second. Times of solving are kept elsewhere.
 
-    `one_tpu_ns` is the whole model on one device, spilling if it must. The tuples have one entry per stage, `cuts`
-    one less.
+    `one_tpu_ns` is the whole model on one device, spilling if it must. `objective_ns` is the time per inference of the
+    plan as a whole, which for one pipeline is its bottleneck. `layout` tells its pipelines, as `segsolve solve` does.
+    The tuples have one entry per stage, of all pipelines one after the other. `cuts` has one less, and none where the
+    plan is no single pipeline cut from the execution order; `stage_replicas` is empty where every stage has one TPU.
     """
 
     key: str
@@ -66,6 +70,9 @@ class Record:
     error_kind: str | None = None
     error_message: str | None = None
     error_hint: str | None = None
+    layout: str | None = None
+    tpus_used: int | None = None
+    stage_replicas: tuple[int, ...] = ()
 
     @property
     def order(self) -> tuple[str, str, str, int, str, str]:
@@ -95,7 +102,28 @@ def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -
         gap=result.gap,
         one_tpu_ns=one_tpu.bottleneck_ns,
     )
-    return record if score is None or result.plan is None else _with_plan(record, result.plan.cuts, score)
+    if score is None or result.plan is None:
+        return record
+    return _of_one_pipeline(_with_plan(record, result.plan.cuts, score, score.stages))
+
+
+def answered(job: Job, answer: Answer, one_tpu: Score) -> Record:
+    """Return the record of a job that the search over all layouts answered."""
+    if answer.plan is None and answer.status is Status.UNKNOWN and answer.stopped_by is not Stop.FINISHED:
+        return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {answer.stopped_by}", "give more time")
+    record = replace(
+        _blank(job),
+        outcome=_outcome(answer),
+        status=str(answer.status),
+        proof=answer.proof,
+        stopped_by=str(answer.stopped_by),
+        note=answer.note or None,
+        objective_ns=answer.objective_ns,
+        bound_ns=answer.bound_ns,
+        gap=answer.gap,
+        one_tpu_ns=one_tpu.bottleneck_ns,
+    )
+    return record if answer.score is None or answer.plan is None else _with_layout(record, answer.plan, answer.score)
 
 
 def failed(job: Job, kind: str, message: str, hint: str = "") -> Record:
@@ -121,7 +149,8 @@ def from_line(line: bytes) -> Record:
     Raises:
         ValueError: it holds none.
     """
-    return _adapter().validate_json(line)  # type: ignore[no-any-return]
+    record: Record = _adapter().validate_json(line)
+    return record if record.layout else _of_one_pipeline(record)  # an earlier segsolve recorded single pipelines only
 
 
 @cache
@@ -131,23 +160,43 @@ def _adapter() -> Any:
     return TypeAdapter(Record)
 
 
-def _outcome(result: SolveResult) -> Outcome:
+def _outcome(result: SolveResult | Answer) -> Outcome:
     if result.plan is not None:
         return Outcome.PLAN
     return Outcome.INFEASIBLE if result.status is Status.INFEASIBLE else Outcome.NO_PLAN
 
 
-def _with_plan(record: Record, cuts: tuple[int, ...], score: Score) -> Record:
+def _with_plan(
+    record: Record, cuts: tuple[int, ...], score: Score | PlanScore, stages: tuple[StageScore, ...]
+) -> Record:
     return replace(
         record,
         throughput_fps=score.throughput_fps if isfinite(score.throughput_fps) else None,
         latency_ns=score.latency_ns,
         offchip_bytes=score.offchip_bytes,
         cuts=cuts,
-        stage_ns=tuple(stage.time_ns for stage in score.stages),
-        stage_onchip_bytes=tuple(stage.onchip_bytes for stage in score.stages),
-        stage_offchip_bytes=tuple(stage.offchip_bytes for stage in score.stages),
+        stage_ns=tuple(stage.time_ns for stage in stages),
+        stage_onchip_bytes=tuple(stage.onchip_bytes for stage in stages),
+        stage_offchip_bytes=tuple(stage.offchip_bytes for stage in stages),
     )
+
+
+def _with_layout(record: Record, plan: Plan, score: PlanScore) -> Record:
+    chain = segmentation_of(plan)
+    replicas = tuple(stage.replicas for pipeline in plan.pipelines for stage in pipeline.stages)
+    stages = tuple(stage for pipeline in score.pipelines for stage in pipeline.stages)
+    return replace(
+        _with_plan(record, chain.cuts if chain else (), score, stages),
+        layout=plan.layout,
+        tpus_used=plan.tpus,
+        stage_replicas=replicas if max(replicas) > 1 else (),
+    )
+
+
+def _of_one_pipeline(record: Record) -> Record:
+    """Complete the record of a single pipeline with one TPU per stage, if it has a plan."""
+    stages = len(record.stage_ns)
+    return replace(record, layout=str(stages), tpus_used=stages) if stages else record
 
 
 def _blank(job: Job) -> Record:

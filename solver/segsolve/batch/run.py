@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from segsolve.batch.engines import Engine, cores
-from segsolve.batch.jobs import Job, Options, expand
+from segsolve.batch.jobs import LAYOUTS, Job, Options, expand
 from segsolve.batch.log import RecordLog, locked, replace_file
 from segsolve.batch.loop import Loop
 from segsolve.batch.record import Outcome, Record, failed, kind_of
@@ -41,9 +41,10 @@ class Batch:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
+        known = (*planner_names(), LAYOUTS)
         for planner in self.planners:
-            if planner not in planner_names():
-                raise UsageError(f"there is no planner {planner!r}", f"known: {', '.join(planner_names())}")
+            if planner not in known:
+                raise UsageError(f"there is no planner {planner!r}", f"known: {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

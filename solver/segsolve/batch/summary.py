@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.record import Outcome, Record
 
 REFERENCE = "cpsat"
-BASELINES = ("compiler", "balanced", "profiled")
+BASELINES = {REFERENCE: ("compiler", "balanced", "profiled"), LAYOUTS: ("compiler", REFERENCE)}
+"""What each reference is held against: the best pipeline against others, the best layout also against that pipeline."""
 _DIGITS = 6  # as many as every machine's logarithm agrees on
 
 
@@ -24,11 +26,12 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versus:
-    """The reference against a baseline on a number of TPUs, over the models on which both have a plan.
+    """A reference against a baseline on a number of TPUs, over the models on which both have a plan.
 
     Speed-ups are above 1 where the reference is faster; the models on which it is slower are its `losses`.
     """
 
+    reference: str
     device: str
     tpus: int
     baseline: str
@@ -55,7 +58,6 @@ class Summary:
 
     jobs: int
     outcomes: dict[str, int]
-    reference: str
     versus: tuple[Versus, ...]
     failures: tuple[Failure, ...]
 
@@ -66,7 +68,6 @@ def summarise(records: Sequence[Record]) -> Summary:
     return Summary(
         jobs=len(records),
         outcomes={outcome.value: counts[outcome] for outcome in Outcome},
-        reference=REFERENCE,
         versus=tuple(_all_versus(records)),
         failures=tuple(_failures(records)),
     )
@@ -76,22 +77,24 @@ def _all_versus(records: Sequence[Record]) -> Iterator[Versus]:
     plans = {_place(r, r.planner): r for r in records if r.objective_ns}
     groups = dict.fromkeys((r.device_sha256, r.device, r.tpus) for r in records)
     for device_sha256, device, tpus in groups:
-        here = [r for r in plans.values() if (r.device_sha256, r.tpus, r.planner) == (device_sha256, tpus, REFERENCE)]
-        for baseline in BASELINES:
+        for reference, baseline in ((r, b) for r, baselines in BASELINES.items() for b in baselines):
+            wanted = device_sha256, tpus, reference
+            here = [r for r in plans.values() if (r.device_sha256, r.tpus, r.planner) == wanted]
             pairs = [(r, plans[_place(r, baseline)]) for r in here if _place(r, baseline) in plans]
             if pairs:
-                yield _versus(device, tpus, baseline, pairs)
+                yield _versus(device, tpus, reference, baseline, pairs)
 
 
 def _place(record: Record, planner: str) -> tuple[str | None, str, int, str]:
     return record.model_sha256, record.device_sha256, record.tpus, planner
 
 
-def _versus(device: str, tpus: int, baseline: str, pairs: Iterable[tuple[Record, Record]]) -> Versus:
+def _versus(device: str, tpus: int, reference: str, baseline: str, pairs: Iterable[tuple[Record, Record]]) -> Versus:
     speedups = [(_ratio(slow, fast), fast.model) for fast, slow in pairs]
     best, worst = max(speedups), min(speedups)
     mean = math.exp(math.fsum(math.log(speedup) for speedup, _ in speedups) / len(speedups))
     return Versus(
+        reference=reference,
         device=device,
         tpus=tpus,
         baseline=baseline,

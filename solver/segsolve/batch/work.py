@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from segsolve.batch.jobs import Job, Model, installed
-from segsolve.batch.record import Record, failed, kind_of, solved
+from segsolve.batch.jobs import LAYOUTS, Job, Model, installed
+from segsolve.batch.record import Record, answered, failed, kind_of, solved
 from segsolve.device.model import Device
 from segsolve.errors import ModelError, SegsolveError, UsageError
 from segsolve.evaluate import score
@@ -64,15 +64,21 @@ def _record(job: Job, path: str, timing: dict[str, Any]) -> Record:
 
 
 def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
-    from segsolve.solve import solve
-
     problem = _problem(job, path)
     options = job.options
     limits = Limits(time_limit_s=options.time_limit_s, workers=options.workers, seed=options.seed)
+    one_tpu = score(problem, Segmentation(cuts=()))
+    if job.planner == LAYOUTS:
+        from segsolve.layouts.search import answer
+
+        found = answer(problem, limits=limits)
+        timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
+        return answered(job, found, one_tpu)
+    from segsolve.solve import solve
+
     result: SolveResult = solve(problem, planner=job.planner, limits=limits)
     timing |= {"solve_s": result.wall_s, "deterministic_s": result.deterministic_s}
-    costs = score(problem, result.plan) if result.plan else None
-    return solved(job, result, costs, score(problem, Segmentation(cuts=())))
+    return solved(job, result, score(problem, result.plan) if result.plan else None, one_tpu)
 
 
 def _problem(job: Job, path: str) -> Problem:

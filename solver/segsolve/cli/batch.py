@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Objective(StrEnum):
-    """What a batch's plans, one pipeline each, are best at."""
+    """What a batch's plans are best at."""
 
     THROUGHPUT = "throughput"
 
@@ -63,7 +63,12 @@ def command(
     devices: Annotated[
         str, typer.Option(help="Devices, comma-separated: of the catalogue, FILE.toml, or all.")
     ] = DEFAULT_DEVICE,
-    planners: Annotated[str, typer.Option(help="Planners, comma-separated, or all.")] = "all",
+    planners: Annotated[
+        str,
+        typer.Option(
+            help="Planners, comma-separated, or all: each cuts one pipeline, `layouts` is the best of all layouts."
+        ),
+    ] = "all",
     objective: Annotated[Objective, typer.Option(help="What the plans are best at.")] = Objective.THROUGHPUT,
     tpu_memory: TpuMemory = None,
     no_spill: NoSpill = False,
@@ -83,7 +88,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Solve every combination in parallel. Killed at any time, the same command goes on."""
-    from segsolve.batch.jobs import Options
+    from segsolve.batch.jobs import LAYOUTS, Options
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
     from segsolve.compare import STRATEGIES
@@ -97,7 +102,7 @@ def command(
         models=tuple(models),
         tpus=counts,
         devices=_devices(devices, tpu_memory),
-        planners=parse_names("--planners", planners, STRATEGIES),
+        planners=parse_names("--planners", planners, (*STRATEGIES, LAYOUTS)),
         options=Options(
             objective=objective.value, no_spill=no_spill, time_limit_s=time_limit, seed=seed, workers=workers
         ),

@@ -8,13 +8,15 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.run import News
-from segsolve.batch.summary import Extreme, Failure, Summary
+from segsolve.batch.summary import REFERENCE, Extreme, Failure, Summary
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import times
 
 _NAME_WIDTH = 20
+_WHOSE = {REFERENCE: f"the best pipeline ({REFERENCE})", LAYOUTS: "the best layout"}
 
 
 def summary_document(summary: Summary) -> dict[str, Any]:
@@ -23,9 +25,9 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 
 def summary_table(summary: Summary) -> RenderableType:
-    """Return the reference planner against the others per TPU count, and what failed."""
-    devices = dict.fromkeys(row.device for row in summary.versus)
-    parts: list[RenderableType] = [_versus(summary, device) for device in devices]
+    """Return the best pipelines and layouts against the others per TPU count, and what failed."""
+    tables = sorted({(row.device, row.reference) for row in summary.versus})
+    parts: list[RenderableType] = [_versus(summary, *table) for table in tables]
     parts += map(_failure, summary.failures)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items() if count)
     return Group(*parts, Text(f"{_jobs(summary.jobs)}: {counts}."))
@@ -49,15 +51,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _versus(summary: Summary, device: str) -> Grid:
+def _versus(summary: Summary, device: str, reference: str) -> Grid:
     table = Grid(
-        f"{device}: how many times faster {summary.reference}'s plans are (predicted)",
+        f"{device}: how many times faster {_WHOSE[reference]} is (predicted)",
         *("TPUs", "over", "models", "geometric\nmean", "best", "worst", "losses"),
         left=("over", "losses"),
         optional=("models",),
     )
     shown = 0
-    for row in (row for row in summary.versus if row.device == device):
+    for row in (row for row in summary.versus if (row.device, row.reference) == (device, reference)):
         table.add_row(
             str(row.tpus) if row.tpus != shown else "",
             row.baseline,

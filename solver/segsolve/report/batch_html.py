@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.record import Record
 from segsolve.report.batch_view import BatchView, Board, Cell, Metric, geometric_mean
 from segsolve.report.explain import TITLES, VENDOR
@@ -65,13 +66,16 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 
 def _plans(cell: Cell, board: Board) -> list[Any]:
-    """Return a cell's plans as batch.js shows them: title, bottleneck, latency, off chip, stage times in us."""
+    """Return a cell's plans as batch.js shows them: title, ns per inference, latency, off chip, us of each TPU."""
     return [_plan(cell.plans[p]) for p in board.planners if p in cell.plans]
 
 
 def _plan(record: Record) -> list[Any]:
     title = TITLES.get(record.planner, record.planner)
-    if record.status == "optimal":
-        title = f"Optimum ({record.planner})"
-    stages_us = [round(ns / 1000) for ns in record.stage_ns]
+    if record.planner == LAYOUTS:
+        title = f"{title}: {record.layout}"
+    elif record.status == "optimal":
+        title = f"Optimum of one pipeline ({record.planner})"
+    replicas = record.stage_replicas or (1,) * len(record.stage_ns)
+    stages_us = [round(ns / n / 1000) for ns, n in zip(record.stage_ns, replicas, strict=True) for _ in range(n)]
     return [title, record.objective_ns, record.latency_ns, record.offchip_bytes, stages_us]

@@ -20,6 +20,7 @@ TITLES = {
     "optimum": "Optimum",
     "cpsat": "Optimum",
     "dp": "Optimum",
+    "layouts": "Best layout",
     "copies": "Copies of the whole model",
 }
 RULES = {

@@ -36,7 +36,7 @@ for (const section of $$("[data-board]")) {
     add(add(panel, "p"), "strong", `${board.networks[cell.dataset.i]} on ${board.tpus[cell.dataset.j]} TPU${board.tpus[cell.dataset.j] > 1 ? "s" : ""}`);
     if (!plans.length) { add(panel, "p", "No plan."); return; }
     const wrap = add(panel, "div", "", "scroll"), list = add(wrap, "table"), head = add(add(list, "thead"), "tr"), body = add(list, "tbody");
-    for (const title of ["strategy", "bottleneck, ms", "latency, ms", "off chip, MiB", "over best", "time per TPU"]) add(head, "th", title).scope = "col";
+    for (const title of ["strategy", "per inference, ms", "latency, ms", "off chip, MiB", "over best", "time per TPU"]) add(head, "th", title).scope = "col";
     const longest = Math.max(...plans.flatMap((plan) => plan[4]));
     for (const [name, time, latency, offchip, stages] of plans) {
       const row = add(body, "tr", "", time === best ? "strong" : "");
