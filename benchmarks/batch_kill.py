@@ -21,7 +21,7 @@ from benchmarks.common import write_result
 KILLS = 50
 SEED = 2025
 NETWORKS = ("mobilenetv2", "squeezenet1.1", "resnet50", "densenet121", "efficientnet-lite0", "synthetic-dense-100")
-OPTIONS = ("--tpus", "1..16", "--devices", "all", "--processes", "2")
+OPTIONS = ("--tpus", "1..8", "--devices", "edgetpu-pcie,edgetpu-usb", "--processes", "2")
 STARTING_S = 2.0
 FILES = ("results.jsonl", "summary.json")
 
