@@ -89,7 +89,7 @@ def read_records(folder: Path, name: str = RESULTS) -> tuple[Record, ...]:
             record = from_line(line)
         except ValueError:
             message = f"line {number} of {path} is not a record of a batch"
-            raise OutputError(message, "choose another folder, or move that file away") from None
+            raise OutputError(message, "remove that line to do its job again, or choose another folder") from None
         records[record.key] = record
     return tuple(records.values())
 

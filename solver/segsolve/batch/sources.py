@@ -61,7 +61,8 @@ def _listed(path: Path) -> Iterator[Path | str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the list {path} cannot be read: {error}", "check its path") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"the list {path} cannot be read: {why}", "check its path") from None
     for line in (line.strip() for line in lines):
         if line.endswith(".txt"):
             raise UsageError(f"the list {path} names another list, {line}", "name models, folders and networks")
