@@ -92,6 +92,7 @@ def transfers(draw: Draw, n: int) -> tuple[Transfer, ...]:
                 is_output=producer >= 0 and (producer == n - 1 or draw(st.integers(0, 5)) == 0),
                 input_ns=draw(st.integers(0, 9)),
                 output_ns=draw(st.integers(0, 9)),
+                scratch_bytes=draw(st.sampled_from((0, 5, 20, 90))),
             )
         )
     return tuple(made)

@@ -78,6 +78,17 @@ def test_activations_take_capacity_from_weights() -> None:
     assert score(problem, cut(1)).offchip_bytes == 0
 
 
+def test_a_tensor_that_comes_in_takes_capacity_only_where_it_comes_in() -> None:
+    problem = chain(op_cost(0, scratch_bytes=10), op_cost(0, weight_bytes=50, streamed_ns=9), ns=0, capacity_bytes=100)
+    problem = dataclasses.replace(
+        problem,
+        transfers=tuple(dataclasses.replace(t, scratch_bytes=60 * (t.producer == 0)) for t in problem.transfers),
+    )
+    assert score(problem, WHOLE).stages[0].capacity_bytes == 90
+    assert [stage.capacity_bytes for stage in score(problem, cut(1)).stages] == [90, 40]
+    assert score(problem, cut(1)).stages[1].spilled_ops == (1,)
+
+
 def test_scratch_beyond_the_memory_leaves_nothing() -> None:
     problem = chain(op_cost(0, weight_bytes=1, streamed_ns=3, scratch_bytes=500), capacity_bytes=100)
     assert score(problem, WHOLE).stages[0].capacity_bytes == 0

@@ -35,6 +35,12 @@ COMMON: Mapping[str, Figure] = {
     "memory.stripe": Figure(
         0.7, "MiB", f"{LOGS}: maps of 0.8 to 5 MiB leave 7.0 to 7.4 MiB to the weights", "0.2 MiB of the capacity"
     ),
+    "memory.input_factor": Figure(
+        0.67,
+        "1",
+        "convolution sweep: segments that take a map of 1.9 MiB or more from the host",
+        "0.64 to 0.70 explain the same rows; whether several tensors add up is unknown, the largest counts",
+    ),
     "memory.dense": Figure(0.135, "MiB", f"{LOGS} of dense networks: 7.735 MiB of weights fit", "0.01 MiB"),
     "weights.input_multiple": Figure(
         4, "channels", f"{LOGS}: kh*kw*ceil4(Cin)*ceil64(Cout) reproduces the stored size", EXACT

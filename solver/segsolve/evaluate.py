@@ -249,7 +249,8 @@ def stage_score(problem: Problem, stage: Collection[int]) -> StageScore:
 
 def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
     """Return the on-chip bytes that a stage's activations leave for its weights."""
-    return max(0, problem.capacity_bytes - max(problem.ops[i].scratch_bytes for i in stage))
+    inputs = (problem.transfers[t].scratch_bytes for t in _taken(problem, stage))
+    return max(0, problem.capacity_bytes - max(*(problem.ops[i].scratch_bytes for i in stage), *inputs, 0))
 
 
 def cpu_stage_ns(problem: Problem, stage: Collection[int]) -> int | None:

@@ -44,6 +44,7 @@ class Transfer:
     """A tensor between operations: who makes it, who reads it, and what moving it to or from a device costs.
 
     `producer` is -1 for an input of the model; `is_output` says that the host wants it whoever else reads it.
+    `scratch_bytes` is the memory that it takes away from the weights of a stage that brings it in.
     """
 
     name: str
@@ -53,9 +54,10 @@ class Transfer:
     is_output: bool
     input_ns: int
     output_ns: int
+    scratch_bytes: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.nbytes, self.input_ns, self.output_ns) < 0:
+        if min(self.nbytes, self.input_ns, self.output_ns, self.scratch_bytes) < 0:
             raise ValueError(f"tensor {self.name!r} has a negative size or cost")
         if list(self.consumers) != sorted(set(self.consumers)) or any(c <= self.producer for c in self.consumers):
             raise ValueError(f"tensor {self.name!r} must be read after it is made, by ascending operations")
@@ -161,6 +163,15 @@ class Problem:
             if transfer.producer >= 0:
                 found[transfer.producer].append(index)
         return tuple(map(tuple, found))
+
+    @cached_property
+    def large_inputs(self) -> tuple[Transfer, ...]:
+        """The tensors that take more memory from a stage that brings them in than one of their readers does."""
+        return tuple(
+            t
+            for t in self.transfers
+            if t.scratch_bytes > min((self.ops[c].scratch_bytes for c in t.consumers), default=0)
+        )
 
     @cached_property
     def cache_order(self) -> tuple[int, ...]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.calibration import devices, latency, memory
+from benchmarks.calibration import devices, latency, memory, sweeps
 from benchmarks.calibration.fit import nonnegative
 from benchmarks.calibration.measurements import Measurements, mib
 from benchmarks.calibration.networks import VENDOR, swept_graph, vendor_graph, vendor_key
 from segsolve.device.latency import passes, streamed_ns
-from segsolve.device.memory import cache_key, scratch_bytes, stored_bytes, streamed_bytes
+from segsolve.device.memory import cache_key, input_scratch_bytes, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import MIB, load_device
 from segsolve.evaluate import stage_score
 from segsolve.profile.analytic import AnalyticCosts
@@ -82,6 +82,15 @@ def test_large_maps_take_no_more_than_a_stripe() -> None:
     assert scratch_bytes(small, graph, graph.ops[2]) == round(1.3 * 64 * 64 * 632)
 
 
+def test_a_map_from_the_host_takes_more_than_a_stripe_and_only_there() -> None:
+    graph = swept_graph(632)
+    problem = AnalyticCosts(graph=graph, device=DEVICE).problem(tpus=2)
+    taken = input_scratch_bytes(DEVICE, graph.tensors[graph.ops[2].inputs[0]])
+    assert taken == round(0.67 * 64 * 64 * 632) > DEVICE.stripe_bytes
+    assert problem.capacity_bytes - stage_score(problem, (2, 3)).capacity_bytes == taken
+    assert problem.capacity_bytes - stage_score(problem, (0, 1, 2, 3)).capacity_bytes == DEVICE.stripe_bytes
+
+
 def test_a_window_without_padding_holds_its_maps_whole() -> None:
     graph = vendor_graph("inceptionv3299")
     op = graph.ops[1]  # 149 x 149 x 32 to 147 x 147 x 32: tiles of 37 rows read 39
@@ -135,6 +144,14 @@ def test_tails_of_networks_stream_what_was_published() -> None:
     assert len(tails) == 18
     assert len(exact) >= 16
     assert [c for c in memory.moved_cut(LOGS, DEVICE) if abs(c.error) > memory.EXACT_MIB] == []
+
+
+@needs_measurements
+def test_pipelines_of_the_sweep_stream_what_was_published() -> None:
+    rows = sweeps.pipelines(Measurements(MEASUREMENTS).table("conv_sweep"), DEVICE)
+    wrong = [(row.filters, row.tpus, row.split) for row in rows if not row.right_spill]
+    assert len(rows) == 339
+    assert wrong == [(filters, 2, "profiled") for filters in (612, 632, 652, 672)]  # labelled a filter or two off
 
 
 @needs_measurements

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 
 from segsolve.evaluate import cpu_stage_ns, stage_score
@@ -57,12 +58,21 @@ def spilling_dag(n: int, tpus: int, seed: int) -> Problem:
     return Problem(
         name=base.name,
         ops=tuple(ops),
-        transfers=base.transfers,
+        transfers=_with_scratch(base.transfers, seed),
         cuts=base.cuts,
         tpus=tpus,
         capacity_bytes=rng.randint(10, 60),
         overhead_ns=base.overhead_ns,
         no_spill=rng.random() < 0.3,
+    )
+
+
+def _with_scratch(transfers: tuple[Transfer, ...], seed: int) -> tuple[Transfer, ...]:
+    """Let some tensors take memory from the stages that bring them in, one or the other all that there is."""
+    rng = random.Random(f"{seed} inputs")
+    return tuple(
+        replace(t, scratch_bytes=rng.choice((0, 0, 0, 0, 0, 0, rng.randint(1, 15), rng.randint(10, 25), 99)))
+        for t in transfers
     )
 
 

@@ -3,7 +3,8 @@
 An invocation has a fixed overhead. Every operation computes. Each tensor that the stage reads and does not make comes
 in once; each that it makes goes out once if the host wants it or an operation outside reads it. The device keeps the
 weights of whole operations, in the order of their ranks, each that still fits what the largest scratch memory of
-the stage leaves; other weights stream, and those that cannot be cached always do. A measured time replaces the sum.
+the stage, of its operations and of the tensors that come in, leaves; other weights stream, and those that cannot be
+cached always do. A measured time replaces the sum.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
     """Return the cost of the stage that holds exactly the operations `stage`."""
     held = set(stage)
     ops = {i: problem.ops[i] for i in sorted(held)}
-    room = max(0, problem.capacity_bytes - max(op.scratch_bytes for op in ops.values()))
+    enter = [t for t in problem.transfers if t.producer not in held and not held.isdisjoint(t.consumers)]
+    scratch = [op.scratch_bytes for op in ops.values()] + [t.scratch_bytes for t in enter]
+    room = max(0, problem.capacity_bytes - max(scratch))
     streamed = [i for i, op in ops.items() if op.weight_bytes and not op.cacheable]
     spilled, kept = [], 0
     cacheable = (i for i, op in ops.items() if op.weight_bytes and op.cacheable)
@@ -65,7 +68,6 @@ def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
         else:
             spilled.append(i)
     streamed = sorted(streamed + spilled)
-    enter = [t for t in problem.transfers if t.producer not in held and not held.isdisjoint(t.consumers)]
     leave = [t for t in problem.transfers if t.producer in held and (t.is_output or not held.issuperset(t.consumers))]
     compute = sum(op.compute_ns for op in ops.values())
     stream = sum(ops[i].streamed_ns - ops[i].compute_ns for i in streamed)

@@ -67,6 +67,7 @@ class Tensor(_Record):
     is_output: bool
     input_ns: _Amount
     output_ns: _Amount
+    scratch_bytes: _Amount = 0
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -224,6 +225,6 @@ def _require(holds: bool, otherwise: str) -> None:
 def _total(problem: Problem) -> int:
     """Return more than any sum of costs that a check forms."""
     ops = sum(op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes for op in problem.ops)
-    tensors = sum(t.nbytes + t.input_ns + t.output_ns for t in problem.transfers)
+    tensors = sum(t.nbytes + t.input_ns + t.output_ns + t.scratch_bytes for t in problem.transfers)
     measured = max((m.time_ns for m in problem.measured), default=0)
     return ops + tensors * (len(problem.ops) + 1) + measured + problem.overhead_ns + problem.capacity_bytes

@@ -78,6 +78,7 @@ class Rows:
     def _set_tensors(self) -> None:
         tensors = self._problem.transfers
         self._nbytes = _array(t.nbytes for t in tensors)
+        self._entering = _array(t.scratch_bytes for t in tensors)
         self._input_ns, self._output_ns = _array(t.input_ns for t in tensors), _array(t.output_ns for t in tensors)
         self._from_host = np.array([t.producer < 0 for t in tensors], dtype=np.bool_)
         makers = np.array([max(0, t.producer) for t in tensors], dtype=np.int64)
@@ -91,10 +92,14 @@ class Rows:
         self._all_leaving = {id(a): np.asarray(self._leaving @ a) for a in (self._output_ns, self._nbytes)}
 
     def _taken(self, row: int, columns: Ints, amounts: Ints) -> Ints:
-        """Return the sum of amounts over the tensors that each stage takes: they are there and some wait for them."""
-        tensors = np.flatnonzero(self._waiting[row])
-        taken = self._readers[np.ix_(columns, tensors)] > self._readers[row, tensors]
+        """Return the sum of amounts over the tensors that each stage takes."""
+        tensors, taken = self._takes(row, columns)
         return np.asarray(taken @ amounts[tensors], dtype=np.int64)
+
+    def _takes(self, row: int, columns: Ints) -> tuple[Ints, Flags]:
+        """Return the tensors that are there in a state and wait for readers, and which of them each stage takes."""
+        tensors = np.flatnonzero(self._waiting[row])
+        return tensors, self._readers[np.ix_(columns, tensors)] > self._readers[row, tensors]
 
     def _given(self, row: int, columns: Ints, amounts: Ints) -> Ints:
         """Return the sum over the tensors that each stage hands out: those that leave its end, less older ones."""
@@ -108,6 +113,9 @@ class Rows:
         nbytes = self._always_bytes[columns] - self._always_bytes[row]
         spills = np.zeros(len(columns), dtype=np.bool_)
         largest = np.where(self._members[columns] & ~self._members[row], self._scratch, 0).max(axis=1, initial=0)
+        if self._entering.any():
+            tensors, taken = self._takes(row, columns)
+            largest = np.maximum(largest, np.where(taken, self._entering[tensors], 0).max(axis=1, initial=0))
         room = np.maximum(0, self._problem.capacity_bytes - largest)
         tight = np.flatnonzero(self._weights[columns] - self._weights[row] > room)
         more_ns, more_bytes, spills[tight] = self._overflow(row, columns[tight], room[tight])

@@ -2,7 +2,8 @@
 
 Byte-exact where the compiler's logs are (README of the solver): the weights are stored for an array of 4 input
 by 64 output lanes, and every output channel carries its bias and its requantisation. Which of them stay on chip
-follows from `scratch_bytes` and `cache_key`; benchmarks/calibration holds both against the published logs.
+follows from `scratch_bytes`, `input_scratch_bytes` and `cache_key`; benchmarks/calibration holds all against the
+published logs.
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ def scratch_bytes(device: Device, graph: Graph, op: Op) -> int:
         return device.dense_bytes
     stripe = min(round(device.activation_factor * largest_map_bytes(graph, op)), device.stripe_bytes)
     return max(stripe, _whole_map_bytes(device, graph, op))
+
+
+def input_scratch_bytes(device: Device, tensor: Tensor) -> int:
+    """Return the on-chip bytes that a tensor takes away from the weights of a segment that takes it from the host.
+
+    What comes from the host does not go through in stripes: it is held, for the most part, until it is used.
+    """
+    return round(device.input_factor * tensor.nbytes)
 
 
 def cache_key(device: Device, graph: Graph, op: Op) -> tuple[int, int, int]:

@@ -48,6 +48,7 @@ class Device:
     stream_ns_per_byte: float
     restream_bytes: int
     link_mib_per_s: float | None = None
+    input_factor: float = 0.0
     host_ns_per_mac: float = 0.024
     host_ns_per_byte: float = 0.29
     also_taken: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ class Memory(_Section):
     activation_factor: Annotated[Figure, _in("1")]
     stripe: Annotated[Figure, _in("MiB")]
     dense: Annotated[Figure, _in("MiB")]
+    input_factor: Annotated[Figure, _in("1")] | None = None
 
 
 class Weights(_Section):
@@ -174,7 +176,9 @@ class DeviceFile(_Section):
             "link": self.link,
         }
         sections["host"] = self.host
-        return {f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section}
+        return {
+            f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section if figure
+        }
 
     def device(self) -> Device:
         """Convert to the formulas' units."""
@@ -206,6 +210,7 @@ class DeviceFile(_Section):
             stream_ns_per_byte=self.time.stream.value * per_byte,
             restream_bytes=max(1, round(self.time.restream.value * MIB)),
             link_mib_per_s=self.link.bandwidth.value if self.link else None,
+            input_factor=self.memory.input_factor.value if self.memory.input_factor else 0.0,
             also_taken=self.operations.also if self.operations else (),
             **self._host(),
         )

@@ -109,6 +109,7 @@ def _edges(problem: Problem) -> Iterator[Edge]:
                 bytes=transfer.nbytes,
                 time_ns=transfer.input_ns,
                 output_ns=transfer.output_ns,
+                scratch_bytes=transfer.scratch_bytes,
             )
 
 

@@ -143,6 +143,9 @@ class SegmentTable:
         blocks = np.maximum.reduceat(scratch, self.positions[:-1])
         for a in range(self.end):
             largest[a, a + 1 :] = np.maximum.accumulate(blocks[a:])
+        for transfer in self.problem.large_inputs:
+            for stages in self._taking(transfer):
+                largest[stages] = np.maximum(largest[stages], transfer.scratch_bytes)
         return np.maximum(0, self.problem.capacity_bytes - largest)
 
     def _transfers(self) -> NDArray[np.int64]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from segsolve.device.latency import compute_ns, host_ns, streamed_ns, transfer_ns
-from segsolve.device.memory import CACHED_KINDS, cache_key, scratch_bytes, stored_bytes, streamed_bytes
+from segsolve.device.memory import (
+    CACHED_KINDS,
+    cache_key,
+    input_scratch_bytes,
+    scratch_bytes,
+    stored_bytes,
+    streamed_bytes,
+)
 from segsolve.device.model import Device
 from segsolve.device.operations import MappedPart, mapped_part
 from segsolve.graph.model import Graph, Op
@@ -64,6 +71,7 @@ class AnalyticCosts:
                 is_output=tensor in graph.outputs and producer >= 0,
                 input_ns=transfer_ns(device.input_ns_per_byte, graph.tensors[tensor].nbytes),
                 output_ns=transfer_ns(device.output_ns_per_byte, graph.tensors[tensor].nbytes),
+                scratch_bytes=input_scratch_bytes(device, graph.tensors[tensor]),
             )
             for tensor, producer in graph.producer.items()
         )

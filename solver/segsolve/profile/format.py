@@ -84,11 +84,19 @@ class Edge(_Record):
     bytes: Bytes
     time_ns: Ns = Field(default=0, description="to move it over a device's border: both ends of a cut pay it")
     output_ns: Ns | None = Field(default=None, description="out of a device, if that takes another time than in")
+    scratch_bytes: Bytes = Field(
+        default=0, description="memory that it takes from the parameters of a segment that it comes into"
+    )
 
     @property
     def key(self) -> tuple[str | None, str | None]:
-        """What edges of the same tensor have in common."""
+        """What tells the edges of one tensor from those of others."""
         return self.source, self.tensor
+
+    @property
+    def costs(self) -> tuple[int | None, ...]:
+        """What edges of the same tensor have in common."""
+        return self.bytes, self.time_ns, self.output_ns, self.scratch_bytes
 
 
 class Segment(_Record):
@@ -196,7 +204,7 @@ def _check_edges(edges: Iterable[Edge], position: dict[str, int]) -> None:
                 "in which each comes after all that it reads from, so no cycles"
             )
         first = known.setdefault(edge.key, edge)
-        if (first.bytes, first.time_ns, first.output_ns) != (edge.bytes, edge.time_ns, edge.output_ns):
+        if first.costs != edge.costs:
             raise ValueError(
                 f"edge {number} and an earlier one from {edge.source or 'the host'!r} differ in bytes or time: "
                 "tell different tensors apart with 'tensor'"

@@ -77,7 +77,8 @@ class MeasuredCosts:
 
     def _all_bytes(self) -> int:
         layers = self.profile.layers
-        return sum(_stored(layer) for layer in layers) + max(layer.scratch_bytes for layer in layers)
+        scratch = [layer.scratch_bytes for layer in layers] + [edge.scratch_bytes for edge in self.profile.edges]
+        return sum(_stored(layer) for layer in layers) + max(scratch)
 
     def _op_cost(self, position: int, layer: Layer) -> OpCost:
         stream_ns = round(_stored(layer) * self.profile.device.stream_ns_per_byte)
@@ -111,6 +112,7 @@ class MeasuredCosts:
                 is_output=any(e.to is None for e in same),
                 input_ns=self._scaled(one.time_ns),
                 output_ns=self._scaled(one.time_ns if one.output_ns is None else one.output_ns),
+                scratch_bytes=one.scratch_bytes,
             )
 
     def _scaled(self, ns: int) -> int:

@@ -20,13 +20,14 @@ class Tensor:
     """What one group makes and others read; `producer` is -1 for an input of the model that several groups read.
 
     An accelerator pays `out_ns` once if it holds the producer and not all consumers, and `in_ns` once if it holds a
-    consumer and not the producer.
+    consumer and not the producer; then it has `scratch_bytes` less for weights, if they are more than its groups'.
     """
 
     producer: int
     consumers: tuple[int, ...]
     in_ns: int
     out_ns: int
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +98,28 @@ class Dag:
 
     @cached_property
     def scratch_bytes(self) -> tuple[int, ...]:
-        """The scratch memory of each group."""
-        return tuple(max(self.problem.ops[i].scratch_bytes for i in group) for group in self.groups)
+        """The scratch memory of each group, with that of the model's inputs, which come in wherever it is placed."""
+        needs = [op.scratch_bytes for op in self.problem.ops]
+        for transfer in self.problem.large_inputs:
+            if transfer.producer < 0:
+                for reader in transfer.consumers:
+                    needs[reader] = max(needs[reader], transfer.scratch_bytes)
+        return tuple(max(needs[i] for i in group) for group in self.groups)
+
+    @cached_property
+    def large_inputs(self) -> tuple[Tensor, ...]:
+        """The tensors between groups that may take memory from a stage beyond what its groups take."""
+        return tuple(
+            t
+            for t in self.tensors
+            if t.producer >= 0 and t.scratch_bytes > min(self.scratch_bytes[c] for c in t.consumers)
+        )
 
     @property
     def fits_anyway(self) -> bool:
         """Whether all weights fit a single device, whatever shares it: then memory decides nothing."""
-        return sum(self.weight_bytes) + max(self.scratch_bytes) <= self.problem.capacity_bytes
+        scratch = max((*self.scratch_bytes, *(t.scratch_bytes for t in self.large_inputs)))
+        return sum(self.weight_bytes) + scratch <= self.problem.capacity_bytes
 
     def members(self, groups: Iterable[int]) -> tuple[int, ...]:
         """Return the operations of some groups, ascending."""
@@ -153,11 +169,13 @@ def _tensors(problem: Problem, group_of: dict[int, int], count: int) -> tuple[li
         if producer < 0 and len(consumers) == 1:
             fixed[consumers[0]] += transfer.input_ns
         elif consumers:
-            costs = merged.setdefault((producer, consumers), [0, 0])
+            costs = merged.setdefault((producer, consumers), [0, 0, 0])
             costs[0] += transfer.input_ns
             costs[1] += out_ns
+            costs[2] = max(costs[2], transfer.scratch_bytes)
     return fixed, tuple(
-        Tensor(producer=p, consumers=c, in_ns=costs[0], out_ns=costs[1]) for (p, c), costs in sorted(merged.items())
+        Tensor(producer=p, consumers=c, in_ns=costs[0], out_ns=costs[1], scratch_bytes=costs[2])
+        for (p, c), costs in sorted(merged.items())
     )
 
 

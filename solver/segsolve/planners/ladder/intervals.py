@@ -90,7 +90,7 @@ def _add_memory(dag: Dag, order: Sequence[int], position: Times, times: Times) -
     """Add what streams where weights do not fit, or forbid it."""
     if dag.fits_anyway:
         return
-    free = _capacity(dag, order)
+    free = _capacity(dag, order, position)
     if dag.problem.no_spill:
         weights = _prefix(dag.weight_bytes, order)
         times[weights[None, :] - weights[:, None] > free] = IMPOSSIBLE
@@ -103,12 +103,18 @@ def _add_memory(dag: Dag, order: Sequence[int], position: Times, times: Times) -
         times[stages] += np.where(fits, 0, op.streamed_ns - op.compute_ns)
 
 
-def _capacity(dag: Dag, order: Sequence[int]) -> Times:
+def _capacity(dag: Dag, order: Sequence[int], position: Times) -> Times:
     """Return for every stage the bytes that its activations leave for weights."""
     scratch = np.array(dag.scratch_bytes, dtype=np.int64)[list(order)]
     largest = np.zeros((len(order) + 1, len(order) + 1), dtype=np.int64)
     for a in range(len(order)):
         largest[a, a + 1 :] = np.maximum.accumulate(scratch[a:])
+    for tensor in dag.large_inputs:
+        begin = int(position[tensor.producer]) + 1
+        for reader in sorted(int(position[c]) for c in tensor.consumers):
+            stages = (slice(begin, reader + 1), slice(reader + 1, None))
+            largest[stages] = np.maximum(largest[stages], tensor.scratch_bytes)
+            begin = reader + 1
     return np.maximum(0, dag.problem.capacity_bytes - largest)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ortools.sat.python import cp_model
 
+from segsolve.planners.ladder.dag import Tensor
 from segsolve.planners.ladder.model import Ladder, Load, negated
 
 
@@ -28,7 +29,7 @@ def weights_fit(model: Ladder) -> None:
     dag, capacity = model.dag, model.dag.problem.capacity_bytes
     for k in model.stages:
         inside = [g for g in range(len(dag)) if model.may_be_in(g, k)]
-        if _fits(model, inside):
+        if _fits(model, k, inside):
             continue
         held = Load()
         for g in inside:
@@ -44,9 +45,9 @@ def weights_stream(model: Ladder, loads: list[Load]) -> None:
     cached: dict[int, Any] = {}
     for i in problem.cache_order:
         g = dag.group_of[i]
-        if problem.ops[i].weight_bytes > problem.capacity_bytes - _capped(model, g):
+        if problem.ops[i].weight_bytes > problem.capacity_bytes - _capped(model, dag.scratch_bytes[g]):
             cached[i] = False
-        elif any(not _fits(model, _inside(model, k)) for k in model.stages if model.may_be_in(g, k)):
+        elif any(not _fits(model, k, _inside(model, k)) for k in model.stages if model.may_be_in(g, k)):
             cached[i] = model.program.new_bool_var(f"cached_{i}")
         else:
             cached[i] = True
@@ -58,7 +59,7 @@ def _stage_streams(model: Ladder, k: int, cached: dict[int, Any], load: Load) ->
     """Walk the layers in caching order; each that is cached takes room from those that follow."""
     dag, problem = model.dag, model.dag.problem
     inside = _inside(model, k)
-    spills = not _fits(model, inside)
+    spills = not _fits(model, k, inside)
     scratch = _scratch(model, k, inside, exact=True) if spills else 0
     taken = Load()
     for i in problem.cache_order:
@@ -98,31 +99,56 @@ def _inside(model: Ladder, k: int) -> list[int]:
     return [g for g in range(len(model.dag)) if model.may_be_in(g, k)]
 
 
-def _fits(model: Ladder, groups: list[int]) -> bool:
+def _fits(model: Ladder, k: int, groups: list[int]) -> bool:
     """Whether a stage holds all its weights, whichever of the groups are in it."""
     weights = sum(model.dag.weight_bytes[g] for g in groups)
-    return weights + max((_capped(model, g) for g in groups), default=0) <= model.dag.problem.capacity_bytes
+    needs = [_capped(model, model.dag.scratch_bytes[g]) for g in groups]
+    needs += [_capped(model, tensor.scratch_bytes) for tensor, _ in _entering(model, k)]
+    return weights + max(needs, default=0) <= model.dag.problem.capacity_bytes
 
 
-def _capped(model: Ladder, group: int) -> int:
-    """Return a group's scratch memory; more than there is leaves no less than nothing for weights."""
-    return min(model.dag.scratch_bytes[group], model.dag.problem.capacity_bytes)
+def _capped(model: Ladder, scratch: int) -> int:
+    """Return scratch memory; more than there is leaves no less than nothing for weights."""
+    return min(scratch, model.dag.problem.capacity_bytes)
+
+
+def _entering(model: Ladder, k: int) -> list[tuple[Tensor, int]]:
+    """Return the large tensors that a stage may bring in, each with a reader that may be in the stage."""
+    return [
+        (tensor, reader)
+        for tensor in model.dag.large_inputs
+        for reader in tensor.consumers
+        if model.may_be_in(reader, k) and model.reached(tensor.producer, k - 1) is not False
+    ]
 
 
 def _scratch(model: Ladder, k: int, groups: list[int], *, exact: bool = False) -> Any:
-    """Return the most scratch memory of a stage's groups; without `exact`, something not below it."""
-    needs = [(g, _capped(model, g)) for g in groups if _capped(model, g)]
-    if not needs:
+    """Return the most scratch memory of a stage's groups and inputs; without `exact`, something not below it."""
+    terms = [term for g in groups if (term := _of_group(model, g, k)).largest]
+    terms += [_of_tensor(model, tensor, reader, k) for tensor, reader in _entering(model, k)]
+    if not terms:
         return 0
-    most = model.program.new_int_var(0, max(need for _, need in needs), f"scratch_{k}")
-    terms = []
-    for g, need in needs:
-        term = Load()
-        model.add_if_in(term, g, k, need)
-        terms.append(term.expression())
+    most = model.program.new_int_var(0, max(term.largest for term in terms), f"scratch_{k}")
+    needs = [term.expression() for term in terms]
     if exact:
-        model.program.add_max_equality(most, [*terms, cp_model.LinearExpr.sum([])])
+        model.program.add_max_equality(most, [*needs, cp_model.LinearExpr.sum([])])
     else:
-        for term in terms:
-            model.program.add(most >= term)
+        for need in needs:
+            model.program.add(most >= need)
     return most
+
+
+def _of_group(model: Ladder, group: int, k: int) -> Load:
+    """Return a group's scratch memory if it is in a stage, else nothing."""
+    term = Load()
+    model.add_if_in(term, group, k, _capped(model, model.dag.scratch_bytes[group]))
+    return term
+
+
+def _of_tensor(model: Ladder, tensor: Tensor, reader: int, k: int) -> Load:
+    """Return a tensor's scratch memory if it was made before a stage that has the reader, else nothing or less."""
+    need = _capped(model, tensor.scratch_bytes)
+    term = Load(constant=-need)
+    term.add(model.reached(tensor.producer, k - 1), need)
+    model.add_if_in(term, reader, k, need)
+    return term

@@ -190,14 +190,21 @@ class MixedInteger:
         return paid
 
     def _fit(self, held: list[tuple[float, Sum]], inside: list[int], k: int) -> None:
-        """Demand that weights fit beside the scratch memory of every group of the stage, in shares of the memory."""
+        """Demand that weights fit beside the scratch memory of all groups and inputs, in shares of the memory."""
         capacity = self._dag.problem.capacity_bytes
         needs = [(g, min(self._dag.scratch_bytes[g], capacity)) for g in inside if self._dag.scratch_bytes[g]]
+        entering = [
+            (tensor, reader) for tensor in self._dag.large_inputs for reader in tensor.consumers if reader in inside
+        ]
         share = [(weight / capacity, part) for weight, part in held]
-        if needs:
+        if needs or entering:
             scratch: Sum = (0.0, {self._new(integer=False): 1.0})
             for g, need in needs:
                 self._at_least(scratch, _add([(need / capacity, self._inside(g, k))]))
+            for tensor, reader in entering:
+                made = _add([(1.0, self._reached(tensor.producer, k - 1)), (-1.0, (1.0, {}))])
+                need = min(tensor.scratch_bytes, capacity)
+                self._at_least(scratch, _add([(need / capacity, made), (need / capacity, self._inside(reader, k))]))
             share.append((1.0, scratch))
         room: list[tuple[float, Sum]] = [(1.0, (1.0, {}))]
         if self._core and self._dag.problem.no_spill:

@@ -122,11 +122,22 @@ class LatticeTable:
         """Return the bytes that the activations of the stages from one ideal to others leave for weights."""
         scratch = np.array([op.scratch_bytes for op in self.problem.ops], dtype=np.int64) * ~self.members[row]
         largest = (scratch * self.members[columns]).max(axis=1)
+        for transfer, readers in self._large_inputs:
+            if transfer.producer < 0 or self.members[row, transfer.producer]:
+                taken = readers[columns] > readers[row]
+                largest = np.maximum(largest, taken * transfer.scratch_bytes)
         return np.asarray(np.maximum(0, self.problem.capacity_bytes - largest), dtype=np.int64)
+
+    @cached_property
+    def _large_inputs(self) -> list[tuple[Transfer, NDArray[np.int64]]]:
+        """The tensors that matter to capacities, and how many of their readers each ideal [n] holds."""
+        large = self.problem.large_inputs
+        return [(t, self.members[:, list(t.consumers)].sum(axis=1)) for t in large]
 
     @property
     def _least_capacity(self) -> int:
-        return max(0, self.problem.capacity_bytes - max(op.scratch_bytes for op in self.problem.ops))
+        scratch = [op.scratch_bytes for op in self.problem.ops] + [t.scratch_bytes for t in self.problem.large_inputs]
+        return max(0, self.problem.capacity_bytes - max(scratch))
 
     def _put_measured(self, time: NDArray[np.int64]) -> None:
         sizes = self.members.sum(axis=1)
