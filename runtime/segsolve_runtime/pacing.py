@@ -1,7 +1,8 @@
 """A clock on which every inference takes at least its predicted time, and the machine's time passes meanwhile.
 
 What follows an inference follows it at the time when it was due, not at the time when a thread woke up: where the
-machine is late, the next inference has that much less time to wait, and what is late does not add up.
+machine is late, the next inference has that much less time to wait, and what is late does not add up. The imagined
+device is at work from the time when it is given the inference, however late the thread that stands for it wakes up.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class PacedClock:
         self._origin_ns = perf_counter_ns()
         self._present_ns = 0
         self._ahead: list[tuple[int, int, Place]] = []
+        self._given_ns: dict[Place, int] = {}
         self._due_ns: dict[Place, int] = {}
         self._overdue: dict[Place, tuple[int, int]] = {}
         self._done: set[Place] = set()
@@ -43,7 +45,7 @@ class PacedClock:
         """Note when the inference is due: counted from what let it begin, or from when its frame came."""
         came_ns = job.accepted_ns if place.stage == 0 else 0
         due_ns = max(self._present_ns, came_ns) + self._place_ns[place]
-        self._due_ns[place] = due_ns
+        self._due_ns[place], self._given_ns[place] = due_ns, self.now()
         heappush(self._ahead, (due_ns, job.number, place))
 
     def hold(self, place: Place) -> None:
@@ -75,7 +77,9 @@ class PacedClock:
                 heappop(self._ahead)
                 self._present_ns = max(self._present_ns, due_ns)
                 self._done.discard(place)
-                return self._reports.pop(place)
+                found = self._reports.pop(place)
+                found.start_ns = min(found.start_ns, self._given_ns[place])
+                return found
         return None
 
     def is_waiting(self) -> bool:

@@ -123,6 +123,25 @@ def test_a_better_plan_has_the_layout_that_is_asked_for(
     assert len(load_plan(plan).plan.pipelines) == 1
 
 
+def test_a_better_plan_keeps_the_constraints_on_stages_and_cuts(
+    model: Path, standin_compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", str(15 * 2**20 // 10))
+    plan = solved(model, tmp_path / "plan", "--cut-before", "20", "--max-stages", "2")
+    done = compile_(plan, standin_compiler, "--model", str(model))
+    assert done.code == ExitCode.OK, done.stderr
+    solution = load_plan(plan).plan.solution
+    assert solution.question is not None and solution.question.cut_before == [20]
+    for pipeline in load_plan(plan).plan.pipelines:
+        assert [stage.first_op for stage in pipeline.stages] == [0, 20]
+
+
+def test_a_plan_within_a_latency_is_not_solved_again(model: Path, standin_compiler: Path, tmp_path: Path) -> None:
+    plan = solved(model, tmp_path / "plan", "--max-latency", "1s")
+    done = compile_(plan, standin_compiler, "--model", str(model))
+    assert "not solved again: the plan keeps a latency or a rate, which cannot be promised as compiled." in done.stdout
+
+
 def test_a_plan_for_latency_is_not_solved_again(model: Path, standin_compiler: Path, tmp_path: Path) -> None:
     plan = solved(model, tmp_path / "plan", "--objective", "latency")
     done = compile_(plan, standin_compiler, "--model", str(model))

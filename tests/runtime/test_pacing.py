@@ -110,6 +110,19 @@ def test_what_is_still_at_work_when_it_is_due_holds_up_nothing(monkeypatch: pyte
     assert clock.due() is None
 
 
+def test_a_device_is_at_work_from_when_it_is_given_an_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    clock, one = PacedClock({FIRST: 10 * MS}), job(0)
+    machine.now_ns = 2 * MS
+    clock.begin(FIRST, one)
+    machine.now_ns = start_ns = 3 * MS  # when its thread wakes up
+    clock.hold(FIRST)
+    clock.add(Report(FIRST, one, {}, start_ns, clock.stamp()))
+    report = clock.due()
+    assert report is not None
+    assert (report.start_ns, report.end_ns) == (2 * MS, 10 * MS)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     sketches = [

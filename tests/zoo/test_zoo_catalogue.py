@@ -9,13 +9,35 @@ from segsolve import zoo
 from segsolve.errors import UsageError
 from segsolve.zoo.builder import Builder
 
+# Multiply-accumulates as their sources count them, where these do more than round ours.
+OTHERWISE_COUNTED = {
+    "resnet50": (1.0, 100_000_000),  # 3.858 billion, cut to 3.8
+    "mobilenetv2": (1.0, 1_000_000),  # 300.8 million, cut to 300
+    "vgg16": (15_346_630_656 / 15_470_264_320, 100_000_000),  # convolutions only: 15.347 billion
+    "inceptionv3": (1.0, 10_000_000),  # 5.713 billion; 5.72 in the source
+    "xception": (1.003, 10_000_000),  # 8.357 billion; 8.38 in the source
+    # With normalisations, which the file has folded.
+    "efficientnet-lite0": (1.057, 1_000_000),
+    "efficientnet-lite1": (1.051, 1_000_000),
+    "efficientnet-lite2": (1.046, 1_000_000),
+    "efficientnet-lite3": (1.041, 1_000_000),
+    "efficientnet-lite4": (1.034, 1_000_000),
+}
+
+
+def last_digit(published: int) -> int:
+    """The value of the last digit that a rounded number has."""
+    digits = str(published)
+    return int("1" + "0" * (len(digits) - len(digits.rstrip("0"))))
+
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_a_network_has_the_published_parameters_exactly_and_the_published_macs_nearly(name: str) -> None:
+def test_a_network_has_the_published_parameters_and_its_macs_round_to_the_published_ones(name: str) -> None:
     network, net = zoo.get(name), Builder()
     network.build(net)
+    factor, unit = OTHERWISE_COUNTED.get(name, (1.0, last_digit(network.macs) / 2))
     assert net.parameters == network.params
-    assert net.macs == pytest.approx(network.macs, rel=0.06)  # published with few digits, or with normalisations
+    assert abs(factor * net.macs - network.macs) <= unit
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -69,9 +69,6 @@ class Asking:
 
         if self.batch is not None:
             within("--batch", self.batch, 1, MOST_BATCH)
-            if self.objective is not Objective.BATCH:
-                hint = "give --objective batch, or leave out --batch"
-                raise UsageError(f"--batch means nothing to the objective {self.objective}", hint)
         if self.min_fps is not None:
             within("--min-fps", self.min_fps, 1e-9)
         if self.max_stages is not None:

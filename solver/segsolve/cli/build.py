@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segsolve.planners.base import Limits
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
-    from segsolve_runtime.plan import PlanFolder, Solution
+    from segsolve_runtime.plan import Plan, PlanFolder
 
 _DEFAULT_TIMEOUT_S = 600.0
 _LONGEST_S = 86_400.0
@@ -55,7 +55,7 @@ def command(
     ] = None,
     rounds: Annotated[int, typer.Option(help="Plans that are compiled at most; 1 does not solve again.")] = 10,
     layout: Annotated[
-        Layout | None, typer.Option(help="What a better plan may be; a single pipeline if the plan is one.")
+        Layout | None, typer.Option(help="What a better plan may be; what the plan was asked for, if left out.")
     ] = None,
     time_limit: TimeLimit = None,
     verify: Annotated[
@@ -83,9 +83,7 @@ def command(
 
     tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
     known, note = _costs(folder, model, device)
-    is_single = len(folder.plan.pipelines) == 1 and all(s.replicas == 1 for s in folder.plan.all_stages)
-    wanted = layout or (Layout.PIPELINE if is_single else Layout.ANY)
-    again = _solver(folder.plan.solution, wanted, Limits(time_limit_s=time_limit))
+    again = _solver(folder.plan, layout, Limits(time_limit_s=time_limit))
     _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)
 
 
@@ -142,7 +140,9 @@ def _compile(
     stages = CompiledStages(compiler=tool)
     refinement = None
     if known is not None:
-        problem = known[1].problem(tpus=folder.plan.solution.tpus_requested)
+        solution = folder.plan.solution
+        no_spill = solution.question is not None and solution.question.no_spill
+        problem = known[1].problem(tpus=solution.tpus_requested, no_spill=no_spill)
         solve, note = again if rounds > 1 else (None, "one round was asked for")
         refinement = _refine(folder, stages, *known, problem, solve, rounds)
         folder = _write_better(folder, *known, refinement, verify=verify)
@@ -192,18 +192,32 @@ def _refine(
         )
 
 
-def _solver(solution: Solution, layout: Layout, limits: Limits) -> tuple[Solve | None, str]:
-    """Return what answers the plan's question under corrected costs; if it is another than throughput, why not."""
+def _solver(plan: Plan, layout: Layout | None, limits: Limits) -> tuple[Solve | None, str]:
+    """Return what asks the plan's question again under corrected costs; if it cannot be asked again, why not."""
     from segsolve.layouts.search import answer
 
+    solution = plan.solution
     if solution.objective != Objective.THROUGHPUT:
         return None, f"the plan is the best for {solution.objective}, only throughput can be solved again"
+    question = _question(plan, layout)
+    if question.constraints.max_latency_ns is not None or question.constraints.min_fps is not None:
+        return None, "the plan keeps a latency or a rate, which cannot be promised as compiled"
     beyond = Cuts.AUTO if solution.cuts == "dag" else Cuts.CHAIN
 
     def solved(problem: Problem, gaps: bool) -> Answer:
-        return answer(problem, Question(layout=layout, cuts=beyond if gaps else Cuts.CHAIN), limits=limits)
+        return answer(problem, replace(question, cuts=beyond if gaps else Cuts.CHAIN), limits=limits)
 
     return solved, ""
+
+
+def _question(plan: Plan, layout: Layout | None) -> Question:
+    """Return what the plan was asked for; of a plan that does not record it, what it looks like."""
+    from segsolve.asked import asked
+
+    is_single = len(plan.pipelines) == 1 and all(stage.replicas == 1 for stage in plan.all_stages)
+    record = plan.solution.question
+    known = Question(layout=Layout.PIPELINE if is_single else Layout.ANY) if record is None else asked(record)
+    return known if layout is None else replace(known, layout=layout)
 
 
 def _write_better(

@@ -58,7 +58,10 @@ def command(
     cuts: Annotated[
         Cuts, typer.Option(help="Cut the execution order (chain), or also between branches of the graph (dag).")
     ] = Cuts.AUTO,
-    batch: Annotated[int | None, typer.Option(help="Inferences of a batch, for --objective batch: 15.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Inferences of a batch, whose time is given, and minimised by --objective batch: 15."),
+    ] = None,
     max_latency: MaxLatency = None,
     min_fps: MinFps = None,
     max_stages: MaxStages = None,
