@@ -117,6 +117,7 @@ def _transfer(rng: random.Random, producer: int, n: int) -> Transfer:
         is_output=producer == n - 1,
         input_ns=rng.randint(0, 30),
         output_ns=rng.randint(0, 30),
+        scratch_bytes=rng.choice((0, 0, 0, rng.randint(1, 100))),
     )
 
 
