@@ -88,20 +88,7 @@ class Record:
 
 def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -> Record:
     """Return the record of a job that a planner answered."""
-    if result.plan is None and result.status is Status.UNKNOWN and result.stopped_by is not Stop.FINISHED:
-        return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {result.stopped_by}", "give more time")
-    record = replace(
-        _blank(job),
-        outcome=_outcome(result),
-        status=str(result.status),
-        proof=result.proof,
-        stopped_by=str(result.stopped_by),
-        note=result.note or None,
-        objective_ns=result.objective_ns,
-        bound_ns=result.bound_ns,
-        gap=result.gap,
-        one_tpu_ns=one_tpu.bottleneck_ns,
-    )
+    record = _ended(job, result, one_tpu)
     if score is None or result.plan is None:
         return record
     return _of_one_pipeline(_with_plan(record, result.plan.cuts, score, score.stages))
@@ -109,21 +96,26 @@ def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -
 
 def answered(job: Job, answer: Answer, one_tpu: Score) -> Record:
     """Return the record of a job that the search over all layouts answered."""
-    if answer.plan is None and answer.status is Status.UNKNOWN and answer.stopped_by is not Stop.FINISHED:
-        return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {answer.stopped_by}", "give more time")
-    record = replace(
+    record = _ended(job, answer, one_tpu)
+    return record if answer.score is None or answer.plan is None else _with_layout(record, answer.plan, answer.score)
+
+
+def _ended(job: Job, found: SolveResult | Answer, one_tpu: Score) -> Record:
+    """Return how the search ended, without a plan; a search that was stopped before it found anything has failed."""
+    if found.plan is None and found.status is Status.UNKNOWN and found.stopped_by is not Stop.FINISHED:
+        return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {found.stopped_by}", "give more time")
+    return replace(
         _blank(job),
-        outcome=_outcome(answer),
-        status=str(answer.status),
-        proof=answer.proof,
-        stopped_by=str(answer.stopped_by),
-        note=answer.note or None,
-        objective_ns=answer.objective_ns,
-        bound_ns=answer.bound_ns,
-        gap=answer.gap,
+        outcome=_outcome(found),
+        status=str(found.status),
+        proof=found.proof,
+        stopped_by=str(found.stopped_by),
+        note=found.note or None,
+        objective_ns=found.objective_ns,
+        bound_ns=found.bound_ns,
+        gap=found.gap,
         one_tpu_ns=one_tpu.bottleneck_ns,
     )
-    return record if answer.score is None or answer.plan is None else _with_layout(record, answer.plan, answer.score)
 
 
 def failed(job: Job, kind: str, message: str, hint: str = "") -> Record:
