@@ -218,3 +218,11 @@ def test_names_that_stand_for_nothing(tmp_path: Path, models: str, reason: str) 
 def test_an_unknown_planner() -> None:
     with pytest.raises(UsageError, match="no planner 'magic'"):
         batch("zoo", planners=("magic",))
+
+
+def test_a_folder_hides_the_network_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "resnet50").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"no \.tflite files") as caught:
+        run(batch("resnet50"), tmp_path / "out")
+    assert "a folder goes before a network of the same name" in caught.value.hint

@@ -50,9 +50,12 @@ def _resolve(name: str) -> Iterator[Path | str]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
+    from segsolve.zoo.catalogue import names
+
     found = sorted(folder.glob("*.tflite"))
     if not found:
-        raise UsageError(f"{folder} holds no .tflite files", "name another folder")
+        hint = "a folder goes before a network of the same name" if str(folder) in names() else "name another folder"
+        raise UsageError(f"{folder} holds no .tflite files", hint)
     return found
 
 
