@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .standins.edgetpu import StandIn, build
 
 # A shell lets programs in the background ignore Ctrl-C, and children inherit that: tests of it would wait forever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for libedgetpu as a file."""
+    return build(tmp_path_factory.mktemp("standin"))
+
+
+@pytest.fixture
+def standin(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """The stand-in in this process, with usb:0, pci:0 and usb:1."""
+    standin = StandIn(library, monkeypatch)
+    yield standin
+    standin.close()

@@ -249,8 +249,7 @@ def stage_score(problem: Problem, stage: Collection[int]) -> StageScore:
 
 def stage_capacity(problem: Problem, stage: Collection[int]) -> int:
     """Return the on-chip bytes that a stage's activations leave for its weights."""
-    inputs = (problem.transfers[t].scratch_bytes for t in _taken(problem, stage))
-    return max(0, problem.capacity_bytes - max(*(problem.ops[i].scratch_bytes for i in stage), *inputs, 0))
+    return _capacity(problem, stage, _taken(problem, stage))
 
 
 def cpu_stage_ns(problem: Problem, stage: Collection[int]) -> int | None:
@@ -275,10 +274,10 @@ def plan_timeline(costs: PlanScore, inferences: int, queue_size: int = 2) -> tup
 
 def _modelled(problem: Problem, stage: Collection[int]) -> StageScore:
     """Add up the costs of a stage's parts."""
-    capacity = stage_capacity(problem, stage)
+    takes, gives = _taken(problem, stage), _given(problem, stage)
+    capacity = _capacity(problem, stage, takes)
     cached = _cached(problem, stage, capacity)
     streamed = [i for i in stage if problem.ops[i].weight_bytes and i not in cached]
-    takes, gives = _taken(problem, stage), _given(problem, stage)
     return StageScore(
         overhead_ns=problem.overhead_ns,
         compute_ns=sum(problem.ops[i].compute_ns for i in stage),
@@ -293,6 +292,12 @@ def _modelled(problem: Problem, stage: Collection[int]) -> StageScore:
         output_bytes=sum(problem.transfers[t].nbytes for t in gives),
         spilled_ops=tuple(i for i in streamed if problem.ops[i].cacheable),
     )
+
+
+def _capacity(problem: Problem, stage: Collection[int], takes: Collection[int]) -> int:
+    """Return what the activations of a stage that takes these transfers leave for its weights."""
+    scratch = [problem.ops[i].scratch_bytes for i in stage] + [problem.transfers[t].scratch_bytes for t in takes]
+    return max(0, problem.capacity_bytes - max(scratch))
 
 
 def _measured_ns(problem: Problem, stage: Collection[int]) -> int | None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,6 @@ from segsolve_runtime.compiled import compiled_name
 from ..runtime import tiny_model
 from ..runtime.plans import write_folder
 from ..standins.compiled import compiled
-from ..standins.edgetpu import StandIn, build
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in for libedgetpu as a file."""
-    return build(tmp_path_factory.mktemp("standin"))
-
-
-@pytest.fixture
-def standin(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """The stand-in in this process, with usb:0, pci:0 and usb:1."""
-    standin = StandIn(library, monkeypatch)
-    yield standin
-    standin.close()
 
 
 @pytest.fixture
