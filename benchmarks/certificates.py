@@ -18,12 +18,12 @@ from segsolve.checker.document import parse
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault, UsageError
 from segsolve.graph.read import read_graph
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Status
 from segsolve.problem import Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
 from segsolve.zoo import names
 from tests.checker.cases import plan_file
 from tests.planners.dags import spilling_dag

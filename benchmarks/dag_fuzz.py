@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
+from segsolve.cost.lattice_table import LatticeTable
+from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault
 from segsolve.graph.read import read_graph
-from segsolve.planners.base import Limits, Status
-from segsolve.planners.ladder.certificate import Verdict, certify
-from segsolve.planners.ladder.solve import solve_dag
-from segsolve.planners.lattice.ideals import ideals
-from segsolve.planners.lattice.table import LatticeTable
-from segsolve.planners.reach import exists_plan
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.ladder.second_solver import Verdict, certify
+from segsolve.search.ladder.solve import solve_dag
+from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.probe import exists_plan
 from segsolve.zoo import names
 from tests.planners.dags import best_by_trying, random_dag, spilling_dag
 

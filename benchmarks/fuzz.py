@@ -16,10 +16,10 @@ from benchmarks.common import write_result, zoo_file
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault
 from segsolve.graph.read import read_graph
-from segsolve.planners.base import Limits
 from segsolve.problem import OpCost, Problem, Transfer
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.solve import solve
+from segsolve.search.chain.confirmed import solve
+from segsolve.solvers.base import Limits
 from segsolve.zoo import names
 from tests.problems import large_chain
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from segsolve.build import write_plan
+from segsolve.cost.plan import score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import score_plan
 from segsolve.graph.read import LoadedModel
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Stage
-from segsolve.planners.base import Status
+from segsolve.plan.folder import write_plan
+from segsolve.plan.model import Pipeline, Plan, Stage
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
+from segsolve.search.answer import Answer
+from segsolve.solvers.base import Status
 from segsolve_runtime.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
 
 DEVICE = load_device("edgetpu-pcie")

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segsolve.cost.plan import PlanScore, plan_timeline, score_plan, timeline
 from segsolve.device.model import load_device
-from segsolve.evaluate import PlanScore, plan_timeline, score_plan, timeline
 from segsolve.graph.read import read_graph
-from segsolve.plan import Pipeline as PlannedPipeline
-from segsolve.plan import Plan, Stage, pipeline_of
-from segsolve.planners.base import Limits, ignore
-from segsolve.planners.registry import get_planner
+from segsolve.plan.model import Pipeline as PlannedPipeline
+from segsolve.plan.model import Plan, Stage, pipeline_of
 from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
+from segsolve.search.strategies import get_planner
+from segsolve.solvers.base import Limits, ignore
 from segsolve.zoo.files import write_network
 from segsolve_runtime.backends import simulated
 from segsolve_runtime.frames import random_frames

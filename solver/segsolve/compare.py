@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from segsolve.evaluate import Score, score
-from segsolve.planners.base import Limits, Observer, SolveResult, Status, ignore
-from segsolve.planners.registry import DEFAULT, HEURISTICS
+from segsolve.cost.plan import Score, score
 from segsolve.problem import Problem, Segmentation
-from segsolve.solve import solve
+from segsolve.search.base import SolveResult
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.strategies import DEFAULT, HEURISTICS
+from segsolve.solvers.base import Limits, Observer, Status, ignore
 
 STRATEGIES = (*HEURISTICS, "dp", DEFAULT)
 VENDOR = "compiler"

@@ -14,11 +14,12 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.evaluate import stage_score
-from segsolve.planners.base import SolveResult, Status
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem, Segmentation
-from segsolve.solve import solve
+from segsolve.search.base import SolveResult
+from segsolve.search.chain.confirmed import solve
+from segsolve.solvers.base import Status
 
 Measure = Callable[[int, int], int]
 """Returns the time in ns of the stage of the operations from one position to another (exclusive)."""

@@ -9,14 +9,15 @@ from typing import Any
 
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
-from segsolve.evaluate import PlanScore, StageScore, score_plan, stage_score
-from segsolve.layouts.exact import exact_answer
-from segsolve.plan import Plan, Stage
-from segsolve.planners.base import Limits
-from segsolve.planners.lattice.table import lattice_table
-from segsolve.planners.segment_table import segment_table
+from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.plan import PlanScore, score_plan
+from segsolve.cost.stage import StageScore, stage_score
+from segsolve.plan.model import Plan, Stage
 from segsolve.problem import Problem
 from segsolve.question import Objective, Question, restricted
+from segsolve.search.chain.table import segment_table
+from segsolve.search.exact import exact_answer
+from segsolve.solvers.base import Limits
 from segsolve_runtime import plan as planfile
 
 

@@ -17,7 +17,7 @@ from segsolve.checker.check import Report
 from segsolve.checker.document import parse
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.proof import prove
-from segsolve.plan import Plan
+from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 from tests.planners.dags import random_dag, spilling_dag

@@ -12,17 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segsolve import evaluate
 from segsolve.checker import costs, document
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.states import Scope, States
+from segsolve.cost import plan as evaluate
+from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage import stage_score
+from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
-from segsolve.plan import Pipeline, Stage
-from segsolve.planners.lattice.ideals import ideals
-from segsolve.planners.segment_table import IMPOSSIBLE, segment_table
+from segsolve.plan.model import Pipeline, Stage
 from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.chain.table import segment_table
 from tests.planners.dags import spilling_dag
 from tests.problems import problems
 from tests.shared import real_models
@@ -35,7 +37,7 @@ def ours(problem: Problem) -> document.Problem:
 
 
 def agree(problem: Problem, read: document.Problem, stage: tuple[int, ...]) -> costs.StageCost:
-    cost, score = costs.stage_cost(read, stage), evaluate.stage_score(problem, stage)
+    cost, score = costs.stage_cost(read, stage), stage_score(problem, stage)
     said = {name: getattr(score, name) for name in costs.StageCost.__dataclass_fields__}
     assert asdict(cost) == said
     return cost

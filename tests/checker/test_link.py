@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from benchmarks.certificates import checked
 from segsolve.checker.link import most_rate_on_link
 from segsolve.errors import UsageError
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Status
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
 from tests.problems import chain, op_cost, problems
 
 from .trying import all_values

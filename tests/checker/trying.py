@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from segsolve.plan import Plan
+from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.question import Question
 from tests.layouts.oracle import plans, worth

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsolve.asked import asked, recorded
 from segsolve.cli import replan
 from segsolve.errors import ExitCode
-from segsolve.planners.base import Status
+from segsolve.plan.question import asked, recorded
 from segsolve.problem import SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.report.asked import asked_for
+from segsolve.solvers.base import Status
 from segsolve_runtime import plan as planfile
 
 from ..checker.cases import solved

@@ -8,11 +8,11 @@ from random import Random
 
 from segsolve.compiler.log import Report
 from segsolve.compiler.truth import Ops, StageTruth, truth_of
-from segsolve.evaluate import stage_score
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.single import as_answer
+from segsolve.cost.stage import stage_score
 from segsolve.problem import Problem
-from segsolve.solve import solve
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
 
 
 class Oracle:

@@ -9,11 +9,12 @@ import pytest
 
 from segsolve.compiler.refine import End, Refinement, refine
 from segsolve.compiler.truth import AGREEMENT_BYTES, corrected, corrected_score, truth_of
-from segsolve.evaluate import score_plan, stage_score
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.cost.plan import score_plan
+from segsolve.cost.stage import stage_score
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import OpCost, Problem, Transfer
-from segsolve.solve import solve
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
 
 from .oracle import Oracle, solver
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations, combinations_with_replacement
 
-from segsolve.evaluate import PlanScore, check_pipeline, score_pipeline
-from segsolve.plan import Pipeline, Plan, Stage
+from segsolve.cost.plan import PlanScore, check_pipeline, score_pipeline
+from segsolve.plan.model import Pipeline, Plan, Stage
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
 

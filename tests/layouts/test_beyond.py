@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
 from segsolve.errors import UsageError
-from segsolve.layouts import beyond, inquiry
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Status
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.search import inquiry, untried
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
 from tests.checker.questions import questions
 from tests.layouts.oracle import best, plans
 from tests.problems import chain, op_cost, problems
@@ -30,7 +30,7 @@ LINKS = st.none() | st.integers(0, 10**7)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have pipelines of up to two TPUs tried, so that an oracle can try them all."""
     monkeypatch.setattr(inquiry, "MOST_TPUS", MOST)
-    monkeypatch.setattr(beyond, "MOST_TPUS", MOST)
+    monkeypatch.setattr(untried, "MOST_TPUS", MOST)
 
 
 SETTINGS = settings(

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.errors import UsageError
-from segsolve.evaluate import check_plan, score_plan
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Limits, Status, Stop
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Limits, Status, Stop
 from tests.layouts.oracle import best, pipelines, plans, worth
 from tests.problems import chain, large_chain, op_cost, problems, transfer
 
@@ -181,7 +181,7 @@ def test_a_graph_of_too_many_cuts_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     problem = replace(chain(*(op_cost(10 + i) for i in range(4)), tpus=3), transfers=branches)
     question = Question(layout=Layout.PIPELINE, cuts=Cuts.DAG)
     listed = answer(problem, question)
-    monkeypatch.setattr("segsolve.layouts.search.lattice_table", lambda _: None)
+    monkeypatch.setattr("segsolve.search.ask.lattice_table", lambda _: None)
     found = answer(problem, question)
     assert (found.value, found.status) == (listed.value, Status.OPTIMAL)
     assert found.proof

@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 from itertools import product
 
-from segsolve.evaluate import cpu_stage_ns, stage_score
+from segsolve.cost.stage import cannot_run, stage_score
+from segsolve.plan.model import Processor
 from segsolve.problem import OpCost, Problem, Transfer
 from tests.problems import op_cost
 
@@ -102,16 +103,13 @@ def bottleneck(problem: Problem, stages: Stages, kinds: str) -> int | None:
     for ops, kind in zip(stages, kinds, strict=True):
         if not ops:
             continue
-        if kind == "c":
-            time = cpu_stage_ns(problem, ops)
-            if time is None:
-                return None
-        else:
-            score = stage_score(problem, ops)
-            if any(not problem.ops[i].on_accelerator for i in ops) or (problem.no_spill and score.spilled_ops):
-                return None
-            time = score.time_ns
-        slowest = max(slowest, time)
+        processor = Processor.CPU if kind == "c" else Processor.EDGETPU
+        if cannot_run(problem, ops, processor):
+            return None
+        score = stage_score(problem, ops, processor)
+        if problem.no_spill and score.spilled_ops:
+            return None
+        slowest = max(slowest, score.time_ns)
     return slowest
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from segsolve.planners import balanced, compiler, profiled, uniform
-from segsolve.planners.balanced import level_starts
 from segsolve.problem import OpCost, Problem
+from segsolve.search.baselines import balanced, compiler, profiled, uniform
+from segsolve.search.baselines.balanced import level_starts
 from tests.problems import chain, op_cost, transfer
 
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from segsolve.planners.ladder.dag import build, dag_of
-from segsolve.planners.ladder.reduce import reduced
 from segsolve.problem import OpCost
+from segsolve.solvers.ladder.dag import build, dag_of
+from segsolve.solvers.ladder.reduce import reduced
 from tests.planners.dags import random_dag
 from tests.problems import chain, op_cost, transfer
 

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from segsolve.planners.ladder.bounds import Bounds
-from segsolve.planners.ladder.dag import dag_of
-from segsolve.planners.ladder.intervals import accelerator_times, best_cuts
-from segsolve.planners.ladder.start import Start, find_start
-from segsolve.planners.segment_table import SegmentTable
+from segsolve.cost.segment_table import SegmentTable
 from segsolve.problem import MeasuredStage, Problem
+from segsolve.search.ladder.start import Start, find_start
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.intervals import accelerator_times, best_cuts
 from tests.planners.dags import assignments, best_by_trying, bottleneck, random_dag, spilling_dag
 from tests.problems import large_chain
 

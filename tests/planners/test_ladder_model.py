@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from ortools.sat.python import cp_model
 
-from segsolve.planners.ladder import model as ladder
-from segsolve.planners.ladder.bounds import Windows
-from segsolve.planners.ladder.dag import Dag, dag_of
-from segsolve.planners.ladder.intervals import Part
-from segsolve.planners.ladder.memory import weights_fit, weights_stream
-from segsolve.planners.ladder.model import Ladder, Load
 from segsolve.problem import Problem
+from segsolve.solvers.cpsat import ladder
+from segsolve.solvers.cpsat.ladder import Ladder, Load
+from segsolve.solvers.cpsat.ladder_memory import weights_fit, weights_stream
+from segsolve.solvers.ladder.bounds import Windows
+from segsolve.solvers.ladder.dag import Dag, dag_of
+from segsolve.solvers.ladder.intervals import Part
 from tests.planners.dags import best_by_trying, bottleneck, random_dag, spilling_dag
 from tests.problems import chain, op_cost, transfer
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsolve.evaluate import check, score, stage_score
-from segsolve.planners.base import Status
+from segsolve.cost.plan import check, score
+from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem
-from segsolve.solve import solve
+from segsolve.search.chain.confirmed import solve
+from segsolve.solvers.base import Status
 from segsolve.tune import Stop, Tolerance, tune
 from tests.problems import chain, large_chain, op_cost, problems
 

@@ -8,18 +8,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from segsolve import plan as planned
 from segsolve.batch.record import Outcome, Record, to_line
-from segsolve.build import write_plan
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import check_plan, score_plan
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.single import as_answer
-from segsolve.plan import Plan, Processor, Stage
-from segsolve.planners.base import Status
+from segsolve.plan import model as planned
+from segsolve.plan.folder import write_plan
+from segsolve.plan.model import Plan, Processor, Stage
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
-from segsolve.solve import solve
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
+from segsolve.solvers.base import Status
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline

@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsolve.build import write_plan
 from segsolve.compiler.build import plan_of
+from segsolve.cost.plan import score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import score_plan
 from segsolve.graph.read import read_graph
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.single import as_answer
-from segsolve.planners.base import Status
+from segsolve.plan.folder import write_plan
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.report.answer import answer_table
@@ -24,7 +21,10 @@ from segsolve.report.model_explorer import node_data
 from segsolve.report.plan_source import plan_view
 from segsolve.report.run import run_table
 from segsolve.report.svg import plan_svg
-from segsolve.solve import solve
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
+from segsolve.solvers.base import Status
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import DeviceError, ModelError, OutputError, UsageError
-from segsolve.plan import Pipeline as SolverPipeline
-from segsolve.plan import Plan, pipeline_of
+from segsolve.plan.model import Pipeline as SolverPipeline
+from segsolve.plan.model import Plan, pipeline_of
 from segsolve.report import gantt
 from segsolve.report.bars import TIME_WIDTH, scale_of
 from segsolve.report.explain import explain

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from segsolve.build import write_plan
+from segsolve.cost.plan import score, score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import score, score_plan
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
-from segsolve.layouts.single import as_answer
-from segsolve.plan import Plan
-from segsolve.planners.base import SolveResult, Status
+from segsolve.plan.folder import write_plan
+from segsolve.plan.model import Plan
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.base import SolveResult
+from segsolve.search.single import as_answer
 from segsolve.segments.writer import segment_bytes, segments_of
+from segsolve.solvers.base import Status
 from segsolve_runtime.plan import PlanFolder
 from tests.models import Array, noise
 

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from segsolve import build
-from segsolve.build import check_writable, write_plan
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.layouts.single import as_answer
+from segsolve.plan import folder as build
+from segsolve.plan.folder import check_writable, write_plan
+from segsolve.search.single import as_answer
 from segsolve.segments.writer import Segment
 from segsolve_runtime.plan import PLAN_FILE, load_plan, plan_schema
 from tests.models import residual_net

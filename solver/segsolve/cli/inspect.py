@@ -29,7 +29,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what a model is, what fits one TPU, and where it can be cut."""
-    from segsolve.evaluate import score
+    from segsolve.cost.plan import score
     from segsolve.problem import Segmentation
     from segsolve.report.documents import inspect_document, segments_document
     from segsolve.report.placed import segments_table

@@ -8,16 +8,17 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.evaluate import PlanScore, Score, StageScore
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Processor, Stage, segmentation_of
-from segsolve.planners.base import Status, Stop
+from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.stage import StageScore
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage, segmentation_of
 from segsolve.problem import Problem
 from segsolve.question import Layout, Objective
 from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, percent
+from segsolve.search.answer import Answer
+from segsolve.solvers.base import Status, Stop
 
 _MOST_RANGES = 3
 _UNITS = "predicted time per inference in ms, weights in MiB"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from segsolve.evaluate import StageScore
+from segsolve.cost.stage import StageScore
 from segsolve.report.layout import operations, sentence
 from segsolve.report.strategy import StageView, StrategyView
 from segsolve.report.units import mib, ms, size

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from segsolve.compare import Comparison, Strategy
-from segsolve.evaluate import Score, StageScore, stage_score
+from segsolve.cost.plan import Score
+from segsolve.cost.stage import StageScore, stage_score
 from segsolve.graph.model import Graph
-from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
+from segsolve.search.base import SolveResult
 
 if TYPE_CHECKING:
-    from segsolve.layouts.answer import Answer
-    from segsolve.planners.ladder.result import DagResult
+    from segsolve.search.answer import Answer
+    from segsolve.solvers.ladder.result import DagResult
 
 Document = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsolve.evaluate import plan_timeline
+from segsolve.cost.plan import plan_timeline
 from segsolve.report.strategy import StrategyView
 from segsolve_runtime.measurement import Measurement
 from segsolve_runtime.schedule import Slot

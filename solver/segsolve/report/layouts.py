@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.compare import Comparison
-from segsolve.evaluate import Score
-from segsolve.layouts.beside import Layout, Layouts
-from segsolve.planners.base import Status
+from segsolve.cost.plan import Score
 from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import bar, count, fps, mib, ms, percent, times
+from segsolve.search.simple_layouts import Layout, Layouts
+from segsolve.solvers.base import Status
 
 _MOST_BARS = 16
 _PLANNER = "layout"

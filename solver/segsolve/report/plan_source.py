@@ -8,15 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from segsolve.compare import Comparison, compare
+from segsolve.cost.plan import check_pipeline, score_pipeline
+from segsolve.cost.stage import placements, stage_score
 from segsolve.device.model import load_device
 from segsolve.errors import DeviceError
-from segsolve.evaluate import check_pipeline, score_pipeline, stage_score
 from segsolve.graph.model import Graph
 from segsolve.graph.read import check_model, read_graph
-from segsolve.placement import placements
-from segsolve.plan import Pipeline, Processor, Stage, pipeline_of
-from segsolve.planners.base import Status
-from segsolve.planners.registry import HEURISTICS
+from segsolve.plan.model import Pipeline, Processor, Stage, pipeline_of
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.load import device_costs, is_profile
@@ -31,6 +29,8 @@ from segsolve.report.plan_view import (
     taken,
 )
 from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
+from segsolve.search.strategies import HEURISTICS
+from segsolve.solvers.base import Status
 from segsolve_runtime.measurement import MEASUREMENT_FILE, load_measurement
 from segsolve_runtime.plan import Plan, PlanFolder, file_sha256, load_plan
 

@@ -1,0 +1,56 @@
+"""The plain question, one pipeline for throughput, as every planner answers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from segsolve.cost.plan import score_plan
+from segsolve.plan.model import single_pipeline
+from segsolve.problem import Problem
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.answer import Answer
+from segsolve.search.base import SolveResult
+from segsolve.search.certificate import certificate
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.chain.table import segment_table
+from segsolve.search.pipelines import Pipelines
+from segsolve.solvers.base import Limits, Observer, Status
+
+
+def answer_of_planner(problem: Problem, question: Question, planner: str, limits: Limits, observe: Observer) -> Answer:
+    """Return a planner's confirmed result as an answer.
+
+    Raises:
+        SolverFault: the planner answered wrongly.
+    """
+    result = solve(problem, planner=planner, limits=limits, observe=observe)
+    return as_answer(problem, result, replace(question, layout=Layout.PIPELINE))
+
+
+def as_answer(problem: Problem, result: SolveResult, asked: Question | None = None) -> Answer:
+    """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
+    question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+    plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
+    value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
+    proof = None
+    if result.status is Status.OPTIMAL and value is not None:
+        pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
+        proof = certificate(pipelines, question, value)
+    return Answer(
+        question=question,
+        planner=result.planner,
+        status=result.status,
+        plan=plan,
+        score=score_plan(problem, plan) if plan else None,
+        value=value,
+        bound=Fraction(max(1, result.bound_ns)),  # a stage that costs nothing counts as 1 ns
+        cuts="chain",
+        proof=result.proof,
+        note=result.note,
+        certificate=proof,
+        stopped_by=result.stopped_by,
+        wall_s=result.wall_s,
+        deterministic_s=result.deterministic_s,
+        seed=result.seed,
+    )
