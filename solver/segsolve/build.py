@@ -23,8 +23,8 @@ from segsolve.planners.base import Status
 from segsolve.problem import Problem
 from segsolve.profile.source import DeviceFacts
 from segsolve.segments.writer import segment_bytes, segment_of
-from segsolve_runtime import plan as planfile
-from segsolve_runtime.compiled import COMPILE_FILE
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.compiled import COMPILE_FILE
 
 CERTIFICATE_FILE = "certificate.json"
 _SEGMENTS = "segments"

@@ -17,7 +17,7 @@ from fractions import Fraction
 
 from segsolve.plan import Pipeline, Plan, single_pipeline
 from segsolve.problem import Problem, Segmentation
-from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

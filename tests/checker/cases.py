@@ -17,7 +17,7 @@ from segsolve.planners.lattice.table import lattice_table
 from segsolve.planners.segment_table import segment_table
 from segsolve.problem import Problem
 from segsolve.question import Objective, Question, restricted
-from segsolve_runtime import plan as planfile
+from segsolve_runtime.contract import plan as planfile
 
 
 @dataclass(frozen=True)

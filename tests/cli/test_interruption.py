@@ -11,7 +11,7 @@ import pytest
 from segsolve.errors import ExitCode
 from segsolve.planners.base import SolveResult, Status, Stop
 from segsolve.problem import Problem, Segmentation
-from segsolve_runtime.plan import load_plan
+from segsolve_runtime.contract.plan import load_plan
 
 from .tool import Done, document, error, inside, start
 

@@ -20,8 +20,8 @@ from segsolve.planners.base import Status
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.solve import solve
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline
 
 from ..models import Net

@@ -25,7 +25,7 @@ from segsolve.report.plan_source import plan_view
 from segsolve.report.run import run_table
 from segsolve.report.svg import plan_svg
 from segsolve.solve import solve
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 
 from ..device.test_operations import swish_net

@@ -21,7 +21,7 @@ from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.segments.writer import segment_bytes, segments_of
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.contract.plan import PlanFolder
 from tests.models import Array, noise
 
 DEVICE = load_device("edgetpu-usb")

@@ -15,7 +15,7 @@ from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve.layouts.single import as_answer
 from segsolve.segments.writer import Segment
-from segsolve_runtime.plan import PLAN_FILE, load_plan, plan_schema
+from segsolve_runtime.contract.plan import PLAN_FILE, load_plan, plan_schema
 from tests.models import residual_net
 
 from .networks import NETWORKS

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segsolve.planners.base import Limits
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
-    from segsolve_runtime.plan import Plan, PlanFolder
+    from segsolve_runtime.contract.plan import Plan, PlanFolder
 
 _DEFAULT_TIMEOUT_S = 600.0
 _LONGEST_S = 86_400.0
@@ -64,7 +64,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile a plan's segments, and correct the plan by the reports."""
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     if compile_segments == check_coral:
         raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
@@ -226,7 +226,7 @@ def _write_better(
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
     from segsolve.planners.base import Status
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     best, answer = refinement.best, refinement.answer
     if answer is None or (best is refinement.rounds[0] and best.predicted == best.corrected):

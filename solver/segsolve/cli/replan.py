@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
     from segsolve.question import Objective, Question
+    from segsolve_runtime.contract.plan import PlanFolder, Solution
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.plan import PlanFolder, Solution
 
 PLANNER = "dp"
 """Exact, and the fastest: frames are waiting."""
@@ -56,7 +56,7 @@ def replan(
     """
     from segsolve.build import write_plan
     from segsolve.report.units import count, fps
-    from segsolve_runtime.places import places
+    from segsolve_runtime.contract.places import places
 
     left = len(places(folder.plan)) - len(lost.lost)
     for reason in lost.lost.values():
