@@ -30,7 +30,6 @@ from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import StageRunner, open_stages
 from segsolve_runtime.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder
 
 MODELS = ("resnet50", "mobilenetv2", "inceptionv3")
 TRIALS = 9

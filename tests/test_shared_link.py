@@ -23,9 +23,9 @@ from segsolve.search.strategies import get_planner
 from segsolve.solvers.base import Limits, ignore
 from segsolve.zoo.files import write_network
 from segsolve_runtime.backends import simulated
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.lanes import is_link_bound
-from segsolve_runtime.link import intervals
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.flow.lanes import is_link_bound
+from segsolve_runtime.flow.link import intervals
 from segsolve_runtime.pipeline import Pipeline
 
 from .checker.cases import plan_file

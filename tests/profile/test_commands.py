@@ -9,7 +9,7 @@ import pytest
 
 from segsolve.errors import ExitCode
 from segsolve.profile.load import load_profile
-from segsolve_runtime.plan import load_plan
+from segsolve_runtime.contract.plan import load_plan
 from tests.cli.tool import document, error, has_hint, inside, run
 from tests.models import residual_net
 

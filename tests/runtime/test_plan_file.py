@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from segsolve_runtime.contract.plan import PLAN_FILE, Plan, PlanPipeline, file_sha256, load_plan, plan_json, plan_schema
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PLAN_FILE, Plan, PlanPipeline, file_sha256, load_plan, plan_json, plan_schema
 
 from .plans import Sketch, make_plan, write_folder
 
@@ -218,7 +218,7 @@ def test_pipelines_share_files_that_are_read_once(folder: Path, monkeypatch: pyt
         hashed.append(path.name)
         return file_sha256(path)
 
-    monkeypatch.setattr("segsolve_runtime.plan.file_sha256", digest)
+    monkeypatch.setattr("segsolve_runtime.contract.plan.file_sha256", digest)
     loaded = load_plan(folder)
     assert hashed == ["0.tflite", "1.tflite"]
     assert [path.name for path in loaded.segment_paths()] == hashed * 2
@@ -247,7 +247,7 @@ def test_a_missing_segment_is_refused(folder: Path) -> None:
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    published = files("segsolve_runtime").joinpath("plan.schema.json").read_text(encoding="utf-8")
+    published = files("segsolve_runtime.contract").joinpath("plan.schema.json").read_text(encoding="utf-8")
     assert published == json.dumps(plan_schema(), indent=2) + "\n"
 
 

@@ -15,7 +15,7 @@ from segsolve.plan import folder as build
 from segsolve.plan.folder import check_writable, write_plan
 from segsolve.search.single import as_answer
 from segsolve.segments.writer import Segment
-from segsolve_runtime.plan import PLAN_FILE, load_plan, plan_schema
+from segsolve_runtime.contract.plan import PLAN_FILE, load_plan, plan_schema
 from tests.models import residual_net
 
 from .networks import NETWORKS

@@ -13,7 +13,7 @@ from segsolve.checker.failure import CertificateFault
 from segsolve.checker.plans import Priced, check_belongs, check_costs, check_valid, priced
 from segsolve.checker.proof import prove
 from segsolve.checker.states import Scope, States, read_states
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.contract.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

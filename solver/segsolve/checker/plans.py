@@ -10,7 +10,7 @@ from pathlib import PurePath
 from segsolve.checker.costs import PipelineCost, StageCost, batch_ns, pipeline_cost, rate, stage_cost
 from segsolve.checker.document import Certificate, Constraints, Problem
 from segsolve.checker.failure import CertificateFault
-from segsolve_runtime.plan import Plan, PlanPipeline, Stage
+from segsolve_runtime.contract.plan import Plan, PlanPipeline, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile a plan's segments, and correct the plan by the reports."""
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     if compile_segments == check_coral:
         raise UsageError("build does one thing at a time", "give either --compile or --check-coral")

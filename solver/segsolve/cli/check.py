@@ -11,7 +11,7 @@ from segsolve.errors import NoCertificateError, NotCertifiedError
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report, Step
-    from segsolve_runtime.plan import Plan
+    from segsolve_runtime.contract.plan import Plan
 
 
 @guarded
@@ -19,7 +19,7 @@ def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
     from segsolve.checker.check import check
     from segsolve.checker.document import CERTIFICATE_FILE, read_certificate
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     folder = load_plan(plan)
     if not (folder.root / CERTIFICATE_FILE).exists():

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from segsolve.question import Objective, Question
     from segsolve.search.answer import Answer
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.plan import PlanFolder, Solution
 
 PLANNER = "dp"
 """Exact, and the fastest: frames are waiting."""
@@ -56,7 +55,7 @@ def replan(
     """
     from segsolve.plan.folder import write_plan
     from segsolve.report.units import count, fps
-    from segsolve_runtime.places import places
+    from segsolve_runtime.contract.places import places
 
     left = len(places(folder.plan)) - len(lost.lost)
     for reason in lost.lost.values():

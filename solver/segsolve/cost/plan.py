@@ -12,7 +12,7 @@ from fractions import Fraction
 from segsolve.cost.stage import StageScore, cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage, single_pipeline
 from segsolve.problem import Problem, Segmentation
-from segsolve_runtime.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
-from segsolve_runtime import plan as planfile
+from segsolve_runtime.contract import plan as planfile
 
 _DEFAULT_BATCH = Question().batch
 

@@ -11,8 +11,8 @@ from segsolve.graph.model import ELEMENT_BITS, Restriction
 from segsolve.problem import SharedLink
 from segsolve.report.placed import spill_sentences
 from segsolve.report.strategy import Part, StageView, StrategyView, make_strategy
-from segsolve_runtime import plan as planfile
-from segsolve_runtime.measurement import Measurement
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.observe.measurement import Measurement
 
 _MOST_SENTENCES = 3
 HOST = -1
