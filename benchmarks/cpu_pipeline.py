@@ -26,9 +26,11 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.base import SolveResult
 from segsolve.search.single import as_answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.backends import StageRunner, open_stages
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.backends import open_stages
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.pipeline import Pipeline
 
 MODELS = ("resnet50", "mobilenetv2", "inceptionv3")

@@ -16,7 +16,7 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
+from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
 
 DEVICE = load_device("edgetpu-pcie")
 

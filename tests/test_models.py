@@ -15,8 +15,8 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.single import as_answer
 from segsolve.segments.verify import verify
 from segsolve.solvers.base import Status
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 from tests.shared import real_models
 

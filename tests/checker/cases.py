@@ -18,7 +18,7 @@ from segsolve.question import Objective, Question, restricted
 from segsolve.search.chain.table import segment_table
 from segsolve.search.exact import exact_answer
 from segsolve.solvers.base import Limits
-from segsolve_runtime import plan as planfile
+from segsolve_runtime.contract import plan as planfile
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from segsolve.problem import SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.report.asked import asked_for
 from segsolve.solvers.base import Status
-from segsolve_runtime import plan as planfile
+from segsolve_runtime.contract import plan as planfile
 
 from ..checker.cases import solved
 from ..checker.questions import questions

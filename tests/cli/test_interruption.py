@@ -12,7 +12,7 @@ from segsolve.errors import ExitCode
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Status, Stop
-from segsolve_runtime.plan import load_plan
+from segsolve_runtime.contract.plan import load_plan
 
 from .tool import Done, document, error, inside, start
 

@@ -20,8 +20,8 @@ from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.single import as_answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline
 
 from ..models import Net

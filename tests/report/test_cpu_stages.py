@@ -25,7 +25,7 @@ from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.single import as_answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 
 from ..device.test_operations import swish_net

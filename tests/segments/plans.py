@@ -22,7 +22,7 @@ from segsolve.search.base import SolveResult
 from segsolve.search.single import as_answer
 from segsolve.segments.writer import segment_bytes, segments_of
 from segsolve.solvers.base import Status
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.contract.plan import PlanFolder
 from tests.models import Array, noise
 
 DEVICE = load_device("edgetpu-usb")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
     from segsolve.search.answer import Answer
     from segsolve.solvers.base import Limits
-    from segsolve_runtime.plan import Plan, PlanFolder
+    from segsolve_runtime.contract.plan import Plan, PlanFolder
 
 _DEFAULT_TIMEOUT_S = 600.0
 _LONGEST_S = 86_400.0
@@ -226,7 +226,7 @@ def _write_better(
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
     from segsolve.solvers.base import Status
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     best, answer = refinement.best, refinement.answer
     if answer is None or (best is refinement.rounds[0] and best.predicted == best.corrected):

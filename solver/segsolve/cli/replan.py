@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
     from segsolve.question import Objective, Question
     from segsolve.search.answer import Answer
+    from segsolve_runtime.contract.plan import PlanFolder, Solution
     from segsolve_runtime.errors import DevicesLeftError
 
 PLANNER = "dp"

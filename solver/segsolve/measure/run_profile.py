@@ -13,9 +13,9 @@ from segsolve.profile.format import Device, Edge, Environment, Layer, Model, Pro
 from segsolve.profile.measured import MeasuredCosts
 from segsolve.question import Cuts, Question
 from segsolve.search.ask import answer
-from segsolve_runtime.drift import drift_of
-from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.plan import Plan as PlanFile
+from segsolve_runtime.contract.plan import Plan as PlanFile
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.drift import drift_of
 
 PLANNER = "dp"
 _ON_HOST = frozenset({"litert"})

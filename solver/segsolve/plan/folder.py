@@ -24,8 +24,8 @@ from segsolve.profile.source import DeviceFacts
 from segsolve.search.answer import Answer
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve.solvers.base import Status
-from segsolve_runtime import plan as planfile
-from segsolve_runtime.compiled import COMPILE_FILE
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.compiled import COMPILE_FILE
 
 CERTIFICATE_FILE = "certificate.json"
 _SEGMENTS = "segments"

@@ -31,8 +31,8 @@ from segsolve.report.plan_view import (
 from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
 from segsolve.search.strategies import HEURISTICS
 from segsolve.solvers.base import Status
-from segsolve_runtime.measurement import MEASUREMENT_FILE, load_measurement
-from segsolve_runtime.plan import Plan, PlanFolder, file_sha256, load_plan
+from segsolve_runtime.contract.plan import Plan, PlanFolder, file_sha256, load_plan
+from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, load_measurement
 
 OPTIMUM = "dp"
 """Finds the best single pipeline next to a plan that is not proven to be it."""
