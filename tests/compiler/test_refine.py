@@ -106,6 +106,7 @@ def test_the_limit_of_rounds() -> None:
 def test_a_plan_that_is_not_solved_again() -> None:
     """Two pipelines, a stage with gaps, one with replicas, one on the CPU: each is corrected by its own report."""
     problem = chain(1, tpus=8)
+    problem = replace(problem, cpus=1, ops=tuple(replace(op, cpu_ns=9 * op.compute_ns) for op in problem.ops))
     gaps = tuple(i for i in range(12) if i not in (5, 6))
     first = Pipeline(stages=(Stage(ops=gaps), Stage(ops=(5, 6, *range(12, 24)), replicas=2)))
     second = Pipeline(stages=(Stage(ops=tuple(range(12))), Stage(ops=tuple(range(12, 24)), processor=Processor.CPU)))

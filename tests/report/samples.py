@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def make_layout(
         )
     )
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=plan.tpus)
+    problem = replace(problem, cpus=plan.cores)
     assert check_plan(problem, plan) == ()
     score = score_plan(problem, plan)
     answer = Answer(

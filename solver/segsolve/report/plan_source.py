@@ -153,13 +153,27 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
 
 def _parts(problem: Problem, pipeline: Pipeline) -> list[Part]:
     return [
-        (stage.op_ranges, stage.replicas, stage_score(problem, stage.ops), stage.processor is Processor.CPU)
+        (
+            stage.op_ranges,
+            stage.replicas,
+            stage_score(problem, stage.ops, stage.processor),
+            stage.processor is Processor.CPU,
+        )
         for stage in pipeline.stages
     ]
 
 
 def _pipeline(view: PipelineView) -> Pipeline:
-    return Pipeline(stages=tuple(Stage(ops=tuple(sorted(s.ops)), replicas=s.replicas) for s in view.stages))
+    return Pipeline(
+        stages=tuple(
+            Stage(
+                ops=tuple(sorted(s.ops)),
+                replicas=s.replicas,
+                processor=Processor.CPU if s.is_cpu else Processor.EDGETPU,
+            )
+            for s in view.stages
+        )
+    )
 
 
 def _layers(graph: Graph, problem: Problem) -> Iterable[Layer]:
