@@ -153,13 +153,8 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
 
 def _parts(problem: Problem, pipeline: Pipeline) -> list[Part]:
     return [
-        (
-            stage.op_ranges,
-            stage.replicas,
-            stage_score(problem, stage.ops, stage.processor),
-            stage.processor is Processor.CPU,
-        )
-        for stage in pipeline.stages
+        (s.op_ranges, s.replicas, stage_score(problem, s.ops, s.processor), s.processor is Processor.CPU)
+        for s in pipeline.stages
     ]
 
 
