@@ -46,6 +46,7 @@ def write(loaded: LoadedModel, folder: Path, pipelines: Sequence[Pipeline]) -> P
         value=1 / score.rate,
         bound=Fraction(0),
         cuts="chain",
+        found_by="by hand",
     )
     return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=given)
 

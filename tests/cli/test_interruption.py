@@ -85,7 +85,7 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
 
     def stopped(*args: object, **options: object) -> SolveResult:
         result = real(*args, **options)  # type: ignore[arg-type]
-        return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED, proof=None)
+        return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED)
 
     monkeypatch.setattr(module, "solve", stopped)
     done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json", "-o", tmp_path / "plan")

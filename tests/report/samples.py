@@ -104,7 +104,7 @@ def make_layout(
         value=Fraction(1) / score.rate,
         bound=Fraction(1) / score.rate,
         cuts="dag",
-        proof="by hand",
+        found_by="hand",
     )
     write_plan(folder / "plan", loaded=loaded, device=device, problem=problem, answer=answer)
     return Sample(folder=folder / "plan", model=folder / "branches.tflite")

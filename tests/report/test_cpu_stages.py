@@ -134,7 +134,7 @@ def test_the_table_of_a_plan_names_it(mixed: Sample) -> None:
         value=value,
         bound=value,
         cuts="dag",
-        proof=None,
+        found_by="hand",
     )
     console = Console(width=120, record=True)
     console.print(answer_table(problem, answer, "edgetpu-pcie"))

@@ -240,7 +240,7 @@ def _write_better(
         value=answer.value if stands else Fraction(period),
         bound=min(answer.bound, Fraction(period)),
         status=answer.status if stands else Status.FEASIBLE,
-        proof=answer.proof if stands else None,
+        confirmed_by=answer.confirmed_by if stands else (),
         certificate=answer.certificate if stands and best.plan == answer.plan else None,
     )
     write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf, nextafter
 
 from segsolve.cost.stage import StageScore, cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage, single_pipeline
@@ -44,8 +45,8 @@ class Score:
         return sum(stage.offchip_bytes for stage in self.stages)
 
     def batch_ns(self, inferences: int) -> int:
-        """Time of `inferences` at once: fill the pipeline, then one bottleneck each."""
-        return self.latency_ns + (inferences - 1) * self.bottleneck_ns
+        """Time of `inferences` that all wait at the start, by the runtime's schedule."""
+        return PlanScore(pipelines=(self,)).batch_ns(inferences)
 
     @property
     def lane(self) -> Lane:
@@ -88,9 +89,9 @@ class PlanScore:
         return sum((Fraction(p.link_ns, max(1, p.bottleneck_ns)) for p in self.pipelines), Fraction(0))
 
     @property
-    def unlimited_fps(self) -> float:
-        """Inferences per second of all pipelines if they had a link each."""
-        return sum(pipeline.throughput_fps for pipeline in self.pipelines)
+    def unlinked_rate(self) -> Fraction:
+        """Inferences per ns of all pipelines if they had a link each."""
+        return sum((Fraction(1, max(1, p.bottleneck_ns)) for p in self.pipelines), Fraction(0))
 
     @property
     def period_ns(self) -> int:
@@ -99,8 +100,8 @@ class PlanScore:
 
     @property
     def throughput_fps(self) -> float:
-        """Inferences per second."""
-        return float(self.rate * 10**9)
+        """Inferences per second, rounded down: a plan makes at least as many."""
+        return rounded_down(self.rate * 10**9)
 
     @property
     def latency_ns(self) -> int:
@@ -113,14 +114,14 @@ class PlanScore:
         return max(pipeline.offchip_bytes for pipeline in self.pipelines)
 
     def batch_ns(self, inferences: int) -> int:
-        """Time of `inferences` at once, spread over the pipelines so that the last ends as early as possible."""
-        ends = [pipeline.latency_ns for pipeline in self.pipelines]
-        last = 0
-        for _ in range(inferences):
-            k = min(range(len(ends)), key=lambda k: (ends[k], k))
-            last = max(last, ends[k])
-            ends[k] += self.pipelines[k].bottleneck_ns
-        return last
+        """Time of `inferences` that all wait at the start, by the runtime's schedule."""
+        return max(slot.end_ns for slot in plan_timeline(self, inferences))
+
+
+def rounded_down(exact: Fraction) -> float:
+    """Return the largest float that is not above a fraction."""
+    nearest = float(exact)
+    return nearest if Fraction(nearest) <= exact else nextafter(nearest, -inf)
 
 
 def check(problem: Problem, plan: Segmentation) -> tuple[str, ...]:

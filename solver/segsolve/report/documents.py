@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segsolve.compare import Comparison, Strategy
@@ -41,7 +42,8 @@ def search_document(result: SolveResult | Answer | DagResult) -> Document:
         "objective_ns": result.objective_ns,
         "bound_ns": result.bound_ns,
         "gap": result.gap,
-        "proof": result.proof,
+        "found_by": result.found_by,
+        "confirmed_by": [asdict(confirmation) for confirmation in result.confirmed_by],
         "stopped_by": str(result.stopped_by),
         "note": result.note,
         "wall_s": result.wall_s,

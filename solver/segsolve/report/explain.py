@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsolve.report.layout import describe, limited_by_link, operations, sentence, why_whole
+from segsolve.report.layout import describe, limited_by_link, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
-from segsolve.report.units import count, fps, ms, percent, size
+from segsolve.report.units import count, fps, ms, percent, sentence, size
 
 VENDOR = "compiler"
 TITLES = {

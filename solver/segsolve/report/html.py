@@ -13,9 +13,10 @@ from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
 from segsolve.report.asked import asked_for
 from segsolve.report.bars import scale_of
-from segsolve.report.layout import operations, sentence
+from segsolve.report.layout import operations
 from segsolve.report.plan_view import Details, Layer, PlanView
 from segsolve.report.strategy import StrategyView
+from segsolve.report.units import sentence
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 

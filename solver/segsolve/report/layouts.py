@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -118,7 +119,8 @@ def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
         "status": str(answer.status if answer else Status.FEASIBLE),
         "objective_ns": score.period_ns,
         "bound_ns": layouts.answer.bound_ns,
-        "proof": answer.proof if answer else None,
+        "found_by": answer.found_by if answer else _PLANNER,
+        "confirmed_by": [asdict(confirmation) for confirmation in answer.confirmed_by] if answer else [],
         "throughput_fps": score.throughput_fps,
         "latency_ns": score.latency_ns,
         "batch_ns": score.batch_ns(batch),

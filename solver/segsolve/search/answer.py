@@ -1,4 +1,4 @@
-"""What is answered to a question: a plan of pipelines, its cost, and what is known of its quality."""
+"""What is answered to a question: a plan of pipelines, its cost, and what is known of its quality and from whom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from segsolve.cost.plan import PlanScore
 from segsolve.plan.model import Plan
 from segsolve.question import Objective, Question
-from segsolve.solvers.base import Status, Stop
+from segsolve.solvers.base import Confirmation, Status, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,13 @@ class Answer:
     """The best plan for a question.
 
     `value` and `bound` are in the objective's unit: ns per inference (throughput), ns (latency, batch), or TPUs. No
-    plan has a value below `bound`. `cuts` says what the bound holds for: "dag" all cuts of the graph, "chain" those of
-    the execution order. `points` are those of a Pareto front, by TPUs and latency, `plan` then being that of the most
-    throughput. `certificate` is the document that proves the bound to `segsolve check`.
+    plan that the question allows has a value below `bound`; `status` is optimal where the two meet. `best_over` says
+    over what the plan is known to be the best, where that is less than the question allows. `cuts` are those that were
+    searched: "dag" all cuts of the graph, "chain" those of the execution order.
+
+    `found_by` names what made the plan, `confirmed_by` what else showed something about it, each written by the code
+    that did the work. `points` are those of a Pareto front, by TPUs and latency, `plan` then being that of the most
+    throughput. `certificate` proves the value to `segsolve check`, over the cuts that were searched.
     """
 
     question: Question
@@ -38,7 +42,9 @@ class Answer:
     value: Fraction | None
     bound: Fraction
     cuts: str
-    proof: str | None = None
+    found_by: str
+    confirmed_by: tuple[Confirmation, ...] = ()
+    best_over: str | None = None
     note: str = ""
     points: tuple[ParetoPoint, ...] = ()
     certificate: dict[str, Any] | None = field(default=None, repr=False)
@@ -69,5 +75,21 @@ class Answer:
         return -(-self.bound.numerator // self.bound.denominator)
 
     @property
+    def proof(self) -> str | None:
+        """What shows that the plan is optimal, or that there is none, in one line; None where nothing does."""
+        if self.status not in (Status.OPTIMAL, Status.INFEASIBLE):
+            return None
+        return proof_of(self.confirmed_by)
+
+    @property
     def _counts_devices(self) -> bool:
         return self.question.objective in (Objective.DEVICES, Objective.PARETO)
+
+
+def proof_of(confirmed_by: tuple[Confirmation, ...]) -> str | None:
+    """Return the first claim of others about a plan, but for what it costs; None if there is none."""
+    claims = (f"{c.by}: {c.claim}" for c in confirmed_by if c.by != EVALUATOR)
+    return next(claims, None)
+
+
+EVALUATOR = "evaluator"

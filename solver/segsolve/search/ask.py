@@ -12,16 +12,15 @@ from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 from segsolve.search.answer import Answer
-from segsolve.search.bounds import least_period
+from segsolve.search.bounds import least_value
 from segsolve.search.exact import exact_answer
 from segsolve.search.single import answer_of_planner
-from segsolve.search.strategies import DEFAULT, get_planner
+from segsolve.search.strategies import DEFAULT, EXACT, get_planner
 from segsolve.search.wide import wide_answer
-from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
+from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
 
 _TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
-_EXACT = (DEFAULT, "dp")
-_OTHERS = f"leave --planner away, or give one of: {', '.join(_EXACT)}"
+_OTHERS = f"leave --planner away, or give one of: {', '.join(EXACT)}"
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
 
 
@@ -49,9 +48,9 @@ def check_question(question: Question, planner: str) -> None:
     """Raise a UsageError if a question makes no sense, or the planner does not answer it; whatever the problem."""
     get_planner(planner)
     kept, objective = question.constraints, question.objective
-    if planner not in _EXACT and (objective is not Objective.THROUGHPUT or kept != Constraints()):
+    if planner not in EXACT and (objective is not Objective.THROUGHPUT or kept != Constraints()):
         raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", _OTHERS)
-    if planner not in _EXACT and question.cuts is Cuts.DAG:
+    if planner not in EXACT and question.cuts is Cuts.DAG:
         raise UsageError(f"the planner {planner!r} cuts the execution order only", _OTHERS)
     if objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
         raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
@@ -71,19 +70,21 @@ class _Search:
         self.start = time.perf_counter()
 
     def run(self) -> Answer:
-        if self.planner not in _EXACT or self._is_plain:
+        if self.planner not in EXACT or self._is_plain:
             chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
-            if self.planner not in _EXACT:
+            if self.planner not in EXACT:
                 return chain
         else:
             chain = exact_answer(SegmentTable(self.problem), self.question, self.planner, self.limits, "chain")
         self._tell(chain)
-        if self.question.cuts is Cuts.CHAIN or chain.stopped_by is not Stop.FINISHED:
+        if self.question.cuts is Cuts.CHAIN:
             return chain
+        if chain.stopped_by is not Stop.FINISHED:
+            return self._of_the_order(chain)
         try:
             return self._beyond(chain)
         except KeyboardInterrupt:
-            return self._stopped(chain, Stop.INTERRUPTED)
+            return replace(self._of_the_order(chain), stopped_by=Stop.INTERRUPTED)
 
     @property
     def _is_plain(self) -> bool:
@@ -100,9 +101,11 @@ class _Search:
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""
         if self._cannot_pay(chain):
-            return replace(chain, cuts="dag", proof=f"{chain.proof}; no cut of the graph does less work in all")
+            claim = "no cut of the graph does less work in all"
+            proof = Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0)
+            return replace(chain, cuts="dag", confirmed_by=(*chain.confirmed_by, proof))
         if self._is_late:
-            return self._stopped(chain, Stop.TIME_LIMIT)
+            return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
         table = lattice_table(self.problem)
         if table is None:
             return self._without_lattice(chain)
@@ -114,7 +117,7 @@ class _Search:
             and len(table.members) > _FEW_STATES
             and self.question.cuts is Cuts.AUTO
         ):
-            return replace(chain, note=self._unproven(chain, "--cuts dag also tries cuts between branches"))
+            return self._of_the_order(chain, "--cuts dag also tries cuts between branches")
         graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
         self._tell(graph)
         return self._better(chain, graph)
@@ -123,19 +126,36 @@ class _Search:
         """Return the graph's answer, unless its search was not complete and the execution order has a better plan."""
         if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
             return graph
-        if chain.status is Status.OPTIMAL and (graph.value is None or chain.value <= graph.value):
-            return replace(chain, note=self._unproven(chain, f"of other cuts not all was tried ({graph.note})"))
-        if graph.value is None or chain.value < graph.value:
-            return replace(chain, bound=min(graph.bound, chain.value), cuts="dag")
+        if graph.value is None or chain.value <= graph.value:
+            known = self._of_the_order(chain, graph.note)
+            return replace(known, bound=max(known.bound, min(graph.bound, chain.value)))
         return graph
 
     def _without_lattice(self, chain: Answer) -> Answer:
         if self._is_plain and self.question.cuts is Cuts.DAG and chain.plan is not None:
             return wide_answer(self.problem, chain, self.limits, self.observe)
+        return self._of_the_order(chain, _TOO_MANY)
+
+    def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
+        """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
         if chain.status is Status.INFEASIBLE:
-            why = f"no cuts of the execution order keep the constraints, and {_TOO_MANY}"
-            return replace(chain, status=Status.UNKNOWN, proof=None, note=why)
-        return replace(chain, note=self._unproven(chain, _TOO_MANY))
+            note = f"no cuts of the execution order keep the constraints; others were not tried{why and f': {why}'}"
+            return replace(chain, status=Status.UNKNOWN, bound=self._least, note=note)
+        if chain.value is None:
+            return replace(chain, bound=min(chain.bound, self._least))
+        bound = min(self._least, chain.value)
+        if bound == chain.value and not chain.points:
+            return replace(chain, status=Status.OPTIMAL, bound=bound, cuts="dag")
+        is_best = chain.status is Status.OPTIMAL
+        said = "the plan is the best over all cuts of the execution order" if is_best else "no other cuts were tried"
+        note = "; ".join(part for part in (chain.note, f"{said}{why and f': {why}'}") if part)
+        return replace(
+            chain,
+            status=Status.FEASIBLE,
+            bound=Fraction(-1) if chain.points else bound,
+            best_over="execution order" if is_best else None,
+            note=note,
+        )
 
     @property
     def _needs_fronts(self) -> bool:
@@ -148,34 +168,16 @@ class _Search:
         return limit is not None and time.perf_counter() - self.start >= limit
 
     def _cannot_pay(self, chain: Answer) -> bool:
-        is_rate = self.question.objective is Objective.THROUGHPUT and self.question.layout is Layout.ANY
-        return is_rate and chain.value is not None and chain.value <= self._least_period
+        """Whether the plan of the execution order does no more than the work that no cut of the graph avoids."""
+        return chain.value is not None and not chain.points and 0 < chain.value <= self._least
 
     @property
-    def _least_period(self) -> Fraction:
-        return least_period(self.problem)
-
-    def _unproven(self, chain: Answer, why: str) -> str:
-        """Say that the optimum is that of the execution order, and by how much other cuts could better it at most."""
-        is_best = chain.status is Status.OPTIMAL
-        said = "the optimum is that over all cuts of the execution order" if is_best else "no other cuts were tried"
-        text = f"{chain.note}; {said}: {why}" if chain.note else f"{said}: {why}"
-        if self.question.objective is Objective.THROUGHPUT and chain.value and self._least_period:
-            text += f"; other cuts could gain {float(1 - self._least_period / chain.value):.1%} at most"
-        return text
-
-    def _stopped(self, chain: Answer, why: Stop) -> Answer:
-        """Return what is known of the chain, as a plan that better cuts of the graph may beat."""
-        if chain.status is Status.INFEASIBLE:
-            return replace(chain, status=Status.UNKNOWN, proof=None, stopped_by=why)
-        if chain.status is not Status.OPTIMAL:
-            return replace(chain, stopped_by=why)
-        bound = min(chain.bound, self._least_period) if self.question.objective is Objective.THROUGHPUT else Fraction(0)
-        return replace(chain, status=Status.FEASIBLE, bound=bound, proof=None, certificate=None, stopped_by=why)
+    def _least(self) -> Fraction:
+        return least_value(self.problem, self.question)
 
     def _tell(self, found: Answer) -> None:
         if self.question.objective is not Objective.THROUGHPUT:
             return  # no bound in ns that means anything to who watches
-        bound = min(found.bound, self._least_period) if found.cuts == "chain" else found.bound
+        bound = min(found.bound, self._least) if found.cuts == "chain" else found.bound
         elapsed = time.perf_counter() - self.start
         self.observe(Progress(objective_ns=found.objective_ns, bound_ns=int(bound), wall_s=elapsed))

@@ -9,15 +9,16 @@ from typing import Protocol
 
 from segsolve.cost.plan import check, score
 from segsolve.problem import Problem, Segmentation
-from segsolve.solvers.base import Limits, Observer, Status, Stop
+from segsolve.search.answer import proof_of
+from segsolve.solvers.base import Confirmation, Limits, Observer, Status, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveResult:
     """What a planner found, and apart from it why it stopped.
 
-    `bound_ns`: no plan has a smaller bottleneck. `proof` names the argument that confirmed an optimal bound or an
-    infeasibility independently of the planner; a planner itself leaves it empty. `note` tells users what is unusual.
+    `bound_ns`: no plan has a smaller bottleneck. `found_by` names what made the plan, `confirmed_by` what else showed
+    something about it; a planner itself leaves the latter empty. `note` tells users what is unusual.
     """
 
     planner: str
@@ -29,8 +30,14 @@ class SolveResult:
     wall_s: float
     deterministic_s: float = 0.0
     seed: int = 0
-    proof: str | None = None
+    found_by: str = ""
+    confirmed_by: tuple[Confirmation, ...] = ()
     note: str = ""
+
+    @property
+    def proof(self) -> str | None:
+        """What shows that the plan is optimal, or that there is none, in one line; None where nothing does."""
+        return proof_of(self.confirmed_by) if self.status in (Status.OPTIMAL, Status.INFEASIBLE) else None
 
     @property
     def gap(self) -> float | None:
@@ -65,6 +72,7 @@ class Heuristic:
         valid = plan is not None and not wrong
         return SolveResult(
             planner=self.name,
+            found_by=self.name,
             status=Status.FEASIBLE if valid else Status.UNKNOWN,
             plan=plan if valid else None,
             objective_ns=score(problem, plan).bottleneck_ns if plan and valid else None,

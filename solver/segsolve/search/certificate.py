@@ -19,19 +19,18 @@ for infinity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.question import Layout, Objective, Question
-from segsolve.search.paths import Paths
-from segsolve.search.pipelines import Pipelines, Point
+from segsolve.question import Question
+from segsolve.solvers.dynamic.pipelines import Pipelines
+from segsolve.solvers.statement import Statement
 
 FORMAT, VERSION = "segsolve-certificate", 1
 
@@ -49,97 +48,53 @@ class Claim:
     potentials: Potentials
 
 
-def certificate(pipelines: Pipelines, question: Question, value: Fraction, *, on_link: bool = False) -> dict[str, Any]:
+def certificate(
+    pipelines: Pipelines, question: Question, value: Fraction, statements: Iterable[Statement]
+) -> dict[str, Any]:
     """Return the document that proves the `value` of the question's objective as far as `pipelines` can.
 
     The value is in ns per inference (throughput), ns (latency, batch) or devices, as a numerator and a denominator; 0
-    for `pareto`, whose points stand elsewhere. `on_link` says that the shared link is what limits the throughput.
+    for `pareto`, whose points stand elsewhere. `statements` are what the proof rests on (`claims`).
 
     Raises:
         AssertionError: there is a better pipeline than the search found, a fault of the program.
     """
-    problem, claims = pipelines.table.problem, _claims(pipelines, question, value)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "problem": asdict(problem),
+        "problem": asdict(pipelines.table.problem),
         "question": asdict(question),
         "replicate": pipelines.replicate,
         "value": [value.numerator, value.denominator],
         "states": [_hexadecimal(row) for row in pipelines.table.members],
-        "claims": [asdict(claim) for claim in (_link_claims(pipelines) if on_link else claims)],
+        "claims": [asdict(claim_of(statement, pipelines)) for statement in statements],
     }
 
 
-def _claims(pipelines: Pipelines, question: Question, value: Fraction) -> Iterator[Claim]:
-    tpus, limit = pipelines.tpus, question.constraints.max_latency_ns
-    is_single = question.layout is Layout.PIPELINE and question.objective is not Objective.DEVICES
-    sizes = range(tpus if is_single else 1, tpus + 1)  # one pipeline may as well have all TPUs
-    if question.objective in (Objective.BATCH, Objective.PARETO):
-        yield from _front_claims(pipelines)
-    elif question.objective is Objective.LATENCY:
-        yield from _limit_claims(pipelines, int(value) - 1, sizes)
-    elif limit is not None:
-        yield from _limit_claims(pipelines, limit, sizes)
-    else:
-        yield from _bottleneck_claims(pipelines, pipelines.bottlenecks, sizes)
+def claim_of(statement: Statement, pipelines: Pipelines) -> Claim:
+    """Return a statement with the potentials that prove it."""
+    if statement.cost is None:
+        return _reach_claim(statement)
+    return _cost_claim(statement, "bytes" if statement.cost is pipelines.table.moved_bytes else "latency")
 
 
-def _bottleneck_claims(pipelines: Pipelines, bottlenecks: tuple[int, ...], sizes: range) -> Iterator[Claim]:
-    """No pipeline of at most k devices is faster than the best that was found."""
-    for k, best in _steps(bottlenecks, sizes):
-        yield reach_claim(pipelines._paths(k), best)
-
-
-def _limit_claims(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterator[Claim]:
-    """No pipeline of at most k devices is faster within a latency."""
-    for k, best in _steps(pipelines.within(latency_ns), sizes):
-        yield cost_claim(pipelines._paths(k), best, "latency", latency_ns + 1)
-
-
-def _front_claims(pipelines: Pipelines) -> Iterator[Claim]:
-    for k, front in pipelines.fronts.items():
-        yield from _corner_claims(pipelines._paths(k), front, "latency")
-
-
-def _link_claims(pipelines: Pipelines) -> Iterator[Claim]:
-    for k, front in pipelines.link_fronts.items():
-        yield from _corner_claims(pipelines._paths(k, pipelines.table.moved_bytes), front, "bytes")
-
-
-def _corner_claims(paths: Paths, front: tuple[Point, ...], cost: str) -> Iterator[Claim]:
-    """Whoever wants less than a point's bottleneck pays at least the next point's cost."""
-    if not front:
-        yield reach_claim(paths, IMPOSSIBLE)
-        return
-    yield cost_claim(paths, IMPOSSIBLE, cost, front[0].cost)
-    for here, after in pairwise(front):
-        yield cost_claim(paths, here.bottleneck_ns, cost, after.cost)
-    yield reach_claim(paths, front[-1].bottleneck_ns)
-
-
-def _steps(bottlenecks: tuple[int, ...], sizes: range) -> Iterator[tuple[int, int]]:
-    """Yield the largest number of devices that has each bottleneck, so that it speaks for the smaller ones too."""
-    for k in sizes:
-        if k == sizes[-1] or bottlenecks[k + 1] < bottlenecks[k]:
-            yield k, bottlenecks[k]
-
-
-def reach_claim(paths: Paths, below_ns: int) -> Claim:
-    """Return the claim that no pipeline keeps all its shares below a bound."""
-    layers = paths.fewest_devices(below_ns - 1)
-    assert layers[0][0] > paths.most, f"a pipeline of {paths.most} devices stays below {below_ns} ns"
+def _reach_claim(statement: Statement) -> Claim:
+    """No pipeline keeps all its shares below a bound."""
+    paths = statement.paths
+    layers = paths.fewest_devices(statement.below_ns - 1)
+    assert layers[0][0] > paths.most, f"a pipeline of {paths.most} devices stays below {statement.below_ns} ns"
     return Claim(
         tpus=paths.most,
-        below_ns=_finite(below_ns),
+        below_ns=_finite(statement.below_ns),
         potentials=[[_listed(np.minimum(layer, paths.most + 1))] for layer in layers],
     )
 
 
-def cost_claim(paths: Paths, below_ns: int, cost: str, at_least: int) -> Claim:
-    """Return the claim that every pipeline whose shares stay below a bound adds up to at least so much."""
+def _cost_claim(statement: Statement, cost: str) -> Claim:
+    """Every pipeline whose shares stay below a bound adds up to at least so much."""
+    paths, at_least = statement.paths, statement.at_least
     layers = []
-    for rows in paths.least_costs(below_ns - 1):
+    for rows in replace(paths, cost=statement.cost).least_costs(statement.below_ns - 1):
         at_most = np.minimum.accumulate(np.stack(rows), axis=0)
         layers.append(np.minimum(at_most, at_least))  # enough is enough, and makes the document smaller
     for layer in layers:
@@ -147,7 +102,7 @@ def cost_claim(paths: Paths, below_ns: int, cost: str, at_least: int) -> Claim:
     assert layers[0][paths.most][0] >= at_least, f"a pipeline of {paths.most} devices costs less than {at_least}"
     return Claim(
         tpus=paths.most,
-        below_ns=_finite(below_ns),
+        below_ns=_finite(statement.below_ns),
         cost=cost,
         at_least=at_least,
         potentials=[[_listed(row) for row in layer] for layer in layers],

@@ -1,38 +1,56 @@
-"""CP-SAT's word on what the dynamic program found: the constraint program of each pipeline must agree."""
+"""Other ways to what the search found, each of which says itself what it showed: evaluator, CP-SAT, certificate."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
 from segsolve.errors import SolverFault
-from segsolve.plan.model import Plan
-from segsolve.search.pipelines import Pipelines
-from segsolve.solvers.base import Limits
+from segsolve.solvers.base import Confirmation, Limits
+from segsolve.solvers.statement import Statement
 
-_SLACK = 1.05  # room above the optimum, so that CP-SAT has more to rule out than the windows leave at the optimum
-_FEW_STATES = 600
+MOST_SECONDS = 5.0
+"""That CP-SAT may take to refute an answer's claims."""
+_Made = TypeVar("_Made")
 
 
-def confirm(pipelines: Pipelines, plan: Plan, limits: Limits) -> float:
-    """Solve each pipeline of a plan for its bottleneck again; return the deterministic seconds that it took.
+def confirmed(by: str, claim: str, strength: str, make: Callable[[], _Made]) -> tuple[_Made, Confirmation]:
+    """Do the work behind a confirmation, and return what it made with what it shows and took."""
+    start = time.perf_counter()
+    made = make()
+    return made, Confirmation(by=by, claim=claim, strength=strength, seconds=time.perf_counter() - start)
 
-    Pinned operations and limits of latency or stages are not part of the constraint program; plans under them are
-    confirmed by their certificate alone.
+
+def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple[Confirmation | None, float]:
+    """Let CP-SAT look for a pipeline that contradicts a claim; `what` says what all claims together are.
+
+    Return its confirmation, None if it did not come to an end, and the deterministic seconds that it took.
 
     Raises:
-        SolverFault: CP-SAT finds another optimum.
+        SolverFault: it finds one.
     """
-    from segsolve.solvers.cpsat.paths import is_confirmed, minimise, stages
+    from segsolve.solvers.cpsat.claims import refute
 
-    kept = pipelines.constraints
-    if kept.pins or kept.max_stages is not None or kept.max_latency_ns is not None or not pipelines.replicate:
-        return 0.0
-    spent = 0.0
-    slack = _SLACK if len(pipelines.time) <= _FEW_STATES else 1.0
-    for devices in sorted({pipeline.tpus for pipeline in plan.pipelines}):
-        best = pipelines.bottlenecks[devices]
-        upper = max(best, int(best * slack))
-        answer = minimise(stages(pipelines.time, devices, upper), pipelines.table.end, 0, upper, limits)
-        spent += answer.deterministic_s
-        if is_confirmed(answer, best) is False:
-            found = answer.objective if answer.objective is not None else "no plan"
-            raise SolverFault(f"CP-SAT finds {found} where the dynamic program finds {best} ns on {devices} TPUs")
-    return spent
+    start = time.perf_counter()
+    left = MOST_SECONDS if limits.time_limit_s is None else min(MOST_SECONDS, limits.time_limit_s)
+    done = refute(statements, replace(limits, time_limit_s=left))
+    if done.contradicted:
+        raise SolverFault(f"CP-SAT finds a pipeline where there is to be none: {what}", "please report this")
+    if not done.finished or not done.claims:
+        return None, done.deterministic_s
+    which = "" if done.claims == done.of else f" ({done.claims} of {done.of} claims)"
+    strength = f"refuted among {done.stages} stages of pipelines that come within {done.within:.1%} of it"
+    if not done.stages:
+        strength = f"no stage is on a pipeline that comes within {done.within:.1%} of the contrary"
+    seconds = time.perf_counter() - start
+    return Confirmation(by="cp-sat", claim=f"{what}{which}", strength=strength, seconds=seconds), done.deterministic_s
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    """Give a function that returns the seconds since."""
+    start = time.perf_counter()
+    yield lambda: time.perf_counter() - start

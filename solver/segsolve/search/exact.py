@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore
 from segsolve.cost.stage_table import StageTable
-from segsolve.plan.model import Plan
-from segsolve.question import Objective, Question
+from segsolve.question import Layout, Objective, Question
 from segsolve.search import objectives
 from segsolve.search.answer import Answer
-from segsolve.search.confirm import confirm
+from segsolve.search.batch import best_batch
 from segsolve.search.front import front
 from segsolve.search.inquiry import Inquiry, fault
-from segsolve.search.limited import batch_on_link, fewest_on_link, most_on_link
+from segsolve.search.limited import answer_on_link
 from segsolve.search.objectives import Finding
 from segsolve.search.untried import judged
 from segsolve.solvers.base import Limits
@@ -24,7 +22,6 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
     """Return the best plan over the stages of a table, proven as far as its pipelines were searched.
 
     Raises:
-        UsageError: the question is not answered for devices that share a link.
         SolverFault: the evaluator, CP-SAT or the certificate disagrees with the dynamic program.
     """
     asked = Inquiry(table=table, question=question, planner=planner, limits=limits, cuts=cuts)
@@ -33,22 +30,29 @@ def exact_answer(table: StageTable, question: Question, planner: str, limits: Li
 
 def _searched(asked: Inquiry) -> Answer:
     """Return the best of the plans whose pipelines were tried, as if there were no others."""
-    if asked.question.objective is Objective.PARETO:
+    objective = asked.question.objective
+    if objective is Objective.BATCH:
+        return _batch(asked)
+    if objective is Objective.PARETO:
         return front(asked)
     finding = _find(asked)
     if not finding.layouts:
-        return asked.nothing()
+        return asked.nothing(is_claimed=not asked.has_pipelines)
     plan, score = asked.preferred(finding.layouts)
-    if score.is_link_bound and asked.question.objective is Objective.THROUGHPUT:
-        return most_on_link(asked, plan)
-    if score.is_link_bound and not asked.is_fast_enough(score):
-        return fewest_on_link(asked)
-    _check_value(asked, finding.value, plan, score)
-    if score.is_link_bound and asked.question.objective is Objective.BATCH:
-        return batch_on_link(asked, plan, score)
-    spent = confirm(asked.pipelines, plan, asked.limits) if asked.planner == "cpsat" else 0.0
-    found = asked.best(plan, score, finding.value, certificate=asked.certificate(finding.value))
-    return replace(found, deterministic_s=spent)
+    if score.is_link_bound and (objective is Objective.THROUGHPUT or not asked.is_fast_enough(score)):
+        return answer_on_link(asked, plan, score)
+    _check_constraints(asked, score)
+    return asked.best(plan, score, finding.value)
+
+
+def _batch(asked: Inquiry) -> Answer:
+    found = best_batch(asked.pipelines, asked.question.batch, asked.problem.tpus, single=asked.is_single)
+    if found is None:
+        return asked.nothing()
+    plan, score = asked.checked(found.plan)
+    # Claims about bottleneck and latency prove a batch where no stage has replicas, whose turns they do not know.
+    is_claimed = asked.question.layout is Layout.PIPELINE and not score.is_link_bound
+    return asked.best(plan, score, Fraction(found.time_ns), bound=Fraction(found.bound_ns), is_claimed=is_claimed)
 
 
 def _find(asked: Inquiry) -> Finding:
@@ -56,18 +60,13 @@ def _find(asked: Inquiry) -> Finding:
     match asked.question.objective:
         case Objective.LATENCY:
             return objectives.latency(pipelines, tpus, single=single)
-        case Objective.BATCH:
-            return objectives.batch(pipelines, tpus, asked.question.batch, single=single)
         case Objective.DEVICES:
             return objectives.devices(pipelines, tpus, single=single)
         case _:
             return objectives.throughput(pipelines, tpus, single=single)
 
 
-def _check_value(asked: Inquiry, claimed: Fraction, plan: Plan, score: PlanScore) -> None:
-    found = asked.value_of(plan, score)
-    if found != claimed:
-        raise fault(f"it claims a {asked.question.objective} of {claimed}, its plan has {found}")
+def _check_constraints(asked: Inquiry, score: PlanScore) -> None:
     limit, least = asked.question.constraints.max_latency_ns, asked.question.constraints.min_fps
     if limit is not None and score.latency_ns > limit:
         raise fault(f"its plan takes {score.latency_ns} ns, more than the {limit} ns allowed")

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from segsolve.search import objectives
 from segsolve.search.answer import Answer, ParetoPoint
 from segsolve.search.inquiry import Inquiry
-from segsolve.solvers.base import Status
+from segsolve.search.limited import front_on_link, undominated
 
 
 def front(asked: Inquiry) -> Answer:
     """Return all undominated plans; the plan of the answer is the one of the most throughput."""
     found = _points(asked)
-    if not found:
-        return asked.nothing()
-    best = max(found, key=lambda point: (point.score.rate, -point.score.latency_ns))
-    # The front was found as if there was no shared link, which yet may limit some of its plans.
-    if any(point.score.is_link_bound for point in found):
-        return asked.best(
-            best.plan,
-            best.score,
-            Fraction(0),
-            status=Status.FEASIBLE,
-            proof=None,
-            points=_undominated(found),
-            note="the shared link limits plans of the front; others that load it less may be missing",
-        )
-    return asked.best(best.plan, best.score, Fraction(0), points=tuple(found), certificate=_certificate(asked, found))
+    if not any(point.score.is_link_bound for point in found):
+        fast = [point for point in found if asked.is_fast_enough(point.score)]
+        return _answer(asked, fast) if fast else asked.nothing(is_claimed=not asked.has_pipelines)
+    # The front was found as if there was no shared link, which yet limits some of its plans.
+    linked = front_on_link(asked)
+    if linked is not None:
+        return _answer(asked, linked, is_claimed=False) if linked else asked.nothing(is_claimed=False)
+    fast = undominated(point for point in found if asked.is_fast_enough(point.score))
+    note = "the shared link limits plans of the front; others that load it less may be missing"
+    return (
+        _answer(asked, fast, is_claimed=False, note=note, bound=Fraction(-1))
+        if fast
+        else asked.unknown(Fraction(0), note)
+    )
+
+
+def _answer(
+    asked: Inquiry, points: list[ParetoPoint], *, is_claimed: bool = True, note: str = "", bound: Fraction | None = None
+) -> Answer:
+    best = max(points, key=lambda point: (point.score.rate, -point.score.latency_ns))
+    return asked.best(
+        best.plan, best.score, Fraction(0), points=tuple(points), is_claimed=is_claimed, note=note, bound=bound
+    )
 
 
 def _points(asked: Inquiry) -> list[ParetoPoint]:
@@ -38,19 +45,3 @@ def _points(asked: Inquiry) -> list[ParetoPoint]:
         plan, score = asked.preferred(layouts)
         found.append(ParetoPoint(plan=plan, score=score))
     return found
-
-
-def _certificate(asked: Inquiry, points: list[ParetoPoint]) -> dict[str, Any] | None:
-    document = asked.certificate(Fraction(0))
-    listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
-    return None if document is None else document | {"points": listed}
-
-
-def _undominated(points: list[ParetoPoint]) -> tuple[ParetoPoint, ...]:
-    """Return the points that none before them, of no more devices, is as good as."""
-    kept: list[ParetoPoint] = []
-    for point in points:
-        tpus, latency, rate = point.plan.tpus, point.score.latency_ns, point.score.rate
-        if not any(p.plan.tpus <= tpus and p.score.latency_ns <= latency and p.score.rate >= rate for p in kept):
-            kept.append(point)
-    return tuple(kept)

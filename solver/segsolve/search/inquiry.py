@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
+from segsolve.cost.segment_table import IMPOSSIBLE
 from segsolve.cost.stage_table import StageTable
 from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
-from segsolve.question import Layout, Objective, Question
-from segsolve.search.answer import Answer
+from segsolve.question import Constraints, Layout, Objective, Question
+from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
 from segsolve.search.certificate import certificate
+from segsolve.search.claims import claims, no_pipeline
+from segsolve.search.confirm import confirmed, refuted
 from segsolve.search.objectives import Choice
-from segsolve.search.pipelines import Pipelines
-from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.base import Confirmation, Limits, Status
+from segsolve.solvers.dynamic.pipelines import Pipelines
+from segsolve.solvers.statement import Statement
 
 MOST_TPUS = 64  # of one pipeline; the search grows with the square
+DYNAMIC = "dynamic program"
 _MOST_TIES = 20  # equally good layouts that are told apart by their plans
 
 
@@ -63,40 +68,155 @@ class Inquiry:
             SolverFault: the evaluator refuses it.
         """
         made = {choice: make(*choice) for choice in dict.fromkeys(layout)}
-        plan = Plan(pipelines=tuple(made[choice] for choice in layout))
-        if wrong := check_plan(self.problem, plan):
-            raise fault(f"its plan is not valid: {wrong[0]}")
-        return plan
+        return self.checked(Plan(pipelines=tuple(made[choice] for choice in layout)))[0]
 
-    def best(self, plan: Plan, score: PlanScore, value: Fraction, **others: Any) -> Answer:
-        """Return the answer that a plan is the best of all whose pipelines were tried; `others` are further fields."""
-        known: dict[str, Any] = {
-            "status": Status.OPTIMAL,
-            "plan": plan,
-            "score": score,
-            "value": value,
-            "bound": value,
-            "proof": self._proof,
-        }
-        return self._answer(**(known | others))
+    def best(
+        self,
+        plan: Plan,
+        score: PlanScore,
+        value: Fraction,
+        *,
+        bound: Fraction | None = None,
+        on_link: bool = False,
+        is_claimed: bool = True,
+        found_by: str = DYNAMIC,
+        note: str = "",
+        points: tuple[ParetoPoint, ...] = (),
+    ) -> Answer:
+        """Return the answer that a plan is the best of all whose pipelines were tried, with who confirms it.
 
-    def nothing(self) -> Answer:
-        """Return the answer that no plan of the pipelines that were tried keeps the constraints."""
+        `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
+        the value; `on_link`, that they are about what these move on the shared link.
+
+        Raises:
+            SolverFault: the evaluator or CP-SAT disagrees.
+        """
+        confirmed_by, spent = [self._priced(plan, value)], 0.0
+        document = None
+        least = value if bound is None else bound
+        if is_claimed and least == value:
+            statements = claims(self.pipelines, self.question, value, on_link=on_link)
+            if self.planner == "cpsat":
+                found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
+                confirmed_by += [found] if found else []
+            document, proven = self._certified(value, statements, points)
+            confirmed_by += [proven] if proven else []
+        return self._answer(
+            status=Status.OPTIMAL if least == value else Status.FEASIBLE,
+            plan=plan,
+            score=score,
+            value=value,
+            bound=least,
+            found_by=found_by,
+            confirmed_by=tuple(confirmed_by),
+            note=note,
+            points=points,
+            certificate=document,
+            deterministic_s=spent,
+        )
+
+    def nothing(self, *, is_claimed: bool = True) -> Answer:
+        """Return the answer that no plan of the pipelines that were tried keeps the constraints.
+
+        `is_claimed` says that no single pipeline keeps them; otherwise it is their rates that do not add up.
+        """
+        what = f"no plan keeps the constraints, over all cuts {self._where}"
+        confirmed_by = [Confirmation(by=DYNAMIC, claim=what, strength="exact", seconds=0.0)]
+        spent = 0.0
+        if is_claimed and self.planner == "cpsat":
+            found, spent = refuted(
+                no_pipeline(self.pipelines),
+                f"no pipeline keeps the constraints, over all cuts {self._where}",
+                self.limits,
+            )
+            confirmed_by += [found] if found else []
         return self._answer(
             status=Status.INFEASIBLE,
             plan=None,
             score=None,
             value=None,
             bound=Fraction(0),
-            proof=f"exact search: no plan keeps the constraints, over all cuts {self._where}",
+            found_by=DYNAMIC,
+            confirmed_by=tuple(confirmed_by),
+            deterministic_s=spent,
         )
 
-    def certificate(self, value: Fraction, *, on_link: bool = False) -> dict[str, Any] | None:
-        """Return the document that proves a value, None where pipelines that were not tried might better it."""
+    def _priced(self, plan: Plan, value: Fraction) -> Confirmation:
+        """Let the evaluator check and price a plan again."""
+
+        def price() -> PlanScore:
+            if wrong := check_plan(self.problem, plan):
+                raise fault(f"its plan is not valid: {wrong[0]}")
+            return score_plan(self.problem, plan)
+
+        objective = self.question.objective
+        claim = f"the plan is valid and has the {objective} that is said"
+        score, found = confirmed(EVALUATOR, claim, "exact", price)
+        if objective is not Objective.PARETO and (again := self.value_of(plan, score)) != value:
+            raise fault(f"it claims a {objective} of {value}, its plan has {again}")
+        return found
+
+    def _certified(
+        self, value: Fraction, statements: Sequence[Statement], points: Sequence[ParetoPoint]
+    ) -> tuple[dict[str, Any] | None, Confirmation | None]:
+        """Return the document that proves a value; None where pipelines that were not tried might better it."""
         is_few = self.question.objective is Objective.DEVICES and value <= MOST_TPUS + 1
         if self.problem.tpus > MOST_TPUS and not is_few:
-            return None
-        return certificate(self.pipelines, self.question, value, on_link=on_link)
+            return None, None
+        document, found = confirmed(
+            "certificate",
+            self._claimed(on_link=False),
+            "integer potentials, for `segsolve check` to prove again",
+            lambda: certificate(self.pipelines, self.question, value, statements),
+        )
+        if points:
+            listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
+            document |= {"points": listed}
+        return document, found
+
+    def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
+        """Order claims by their use: those about pipelines of the plan's own sizes come first."""
+        sizes = {pipeline.tpus for pipeline in plan.pipelines}
+        return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
+
+    def _claimed(self, on_link: bool) -> str:
+        kept, objective = self.question.constraints, self.question.objective
+        if on_link:
+            what = "no pipeline moves less at its bottleneck than the best of its size"
+        elif objective in (Objective.PARETO, Objective.BATCH):
+            what = "no pipeline lies beyond the front of bottleneck and latency of its size"
+        elif objective is Objective.LATENCY:
+            what = "no pipeline of a smaller latency is fast enough"
+        else:
+            what = "no pipeline is faster than the best of its size"
+            if kept.max_latency_ns is not None:
+                what += " within the latency"
+        if replace(kept, max_latency_ns=None, min_fps=None) != Constraints():
+            what += " that keeps the constraints"
+        return f"{what}, over all cuts {self._where}"
+
+    def unknown(self, bound: Fraction, note: str) -> Answer:
+        """Return the answer that no plan was found, which does not mean that there is none."""
+        return self._answer(
+            status=Status.UNKNOWN, plan=None, score=None, value=None, bound=bound, found_by=DYNAMIC, note=note
+        )
+
+    @cached_property
+    def has_pipelines(self) -> bool:
+        """Whether a single pipeline keeps the constraints but that of the rate, which is one of a whole plan."""
+        limit = self.question.constraints.max_latency_ns
+        best = self.pipelines.bottlenecks if limit is None else self.pipelines.within(limit)
+        return best[-1] < IMPOSSIBLE
+
+    def checked(self, plan: Plan) -> tuple[Plan, PlanScore]:
+        """Return a plan with its cost.
+
+        Raises:
+            SolverFault: the evaluator refuses it.
+        """
+        if wrong := check_plan(self.problem, plan):
+            raise fault(f"its plan is not valid: {wrong[0]}")
+        return plan, score_plan(self.problem, plan)
 
     def is_fast_enough(self, score: PlanScore) -> bool:
         """Whether a plan makes as many inferences per second as are asked for."""
@@ -119,12 +239,6 @@ class Inquiry:
         return Answer(
             question=self.question, planner=self.planner, cuts=self.cuts, **({"seed": self.limits.seed} | known)
         )
-
-    @property
-    def _proof(self) -> str:
-        many = f"pipeline and no division of {self.problem.tpus} TPUs among several"
-        what = "pipeline" if self.is_single or self.problem.tpus == 1 else many
-        return f"potentials: no {what} is better, over all cuts {self._where}"
 
     @property
     def _where(self) -> str:

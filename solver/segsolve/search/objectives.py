@@ -6,13 +6,13 @@ A layout is a list of choices: the devices of a pipeline and the bottleneck in n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from segsolve.question import Constraints
-from segsolve.search.mix import Mix, mixes
-from segsolve.search.pipelines import Pipelines
+from segsolve.solvers.dynamic.mix import Mix, mixes
+from segsolve.solvers.dynamic.pipelines import Pipelines
 
 Choice = tuple[int, int]  # devices, bottleneck in ns
 
@@ -49,21 +49,6 @@ def devices(pipelines: Pipelines, tpus: int, *, single: bool) -> Finding:
         if mix.rate > 0 and _is_fast_enough(mix, pipelines.constraints):
             return Finding(Fraction(count), _choices(mix, bottlenecks))
     return NOTHING
-
-
-def batch(pipelines: Pipelines, tpus: int, inferences: int, *, single: bool) -> Finding:
-    """Return the smallest time in ns for a number of inferences that all wait at the start."""
-    points = _points(pipelines)
-    low, high = 0, max((ns + (inferences - 1) * b for front in points.values() for b, ns in front), default=0)
-    if not high or _most_within(points, high, tpus, single)[0] < inferences:
-        return NOTHING
-    while low < high:
-        middle = (low + high) // 2
-        if _most_within(points, middle, tpus, single)[0] >= inferences:
-            high = middle
-        else:
-            low = middle + 1
-    return Finding(Fraction(low), (_most_within(points, low, tpus, single)[1],))
 
 
 def pareto(pipelines: Pipelines, tpus: int, *, single: bool) -> tuple[tuple[int, int, Mix, tuple[int, ...]], ...]:
@@ -118,24 +103,3 @@ def _least_latency(pipelines: Pipelines, is_enough: Callable[[Mix], bool], tpus:
     bottlenecks = pipelines.within(latencies[low])
     enough = next(m for m in mixes(bottlenecks, tpus, single=single) if m.rate > 0 and is_enough(m))
     return Finding(Fraction(latencies[low]), _choices(enough, bottlenecks))
-
-
-def _most_within(
-    points: dict[int, list[Choice]], time_ns: int, tpus: int, single: bool
-) -> tuple[int, tuple[Choice, ...]]:
-    """Return how many inferences end within a time, and the layout of the fewest devices that does as many."""
-    counts = {k: max(((_ended(p, time_ns), -p[0]) for p in front), default=(0, 0)) for k, front in points.items()}
-    best: list[tuple[int, tuple[Choice, ...]]] = [(0, ())]
-    for total in range(1, tpus + 1):
-        options: Iterable[tuple[int, tuple[Choice, ...]]] = (
-            (best[total - k][0] + ended, tuple(sorted(((k, -bottleneck), *best[total - k][1]), reverse=True)))
-            for k, (ended, bottleneck) in counts.items()
-            if k <= total and ended and (not single or total == k)
-        )
-        best.append(max([best[-1], *options], key=lambda found: found[0]))
-    return best[tpus]
-
-
-def _ended(point: Choice, time_ns: int) -> int:
-    bottleneck, latency_ns = point
-    return 0 if time_ns < latency_ns else 1 + (time_ns - latency_ns) // max(1, bottleneck)

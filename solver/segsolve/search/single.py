@@ -14,8 +14,11 @@ from segsolve.search.base import SolveResult
 from segsolve.search.certificate import certificate
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.table import segment_table
-from segsolve.search.pipelines import Pipelines
+from segsolve.search.claims import claims
+from segsolve.search.confirm import confirmed, refuted
+from segsolve.search.strategies import DEFAULT, EXACT
 from segsolve.solvers.base import Limits, Observer, Status
+from segsolve.solvers.dynamic.pipelines import Pipelines
 
 
 def answer_of_planner(problem: Problem, question: Question, planner: str, limits: Limits, observe: Observer) -> Answer:
@@ -25,18 +28,31 @@ def answer_of_planner(problem: Problem, question: Question, planner: str, limits
         SolverFault: the planner answered wrongly.
     """
     result = solve(problem, planner=planner, limits=limits, observe=observe)
-    return as_answer(problem, result, replace(question, layout=Layout.PIPELINE))
+    only = question if planner in EXACT else replace(question, layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+    return as_answer(problem, result, only, limits)
 
 
-def as_answer(problem: Problem, result: SolveResult, asked: Question | None = None) -> Answer:
+def as_answer(
+    problem: Problem, result: SolveResult, asked: Question | None = None, limits: Limits | None = None
+) -> Answer:
     """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
     question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
     plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
     value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
-    proof = None
+    confirmed_by, document, spent = [*result.confirmed_by], None, result.deterministic_s
     if result.status is Status.OPTIMAL and value is not None:
         pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
-        proof = certificate(pipelines, question, value)
+        statements = claims(pipelines, question, value)
+        claim = "no pipeline is faster, over all cuts of the execution order"
+        if result.planner == DEFAULT:
+            found, more = refuted(statements, claim, limits or Limits())
+            confirmed_by += [found] if found else []
+            spent += more
+        strength = "integer potentials, for `segsolve check` to prove again"
+        document, proven = confirmed(
+            "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
+        )
+        confirmed_by.append(proven)
     return Answer(
         question=question,
         planner=result.planner,
@@ -46,11 +62,12 @@ def as_answer(problem: Problem, result: SolveResult, asked: Question | None = No
         value=value,
         bound=Fraction(max(1, result.bound_ns)),  # a stage that costs nothing counts as 1 ns
         cuts="chain",
-        proof=result.proof,
+        found_by=result.found_by,
+        confirmed_by=tuple(confirmed_by),
         note=result.note,
-        certificate=proof,
+        certificate=document,
         stopped_by=result.stopped_by,
         wall_s=result.wall_s,
-        deterministic_s=result.deterministic_s,
+        deterministic_s=spent,
         seed=result.seed,
     )

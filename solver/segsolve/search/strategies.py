@@ -19,6 +19,8 @@ _PLANNERS = {
     "cpsat": "segsolve.search.chain.program",
 }
 DEFAULT = "cpsat"
+EXACT = (DEFAULT, "dp")
+"""Those that answer every question; the others cut one pipeline for throughput."""
 HEURISTICS = ("compiler", "uniform", "balanced", "profiled", "greedy")
 
 

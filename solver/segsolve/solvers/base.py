@@ -47,3 +47,17 @@ Observer = Callable[[Progress], None]
 
 def ignore(_: Progress) -> None:
     """The observer for those who do not watch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What one way to an answer, apart from the one that found it, has shown: made by the code that ran.
+
+    `by` names it ("evaluator", "cp-sat", "exact probe", "highs", "certificate", "bounds"), `claim` is what it showed,
+    `strength` how firmly, `seconds` what it cost.
+    """
+
+    by: str
+    claim: str
+    strength: str
+    seconds: float

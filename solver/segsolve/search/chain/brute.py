@@ -40,6 +40,7 @@ class BruteForce:
         objective = score(problem, best).bottleneck_ns if best else None
         return SolveResult(
             planner=self.name,
+            found_by="enumeration",
             status=Status.OPTIMAL if best else Status.INFEASIBLE,
             plan=best,
             objective_ns=objective,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segsolve.cost.plan import check, score
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
+from segsolve.search.answer import EVALUATOR
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.bounds import lower_bound
 from segsolve.search.chain.table import segment_table
+from segsolve.search.confirm import confirmed
 from segsolve.search.strategies import DEFAULT, get_planner
-from segsolve.solvers.base import Limits, Observer, Status, ignore
+from segsolve.solvers.base import Confirmation, Limits, Observer, Status, ignore
 from segsolve.solvers.probe import exists_plan
 
 
@@ -29,30 +31,41 @@ def solve(
         SolverFault: the planner's answer is wrong.
     """
     result = get_planner(planner).solve(problem, limits or Limits(), observe)
-    _confirm_plan(problem, result)
-    return _confirm_bound(problem, result)
+    return _confirm_bound(problem, _confirm_plan(problem, result))
 
 
-def _confirm_plan(problem: Problem, result: SolveResult) -> None:
+def _confirm_plan(problem: Problem, result: SolveResult) -> SolveResult:
     if result.plan is None:
-        return
-    if wrong := check(problem, result.plan):
-        raise _fault(result, f"its plan is not valid: {wrong[0]}")
-    if (found := score(problem, result.plan).bottleneck_ns) != result.objective_ns:
+        return result
+    plan = result.plan
+
+    def price() -> int:
+        if wrong := check(problem, plan):
+            raise _fault(result, f"its plan is not valid: {wrong[0]}")
+        return score(problem, plan).bottleneck_ns
+
+    found, confirmation = confirmed(EVALUATOR, "the plan is valid and has the bottleneck that is said", "exact", price)
+    if found != result.objective_ns:
         raise _fault(result, f"it claims a bottleneck of {result.objective_ns} ns, its plan has {found} ns")
+    return replace(result, confirmed_by=(confirmation,))
 
 
 def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
     table = segment_table(problem)
     if result.status is Status.INFEASIBLE:
-        if exists_plan(table.time, table.most_stages, IMPOSSIBLE - 1):
-            raise _fault(result, "it says that there is no plan, an exact probe finds one")
-        return replace(result, proof="exact probe: no plan reaches the end of the chain")
+        return _probe_says(result, table, IMPOSSIBLE - 1, "no plan reaches the end of the chain")
     if result.status is Status.OPTIMAL and result.objective_ns is not None:
-        if exists_plan(table.time, table.most_stages, result.objective_ns - 1):
-            raise _fault(result, f"an exact probe finds a plan below its optimum of {result.objective_ns} ns")
-        return replace(result, proof=f"exact probe: no plan of {result.objective_ns - 1} ns or less")
+        return _probe_says(result, table, result.objective_ns - 1, f"no plan of {result.objective_ns - 1} ns or less")
     return _with_cheap_bound(result, lower_bound(table))
+
+
+def _probe_says(result: SolveResult, table: SegmentTable, bound_ns: int, claim: str) -> SolveResult:
+    exists, confirmation = confirmed(
+        "exact probe", claim, "exact", lambda: exists_plan(table.time, table.most_stages, bound_ns)
+    )
+    if exists:
+        raise _fault(result, f"an exact probe finds a plan of {bound_ns} ns or less")
+    return replace(result, confirmed_by=(*result.confirmed_by, confirmation))
 
 
 def _with_cheap_bound(result: SolveResult, bound_ns: int) -> SolveResult:
@@ -60,8 +73,9 @@ def _with_cheap_bound(result: SolveResult, bound_ns: int) -> SolveResult:
     if result.objective_ns is None:
         return replace(result, bound_ns=max(result.bound_ns, bound_ns))
     if result.objective_ns == bound_ns:
-        proof = f"lower bound: no plan of {bound_ns - 1} ns or less"
-        return replace(result, status=Status.OPTIMAL, bound_ns=bound_ns, proof=proof)
+        proof = Confirmation(by="bounds", claim=f"no plan of {bound_ns - 1} ns or less", strength="exact", seconds=0.0)
+        confirmed_by = (*result.confirmed_by, proof)
+        return replace(result, status=Status.OPTIMAL, bound_ns=bound_ns, confirmed_by=confirmed_by)
     return replace(result, bound_ns=max(result.bound_ns, bound_ns))
 
 

@@ -28,6 +28,7 @@ class DynamicProgramming:
         path = best_path(table.time, table.most_stages, best) if best < IMPOSSIBLE else None
         result = SolveResult(
             planner=self.name,
+            found_by="dynamic program",
             status=Status.OPTIMAL if path else Status.INFEASIBLE,
             plan=table.plan(path) if path else None,
             objective_ns=best if path else None,

@@ -58,19 +58,20 @@ class _Search:
 
         space = windows(self._table, upper)
         if space.empty or bound > upper:
-            return self._infeasible(bound, incumbent, "the windows are empty")
+            return self._infeasible(bound, incumbent, "the windows are empty", has_run=False)
         model = build(space)
         minimise_bottleneck(model, bound, upper)
         if incumbent and incumbent.plan:
             hint_path(model, self._table.path(incumbent.plan))
         answer = run(model.program, model.cut, limits=self._limits, observe=self._observe, start=self._start)
         if answer.status is Status.INFEASIBLE:
-            return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible")
+            return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible", has_run=True)
         plan = self._plan(answer.values) if answer.values else incumbent.plan if incumbent else None
         objective = answer.objective if answer.objective is not None else incumbent.objective_ns if incumbent else None
         status = answer.status if answer.values else Status.FEASIBLE if plan else Status.UNKNOWN
         return SolveResult(
             planner=ConstraintProgramming.name,
+            found_by="cp-sat" if answer.values else incumbent.found_by if incumbent else "",
             status=status,
             plan=plan,
             objective_ns=objective,
@@ -110,11 +111,12 @@ class _Search:
         spent = result.deterministic_s + answer.deterministic_s
         return replace(result, plan=self._table.plan(path), deterministic_s=spent)
 
-    def _infeasible(self, bound: int, incumbent: SolveResult | None, why: str) -> SolveResult:
+    def _infeasible(self, bound: int, incumbent: SolveResult | None, why: str, *, has_run: bool) -> SolveResult:
         if incumbent is not None:
             raise SolverFault(f"{why}, but {incumbent.planner} found a plan of {incumbent.objective_ns} ns")
         return SolveResult(
             planner=ConstraintProgramming.name,
+            found_by="cp-sat" if has_run else "windows",
             status=Status.INFEASIBLE,
             plan=None,
             objective_ns=None,

@@ -84,6 +84,7 @@ class _Search:
         self._best: Start | None = None
         self._proven_infeasible = False
         self._effort = 0.0
+        self._found_by = "search over orders"
 
     def run(self, hint: Sequence[Sequence[int]] | None) -> DagResult:
         """Find a start, then improve and prove it round by round."""
@@ -121,6 +122,7 @@ class _Search:
             wall_s=time.perf_counter() - self._start,
             deterministic_s=self._effort,
             seed=self._limits.seed,
+            found_by=self._found_by,
         )
 
     @property
@@ -191,7 +193,7 @@ class _Search:
             found = Start(bottleneck_ns=-1 if value is None else value, parts=parts)
             self._confirm(found, exact=False, who="CP-SAT", claimed=answer.objective)
             if known is None or found.bottleneck_ns < known.bottleneck_ns:
-                self._best = found
+                self._best, self._found_by = found, "cp-sat"
         self._raise_bound(answer.bound)
         self._report()
         return answer.stopped_by

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from segsolve.cost.stage import cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Processor, Stage
 from segsolve.problem import Problem
-from segsolve.solvers.base import Status, Stop
+from segsolve.solvers.base import Confirmation, Status, Stop
 from segsolve.solvers.ladder.dag import Dag
 from segsolve.solvers.ladder.intervals import Part
 
@@ -18,8 +18,8 @@ class DagResult:
     """The best pipeline found, and apart from it what is known of the optimum and why the search stopped.
 
     `stages` are the operations of each used stage, ascending, in the order of the pipeline; `on_cpu` says which of
-    them a core runs. No pipeline has a bottleneck below `bound_ns`. `proof` names what confirmed an optimum
-    independently of CP-SAT, `note` tells users what is unusual.
+    them a core runs. No pipeline has a bottleneck below `bound_ns`. `confirmed_by` is what showed something
+    about it besides CP-SAT, `note` tells users what is unusual.
     """
 
     status: Status
@@ -31,7 +31,8 @@ class DagResult:
     wall_s: float
     deterministic_s: float
     seed: int
-    proof: str | None = None
+    found_by: str = ""
+    confirmed_by: tuple[Confirmation, ...] = ()
     note: str = ""
 
     @property
@@ -40,6 +41,11 @@ class DagResult:
         if self.objective_ns is None:
             return None
         return (self.objective_ns - self.bound_ns) / self.objective_ns if self.objective_ns else 0.0
+
+    @property
+    def proof(self) -> str | None:
+        """What shows that there is no better plan, or none, in one line."""
+        return next((f"{c.by}: {c.claim}" for c in self.confirmed_by), None)
 
     @property
     def pipeline(self) -> Pipeline | None:

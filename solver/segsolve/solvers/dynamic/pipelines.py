@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +13,8 @@ from segsolve.cost.segment_table import IMPOSSIBLE
 from segsolve.cost.stage_table import StageTable
 from segsolve.plan.model import Pipeline, Stage
 from segsolve.question import Constraints
-from segsolve.search.constraints import allowed_at, allowed_time
-from segsolve.search.paths import Arc, Paths
+from segsolve.solvers.dynamic.constraints import allowed_at, allowed_time
+from segsolve.solvers.dynamic.paths import Arc, Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,18 @@ class Pipelines:
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
         """The smallest bottleneck of at most k devices, k = 0..tpus, whatever the latency."""
-        return self._paths(self.tpus).bottlenecks
+        return self.paths(self.tpus).bottlenecks
 
     @cached_property
     def fronts(self) -> dict[int, tuple[Point, ...]]:
         """For k = 1..tpus the undominated (bottleneck, latency in ns) of at most k devices, descending bottleneck."""
-        return {k: _front(self._paths(k)) for k in range(1, self.tpus + 1)}
+        return {k: _front(self.paths(k)) for k in range(1, self.tpus + 1)}
 
     @cached_property
     def link_fronts(self) -> dict[int, tuple[Point, ...]]:
         """For k = 1..tpus the undominated (bottleneck, bytes moved) of at most k devices, by descending bottleneck."""
         moved = self.table.moved_bytes
-        return {k: _front(self._paths(k, moved)) for k in range(1, self.tpus + 1)}
+        return {k: _front(self.paths(k, moved)) for k in range(1, self.tpus + 1)}
 
     def within(self, latency_ns: int) -> tuple[int, ...]:
         """Return the smallest bottleneck of at most k devices within a latency, k = 0..tpus, or `IMPOSSIBLE`."""
@@ -64,17 +65,23 @@ class Pipelines:
 
     def pipeline(self, devices: int, bottleneck_ns: int) -> Pipeline:
         """Return the preferred pipeline that keeps a bottleneck: of the smallest latency; there must be one."""
-        return self._made(self._paths(devices).best(devices, bottleneck_ns))
+        return self._best(self.paths(devices), devices, bottleneck_ns)
 
     def frugal_pipeline(self, devices: int, bottleneck_ns: int) -> Pipeline:
         """Return the pipeline that keeps a bottleneck and moves the fewest bytes; there must be one."""
-        return self._made(self._paths(devices, self.table.moved_bytes).best(devices, bottleneck_ns))
+        return self._best(self.paths(devices, self.table.moved_bytes), devices, bottleneck_ns)
 
-    def _made(self, arcs: tuple[Arc, ...] | None) -> Pipeline:
+    def made(self, stages: Iterable[Arc]) -> Pipeline:
+        """Return the pipeline of some stages, each from state to state on so many devices."""
+        return Pipeline(stages=tuple(Stage(ops=self.table.ops(a, b), replicas=r) for a, b, r in stages))
+
+    def _best(self, paths: Paths, devices: int, bottleneck_ns: int) -> Pipeline:
+        arcs = paths.best(devices, bottleneck_ns)
         assert arcs is not None
-        return Pipeline(stages=tuple(Stage(ops=self.table.ops(a, b), replicas=r) for a, b, r in arcs))
+        return self.made(arcs)
 
-    def _paths(self, devices: int, cost: NDArray[np.int64] | None = None) -> Paths:
+    def paths(self, devices: int, cost: NDArray[np.int64] | None = None) -> Paths:
+        """Return the pipelines of at most so many devices; `cost` [n, n] is what a path adds up, if not its time."""
         key = (devices, cost is None)
         if key not in self._known:
             self._known[key] = Paths(

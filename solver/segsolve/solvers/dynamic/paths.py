@@ -52,11 +52,11 @@ class Paths:
         left = int(np.argmin([int(row[0]) for row in layers[0][: devices + 1]]))
         if layers[0][left][0] >= IMPOSSIBLE:
             return None
-        need = self._need(bound_ns)
+        need = self.need(bound_ns)
         path: list[Arc] = []
         here, end = 0, len(self.time) - 1
         while here != end:
-            layer = len(path) if self._is_layered else 0
+            layer = len(path) if self.is_layered else 0
             there, r = self._step(layers, layer, left, here, need)
             path.append((here, there, r))
             here, left = there, left - r
@@ -67,8 +67,8 @@ class Paths:
 
         One entry stands for all stage numbers where they do not matter. Numbers above `most` mean that it takes more.
         """
-        need = self._need(bound_ns)
-        if not self._is_layered:
+        need = self.need(bound_ns)
+        if not self.is_layered:
             fewest = np.full(len(need), self.most + 1, dtype=np.int64)
             fewest[-1] = 0
             for state in range(len(need) - 2, -1, -1):
@@ -77,7 +77,7 @@ class Paths:
         last = np.full(len(need), self.most + 1, dtype=np.int64)
         last[-1] = 0
         layers = [last]
-        for layer in range(self._most_stages - 1, -1, -1):
+        for layer in range(self.most_stages - 1, -1, -1):
             allowed = self.allowed_at(layer) if self.allowed_at else None
             here = need if allowed is None else np.where(allowed, need, self.most + 1)
             row = np.minimum((here + layers[0][None, :]).min(axis=1), self.most + 1)
@@ -102,11 +102,13 @@ class Paths:
         raise AssertionError("a least path has a next stage")
 
     @property
-    def _is_layered(self) -> bool:
+    def is_layered(self) -> bool:
+        """Whether the number of a stage matters."""
         return self.allowed_at is not None or self.max_stages is not None
 
     @property
-    def _most_stages(self) -> int:
+    def most_stages(self) -> int:
+        """The most stages that a pipeline can have."""
         most = min(self.most, len(self.time) - 1)
         return most if self.max_stages is None else min(most, self.max_stages)
 
@@ -114,7 +116,7 @@ class Paths:
     def _costs(self) -> Times:
         return self.time if self.cost is None else self.cost
 
-    def _need(self, bound_ns: int) -> NDArray[np.int64]:
+    def need(self, bound_ns: int) -> NDArray[np.int64]:
         """Return the fewest devices that keep the bound, for every stage; too many where there is no stage."""
         if bound_ns > 0:
             shares = np.maximum(1, -(-self.time // bound_ns))
@@ -131,13 +133,13 @@ class Paths:
         counts = range(1, self.most + 1 if self.replicate else 2)
         priced = ((r, np.where(self.time < IMPOSSIBLE, value(r), IMPOSSIBLE)) for r in counts)
         values = {r: made for r, made in priced if (made < IMPOSSIBLE).any()}  # many a count no stage needs
-        if not self._is_layered:
+        if not self.is_layered:
             rows = _done(len(self.time), self.most)
             for left in range(1, self.most + 1):
                 rows[left] = _improve(values, rows, left, combine)
             return [rows]
         layers = [_done(len(self.time), self.most)]
-        for layer in range(self._most_stages - 1, -1, -1):
+        for layer in range(self.most_stages - 1, -1, -1):
             allowed = self.allowed_at(layer) if self.allowed_at else None
             here = values if allowed is None else {r: np.where(allowed, v, IMPOSSIBLE) for r, v in values.items()}
             rows = _done(len(self.time), self.most)
@@ -149,7 +151,7 @@ class Paths:
 
 @lru_cache(maxsize=4)
 def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
-    need = paths._need(bound_ns)
+    need = paths.need(bound_ns)
     return paths._to_end(lambda r: np.where(need == r, paths._costs, IMPOSSIBLE), np.add)
 
 
