@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 from segsolve.cost.plan import PlanScore
 from segsolve.cost.stage import StageScore
@@ -122,10 +123,17 @@ def _write_into(
         provenance={package: version(package) for package in ("segsolve", "ortools", "ai-edge-litert", "numpy")}
         | {"python": python_version()},
     )
-    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
     if answer.certificate is not None:
-        text = json.dumps(answer.certificate, separators=(",", ":"))
-        (scratch / CERTIFICATE_FILE).write_text(text, encoding="utf-8")
+        content = _certificate(document, answer.certificate)
+        (scratch / CERTIFICATE_FILE).write_bytes(content)
+        document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
+    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+
+
+def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
+    """Return the content of certificate.json, bound to its plan and model by their hashes."""
+    binding = {"model_sha256": plan.model.sha256, "plan_sha256": planfile.content_sha256(plan)}
+    return json.dumps(document | {"binding": binding}, separators=(",", ":")).encode()
 
 
 def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:

@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage_table import StageTable
+from segsolve.plan.model import Plan
 from segsolve.question import Layout, Objective, Question
 from segsolve.search.paths import Paths
 from segsolve.search.pipelines import Pipelines, Point
 
-FORMAT, VERSION = "segsolve-certificate", 1
+FORMAT, VERSION = "segsolve-certificate", 2
 
 Potentials = list[list[list[int | None]]]
 
@@ -69,6 +71,19 @@ def certificate(pipelines: Pipelines, question: Question, value: Fraction, *, on
         "states": [_hexadecimal(row) for row in pipelines.table.members],
         "claims": [asdict(claim) for claim in (_link_claims(pipelines) if on_link else claims)],
     }
+
+
+def ways(table: StageTable, plan: Plan) -> list[list[tuple[int, int]]]:
+    """Return a plan's pipelines as ways through the states: for each stage the state that it ends at, its replicas."""
+    index = {row.tobytes(): state for state, row in enumerate(table.members)}
+    found = []
+    for pipeline in plan.pipelines:
+        done, steps = np.zeros_like(table.members[0]), []
+        for stage in pipeline.stages:
+            done[list(stage.ops)] = True
+            steps.append((index[done.tobytes()], stage.replicas))
+        found.append(steps)
+    return found
 
 
 def _claims(pipelines: Pipelines, question: Question, value: Fraction) -> Iterator[Claim]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from segsolve.search import objectives
 from segsolve.search.answer import Answer, ParetoPoint
+from segsolve.search.certificate import ways
 from segsolve.search.inquiry import Inquiry
 from segsolve.solvers.base import Status
 
@@ -43,7 +44,9 @@ def _points(asked: Inquiry) -> list[ParetoPoint]:
 def _certificate(asked: Inquiry, points: list[ParetoPoint]) -> dict[str, Any] | None:
     document = asked.certificate(Fraction(0))
     listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
-    return None if document is None else document | {"points": listed}
+    if document is None:
+        return None
+    return document | {"points": listed, "plans": [ways(asked.table, point.plan) for point in points]}
 
 
 def _undominated(points: list[ParetoPoint]) -> tuple[ParetoPoint, ...]:
