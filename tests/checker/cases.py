@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from segsolve.cost.lattice_table import lattice_table
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.cost.stage import StageScore, stage_score
 from segsolve.plan.model import Plan, Stage
+from segsolve.plan.question import recorded
 from segsolve.problem import Problem
 from segsolve.question import Objective, Question, restricted
 from segsolve.search.chain.table import segment_table
@@ -32,6 +33,14 @@ class Case:
     def check(self, document: dict[str, Any] | None = None) -> Report:
         text = self.text if document is None else json.dumps(document)
         return check(self.plan, lambda: parse(text))
+
+    def asked(self, **changes: Any) -> Case:
+        """The same, with another question recorded in the plan."""
+        solution = self.plan.solution
+        assert solution.question is not None
+        question = solution.question.model_copy(update=changes)
+        changed = solution.model_copy(update={"question": question})
+        return replace(self, plan=self.plan.model_copy(update={"solution": changed}))
 
     @property
     def document(self) -> Any:
@@ -95,6 +104,7 @@ def _solution(
         throughput_fps=score.throughput_fps,
         latency_ns=score.latency_ns,
         tpus_requested=problem.tpus,
+        question=recorded(question, no_spill=problem.no_spill),
     )
 
 

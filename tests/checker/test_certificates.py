@@ -213,7 +213,7 @@ def test_prefixes_of_a_graph_with_branches_prove_less() -> None:
     assert (order.check().cuts, graph.check().cuts) == ("chain", "dag")
     said = order.plan.solution.model_copy(update={"proof": "potentials: nothing is better over all cuts of its graph"})
     boasting = Case(problem, order.plan.model_copy(update={"solution": said}), order.text)
-    assert failed(boasting.check(), "states")
+    assert failed(boasting.check(), "optimum")
 
 
 def test_states_that_are_missing_or_made_up() -> None:

@@ -147,6 +147,8 @@ def test_plans_that_break_what_was_asked_for(constraint: str) -> None:
     document = case.document
     document["question"]["constraints"][constraint] = broken[constraint]
     report = case.check(document)
+    assert not report.is_certified and report.steps[-1].name == "files"
+    report = case.asked(**{constraint: broken[constraint]}).check(document)
     assert not report.is_certified and report.steps[-1].name == "plan"
 
 
@@ -160,7 +162,7 @@ TEXTS = {
     "infinite": CASES[Objective.THROUGHPUT].text.replace('"min_fps": null', '"min_fps": 1e999'),
     "deep": "[" * 100_000,
     "digits": '{"version": ' + "9" * 10_000 + "}",
-    "other version": CASES[Objective.THROUGHPUT].text.replace('"version": 1', '"version": 2'),
+    "other version": CASES[Objective.THROUGHPUT].text.replace('"version": 2', '"version": 3'),
     "lone surrogate": '{"format": "\\ud800"}',
 }
 

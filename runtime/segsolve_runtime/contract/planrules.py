@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from segsolve_runtime.contract.wording import shortened
+
 if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import Plan, Stage
+
+MOST_DEVICES = 2**16
 
 
 def check_stage(stage: Stage) -> None:
@@ -28,7 +32,9 @@ def check_plan(plan: Plan) -> None:
         raise ValueError("two tensors have the same name")
     used = [*plan.inputs, *plan.outputs, *(n for s in plan.all_stages for n in (*s.inputs, *s.outputs))]
     if missing := sorted(set(used) - set(names)):
-        raise ValueError(f"tensor {missing[0]!r} is used but not described")
+        raise ValueError(f"tensor {shortened(missing[0])!r} is used but not described")
+    if (devices := sum(stage.replicas for stage in plan.all_stages)) > MOST_DEVICES:
+        raise ValueError(f"it has {devices} devices, more than {MOST_DEVICES}")
     for p, pipeline in enumerate(plan.pipelines):
         where = f" of pipeline {p}" if len(plan.pipelines) > 1 else ""
         _check_operations(pipeline.stages, plan.model.operations, where)
@@ -54,12 +60,12 @@ def _check_tensors(stages: Sequence[Stage], plan: Plan, where: str) -> None:
     available = set(plan.inputs)
     for k, stage in enumerate(stages):
         if absent := [n for n in stage.inputs if n not in available]:
-            raise ValueError(f"stage {k}{where} takes {absent[0]!r}, which no earlier stage makes")
+            raise ValueError(f"stage {k}{where} takes {shortened(absent[0])!r}, which no earlier stage makes")
         if again := [n for n in stage.outputs if n in available]:
-            raise ValueError(f"stage {k}{where} makes {again[0]!r}, which is already there")
+            raise ValueError(f"stage {k}{where} makes {shortened(again[0])!r}, which is already there")
         available |= set(stage.outputs)
     if absent := [n for n in plan.outputs if n not in available]:
-        raise ValueError(f"no stage{where} makes the output {absent[0]!r}")
+        raise ValueError(f"no stage{where} makes the output {shortened(absent[0])!r}")
 
 
 def _check_files(stages: Iterable[Stage]) -> None:
@@ -67,7 +73,7 @@ def _check_files(stages: Iterable[Stage]) -> None:
     for stage in stages:
         other = known.setdefault(stage.file, stage)
         if any(getattr(other, member) != getattr(stage, member) for member in _OF_THE_FILE):
-            raise ValueError(f"two stages describe the segment {stage.file!r} in different ways")
+            raise ValueError(f"two stages describe the segment {shortened(stage.file)!r} in different ways")
 
 
 _OF_THE_FILE = ("sha256", "bytes", "op_ranges", "inputs", "outputs")

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 
+from segsolve.checker.asked import constraints_in_words
 from segsolve.checker.bounds import Corner, bottlenecks, corners, most_done, most_rate
 from segsolve.checker.costs import ended, link_ns
 from segsolve.checker.document import Certificate
@@ -41,8 +42,7 @@ def _latency(certificate: Certificate) -> str:
     rate = Fraction(0) if value == 0 else _rates(certificate, value - 1)[-1]
     if rate and _is_fast_enough(certificate, rate):
         raise CertificateFault(f"the claims do not rule out a plan with a latency of {value - 1} ns")
-    fast = "" if certificate.question.constraints.min_fps is None else " and is fast enough"
-    return f"no {_layout(certificate)} has a latency of less than {value} ns{fast}"
+    return f"no {_layout(certificate)} has a latency of less than {value} ns"
 
 
 def _devices(certificate: Certificate) -> str:
@@ -53,7 +53,9 @@ def _devices(certificate: Certificate) -> str:
     rate = _most_rate(certificate, fewer)
     if rate and _is_fast_enough(certificate, rate):
         raise CertificateFault(f"the claims do not rule out a plan of {value - 1} TPUs")
-    return f"fewer than {value} TPUs do not do"
+    if value == 1:
+        return "no plan needs less than one TPU"
+    return f"there is no {_kind(certificate)} of fewer than {value} TPUs{_kept(certificate)}"
 
 
 def _batch(certificate: Certificate) -> str:
@@ -129,8 +131,19 @@ def _whole(certificate: Certificate) -> int:
 
 
 def _layout(certificate: Certificate) -> str:
-    tpus = certificate.problem.tpus
-    return f"pipeline of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"layout of {tpus} TPUs"
+    tpus, what = certificate.problem.tpus, _kind(certificate)
+    size = f"of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"of {tpus} TPUs"
+    return f"{what} {size}{_kept(certificate)}"
+
+
+def _kind(certificate: Certificate) -> str:
+    if certificate.question.layout == "any":
+        return "layout"
+    return "pipeline" if certificate.replicate else "pipeline with one TPU per stage"
+
+
+def _kept(certificate: Certificate) -> str:
+    return " that keeps what was asked for" if constraints_in_words(certificate) else ""
 
 
 def _ns(value: Fraction) -> str:

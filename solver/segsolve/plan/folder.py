@@ -8,9 +8,11 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 from segsolve.cost.plan import PlanScore
 from segsolve.cost.stage import StageScore
@@ -122,10 +124,17 @@ def _write_into(
         provenance={package: version(package) for package in ("segsolve", "ortools", "ai-edge-litert", "numpy")}
         | {"python": python_version()},
     )
-    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
     if answer.certificate is not None:
-        text = json.dumps(answer.certificate, separators=(",", ":"))
-        (scratch / CERTIFICATE_FILE).write_text(text, encoding="utf-8")
+        content = _certificate(document, answer.certificate)
+        (scratch / CERTIFICATE_FILE).write_bytes(content)
+        document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
+    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+
+
+def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
+    """Return the content of certificate.json, bound to its plan and model by their hashes."""
+    binding = {"model_sha256": plan.model.sha256, "plan_sha256": planfile.content_sha256(plan)}
+    return json.dumps(document | {"binding": binding}, separators=(",", ":")).encode()
 
 
 def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
@@ -235,6 +244,9 @@ def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) ->
         bound_ns=answer.bound_ns,
         gap=answer.gap or 0.0,
         proof=answer.proof,
+        found_by=answer.found_by,
+        confirmed_by=[planfile.Confirmation(**asdict(c)) for c in answer.confirmed_by],
+        best_over=answer.best_over,
         stopped_by=answer.stopped_by,
         wall_s=answer.wall_s,
         seed=answer.seed,

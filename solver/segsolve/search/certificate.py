@@ -28,11 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage_table import StageTable
+from segsolve.plan.model import Plan
 from segsolve.question import Question
 from segsolve.solvers.dynamic.pipelines import Pipelines
 from segsolve.solvers.statement import Statement
 
-FORMAT, VERSION = "segsolve-certificate", 1
+FORMAT, VERSION = "segsolve-certificate", 2
 
 Potentials = list[list[list[int | None]]]
 
@@ -69,6 +71,19 @@ def certificate(
         "states": [_hexadecimal(row) for row in pipelines.table.members],
         "claims": [asdict(claim_of(statement, pipelines)) for statement in statements],
     }
+
+
+def ways(table: StageTable, plan: Plan) -> list[list[tuple[int, int]]]:
+    """Return a plan's pipelines as ways through the states: for each stage the state that it ends at, its replicas."""
+    index = {row.tobytes(): state for state, row in enumerate(table.members)}
+    found = []
+    for pipeline in plan.pipelines:
+        done, steps = np.zeros_like(table.members[0]), []
+        for stage in pipeline.stages:
+            done[list(stage.ops)] = True
+            steps.append((index[done.tobytes()], stage.replicas))
+        found.append(steps)
+    return found
 
 
 def claim_of(statement: Statement, pipelines: Pipelines) -> Claim:

@@ -16,7 +16,7 @@ from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
 from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
-from segsolve.search.certificate import certificate
+from segsolve.search.certificate import certificate, ways
 from segsolve.search.claims import claims, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
 from segsolve.search.objectives import Choice
@@ -171,7 +171,7 @@ class Inquiry:
         )
         if points:
             listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
-            document |= {"points": listed}
+            document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in points]}
         return document, found
 
     def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
