@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from math import gcd
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -206,7 +207,9 @@ class Certificate(_Record):
         named = [*asked.cut_before, *asked.no_cut_before, *(op for op, _ in asked.pins)]
         named += [op for group in asked.keep_together for op in group]
         _require(all(op < n for op in named), "a constraint names an operation that does not exist")
-        _require(self.value[1] > 0 and all(point[2][1] > 0 for point in self.points), "a value is divided by zero")
+        ratios = [self.value, *(point[2] for point in self.points)]
+        _require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")
+        _require(all(gcd(*ratio) == 1 for ratio in ratios), "a value is not in lowest terms")
         return self
 
 

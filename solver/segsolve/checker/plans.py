@@ -151,7 +151,7 @@ def _faults(pipeline: Sequence[Piece], costs: Sequence[StageCost], certificate: 
     for k, (piece, cost) in enumerate(zip(pipeline, costs, strict=True)):
         if piece.processor != "edgetpu" or any(not problem.ops[op].on_accelerator for op in piece.ops):
             yield f"stage {k} does not run on an Edge TPU, which the certificate says nothing about"
-        if piece.replicas > 1 and not certificate.replicate:
+        if piece.replicas > 1 and not (certificate.replicate and certificate.question.layout == "any"):
             yield f"stage {k} has replicas, which were not allowed"
         if problem.no_spill and cost.spilled_ops:
             yield f"stage {k} cannot hold the weights of operation {cost.spilled_ops[0]}"
