@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from fractions import Fraction
+from math import nextafter
 from pathlib import PurePath
 
 from segsolve.checker.document import Certificate
@@ -86,10 +87,17 @@ def _figures(
     yield "layout", solution.layout, _layout(found.pieces)
     yield "objective_ns", solution.objective_ns, objective
     yield "latency_ns", solution.latency_ns, found.latency_ns
-    yield "throughput_fps", solution.throughput_fps, float(found.rate * 10**9)
+    yield "throughput_fps", solution.throughput_fps, _per_second(found.rate, solution.throughput_fps)
     if solution.status == "optimal":
         yield "bound_ns", solution.bound_ns, objective
         yield "gap", solution.gap, 0.0
+
+
+def _per_second(rate: Fraction, said: float) -> float:
+    """Return a rate per ns as inferences per second, rounded down; older plans have it rounded to the nearest."""
+    nearest = float(rate * 10**9)
+    below = nearest if Fraction(nearest) <= rate * 10**9 else nextafter(nearest, 0.0)
+    return nearest if said == nearest else below
 
 
 def _layout(pieces: Pieces) -> str:

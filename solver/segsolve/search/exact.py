@@ -52,7 +52,14 @@ def _batch(asked: Inquiry) -> Answer:
     plan, score = asked.checked(found.plan)
     # Claims about bottleneck and latency prove a batch where no stage has replicas, whose turns they do not know.
     is_claimed = asked.question.layout is Layout.PIPELINE and not score.is_link_bound
-    return asked.best(plan, score, Fraction(found.time_ns), bound=Fraction(found.bound_ns), is_claimed=is_claimed)
+    return asked.best(
+        plan,
+        score,
+        Fraction(found.time_ns),
+        bound=Fraction(found.bound_ns),
+        is_claimed=is_claimed,
+        shown=(found.shown,) if found.shown else (),
+    )
 
 
 def _find(asked: Inquiry) -> Finding:

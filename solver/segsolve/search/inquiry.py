@@ -82,16 +82,18 @@ class Inquiry:
         found_by: str = DYNAMIC,
         note: str = "",
         points: tuple[ParetoPoint, ...] = (),
+        shown: tuple[Confirmation, ...] = (),
     ) -> Answer:
         """Return the answer that a plan is the best of all whose pipelines were tried, with who confirms it.
 
         `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
-        the value; `on_link`, that they are about what these move on the shared link.
+        the value; `on_link`, that they are about what these move on the shared link. `shown` is what the search itself
+        has shown beside.
 
         Raises:
             SolverFault: the evaluator or CP-SAT disagrees.
         """
-        confirmed_by, spent = [self._priced(plan, value)], 0.0
+        confirmed_by, spent = [self._priced(plan, value), *shown], 0.0
         document = None
         least = value if bound is None else bound
         if is_claimed and least == value:
