@@ -31,11 +31,15 @@ _QUEUE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """The best plan for a batch, its time in ns, and a time that no plan is below."""
+    """The best plan for a batch, its time in ns, and a time that no plan is below.
+
+    `is_claimed` says that what bottleneck and latency of single pipelines allow is no less than its time.
+    """
 
     plan: Plan
     time_ns: int
     bound_ns: int
+    is_claimed: bool
 
 
 def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> BatchPlan | None:
@@ -49,11 +53,11 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
         return None
     search = _Search(candidates, inferences, tpus, single=single)
     best = search.best()
+    claimed = min(best.time_ns, _least_ns(pipelines, inferences, tpus, single=single))
+    bound = claimed
     if everything is not None:
-        bound = best.time_ns if search.is_complete else search.least_ns
-    else:
-        bound = min(best.time_ns, _least_ns(pipelines, inferences, tpus, single=single))
-    return BatchPlan(plan=best.plan, time_ns=best.time_ns, bound_ns=bound)
+        bound = best.time_ns if search.is_complete else max(claimed, search.least_ns)
+    return BatchPlan(plan=best.plan, time_ns=best.time_ns, bound_ns=bound, is_claimed=claimed == best.time_ns)
 
 
 @dataclass(frozen=True, slots=True)
