@@ -48,12 +48,12 @@ class Case:
 
 
 def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case | None:
-    """Answer a question and certify it; None if there is no plan."""
+    """Answer a question and certify it; None if there is no plan, or nothing that certifies it."""
     kept = restricted(problem, question.constraints)
     table = lattice_table(kept) if graph else segment_table(kept)
     assert table is not None
     found = exact_answer(table, question, "dp", Limits(), "dag" if graph else "chain")
-    if found.plan is None or found.value is None:
+    if found.plan is None or found.value is None or found.certificate is None:
         return None
     return Case(problem, plan_file(kept, found.plan, question, found.value), json.dumps(found.certificate))
 

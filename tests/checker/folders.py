@@ -31,7 +31,7 @@ QUESTIONS: dict[str, Question] = {
         layout=Layout.PIPELINE, constraints=Constraints(max_stages=3, cut_before=(4,), keep_together=((5, 6),))
     ),
     "latency at a rate": Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6)),
-    "batch": Question(objective=Objective.BATCH, batch=7),
+    "batch": Question(objective=Objective.BATCH, batch=7, layout=Layout.PIPELINE),
     "devices": Question(objective=Objective.DEVICES, constraints=Constraints(min_fps=2e6, no_cut_before=(3,))),
     "pareto": Question(objective=Objective.PARETO),
     "link": Question(),

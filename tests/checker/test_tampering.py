@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segsolve.checker.document import parse
 from segsolve.checker.failure import CertificateFault
-from segsolve.question import Objective, Question
+from segsolve.question import Layout, Objective, Question
 from tests.planners.dags import spilling_dag
 
 from .cases import Case, solved
@@ -42,7 +42,9 @@ FOREIGN: tuple[Any, ...] = (
 
 
 def case_of(objective: Objective) -> Case:
-    case = solved(spilling_dag(6, 3, 1), Question(objective=objective, batch=4), graph=True)
+    # Claims prove a batch where no stage has replicas.
+    layout = Layout.PIPELINE if objective is Objective.BATCH else Layout.ANY
+    case = solved(spilling_dag(6, 3, 1), Question(objective=objective, batch=4, layout=layout), graph=True)
     assert case is not None and case.check().is_certified
     return case
 

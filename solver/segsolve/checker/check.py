@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
 from segsolve.checker.asked import check_asked
 from segsolve.checker.claims import check_claims
-from segsolve.checker.costs import least_work_ns
 from segsolve.checker.document import Certificate, read_certificate
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.figures import check_belongs, check_figures, check_points
+from segsolve.checker.least import is_least
 from segsolve.checker.plans import Priced, Prices, check_valid, pieces_of
 from segsolve.checker.proof import prove
 from segsolve.checker.states import Scope, States, read_states
@@ -142,9 +141,4 @@ class _Run:
 
     def _scope(self) -> Scope:
         """Return what the proof holds for: the states, or more where a plan does no more than the work there is."""
-        question, problem = self.certificate.question, self.certificate.problem
-        if self.states.scope is Scope.GRAPH:
-            return Scope.GRAPH
-        value = Fraction(*self.certificate.value)
-        is_least = question.objective == "throughput" and value * problem.tpus <= least_work_ns(problem)
-        return Scope.GRAPH if is_least else Scope.ORDER
+        return Scope.GRAPH if is_least(self.certificate) else self.states.scope

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from fractions import Fraction
-from math import nextafter
+from math import inf, nextafter
 from pathlib import PurePath
 
 from segsolve.checker.document import Certificate
@@ -87,17 +87,10 @@ def _figures(
     yield "layout", solution.layout, _layout(found.pieces)
     yield "objective_ns", solution.objective_ns, objective
     yield "latency_ns", solution.latency_ns, found.latency_ns
-    yield "throughput_fps", solution.throughput_fps, _per_second(found.rate, solution.throughput_fps)
+    yield "throughput_fps", solution.throughput_fps, _fps(found.rate, solution.throughput_fps)
     if solution.status == "optimal":
         yield "bound_ns", solution.bound_ns, objective
         yield "gap", solution.gap, 0.0
-
-
-def _per_second(rate: Fraction, said: float) -> float:
-    """Return a rate per ns as inferences per second, rounded down; older plans have it rounded to the nearest."""
-    nearest = float(rate * 10**9)
-    below = nearest if Fraction(nearest) <= rate * 10**9 else nextafter(nearest, 0.0)
-    return nearest if said == nearest else below
 
 
 def _layout(pieces: Pieces) -> str:
@@ -115,6 +108,13 @@ def _worth(plan: Plan, found: Priced) -> str:
         f"{count} {'stage' if count == 1 else 'stages'} priced again: {_ceil(1 / found.rate)} ns per inference, "
         f"latency {found.latency_ns} ns, {found.tpus} of {plan.solution.tpus_requested} TPUs"
     )
+
+
+def _fps(rate: Fraction, said: float) -> float:
+    """Return inferences per second as a float: rounded down, or the nearest one if that is `said`, as once it was."""
+    exact = rate * 10**9
+    nearest = float(exact)
+    return nearest if Fraction(nearest) <= exact or said == nearest else nextafter(nearest, -inf)
 
 
 def _ceil(value: Fraction) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from segsolve.checker.costs import PipelineCost, StageCost, batch_ns, pipeline_cost, rate, stage_cost
+from segsolve.checker.costs import PipelineCost, StageCost, pipeline_cost, rate, stage_cost
 from segsolve.checker.document import Certificate, Constraints, Problem, Steps
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.schedule import makespan_ns
 from segsolve_runtime.contract.plan import Plan
 
 
@@ -110,7 +111,7 @@ def value_of(found: Priced, certificate: Certificate) -> Fraction:
         case "latency":
             return Fraction(found.latency_ns)
         case "batch":
-            return Fraction(batch_ns(found.pipelines, certificate.question.batch))
+            return Fraction(makespan_ns(found.pipelines, certificate.question.batch))
         case "devices":
             return Fraction(found.tpus)
         case _:

@@ -38,12 +38,16 @@ _QUEUE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """The best plan for a batch and its time in ns; no plan is below the bound, `shown` says why where they meet."""
+    """The best plan for a batch and its time in ns; no plan is below the bound, `shown` says why where they meet.
+
+    `is_claimed` says that what bottleneck and latency of single pipelines allow is no less than its time.
+    """
 
     plan: Plan
     time_ns: int
     bound_ns: int
     shown: Confirmation | None
+    is_claimed: bool
 
 
 def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> BatchPlan | None:
@@ -58,17 +62,20 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
         return None
     search = _Search(candidates, inferences, tpus, single=single)
     best = search.best()
+    claimed = min(best.time_ns, _least_ns(pipelines, inferences, tpus, single=single))
+    bound = claimed
     if everything is not None:
-        bound = best.time_ns if search.is_complete else search.least_ns
-    else:
-        bound = min(best.time_ns, _least_ns(pipelines, inferences, tpus, single=single))
-    seconds = time.perf_counter() - start
+        bound = best.time_ns if search.is_complete else max(claimed, search.least_ns)
     claim = "no plan ends the batch earlier, however its inferences are given out"
-    if best.time_ns > search.least_ns:
+    if best.time_ns > max(claimed, search.least_ns):
         claim = "the schedules of all sets of pipelines that might end the batch earlier end it no earlier"
-    shown = Confirmation(by="schedules", claim=claim, strength="exact", seconds=seconds)
+    shown = Confirmation(by="schedules", claim=claim, strength="exact", seconds=time.perf_counter() - start)
     return BatchPlan(
-        plan=best.plan, time_ns=best.time_ns, bound_ns=bound, shown=shown if bound == best.time_ns else None
+        plan=best.plan,
+        time_ns=best.time_ns,
+        bound_ns=bound,
+        shown=shown if bound == best.time_ns else None,
+        is_claimed=claimed == best.time_ns,
     )
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore
 from segsolve.cost.stage_table import StageTable
-from segsolve.question import Layout, Objective, Question
+from segsolve.question import Objective, Question
 from segsolve.search import objectives
 from segsolve.search.answer import Answer
 from segsolve.search.batch import best_batch
@@ -50,14 +50,12 @@ def _batch(asked: Inquiry) -> Answer:
     if found is None:
         return asked.nothing()
     plan, score = asked.checked(found.plan)
-    # Claims about bottleneck and latency prove a batch where no stage has replicas, whose turns they do not know.
-    is_claimed = asked.question.layout is Layout.PIPELINE and not score.is_link_bound
     return asked.best(
         plan,
         score,
         Fraction(found.time_ns),
         bound=Fraction(found.bound_ns),
-        is_claimed=is_claimed,
+        is_claimed=found.is_claimed,
         shown=(found.shown,) if found.shown else (),
     )
 

@@ -16,6 +16,7 @@ from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
 from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
+from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
 from segsolve.search.claims import claims, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
@@ -101,7 +102,10 @@ class Inquiry:
             if self.planner == "cpsat":
                 found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
                 confirmed_by += [found] if found else []
-            document, proven = self._certified(value, statements, points)
+            document, proven = self._certified(value, statements, self._claimed(on_link=False), points)
+            confirmed_by += [proven] if proven else []
+        elif least == value and 0 < value <= least_value(self.problem, self.question):
+            document, proven = self._certified(value, (), "no plan does less work")
             confirmed_by += [proven] if proven else []
         return self._answer(
             status=Status.OPTIMAL if least == value else Status.FEASIBLE,
@@ -159,7 +163,7 @@ class Inquiry:
         return found
 
     def _certified(
-        self, value: Fraction, statements: Sequence[Statement], points: Sequence[ParetoPoint]
+        self, value: Fraction, statements: Sequence[Statement], claim: str, points: Sequence[ParetoPoint] = ()
     ) -> tuple[dict[str, Any] | None, Confirmation | None]:
         """Return the document that proves a value; None where pipelines that were not tried might better it."""
         is_few = self.question.objective is Objective.DEVICES and value <= MOST_TPUS + 1
@@ -167,7 +171,7 @@ class Inquiry:
             return None, None
         document, found = confirmed(
             "certificate",
-            self._claimed(on_link=False),
+            claim,
             "integer potentials, for `segsolve check` to prove again",
             lambda: certificate(self.pipelines, self.question, value, statements),
         )
