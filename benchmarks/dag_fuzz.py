@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import best_by_trying
 from segsolve.cost.lattice_table import LatticeTable
 from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
@@ -24,7 +26,6 @@ from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Status
 from segsolve.solvers.probe import exists_plan
 from segsolve.zoo import names
-from tests.planners.dags import best_by_trying, random_dag, spilling_dag
 
 SMALL, MEDIUM = 300, 200
 IDEALS = 2500

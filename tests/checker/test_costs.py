@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from generators.dags import spilling_dag
+from generators.drawn import problems
 from segsolve.checker import costs, document
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.states import Scope, States
@@ -25,8 +27,6 @@ from segsolve.plan.model import Pipeline, Stage
 from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.table import segment_table
-from tests.planners.dags import spilling_dag
-from tests.problems import problems
 from tests.shared import real_models
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from generators.documents import by_hand, write
 from segsolve.errors import ExitCode
-from tests.profile.documents import by_hand, write
 
 from .tool import inside, run
 

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
+from generators.drawn import problems, questions
+from generators.enumeration import best, plans
+from generators.problems import chain, op_cost
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
@@ -18,9 +21,6 @@ from segsolve.search import inquiry, untried
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
-from tests.checker.questions import questions
-from tests.layouts.oracle import best, plans
-from tests.problems import chain, op_cost, problems
 
 MOST = 2
 LINKS = st.none() | st.integers(0, 10**7)

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.drawn import problems
+from generators.enumeration import best, pipelines, plans, worth
+from generators.problems import chain, large_chain, op_cost, transfer
 from segsolve.cost.plan import check_plan, score_plan
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
@@ -16,8 +19,6 @@ from segsolve.question import Constraints, Cuts, Layout, Objective, Question, re
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Limits, Status, Stop
-from tests.layouts.oracle import best, pipelines, plans, worth
-from tests.problems import chain, large_chain, op_cost, problems, transfer
 
 Draw = Any  # hypothesis' draw function
 

@@ -7,14 +7,15 @@ import time
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import assignments, best_by_trying, bottleneck
+from generators.problems import large_chain
 from segsolve.cost.segment_table import SegmentTable
 from segsolve.problem import MeasuredStage, Problem
 from segsolve.search.ladder.start import Start, find_start
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
 from segsolve.solvers.ladder.intervals import accelerator_times, best_cuts
-from tests.planners.dags import assignments, best_by_trying, bottleneck, random_dag, spilling_dag
-from tests.problems import large_chain
 
 
 def small(seed: int) -> Problem:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from ortools.sat.python import cp_model
 
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import best_by_trying, bottleneck
+from generators.problems import chain, op_cost, transfer
 from segsolve.problem import Problem
 from segsolve.solvers.cpsat import ladder
 from segsolve.solvers.cpsat.ladder import Ladder, Load
@@ -16,8 +19,6 @@ from segsolve.solvers.cpsat.ladder_memory import weights_fit, weights_stream
 from segsolve.solvers.ladder.bounds import Windows
 from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.intervals import Part
-from tests.planners.dags import best_by_trying, bottleneck, random_dag, spilling_dag
-from tests.problems import chain, op_cost, transfer
 
 
 def wide(dag: Dag, stages: int) -> Windows:

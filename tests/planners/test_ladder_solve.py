@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import best_by_trying
+from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check_pipeline, score_pipeline
 from segsolve.errors import SolverFault
 from segsolve.problem import MeasuredStage, Problem
@@ -16,8 +19,6 @@ from segsolve.search.ladder.second_solver import Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Progress, Status, Stop
 from segsolve.solvers.cpsat import engine
-from tests.planners.dags import best_by_trying, random_dag, spilling_dag
-from tests.problems import chain, large_chain, op_cost
 
 
 def measured_dag(seed: int) -> Problem:

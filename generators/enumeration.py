@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, product
 
 from segsolve.cost.plan import PlanScore, check_pipeline, score_pipeline
-from segsolve.plan.model import Pipeline, Plan, Stage
+from segsolve.cost.stage import cannot_run, stage_score
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
+
+Stages = tuple[tuple[int, ...], ...]
 
 
 def best(problem: Problem, question: Question, *, dag: bool) -> Fraction | None:
@@ -104,3 +107,53 @@ def _keeps_cuts(where: dict[int, int], kept: Constraints) -> bool:
         for op in kept.cut_before
     )
     return begins and all(where[op] == where[op - 1] for op in kept.no_cut_before if op)
+
+
+def all_values(problem: Problem, question: Question, *, graph: bool) -> Iterator[tuple[Fraction, Plan]]:
+    """Yield the value of every plan that is allowed."""
+    limit, least = question.constraints.max_latency_ns, question.constraints.min_fps
+    for plan, score in plans(problem, question, dag=graph):
+        is_slow = least is not None and score.rate * 10**9 < Fraction(least)
+        if not is_slow and (limit is None or score.latency_ns <= limit):
+            yield worth(score, plan, question), plan
+
+
+def best_by_trying(problem: Problem, tpus: int) -> int | None:
+    """The smallest bottleneck of all assignments of operations to stages, accelerators and cores in any order."""
+    best: int | None = None
+    for kinds in _kinds(tpus, problem.cpus):
+        for stages in assignments(problem, len(kinds)):
+            value = bottleneck(problem, stages, kinds)
+            if value is not None and (best is None or value < best):
+                best = value
+    return best
+
+
+def assignments(problem: Problem, count: int) -> list[Stages]:
+    """All ways to spread the operations over `count` stages in order, some of them empty."""
+    found = []
+    for chosen in product(range(count), repeat=len(problem.ops)):
+        if all(chosen[t.producer] <= chosen[c] for t in problem.transfers if t.producer >= 0 for c in t.consumers):
+            found.append(tuple(tuple(i for i, k in enumerate(chosen) if k == s) for s in range(count)))
+    return found
+
+
+def bottleneck(problem: Problem, stages: Stages, kinds: str) -> int | None:
+    """The slowest stage by the evaluator, `kinds` being a or c for accelerator or core; None if not allowed."""
+    slowest = 0
+    for ops, kind in zip(stages, kinds, strict=True):
+        if not ops:
+            continue
+        processor = Processor.CPU if kind == "c" else Processor.EDGETPU
+        if cannot_run(problem, ops, processor):
+            return None
+        score = stage_score(problem, ops, processor)
+        if problem.no_spill and score.spilled_ops:
+            return None
+        slowest = max(slowest, score.time_ns)
+    return slowest
+
+
+def _kinds(tpus: int, cpus: int) -> set[str]:
+    count = tpus + cpus
+    return {"".join(k) for k in product("ac", repeat=count) if k.count("c") == cpus}
