@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.common import write_result, zoo_file
 from generators.dags import random_dag, spilling_dag
-from generators.enumeration import best_by_trying
+from generators.enumeration import least_bottleneck
 from segsolve.cost.lattice_table import LatticeTable
 from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
@@ -61,7 +61,7 @@ def check(problems: Iterator[tuple[str, Problem]], oracle: Any) -> dict[str, Any
 
 def against_all(problem: Problem) -> str | None:
     """Return what every assignment and HiGHS say against the search; empty if nothing."""
-    result, best = solve_dag(problem, stages=problem.tpus), best_by_trying(problem, problem.tpus)
+    result, best = solve_dag(problem, stages=problem.tpus), least_bottleneck(problem)
     if result.objective_ns != best:
         return f"{result.status} {result.objective_ns}, of all assignments {best}"
     if best is None:

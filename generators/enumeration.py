@@ -1,159 +1,325 @@
-"""Every plan of a small problem, tried one by one with nothing but the evaluator."""
+"""An oracle: every plan of a small problem, tried one by one.
+
+Written from the words of the solver's README; of the product it uses only what defines a stage's price
+(`cost.stage`) and what happens in a batch (the runtime's schedule). Which plans there are, what they are worth and
+which constraints they keep is its own:
+
+* a pipeline is a way through sets of operations, each closed under what it reads, from none to all; what is new in a
+  set is a stage. Cuts of the execution order are those sets that are its beginnings;
+* a stage on r TPUs takes its share of the time, rounded up; the largest share is the bottleneck, at least 1 ns;
+* pipelines side by side add up their rates, as far as a shared link carries what they move;
+* a batch takes what the schedule says with queues of two, over all orders of the pipelines;
+* at most `problem.cpus` stages are on CPU cores, one core each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations, combinations_with_replacement, product
+from functools import cached_property
+from itertools import combinations_with_replacement
 
-from segsolve.cost.plan import PlanScore, check_pipeline, score_pipeline
+from generators.asked import Asked
 from segsolve.cost.stage import cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
-from segsolve.question import Constraints, Layout, Objective, Question
+from segsolve_runtime.flow.schedule import Lane, schedule_lanes
 
-Stages = tuple[tuple[int, ...], ...]
-
-
-def best(problem: Problem, question: Question, *, dag: bool) -> Fraction | None:
-    """Return the best value of a question's objective, None if no plan keeps the constraints."""
-    kept = question.constraints
-    values = [
-        worth(score, plan, question)
-        for plan, score in plans(problem, question, dag=dag)
-        if (kept.max_latency_ns is None or score.latency_ns <= kept.max_latency_ns)
-        and (kept.min_fps is None or score.rate * 10**9 >= Fraction(kept.min_fps))
-    ]
-    return min(values, default=None)
+QUEUE_SIZE = 2
 
 
-def worth(score: PlanScore, plan: Plan, question: Question) -> Fraction:
-    match question.objective:
-        case Objective.LATENCY:
-            return Fraction(score.latency_ns)
-        case Objective.BATCH:
-            return Fraction(score.batch_ns(question.batch))
-        case Objective.DEVICES:
-            return Fraction(plan.tpus)
-        case _:
-            return 1 / score.rate
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A pipeline that was tried: its stages, and what it takes of devices, time and the link."""
+
+    stages: tuple[Stage, ...]
+    stage_ns: tuple[int, ...]
+    link_ns: int
+
+    @property
+    def tpus(self) -> int:
+        return sum(stage.replicas for stage in self.stages if stage.processor is Processor.EDGETPU)
+
+    @property
+    def latency_ns(self) -> int:
+        return sum(self.stage_ns)
+
+    @property
+    def bottleneck_ns(self) -> int:
+        """The largest share of a stage; 0 if nothing costs anything."""
+        return max(-(-ns // stage.replicas) for ns, stage in zip(self.stage_ns, self.stages, strict=True))
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(
+            stage_ns=self.stage_ns, replicas=tuple(stage.replicas for stage in self.stages), link_ns=self.link_ns
+        )
 
 
-def plans(problem: Problem, question: Question, *, dag: bool) -> Iterator[tuple[Plan, PlanScore]]:
-    single = question.layout is Layout.PIPELINE
-    scored = [(p, score_pipeline(problem, p)) for p in pipelines(problem, question.constraints, dag=dag, single=single)]
-    for count in range(1, 2 if single else problem.tpus + 1):
-        for chosen in combinations_with_replacement(scored, count):
-            if sum(pipeline.tpus for pipeline, _ in chosen) <= problem.tpus:
-                yield (
-                    Plan(pipelines=tuple(pipeline for pipeline, _ in chosen)),
-                    PlanScore(pipelines=tuple(score for _, score in chosen)),
-                )
+Mix = tuple[Tried, ...]  # pipelines side by side
 
 
-def pipelines(problem: Problem, kept: Constraints, *, dag: bool, single: bool) -> Iterator[Pipeline]:
-    most = min(problem.tpus, len(problem.ops))
-    for stages in _divisions(frozenset(range(len(problem.ops))), most, dag=dag):
-        if not _keeps(stages, kept):
-            continue
-        for replicas in _replicas(len(stages), problem.tpus, single=single):
-            pipeline = Pipeline(
-                stages=tuple(Stage(ops=ops, replicas=r) for ops, r in zip(stages, replicas, strict=True))
-            )
-            if not check_pipeline(problem, pipeline):
-                yield pipeline
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a plan is judged by in a trade-off: better are fewer TPUs, a shorter latency, a larger rate (per ns)."""
+
+    tpus: int
+    latency_ns: int
+    rate: Fraction
+
+    def is_worse_than(self, other: Point) -> bool:
+        no_better = other.tpus <= self.tpus and other.latency_ns <= self.latency_ns and other.rate >= self.rate
+        return no_better and other != self
 
 
-def _divisions(left: frozenset[int], most: int, *, dag: bool) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Every ordered division into at most so many stages; invalid ones are for the evaluator to refuse."""
-    if not left:
-        yield ()
-        return
-    if not most:
-        return
-    ops = sorted(left)
-    for size in range(1, len(ops) + 1):
-        for first in combinations(ops, size) if dag else [tuple(ops[:size])]:
-            for rest in _divisions(left - set(first), most - 1, dag=dag):
-                yield (first, *rest)
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The best value of the objective, in its unit, or None if no plan keeps the constraints.
+
+    Of a trade-off `points` are all that no plan betters, and the value is the smallest time per inference.
+    """
+
+    value: Fraction | None
+    points: frozenset[Point] = frozenset()
 
 
-def _replicas(stages: int, tpus: int, *, single: bool) -> Iterator[tuple[int, ...]]:
-    if single:
-        yield (1,) * stages
-        return
-    if not stages:
-        yield ()
-        return
-    for first in range(1, tpus - stages + 2):
-        for rest in _replicas(stages - 1, tpus - first, single=False):
-            yield (first, *rest)
+def truth(problem: Problem, asked: Asked) -> Truth:
+    """Try every plan and return what is best."""
+    found = [one for one in pipelines(problem, asked) if _is_quick(one, asked)]
+    if asked.objective == "batch":
+        return Truth(_least_makespan(list({one.lane: one for one in found}.values()), problem, asked))
+    points = {point_of(mix) for mix in mixes(undominated(found), problem, asked)}
+    kept = [point for point in points if is_fast_enough(point.rate, asked)]
+    if asked.objective == "latency":
+        return Truth(min((Fraction(point.latency_ns) for point in kept), default=None))
+    if asked.objective == "devices":
+        return Truth(min((Fraction(point.tpus) for point in kept), default=None))
+    value = min((1 / point.rate for point in kept), default=None)
+    if asked.objective == "throughput":
+        return Truth(value)
+    return Truth(value, frozenset(p for p in kept if not any(p.is_worse_than(other) for other in kept)))
 
 
-def _keeps(stages: tuple[tuple[int, ...], ...], kept: Constraints) -> bool:
-    where = {op: k for k, ops in enumerate(stages) for op in ops}
-    return (
-        (kept.max_stages is None or len(stages) <= kept.max_stages)
-        and all(where[op] == stage for op, stage in kept.pins)
-        and all(len({where[op] for op in group}) == 1 for group in kept.keep_together)
-        and _keeps_cuts(where, kept)
-    )
+def plans(problem: Problem, asked: Asked) -> Iterator[Plan]:
+    """Yield every plan that keeps the constraints; pipelines side by side in one order only, but for a batch in any."""
+    found = [one for one in pipelines(problem, asked) if _is_quick(one, asked)]
+    for mix in _sequences(found, problem, asked) if asked.objective == "batch" else mixes(found, problem, asked):
+        if is_fast_enough(rate_of(mix), asked):
+            yield Plan(pipelines=tuple(Pipeline(stages=one.stages) for one in mix))
 
 
-def _keeps_cuts(where: dict[int, int], kept: Constraints) -> bool:
-    """A stage begins at some operations: whatever comes before them in the order is in earlier stages."""
-    begins = all(
-        max((where[i] for i in where if i < op), default=-1) < min(where[i] for i in where if i >= op)
-        for op in kept.cut_before
-    )
-    return begins and all(where[op] == where[op - 1] for op in kept.no_cut_before if op)
+def point_of(mix: Mix) -> Point:
+    return Point(sum(one.tpus for one in mix), max(one.latency_ns for one in mix), rate_of(mix))
 
 
-def all_values(problem: Problem, question: Question, *, graph: bool) -> Iterator[tuple[Fraction, Plan]]:
-    """Yield the value of every plan that is allowed."""
-    limit, least = question.constraints.max_latency_ns, question.constraints.min_fps
-    for plan, score in plans(problem, question, dag=graph):
-        is_slow = least is not None and score.rate * 10**9 < Fraction(least)
-        if not is_slow and (limit is None or score.latency_ns <= limit):
-            yield worth(score, plan, question), plan
+def rate_of(mix: Mix) -> Fraction:
+    """Return the inferences per ns of pipelines side by side.
+
+    On a shared link it is the most that any shares of it allow: no pipeline faster than by itself, and all together no
+    more than it carries. With one such limit, whoever needs least of the link per inference comes first.
+    """
+    free, rate = Fraction(1), Fraction(0)
+    for one in sorted(mix, key=lambda one: one.link_ns):
+        own = Fraction(1, max(1, one.bottleneck_ns))
+        given = min(own, free / one.link_ns) if one.link_ns else own
+        rate += given
+        free -= given * one.link_ns
+    return rate
 
 
-def best_by_trying(problem: Problem, tpus: int) -> int | None:
-    """The smallest bottleneck of all assignments of operations to stages, accelerators and cores in any order."""
+def makespan(lanes: Sequence[Lane], inferences: int) -> int:
+    """Return when the last of so many inferences ends, in ns, as the runtime gives them out."""
+    return max(slot.end_ns for slot in schedule_lanes(lanes, inferences, QUEUE_SIZE))
+
+
+def is_fast_enough(rate: Fraction, asked: Asked) -> bool:
+    """Whether a rate is at least the one asked for: what a plan says of itself, a float, is."""
+    return asked.min_fps is None or float(rate * 10**9) >= asked.min_fps
+
+
+def _is_quick(one: Tried, asked: Asked) -> bool:
+    return asked.max_latency_ns is None or one.latency_ns <= asked.max_latency_ns
+
+
+def pipelines(problem: Problem, asked: Asked) -> Iterator[Tried]:
+    """Yield every pipeline of the problem's devices that keeps what is asked of stages."""
+    return _Pipelines(problem, asked).all()
+
+
+def mixes(found: Sequence[Tried], problem: Problem, asked: Asked) -> Iterator[Mix]:
+    """Yield all ways to put pipelines side by side on the TPUs, each once."""
+    most = 1 if asked.layout == "pipeline" else problem.tpus
+    found = sorted(found, key=lambda one: one.tpus)
+    for count in range(1, most + 1):
+        few = [one for one in found if one.tpus <= problem.tpus - (count - 1) * min(1, found[0].tpus)]
+        for mix in combinations_with_replacement(few, count):
+            if sum(one.tpus for one in mix) <= problem.tpus and sum(map(_cores, mix)) <= problem.cpus:
+                yield mix
+
+
+def undominated(found: Iterable[Tried]) -> list[Tried]:
+    """Leave out pipelines that another betters in all that counts; nothing that holds them is better for it.
+
+    Not for batches: there a stage that is faster can make the whole later.
+    """
+    kept: list[tuple[tuple[int, ...], Tried]] = []
+    for cost, one in sorted({_costs(one): one for one in found}.items(), key=lambda item: item[0]):
+        if not any(all(a <= b for a, b in zip(known, cost, strict=True)) for known, _ in kept):
+            kept.append((cost, one))
+    return [one for _, one in kept]
+
+
+def _costs(one: Tried) -> tuple[int, ...]:
+    return one.tpus, _cores(one), one.bottleneck_ns, one.latency_ns, one.link_ns
+
+
+def _cores(one: Tried) -> int:
+    return sum(stage.processor is Processor.CPU for stage in one.stages)
+
+
+def _sequences(found: Sequence[Tried], problem: Problem, asked: Asked) -> Iterator[Mix]:
+    """Yield the pipelines side by side in every order."""
+    most = 1 if asked.layout == "pipeline" else problem.tpus
+
+    def after(mix: Mix, left: int) -> Iterator[Mix]:
+        if mix:
+            yield mix
+        if len(mix) < most:
+            for one in found:
+                if one.tpus <= left and sum(map(_cores, (*mix, one))) <= problem.cpus:
+                    yield from after((*mix, one), left - one.tpus)
+
+    return after((), problem.tpus)
+
+
+def _least_makespan(found: Sequence[Tried], problem: Problem, asked: Asked) -> Fraction | None:
     best: int | None = None
-    for kinds in _kinds(tpus, problem.cpus):
-        for stages in assignments(problem, len(kinds)):
-            value = bottleneck(problem, stages, kinds)
-            if value is not None and (best is None or value < best):
-                best = value
-    return best
+    for mix in _sequences(found, problem, asked):
+        lanes = [one.lane for one in mix]
+        if best is None or sum(_most_by(lane, best - 1) for lane in lanes) >= asked.batch:
+            best = min(makespan(lanes, asked.batch), best if best is not None else 2**62)
+    return None if best is None else Fraction(best)
 
 
-def assignments(problem: Problem, count: int) -> list[Stages]:
-    """All ways to spread the operations over `count` stages in order, some of them empty."""
-    found = []
-    for chosen in product(range(count), repeat=len(problem.ops)):
-        if all(chosen[t.producer] <= chosen[c] for t in problem.transfers if t.producer >= 0 for c in t.consumers):
-            found.append(tuple(tuple(i for i, k in enumerate(chosen) if k == s) for s in range(count)))
-    return found
+def _most_by(lane: Lane, end_ns: int) -> int:
+    """Return how many inferences a pipeline can have finished by a time at most, whatever else happens."""
+    spare = end_ns - sum(lane.stage_ns)
+    if spare < 0:
+        return 0
+    stages = zip(lane.stage_ns, lane.replicas, strict=True)
+    return min((count * (1 + spare // ns) for ns, count in stages if ns), default=2**31)
 
 
-def bottleneck(problem: Problem, stages: Stages, kinds: str) -> int | None:
-    """The slowest stage by the evaluator, `kinds` being a or c for accelerator or core; None if not allowed."""
-    slowest = 0
-    for ops, kind in zip(stages, kinds, strict=True):
-        if not ops:
-            continue
-        processor = Processor.CPU if kind == "c" else Processor.EDGETPU
-        if cannot_run(problem, ops, processor):
+@dataclass(frozen=True)
+class _Pipelines:
+    """All pipelines of a problem; sets of operations are numbers whose bits are their members."""
+
+    problem: Problem
+    asked: Asked
+
+    def all(self) -> Iterator[Tried]:
+        return self._after(0, (), (), 0, self.problem.tpus, self.problem.cpus)
+
+    def _after(
+        self, done: int, stages: tuple[Stage, ...], stage_ns: tuple[int, ...], moved: int, tpus: int, cores: int
+    ) -> Iterator[Tried]:
+        if done == self._everything:
+            link = self.problem.link
+            yield Tried(stages, stage_ns, -(-moved * link.ns_per_mib // 2**20) if link else 0)
+            return
+        if len(stages) == (self.asked.max_stages or len(self.problem.ops)):
+            return
+        for then in self._states:
+            if then & done == done and then != done and self._may_be(then & ~done, len(stages), done):
+                ops = self._members(then & ~done)
+                for stage, cost in self._on_devices(ops, tpus, cores):
+                    taken = stage.replicas if stage.processor is Processor.EDGETPU else 0
+                    yield from self._after(
+                        then,
+                        (*stages, stage),
+                        (*stage_ns, cost[0]),
+                        moved + cost[1],
+                        tpus - taken,
+                        cores - (not taken),
+                    )
+
+    def _on_devices(self, ops: tuple[int, ...], tpus: int, cores: int) -> Iterator[tuple[Stage, tuple[int, int]]]:
+        """Yield the stage on any number of TPUs, and on a core, with its time and the bytes that it moves."""
+        if tpus and (cost := self._cost(ops, Processor.EDGETPU)):
+            for replicas in range(1, 2 if self.asked.layout == "pipeline" else tpus + 1):
+                yield Stage(ops=ops, replicas=replicas), cost
+        if cores and (cost := self._cost(ops, Processor.CPU)):
+            yield Stage(ops=ops, processor=Processor.CPU), cost
+
+    def _cost(self, ops: tuple[int, ...], processor: Processor) -> tuple[int, int] | None:
+        known = self._known
+        if (ops, processor) not in known:
+            known[ops, processor] = self._priced(ops, processor)
+        return known[ops, processor]
+
+    def _priced(self, ops: tuple[int, ...], processor: Processor) -> tuple[int, int] | None:
+        if cannot_run(self.problem, ops, processor):
             return None
-        score = stage_score(problem, ops, processor)
-        if problem.no_spill and score.spilled_ops:
+        score = stage_score(self.problem, ops, processor)
+        if self.problem.no_spill and score.spilled_ops:
             return None
-        slowest = max(slowest, score.time_ns)
-    return slowest
+        return score.time_ns, score.input_bytes + score.output_bytes + score.offchip_bytes
+
+    @cached_property
+    def _known(self) -> dict[tuple[tuple[int, ...], Processor], tuple[int, int] | None]:
+        return {}
+
+    @cached_property
+    def _everything(self) -> int:
+        return (1 << len(self.problem.ops)) - 1
+
+    @cached_property
+    def _states(self) -> list[int]:
+        """What may be done when a stage ends, by trying all sets."""
+        return [state for state in range(1, self._everything + 1) if self._may_end(state)]
+
+    def _may_end(self, done: int) -> bool:
+        """Whether a stage may end when so much is done."""
+        is_beginning = done & (done + 1) == 0
+        return (
+            (is_beginning or self.asked.cuts != "chain")
+            and all(done & (1 << maker) for maker, readers in self._reads if done & readers)
+            and all(done & group in (0, group) for group in self._together)
+            # A stage begins at a cut: nothing from there on is done before all that comes earlier is.
+            and all(not done >> cut or not ~done & _before(cut) for cut in self.asked.cut_before)
+        )
+
+    @cached_property
+    def _reads(self) -> list[tuple[int, int]]:
+        """Who makes a tensor, and the set of those who read it."""
+        return [(t.producer, _set(t.consumers)) for t in self.problem.transfers if t.producer >= 0]
+
+    @cached_property
+    def _together(self) -> list[int]:
+        """The sets of operations of which no stage may hold only some."""
+        uncut = set(range(1, len(self.problem.ops))) - set(self.problem.cuts) | set(self.asked.no_cut_before)
+        return [_set((op - 1, op)) for op in uncut if op] + [_set(group) for group in self.asked.keep_together]
+
+    def _may_be(self, stage: int, number: int, done: int) -> bool:
+        """Whether a set of operations may be the stage of a number, after what is done."""
+        pinned = all(bool(stage >> op & 1) == (number == wanted) for op, wanted in self.asked.pins)
+        parted = all(not stage >> cut or not stage & _before(cut) for cut in self.asked.cut_before)
+        return pinned and parted
+
+    def _members(self, stage: int) -> tuple[int, ...]:
+        return tuple(op for op in range(len(self.problem.ops)) if stage >> op & 1)
 
 
-def _kinds(tpus: int, cpus: int) -> set[str]:
-    count = tpus + cpus
-    return {"".join(k) for k in product("ac", repeat=count) if k.count("c") == cpus}
+def _set(ops: Iterable[int]) -> int:
+    return sum(1 << op for op in set(ops))
+
+
+def _before(op: int) -> int:
+    return (1 << op) - 1
+
+
+def least_bottleneck(problem: Problem) -> int | None:
+    """Return the smallest bottleneck in ns of one pipeline over all cuts of the graph, on TPUs and cores."""
+    found = pipelines(problem, Asked(layout="pipeline", cuts="dag"))
+    return min((one.bottleneck_ns for one in found), default=None)

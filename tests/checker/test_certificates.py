@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from generators.dags import random_dag, spilling_dag
 from generators.drawn import problems, questions
-from generators.enumeration import all_values
 from generators.plan_files import plan_file
 from generators.problems import chain, large_chain, op_cost
 from segsolve.checker.check import Report
@@ -26,6 +25,7 @@ from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 
+from ..trying import all_values
 from .cases import Case, solved
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])

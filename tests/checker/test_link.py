@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
 from generators.drawn import problems
-from generators.enumeration import all_values
 from generators.problems import chain, op_cost
 from segsolve.checker.link import most_rate_on_link
 from segsolve.errors import UsageError
@@ -19,6 +18,7 @@ from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
+from tests.trying import all_values
 
 few = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 LINKS = st.integers(0, 10**7)

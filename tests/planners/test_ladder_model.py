@@ -10,7 +10,7 @@ import pytest
 from ortools.sat.python import cp_model
 
 from generators.dags import random_dag, spilling_dag
-from generators.enumeration import best_by_trying, bottleneck
+from generators.enumeration import least_bottleneck
 from generators.problems import chain, op_cost, transfer
 from segsolve.problem import Problem
 from segsolve.solvers.cpsat import ladder
@@ -19,6 +19,7 @@ from segsolve.solvers.cpsat.ladder_memory import weights_fit, weights_stream
 from segsolve.solvers.ladder.bounds import Windows
 from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.intervals import Part
+from tests.trying import bottleneck
 
 
 def wide(dag: Dag, stages: int) -> Windows:
@@ -218,7 +219,7 @@ def test_the_optimum_is_that_of_every_assignment(kind: str, seed: int) -> None:
         "cores and memory": lambda: random_dag(5, 1, seed, cpus=2, memory=1.2),
         "spill": lambda: spilling_dag(6, 3, seed),
     }[kind]()
-    best = best_by_trying(problem, problem.tpus)
+    best = least_bottleneck(problem)
     model = program(problem)
     accelerators = ladder.accelerator_loads(model)
     if problem.no_spill:
@@ -235,5 +236,4 @@ def test_the_optimum_is_that_of_every_assignment(kind: str, seed: int) -> None:
     assert status == cp_model.OPTIMAL
     assert round(solver.objective_value) == best
     parts = ladder.parts_of(model, [solver.value(v) for v in ladder.decisions(model)])
-    stages = tuple(model.dag.members(part.groups) for part in parts)
-    assert bottleneck(problem, stages, "".join("c" if part.on_cpu else "a" for part in parts)) == best
+    assert bottleneck(problem, [(model.dag.members(part.groups), part.on_cpu) for part in parts]) == best
