@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,13 @@ from segsolve.plan.model import Processor, Stage
 from segsolve.problem import Problem
 
 COUNT = 2000
+_DECIDED_BY_RATE = (
+    "a plan is missed",
+    "a plan is too slow",
+    "not the best",
+    "a front is not complete",
+    "a question with an answer is refused",
+)
 
 
 class Wrong(Exception):
@@ -92,10 +100,27 @@ def judged(case: Case, folder: Path) -> str:
     Raises:
         Wrong: the answer is not true.
     """
-    args = case.write(folder)
-    done = inside(*args, "--json")
+    args = [*case.write(folder), "--json"]
+    plan = folder / "plan"
+    if case.kind == "model":
+        shutil.rmtree(plan, ignore_errors=True)
+        args += ["--no-verify", "-o", plan]
+    done = inside(*args)
     problem = case.problem(folder)
-    return _Judge(problem, case.asked, done, _names(case, folder, problem)).status()
+    status = _Judge(problem, case.asked, done, _names(case, folder, problem)).status()
+    return f"{status}, {_certified(plan, status)}" if plan.exists() and case.kind == "model" else status
+
+
+def _certified(plan: Path, status: str) -> str:
+    """Return what ``segsolve check`` says of a plan's folder; a certificate that proves nothing is a wrong one."""
+    done = inside("check", plan)
+    if done.code == ExitCode.OK:
+        if status != "optimal":
+            raise Wrong("a plan is certified that was not proven", status)
+        return "certified"
+    if done.code != ExitCode.NO_CERTIFICATE:
+        raise Wrong("a plan is not certified", _error(done))
+    return "no certificate"
 
 
 def _names(case: Case, folder: Path, problem: Problem) -> dict[Any, int]:
@@ -124,7 +149,11 @@ class _Judge:
             return self._status(true)
         except Wrong as found:
             least = self.asked.min_fps
-            if least is None or truth(self.problem, replace(self.asked, min_fps=nextafter(least, inf))) == true:
+            if (
+                least is None
+                or found.kind not in _DECIDED_BY_RATE
+                or truth(self.problem, replace(self.asked, min_fps=nextafter(least, inf))) == true
+            ):
                 raise
             raise Wrong(f"where a plan's own rate was asked for, {found.kind}", found.how) from None
 
@@ -286,7 +315,7 @@ def _simpler(case: Case) -> Iterator[Case]:
     """Yield cases with one thing less."""
     plain = Asked()
     for name in ("min_fps", "max_latency_ns", "max_stages", "cut_before", "no_cut_before", "keep_together", "pins"):
-        if getattr(case.asked, name) != getattr(plain, name):
+        if getattr(case.asked, name) != getattr(plain, name) and not _is_needed(name, case.asked):
             yield replace(case, asked=replace(case.asked, **{name: getattr(plain, name)}))
     if case.asked.batch > 1 and case.asked.objective == "batch":
         yield replace(case, asked=replace(case.asked, batch=case.asked.batch - 1))
@@ -298,6 +327,12 @@ def _simpler(case: Case) -> Iterator[Case]:
         yield replace(case, no_spill=False)
     if case.kind != "model":
         yield from (replace(case, content=content) for content in _less(case.content))
+
+
+def _is_needed(limit: str, asked: Asked) -> bool:
+    """Whether a question makes no sense without a limit: the fewest devices are asked for a rate or a latency."""
+    limits = {"min_fps": asked.min_fps, "max_latency_ns": asked.max_latency_ns}
+    return asked.objective == "devices" and limit in limits and None in limits.values()
 
 
 def _less(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

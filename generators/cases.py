@@ -17,6 +17,7 @@ from generators.networks import random_network
 from segsolve.problem import Problem
 
 OBJECTIVES = ("throughput", "throughput", "latency", "batch", "devices", "pareto")
+MOST_FPS = 2.0**31 - 1  # the most that the option takes; plans that cost nothing are faster
 KINDS = ("profile",) * 6 + ("cores", "graph", "model")
 
 
@@ -144,4 +145,5 @@ def _limits(rng: random.Random, problem: Problem, asked: Asked) -> Iterable[tupl
     if wants_rate and asked.objective != "batch":
         few = list(islice(mixes(made, problem, asked), 300))
         fps = float(point_of(rng.choice(few)).rate * 10**9)
-        yield "min_fps", max(1e-9, rng.choice((fps, fps, fps, nextafter(fps, inf), fps * 0.999, fps * 1.001)))
+        near = rng.choice((fps, fps, fps, nextafter(fps, inf), fps * 0.999, fps * 1.001))
+        yield "min_fps", min(MOST_FPS, max(1e-9, near))
