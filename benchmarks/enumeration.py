@@ -27,7 +27,7 @@ from benchmarks.common import write_result
 from generators.asked import Asked
 from generators.cases import Case, random_case
 from generators.command import Done, inside
-from generators.enumeration import Point, Tried, Truth, is_fast_enough, makespan, pipelines, point_of, truth
+from generators.enumeration import Point, Tried, Truth, fps_of, is_fast_enough, makespan, pipelines, point_of, truth
 from segsolve.errors import ExitCode
 from segsolve.plan.model import Processor, Stage
 from segsolve.problem import Problem
@@ -202,13 +202,13 @@ class _Judge:
             raise Wrong("a plan is too late", point)
         if not is_fast_enough(point.rate, self.asked):
             best = "none is" if true.value is None else "another is"
-            raise Wrong("a plan is too slow", f"{float(point.rate * 10**9)} fps; {best} fast enough")
+            raise Wrong("a plan is too slow", f"{fps_of(point.rate)} fps; {best} fast enough")
 
     def _check_value(self, answer: dict[str, Any], mix: tuple[Tried, ...], true: Truth) -> None:
         assert true.value is not None
         point, value = point_of(mix), self._value(mix)
         is_time = self.asked.objective != "devices"
-        told: dict[str, object] = {"throughput_fps": float(point.rate * 10**9)}
+        told: dict[str, object] = {"throughput_fps": fps_of(point.rate)}
         if "latency_ns" in answer:
             told |= {"latency_ns": point.latency_ns, "tpus_used": point.tpus}
             told["batch_ns"] = makespan([one.lane for one in mix], answer["batch"])
@@ -221,6 +221,10 @@ class _Judge:
             raise Wrong("a plan is better than all", f"{_text(value)} < {_text(true.value)}")
         if answer["status"] == "optimal" and value != true.value:
             raise Wrong("not the best", f"{_text(value)} is called optimal, {_text(true.value)} is")
+        if answer.get("best_over") == "execution order":
+            least = truth(self.problem, replace(self.asked, cuts="chain")).value
+            if value != least:
+                raise Wrong("not the best of the execution order", f"{_text(value)}, {least} is")
         if is_time:
             self._check_bound(answer, true.value)
 
@@ -233,7 +237,7 @@ class _Judge:
 
     def _check_front(self, answer: dict[str, Any], points: list[Point], true: Truth) -> None:
         for told, point in zip(answer["points"], points, strict=True):
-            right = {"tpus": point.tpus, "latency_ns": point.latency_ns, "throughput_fps": float(point.rate * 10**9)}
+            right = {"tpus": point.tpus, "latency_ns": point.latency_ns, "throughput_fps": fps_of(point.rate)}
             if any(told[key] != value for key, value in right.items()):
                 raise Wrong("a point is not its plan's", f"{told}, the plan has {right}")
         if answer["status"] == "optimal" and (strange := set(points) - true.points):

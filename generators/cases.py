@@ -12,7 +12,7 @@ from typing import Any
 
 from generators.asked import Asked
 from generators.documents import device_toml, random_placement, random_profile, write
-from generators.enumeration import mixes, pipelines, point_of, undominated
+from generators.enumeration import fps_of, mixes, pipelines, point_of, undominated
 from generators.networks import random_network
 from segsolve.problem import Problem
 
@@ -144,6 +144,6 @@ def _limits(rng: random.Random, problem: Problem, asked: Asked) -> Iterable[tupl
         yield "max_latency_ns", max(1, rng.choice(made).latency_ns + rng.choice((-1, 0, 0, 1)))
     if wants_rate and asked.objective != "batch":
         few = list(islice(mixes(made, problem, asked), 300))
-        fps = float(point_of(rng.choice(few)).rate * 10**9)
+        fps = fps_of(point_of(rng.choice(few)).rate)
         near = rng.choice((fps, fps, fps, nextafter(fps, inf), fps * 0.999, fps * 1.001))
         yield "min_fps", min(MOST_FPS, max(1e-9, near))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations_with_replacement
+from math import inf, nextafter
 
 from generators.asked import Asked
 from segsolve.cost.stage import cannot_run, stage_score
@@ -134,8 +135,14 @@ def makespan(lanes: Sequence[Lane], inferences: int) -> int:
 
 
 def is_fast_enough(rate: Fraction, asked: Asked) -> bool:
-    """Whether a rate is at least the one asked for: what a plan says of itself, a float, is."""
-    return asked.min_fps is None or float(rate * 10**9) >= asked.min_fps
+    """Whether a rate, in inferences per ns, is at least the one asked for."""
+    return asked.min_fps is None or rate * 10**9 >= Fraction(asked.min_fps)
+
+
+def fps_of(rate: Fraction) -> float:
+    """Return the inferences per second as a plan states them: the largest float that is true of it."""
+    fps = float(rate * 10**9)
+    return fps if Fraction(fps) <= rate * 10**9 else nextafter(fps, -inf)
 
 
 def _is_quick(one: Tried, asked: Asked) -> bool:
