@@ -24,13 +24,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result
-from generators.asked import Asked
+from generators.asked import Asked, question
 from generators.cases import Case, random_case
 from generators.command import Done, inside
 from generators.enumeration import Point, Tried, Truth, fps_of, is_fast_enough, makespan, pipelines, point_of, truth
-from segsolve.errors import ExitCode
+from segsolve.errors import ExitCode, SegsolveError
 from segsolve.plan.model import Processor, Stage
 from segsolve.problem import Problem
+from segsolve.report.answer import answer_document
+from segsolve.search.ask import answer
 
 COUNT = 2000
 _DECIDED_BY_RATE = (
@@ -101,6 +103,9 @@ def judged(case: Case, folder: Path) -> str:
         Wrong: the answer is not true.
     """
     args = [*case.write(folder), "--json"]
+    if case.kind == "linked":
+        problem = case.problem(folder)
+        return _Judge(problem, case.asked, _answered(problem, case.asked), {}).status()
     plan = folder / "plan"
     if case.kind == "model":
         shutil.rmtree(plan, ignore_errors=True)
@@ -109,6 +114,16 @@ def judged(case: Case, folder: Path) -> str:
     problem = case.problem(folder)
     status = _Judge(problem, case.asked, done, _names(case, folder, problem)).status()
     return f"{status}, {_certified(plan, status)}" if plan.exists() and case.kind == "model" else status
+
+
+def _answered(problem: Problem, asked: Asked) -> Done:
+    """Ask without the command line, and return what it would have said."""
+    try:
+        found = answer(problem, question(asked))
+    except SegsolveError as error:
+        return Done(code=error.exit_code, stdout="", stderr=f"error: {error}")
+    code = ExitCode.NO_PLAN if found.plan is None else ExitCode.OK
+    return Done(code=code, stdout=json.dumps(answer_document(problem, found)), stderr="error: no plan")
 
 
 def _certified(plan: Path, status: str) -> str:
@@ -294,6 +309,8 @@ def _tell(seed: int, found: Wrong, case: Case, keep: Path | None) -> None:
         command = join(["segsolve", *(str(arg) for arg in small.write(target))])
         (target / "command.txt").write_text(f"{command}\n{how}\n", encoding="utf-8")
         print(f"seed {seed}: {how}\n  {command}", flush=True)
+        if small.link_ns_per_mib is not None:
+            print(f"  on a link of {small.link_ns_per_mib} ns per MiB", flush=True)
         if small.kind != "model":
             print(f"  {small.file}: {json.dumps(small.content)}", flush=True)
 
@@ -327,6 +344,8 @@ def _simpler(case: Case) -> Iterator[Case]:
         yield replace(case, tpus=case.tpus - 1)
     if case.cpus:
         yield replace(case, cpus=case.cpus - 1)
+    if case.link_ns_per_mib:
+        yield from (replace(case, link_ns_per_mib=ns) for ns in (2**20, 2**21, case.link_ns_per_mib // 2))
     if case.no_spill:
         yield replace(case, no_spill=False)
     if case.kind != "model":

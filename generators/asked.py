@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segsolve.question import Question
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,25 @@ class Asked:
         said += [f"--no-cut-before={op}" for op in self.no_cut_before]
         said += [f"--keep-together={','.join(map(str, group))}" for group in self.keep_together]
         return [*said, *(f"--pin={op}={stage}" for op, stage in self.pins)]
+
+
+def question(asked: Asked) -> Question:
+    """Return the same as a question of the solver."""
+    return Question(
+        objective=Objective(asked.objective),
+        layout=Layout(asked.layout),
+        cuts=Cuts(asked.cuts),
+        batch=asked.batch,
+        constraints=Constraints(
+            max_latency_ns=asked.max_latency_ns,
+            min_fps=asked.min_fps,
+            max_stages=asked.max_stages,
+            cut_before=asked.cut_before,
+            no_cut_before=asked.no_cut_before,
+            keep_together=asked.keep_together,
+            pins=asked.pins,
+        ),
+    )
 
 
 def asked(question: Question) -> Asked:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from generators.asked import Asked
-from generators.documents import device_toml, random_placement, random_profile, write
+from generators.documents import Document, device_toml, random_placement, random_profile, write
 from generators.enumeration import fps_of, mixes, pipelines, point_of, undominated
 from generators.networks import random_network
-from segsolve.problem import Problem
+from segsolve.problem import Problem, SharedLink
 
 OBJECTIVES = ("throughput", "throughput", "latency", "batch", "devices", "pareto")
 MOST_FPS = 2.0**31 - 1  # the most that the option takes; plans that cost nothing are faster
-KINDS = ("profile",) * 6 + ("cores", "graph", "model")
+KINDS = ("profile",) * 5 + ("linked",) * 2 + ("cores", "graph", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,8 @@ class Case:
     """Files, and the command that asks about them.
 
     `kind` is that of the costs: a profile, a profile for TPUs and cores, a placement graph, or a model whose device
-    has a link that all TPUs share. `content` is the first file's.
+    has a link that all TPUs share. `content` is the first file's. No file can say that the TPUs of a profile share a
+    link; such a problem is of the kind `linked`, and asked without the command line.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Case:
     cpus: int | None = None
     no_spill: bool = False
     device: dict[str, float] = field(default_factory=dict)
+    link_ns_per_mib: int | None = None
 
     @property
     def file(self) -> str:
@@ -72,7 +74,12 @@ class Case:
         if self.kind == "model":
             costs = AnalyticCosts(graph=read_graph(path), device=load_device(str(folder / "device.toml")))
             return costs.problem(tpus=self.tpus, no_spill=self.no_spill)
-        return profile_costs(path, None, self.cpus or 0).problem(tpus=self.tpus, no_spill=self.no_spill)
+        problem = profile_costs(path, None, self.cpus or 0).problem(tpus=self.tpus, no_spill=self.no_spill)
+        return (
+            problem
+            if self.link_ns_per_mib is None
+            else replace(problem, link=SharedLink(ns_per_mib=self.link_ns_per_mib))
+        )
 
 
 def random_case(seed: int, folder: Path) -> Case:
@@ -95,8 +102,10 @@ def _unasked(rng: random.Random, kind: str) -> Case:
     tpus = rng.choice((1, 2, 2, 3, 3, 4))
     layers = rng.randint(1, 7 if tpus < 4 else 5)
     no_spill = rng.random() < 0.25
-    if kind == "profile":
-        return Case(kind=kind, content=random_profile(rng, layers), tpus=tpus, asked=Asked(), no_spill=no_spill)
+    if kind in ("profile", "linked"):
+        profile = random_profile(rng, layers)
+        link = _link(rng, profile) if kind == "linked" else None
+        return Case(kind=kind, content=profile, tpus=tpus, asked=Asked(), no_spill=no_spill, link_ns_per_mib=link)
     one_pipeline = Asked(layout="pipeline", cuts="dag")
     cpus = rng.randint(0, 2)
     layers = min(layers, 6)
@@ -113,6 +122,13 @@ def _unasked(rng: random.Random, kind: str) -> Case:
     }
     network = random_network(rng, rng.randint(1, 4))
     return Case(kind=kind, content=network, tpus=tpus, asked=Asked(), no_spill=no_spill, device=device)
+
+
+def _link(rng: random.Random, profile: Document) -> int:
+    """Return ns per MiB at which what all operations move takes about as long as they do."""
+    work = sum(layer["time_ns"] for layer in profile["layers"]) + profile["device"].get("overhead_ns", 0)
+    moved = sum(layer["param_bytes"] for layer in profile["layers"]) + sum(edge["bytes"] for edge in profile["edges"])
+    return int(rng.choice((0.2, 0.7, 2.0)) * 2**20 * (work + 1) / (moved + 1))
 
 
 def _on_stages(rng: random.Random, problem: Problem) -> Iterable[tuple[str, Any]]:
