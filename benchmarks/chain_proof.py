@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from benchmarks.common import write_result
+from generators.problems import large_chain
 from segsolve.cost.segment_table import SegmentTable
 from segsolve.problem import Problem
 from segsolve.search.baselines.greedy import greedy_path
@@ -19,7 +20,6 @@ from segsolve.search.chain.dp import optimal_bottleneck
 from segsolve.search.strategies import get_planner
 from segsolve.solvers.base import Limits, ignore
 from segsolve.solvers.probe import exists_plan
-from tests.problems import large_chain
 
 SIZES = ((150, 4), (500, 8), (1000, 8), (1000, 16), (2000, 16))
 SEEDS = (0, 1, 2)

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.graphs import GRAPH_NAMES, graph
+from generators.dags import random_dag
+from generators.graphs import GRAPH_NAMES, graph
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.problem import Problem
@@ -32,7 +33,6 @@ from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
 from segsolve.solvers.ladder.reduce import reduced
 from segsolve.solvers.ladder.result import DagResult, bottleneck_ns
-from tests.planners.dags import random_dag
 
 CERTIFICATE_S = 60.0
 HIGHS_S = 60.0

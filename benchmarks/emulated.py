@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.plans import even_stages, predict, write
+from generators.plan_folders import even_stages, predict, write
 from segsolve.graph.read import read_model
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import PlanFolder

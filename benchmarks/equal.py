@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result
-from benchmarks.plans import even_stages, with_replicas, write
+from generators.plan_folders import even_stages, with_replicas, write
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames

@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import lil_array
 
 from benchmarks.common import write_result
+from generators.problems import large_chain
 from segsolve.cost.segment_table import SegmentTable
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_model
@@ -28,7 +29,6 @@ from segsolve.search.strategies import get_planner
 from segsolve.solvers.base import Limits
 from segsolve.solvers.cpsat.paths import Stage, minimise, stages
 from segsolve.zoo import build, get
-from tests.problems import large_chain
 
 DEVICE = "edgetpu-pcie"
 TPUS = range(2, 9)

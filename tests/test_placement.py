@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
+from generators.drawn import problems
+from generators.problems import op_cost, transfer
 from segsolve.cost.stage import Placement, placements, stage_score
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_sentence, streamed_sentences
-
-from .problems import op_cost, problems, transfer
 
 MIB = 2**20
 

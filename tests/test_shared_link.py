@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.drawn import problems
+from generators.plan_files import plan_file
+from generators.problems import chain, op_cost
 from segsolve.cost.plan import PlanScore, plan_timeline, score_plan, timeline
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
@@ -27,9 +30,6 @@ from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.flow.lanes import is_link_bound
 from segsolve_runtime.flow.link import intervals
 from segsolve_runtime.pipeline import Pipeline
-
-from .checker.cases import plan_file
-from .problems import chain, op_cost, problems
 
 
 @st.composite

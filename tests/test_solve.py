@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from generators.problems import chain, op_cost
 from segsolve.errors import SolverFault, UsageError
 from segsolve.problem import Problem, Segmentation
 from segsolve.search import strategies
@@ -13,7 +14,6 @@ from segsolve.search.base import SolveResult
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.strategies import get_planner
 from segsolve.solvers.base import Limits, Observer, Status
-from tests.problems import chain, op_cost
 
 PROBLEM = chain(op_cost(10), op_cost(20), op_cost(30), ns=1)  # optimum: cut before the last, 32 ns
 

@@ -9,11 +9,8 @@ from segsolve.cost.plan import Score, score
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.strategies import DEFAULT, HEURISTICS
+from segsolve.search.strategies import COMPARED, VENDOR
 from segsolve.solvers.base import Limits, Observer, Status, ignore
-
-STRATEGIES = (*HEURISTICS, "dp", DEFAULT)
-VENDOR = "compiler"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Comparison:
 def compare(
     problem: Problem,
     *,
-    strategies: Sequence[str] = STRATEGIES,
+    strategies: Sequence[str] = COMPARED,
     limits: Limits | None = None,
     observe: Observer = ignore,
 ) -> Comparison:

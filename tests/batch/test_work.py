@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from generators.problems import chain, op_cost
 from segsolve.batch.jobs import Job, Model, Options, Versions, expand
 from segsolve.batch.record import Outcome, answered, kind_of, solved
 from segsolve.batch.work import run_job
@@ -18,7 +19,6 @@ from segsolve.search.ask import answer
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Status, Stop
 from tests.batch.runs import device
-from tests.problems import chain, op_cost
 
 
 def job(path: Path) -> Job:

@@ -13,6 +13,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, reject, settings
 from hypothesis import strategies as st
 
+from generators.dags import random_dag, spilling_dag
+from generators.drawn import problems, questions
+from generators.plan_files import plan_file
+from generators.problems import chain, large_chain, op_cost
 from segsolve.checker.check import Report
 from segsolve.checker.document import parse
 from segsolve.checker.failure import CertificateFault
@@ -21,12 +25,9 @@ from segsolve.checker.proof import prove
 from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
-from tests.planners.dags import random_dag, spilling_dag
-from tests.problems import chain, large_chain, op_cost, problems
 
-from .cases import Case, plan_file, solved
-from .questions import questions
-from .trying import all_values
+from ..trying import all_values
+from .cases import Case, solved
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 ORDERED = [o for o in Objective if o is not Objective.PARETO]

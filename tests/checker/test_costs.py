@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from generators.dags import spilling_dag
+from generators.drawn import Draw, problems
 from segsolve.checker import costs, document
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import least_work_ns
@@ -29,8 +31,6 @@ from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.table import segment_table
 from segsolve_runtime.flow.schedule import Lane, schedule_lanes
-from tests.planners.dags import spilling_dag
-from tests.problems import Draw, problems
 from tests.shared import real_models
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

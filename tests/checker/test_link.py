@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
+from generators.drawn import problems
+from generators.problems import chain, op_cost
 from segsolve.checker.link import most_rate_on_link
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
-from tests.problems import chain, op_cost, problems
-
-from .trying import all_values
+from tests.trying import all_values
 
 few = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 LINKS = st.integers(0, 10**7)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from generators.dags import spilling_dag
 from segsolve.checker.document import parse
 from segsolve.checker.failure import CertificateFault
 from segsolve.question import Layout, Objective, Question
-from tests.planners.dags import spilling_dag
 
 from .cases import Case, solved
 

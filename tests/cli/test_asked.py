@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generators.drawn import problems, questions
+from generators.problems import chain, op_cost
 from segsolve.cli import replan
 from segsolve.errors import ExitCode
 from segsolve.plan.question import asked, recorded
@@ -21,8 +23,6 @@ from segsolve.solvers.base import Status
 from segsolve_runtime.contract import plan as planfile
 
 from ..checker.cases import solved
-from ..checker.questions import questions
-from ..problems import chain, op_cost, problems
 from .tool import inside
 
 

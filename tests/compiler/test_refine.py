@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from benchmarks.simulated_compiler import Oracle, solver
 from segsolve.compiler.refine import End, Refinement, refine
 from segsolve.compiler.truth import AGREEMENT_BYTES, corrected, corrected_score, truth_of
 from segsolve.cost.plan import score_plan
@@ -15,8 +16,6 @@ from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import OpCost, Problem, Transfer
 from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
-
-from .oracle import Oracle, solver
 
 MIB = 2**20
 RATE = 2.0  # ns per byte

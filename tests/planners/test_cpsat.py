@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from ortools.sat.python import cp_model
 
+from generators.drawn import problems
+from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import score
 from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.problem import Problem, Segmentation
@@ -20,7 +22,6 @@ from segsolve.search.chain.program import PLANNER
 from segsolve.solvers.base import Limits, Progress, Status, Stop, ignore
 from segsolve.solvers.cpsat.cuts import Model, build, hint_path, minimise_bottleneck, minimise_latency
 from segsolve.solvers.cpsat.windows import Windows, windows, within_latency
-from tests.problems import chain, large_chain, op_cost, problems
 
 TWO_STAGES = Windows(positions=((0,), (1, 2), (3,)), stages=(((0, 1, 10), (0, 2, 25)), ((1, 3, 30), (2, 3, 20))))
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
+from generators.drawn import problems
+from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check, score
 from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.cost.stage import stage_score
@@ -17,7 +19,6 @@ from segsolve.search.chain.confirmed import solve
 from segsolve.search.strategies import HEURISTICS, get_planner, planner_names
 from segsolve.solvers.base import Limits, Status, ignore
 from segsolve.solvers.probe import exists_plan
-from tests.problems import chain, large_chain, op_cost, problems
 
 EXACT = ("dp", "cpsat")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
 from segsolve.cost.lattice_table import lattice_table
 from segsolve.errors import SolverFault
 from segsolve.search.ladder import confirm
@@ -14,7 +15,6 @@ from segsolve.search.ladder.confirm import solve_and_confirm
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Status
 from segsolve.solvers.probe import exists_plan
-from tests.planners.dags import random_dag, spilling_dag
 
 
 @pytest.mark.parametrize("seed", range(12))

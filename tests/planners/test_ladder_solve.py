@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import least_bottleneck
+from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check_pipeline, score_pipeline
 from segsolve.errors import SolverFault
 from segsolve.problem import MeasuredStage, Problem
@@ -16,8 +19,6 @@ from segsolve.search.ladder.second_solver import Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Progress, Status, Stop
 from segsolve.solvers.cpsat import engine
-from tests.planners.dags import best_by_trying, random_dag, spilling_dag
-from tests.problems import chain, large_chain, op_cost
 
 
 def measured_dag(seed: int) -> Problem:
@@ -42,7 +43,7 @@ KINDS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, seed: int) -> None:
     problem = KINDS[kind](seed)
-    best = best_by_trying(problem, problem.tpus)
+    best = least_bottleneck(problem)
     result = solve_dag(problem, stages=problem.tpus)
     assert result.objective_ns == best
     assert result.status is (Status.INFEASIBLE if best is None else Status.OPTIMAL)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from generators.documents import by_hand, write
 from segsolve.cost.plan import score
 from segsolve.errors import DeviceError
 from segsolve.problem import Problem, Segmentation
@@ -15,8 +16,6 @@ from segsolve.profile.load import device_costs
 from segsolve.profile.measured import MeasuredCosts
 from segsolve.search.chain.confirmed import solve
 from tests.models import residual_net
-
-from .documents import by_hand, write
 
 WHOLE = Segmentation(cuts=())
 

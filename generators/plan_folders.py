@@ -1,4 +1,4 @@
-"""Plan folders with given stages, replicas and predictions, for benchmarks of the runtime."""
+"""Plan folders with given stages, replicas and predictions: segments and all, whether the plan is good or not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from segsolve.cost.plan import score_plan
-from segsolve.device.model import load_device
+from segsolve.device.model import Device, load_device
 from segsolve.graph.read import LoadedModel
 from segsolve.plan.folder import write_plan
 from segsolve.plan.model import Pipeline, Plan, Stage
@@ -32,10 +32,10 @@ def even_stages(loaded: LoadedModel, stages: int, replicas: Sequence[int] | None
     return Pipeline(stages=tuple(Stage(ops=tuple(range(a, b)), replicas=count) for a, b, count in spans))
 
 
-def write(loaded: LoadedModel, folder: Path, pipelines: Sequence[Pipeline]) -> PlanFolder:
+def write(loaded: LoadedModel, folder: Path, pipelines: Sequence[Pipeline], device: Device = DEVICE) -> PlanFolder:
     """Write a plan folder of pipelines."""
     plan = Plan(pipelines=tuple(pipelines))
-    problem = AnalyticCosts(graph=loaded.graph, device=DEVICE).problem(tpus=plan.tpus)
+    problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=plan.tpus)
     score = score_plan(problem, plan)
     given = Answer(
         question=Question(),
@@ -48,7 +48,7 @@ def write(loaded: LoadedModel, folder: Path, pipelines: Sequence[Pipeline]) -> P
         cuts="chain",
         found_by="by hand",
     )
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=given)
+    return write_plan(folder, loaded=loaded, device=device, problem=problem, answer=given)
 
 
 def with_replicas(pipeline: Pipeline, replicas: int) -> Pipeline:

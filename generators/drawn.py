@@ -1,60 +1,16 @@
-"""Generated problems: small ones for oracles, large ones for what only scale shows."""
+"""Problems and questions that hypothesis draws, small enough to try every plan."""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
 from segsolve.problem import MeasuredStage, OpCost, Problem, Transfer
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 
 Draw = Any  # hypothesis' draw function
-
-
-def op_cost(compute_ns: int = 10, **others: Any) -> OpCost:
-    """An operation without weights, unless told otherwise."""
-    values: dict[str, Any] = {
-        "name": "op",
-        "compute_ns": compute_ns,
-        "streamed_ns": compute_ns,
-        "weight_bytes": 0,
-        "streamed_bytes": others.get("weight_bytes", 0),
-        "parameter_bytes": 0,
-        "cacheable": True,
-        "cache_rank": 0,
-        "scratch_bytes": 0,
-    }
-    return OpCost(**(values | others))
-
-
-def transfer(producer: int, *consumers: int, ns: int = 1, is_output: bool = False, nbytes: int = 1) -> Transfer:
-    """A tensor that costs `ns` in either direction."""
-    return Transfer(
-        name=f"t{producer}",
-        nbytes=nbytes,
-        producer=producer,
-        consumers=consumers,
-        is_output=is_output,
-        input_ns=ns,
-        output_ns=ns,
-    )
-
-
-def chain(*ops: OpCost, tpus: int = 2, ns: int = 1, **others: Any) -> Problem:
-    """A chain in which every operation reads the one before it; cuts are legal everywhere."""
-    n = len(ops)
-    transfers = [transfer(i, *((i + 1,) if i + 1 < n else ()), ns=ns, is_output=i == n - 1) for i in range(-1, n)]
-    values: dict[str, Any] = {
-        "name": "chain",
-        "ops": ops,
-        "transfers": tuple(transfers),
-        "cuts": tuple(range(1, n)),
-        "tpus": tpus,
-        "capacity_bytes": 100,
-        "overhead_ns": 0,
-    }
-    return Problem(**(values | others))
 
 
 @st.composite
@@ -125,37 +81,33 @@ def problems(draw: Draw, max_ops: int = 9, max_tpus: int = 5) -> Problem:
     )
 
 
-def large_chain(n: int, tpus: int, seed: int, *, deep: bool = False) -> Problem:
-    """A CNN-like chain: lognormal work, weights that grow and maps that shrink with depth, skips of two operations."""
-    rng = random.Random(seed)
-    made = []
-    for i in range(n):
-        depth = i / n
-        compute = int(rng.lognormvariate(11.5, 1.0))
-        weights = int(rng.lognormvariate(11.0, 1.3) * (0.2 + 2.8 * depth if deep else 1.0))
-        made.append(
-            op_cost(
-                compute,
-                name=f"op{i}",
-                streamed_ns=max(compute, weights * 23 // 10),
-                weight_bytes=weights,
-                parameter_bytes=weights,
-                cache_rank=n - i,
-                scratch_bytes=int(rng.lognormvariate(12, 0.5) * (1.5 - depth)),
-            )
-        )
-    tensors = [transfer(-1, 0, ns=rng.randrange(20_000, 400_000))]
-    for i in range(n):
-        readers = [i + 1] if i + 1 < n else []
-        if i + 3 < n and rng.random() < 0.3:
-            readers.append(i + 3)
-        tensors.append(transfer(i, *readers, ns=rng.randrange(20_000, 400_000), is_output=i == n - 1))
-    return Problem(
-        name=f"chain of {n}",
-        ops=tuple(made),
-        transfers=tuple(tensors),
-        cuts=tuple(range(1, n)),
-        tpus=tpus,
-        capacity_bytes=sum(op.weight_bytes for op in made) * 2 // (3 * tpus),
-        overhead_ns=300_000,
+@st.composite
+def questions(draw: Draw, problem: Problem, objectives: Sequence[Objective] = tuple(Objective)) -> Question:
+    objective = draw(st.sampled_from(objectives))
+    needs_limit = objective is Objective.DEVICES
+    return Question(
+        objective=objective,
+        layout=draw(st.sampled_from(list(Layout))),
+        cuts=Cuts.AUTO,
+        batch=draw(st.integers(1, 6)),
+        constraints=draw(constraints(problem, fps=needs_limit))
+        if needs_limit or draw(st.booleans())
+        else Constraints(),
+    )
+
+
+@st.composite
+def constraints(draw: Draw, problem: Problem, *, fps: bool) -> Constraints:
+    """Constraints that do not contradict each other by name; whether a plan keeps them is another matter."""
+    n = len(problem.ops)
+    op = st.integers(0, n - 1)
+    starts = draw(st.sets(st.sampled_from(problem.cuts), max_size=1)) if problem.cuts and draw(st.booleans()) else set()
+    return Constraints(
+        max_latency_ns=draw(st.none() | st.integers(20, 400)),
+        min_fps=draw(st.floats(1e6, 1e8)) if fps else None,
+        max_stages=draw(st.none() | st.integers(1, 4)),
+        cut_before=tuple(sorted(starts)),
+        no_cut_before=tuple(sorted(draw(st.sets(op, max_size=1)) - starts)),
+        keep_together=((draw(op), draw(op)),) if draw(st.integers(0, 3)) == 0 else (),
+        pins=((draw(op), draw(st.integers(0, 2))),) if draw(st.integers(0, 3)) == 0 else (),
     )

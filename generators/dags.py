@@ -1,17 +1,12 @@
-"""Generated DAGs for the ladder model: small ones for oracles, large and wide ones for what only scale shows."""
+"""Problems whose operations depend on each other as in any DAG, by seed, of any size and width."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
-from itertools import product
 
-from segsolve.cost.stage import cannot_run, stage_score
-from segsolve.plan.model import Processor
+from generators.problems import op_cost
 from segsolve.problem import OpCost, Problem, Transfer
-from tests.problems import op_cost
-
-Stages = tuple[tuple[int, ...], ...]
 
 
 def random_dag(n: int, tpus: int, seed: int, *, width: int = 3, cpus: int = 0, memory: float | None = None) -> Problem:
@@ -75,47 +70,6 @@ def _with_scratch(transfers: tuple[Transfer, ...], seed: int) -> tuple[Transfer,
         replace(t, scratch_bytes=rng.choice((0, 0, 0, 0, 0, 0, rng.randint(1, 15), rng.randint(10, 25), 99)))
         for t in transfers
     )
-
-
-def best_by_trying(problem: Problem, tpus: int) -> int | None:
-    """The smallest bottleneck of all assignments of operations to stages, accelerators and cores in any order."""
-    best: int | None = None
-    for kinds in _kinds(tpus, problem.cpus):
-        for stages in assignments(problem, len(kinds)):
-            value = bottleneck(problem, stages, kinds)
-            if value is not None and (best is None or value < best):
-                best = value
-    return best
-
-
-def assignments(problem: Problem, count: int) -> list[Stages]:
-    """All ways to spread the operations over `count` stages in order, some of them empty."""
-    found = []
-    for chosen in product(range(count), repeat=len(problem.ops)):
-        if all(chosen[t.producer] <= chosen[c] for t in problem.transfers if t.producer >= 0 for c in t.consumers):
-            found.append(tuple(tuple(i for i, k in enumerate(chosen) if k == s) for s in range(count)))
-    return found
-
-
-def bottleneck(problem: Problem, stages: Stages, kinds: str) -> int | None:
-    """The slowest stage by the evaluator, `kinds` being a or c for accelerator or core; None if not allowed."""
-    slowest = 0
-    for ops, kind in zip(stages, kinds, strict=True):
-        if not ops:
-            continue
-        processor = Processor.CPU if kind == "c" else Processor.EDGETPU
-        if cannot_run(problem, ops, processor):
-            return None
-        score = stage_score(problem, ops, processor)
-        if problem.no_spill and score.spilled_ops:
-            return None
-        slowest = max(slowest, score.time_ns)
-    return slowest
-
-
-def _kinds(tpus: int, cpus: int) -> set[str]:
-    count = tpus + cpus
-    return {"".join(k) for k in product("ac", repeat=count) if k.count("c") == cpus}
 
 
 def _op(rng: random.Random, i: int, size: int, cpus: int, hard: bool) -> OpCost:

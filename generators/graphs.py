@@ -1,9 +1,9 @@
 """Graphs like the public device placement instances, generated: the same shapes, sizes and proportions of cost.
 
 The instances of "Efficient Algorithms for Device Placement of DNN Graph Operators" (NeurIPS 2020) are not part of this
-repository; give a folder with them to `benchmarks.placement` to run the real ones. What is written here are facts of
-their structure: InceptionV3 with one node per convolution, normalisation and activation (326 nodes, batch 128), and
-BERT with one node per operator, constants included (783 nodes, 12 layers of 768, sequences of 384).
+repository. What is written here are facts of their structure: InceptionV3 with one node per convolution, normalisation
+and activation (326 nodes, batch 128), and BERT with one node per operator, constants included (783 nodes, 12 layers of
+768, sequences of 384).
 """
 
 from __future__ import annotations
