@@ -106,7 +106,14 @@ class SegmentTable:
         Walks the layers in caching order once, for all stages that contain the layer together.
         """
         always = np.cumsum(
-            [0, *(0 if op.cacheable else op.streamed_ns - op.compute_ns for op in self.problem.ops)], dtype=np.int64
+            [
+                0,
+                *(
+                    0 if op.cacheable or not op.weight_bytes else op.streamed_ns - op.compute_ns
+                    for op in self.problem.ops
+                ),
+            ],
+            dtype=np.int64,
         )[self.positions]
         added = always[None, :] - always[:, None]
         spills = np.zeros(added.shape, dtype=np.bool_)

@@ -42,8 +42,10 @@ def accelerator_times(dag: Dag, order: Sequence[int]) -> Times:
     position[list(order)] = np.arange(len(order))
     compute = _prefix(dag.compute_ns, order)
     times = compute[None, :] - compute[:, None] + _tensor_times(dag, position) + dag.problem.overhead_ns
-    _add_memory(dag, order, position, times)
+    allowed = _add_memory(dag, order, position, times)
     _put_measured(dag, position, times)
+    if allowed is not None:
+        times[~allowed] = IMPOSSIBLE
     missing = _prefix([not a for a in dag.accelerated], order)
     times[missing[None, :] > missing[:, None]] = IMPOSSIBLE
     times[np.tril_indices(len(times))] = IMPOSSIBLE
@@ -86,21 +88,21 @@ def _tensor_times(dag: Dag, position: Times) -> Times:
     return summed
 
 
-def _add_memory(dag: Dag, order: Sequence[int], position: Times, times: Times) -> None:
-    """Add what streams where weights do not fit, or forbid it."""
+def _add_memory(dag: Dag, order: Sequence[int], position: Times, times: Times) -> NDArray[np.bool_] | None:
+    """Add what streams where weights do not fit; where that is forbidden, return which stages are allowed."""
     if dag.fits_anyway:
-        return
+        return None
     free = _capacity(dag, order, position)
     if dag.problem.no_spill:
         weights = _prefix(dag.weight_bytes, order)
-        times[weights[None, :] - weights[:, None] > free] = IMPOSSIBLE
-        return
+        return np.asarray(weights[None, :] - weights[:, None] <= free, dtype=np.bool_)
     for i in dag.problem.cache_order:
         op, where = dag.problem.ops[i], int(position[dag.group_of[i]])
         stages = (slice(0, where + 1), slice(where + 1, None))
         fits = free[stages] >= op.weight_bytes
         free[stages] -= np.where(fits, op.weight_bytes, 0)
         times[stages] += np.where(fits, 0, op.streamed_ns - op.compute_ns)
+    return None
 
 
 def _capacity(dag: Dag, order: Sequence[int], position: Times) -> Times:
