@@ -35,7 +35,7 @@ TpusOfFile = Annotated[
     int | None,
     typer.Option(
         "--tpus",
-        help="Number of Edge TPUs, one stage each at most; what the file says, if it is a graph or a profile that does.",
+        help="Number of Edge TPUs, one stage each at most; needed unless a graph or a profile says it.",
     ),
 ]
 DeviceName = Annotated[
