@@ -9,9 +9,9 @@ from typing import Any
 
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
-from segsolve.cost.lattice_table import lattice_table
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.cost.stage import StageScore, stage_score
+from segsolve.cost.table import lattice_table
 from segsolve.plan.model import Plan, Stage
 from segsolve.plan.question import recorded
 from segsolve.problem import Problem

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.table import lattice_table
 from segsolve.errors import SolverFault
 from segsolve.search.ladder import confirm
 from segsolve.search.ladder.confirm import solve_and_confirm

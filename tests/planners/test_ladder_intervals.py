@@ -7,14 +7,12 @@ import time
 
 import pytest
 
-from segsolve.cost.segment_table import SegmentTable
-from segsolve.problem import MeasuredStage, Problem
+from segsolve.problem import Problem
 from segsolve.search.ladder.start import Start, find_start
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
-from segsolve.solvers.ladder.intervals import accelerator_times, best_cuts
+from segsolve.solvers.ladder.intervals import best_cuts
 from tests.planners.dags import assignments, best_by_trying, bottleneck, random_dag, spilling_dag
-from tests.problems import large_chain
 
 
 def small(seed: int) -> Problem:
@@ -31,13 +29,6 @@ def small(seed: int) -> Problem:
 def start(problem: Problem, rounds: int = 30) -> Start | None:
     until = time.perf_counter() + 100
     return find_start(dag_of(problem), problem.tpus, lower_bound_ns=0, rounds=rounds, seed=0, hint=None, until=until)
-
-
-@pytest.mark.parametrize("tpus", [4, 9])
-def test_a_chain_has_the_times_of_the_segment_table(tpus: int) -> None:
-    problem = large_chain(40, tpus, 1)
-    problem = dataclasses.replace(problem, measured=(MeasuredStage(first=3, end=9, time_ns=77),))
-    assert (accelerator_times(dag_of(problem), range(40)) == SegmentTable(problem).time).all()
 
 
 @pytest.mark.parametrize("seed", range(50))

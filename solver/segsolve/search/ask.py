@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from segsolve.cost.lattice_table import lattice_table
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import chain_table, lattice_table
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
@@ -75,7 +74,7 @@ class _Search:
             if self.planner not in EXACT:
                 return chain
         else:
-            chain = exact_answer(SegmentTable(self.problem), self.question, self.planner, self.limits, "chain")
+            chain = exact_answer(chain_table(self.problem), self.question, self.planner, self.limits, "chain")
         self._tell(chain)
         if self.question.cuts is Cuts.CHAIN:
             return chain

@@ -16,7 +16,7 @@ from itertools import permutations
 import numpy as np
 
 from segsolve.cost.plan import PlanScore, score_pipeline
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.solvers.dynamic.paths import Arc
 from segsolve.solvers.dynamic.pipelines import Pipelines

@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
-from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 
 Reachable = NDArray[np.bool_]
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import Heuristic
 from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import segment_table
+from segsolve.search.chain.table import plan_of, segment_table
 
 
 def segment(problem: Problem) -> Segmentation | None:
     """Bisect on the bottleneck between the lower bound and the largest stage time; None if no fill reaches the end."""
     table = segment_table(problem)
     path = greedy_path(table)
-    return table.plan(path) if path else None
+    return plan_of(table, path) if path else None
 
 
-def greedy_path(table: SegmentTable) -> tuple[int, ...] | None:
+def greedy_path(table: StageTable) -> tuple[int, ...] | None:
     """Return the position indices at which the stages of the best greedy fill end."""
     possible = table.time[table.time < IMPOSSIBLE]
     low, high = lower_bound(table), int(possible.max(initial=0))

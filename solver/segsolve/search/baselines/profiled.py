@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import Heuristic
 from segsolve.search.baselines import compiler
-from segsolve.search.chain.table import segment_table
+from segsolve.search.chain.table import path_of, plan_of, segment_table
 
 DIFFERENCE_NS = 1_000_000  # the partitioner's default for --diff_threshold_ns
 
@@ -24,7 +24,7 @@ def segment(problem: Problem) -> Segmentation:
     """Start between the fastest and the slowest stage of the compiler's cut, and halve until 1 ms is left."""
     table = segment_table(problem)
     initial = compiler.segment(problem)
-    path = table.path(initial)
+    path = path_of(table, initial)
     times = [int(table.time[a, b]) for a, b in pairwise((0, *path))]
     low, high, best = min(times), max(times), path
     while high - low > DIFFERENCE_NS:
@@ -37,7 +37,7 @@ def segment(problem: Problem) -> Segmentation:
             high = target
         else:
             low, high = target, min(high, last if last is not None else high)
-    return table.plan(best)
+    return plan_of(table, best)
 
 
 def _fill(time: NDArray[np.int64], target: int, stages: int) -> tuple[int, ...] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import StageTable
 
 
-def lower_bound(table: SegmentTable) -> int:
+def lower_bound(table: StageTable) -> int:
     """Return a bound in ns: the slowest stage that some operation cannot avoid, or an even share of all work.
 
     May be `IMPOSSIBLE` when an operation fits no stage at all.
@@ -22,7 +22,7 @@ def _slowest_unavoidable(time: NDArray[np.int64]) -> int:
     return int(np.diagonal(fastest, offset=1).max())
 
 
-def _even_share(table: SegmentTable) -> int:
+def _even_share(table: StageTable) -> int:
     """All computation, spread evenly, and the overhead that each stage pays.
 
     No bound where stages were measured: those may take less than their operations add up to.

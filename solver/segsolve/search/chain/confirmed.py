@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segsolve.cost.plan import check, score
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
 from segsolve.search.answer import EVALUATOR
@@ -59,7 +59,7 @@ def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
     return _with_cheap_bound(result, lower_bound(table))
 
 
-def _probe_says(result: SolveResult, table: SegmentTable, bound_ns: int, claim: str) -> SolveResult:
+def _probe_says(result: SolveResult, table: StageTable, bound_ns: int, claim: str) -> SolveResult:
     exists, confirmation = confirmed(
         "exact probe", claim, "exact", lambda: exists_plan(table.time, table.most_stages, bound_ns)
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import segment_table
+from segsolve.search.chain.table import latency_of, path_of, plan_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.search.strategies import HEURISTICS, get_planner
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
@@ -48,7 +48,7 @@ class ConstraintProgramming:
 class _Search:
     """The two solves, and what they share."""
 
-    def __init__(self, table: SegmentTable, limits: Limits, observe: Observer, start: float) -> None:
+    def __init__(self, table: StageTable, limits: Limits, observe: Observer, start: float) -> None:
         self._table, self._limits, self._observe, self._start = table, limits, observe, start
 
     def smallest_bottleneck(self, bound: int, upper: int, incumbent: SolveResult | None) -> SolveResult:
@@ -62,7 +62,7 @@ class _Search:
         model = build(space)
         minimise_bottleneck(model, bound, upper)
         if incumbent and incumbent.plan:
-            hint_path(model, self._table.path(incumbent.plan))
+            hint_path(model, path_of(self._table, incumbent.plan))
         answer = run(model.program, model.cut, limits=self._limits, observe=self._observe, start=self._start)
         if answer.status is Status.INFEASIBLE:
             return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible", has_run=True)
@@ -95,7 +95,7 @@ class _Search:
         path = best_path(self._table.time, self._table.most_stages, result.objective_ns)
         if path is None:
             raise SolverFault("CP-SAT's bottleneck is out of reach for the dynamic program")
-        latency = self._table.latency(path)
+        latency = latency_of(self._table, path)
         model = build(within_latency(windows(self._table, result.objective_ns), latency))
         minimise_latency(model)
         answer = run(
@@ -109,7 +109,7 @@ class _Search:
         if answer.status is Status.INFEASIBLE or answer.objective not in (None, latency):
             raise SolverFault(f"CP-SAT and the dynamic program disagree on the smallest latency, {latency} ns")
         spent = result.deterministic_s + answer.deterministic_s
-        return replace(result, plan=self._table.plan(path), deterministic_s=spent)
+        return replace(result, plan=plan_of(self._table, path), deterministic_s=spent)
 
     def _infeasible(self, bound: int, incumbent: SolveResult | None, why: str, *, has_run: bool) -> SolveResult:
         if incumbent is not None:
@@ -128,7 +128,7 @@ class _Search:
 
     def _plan(self, cut: tuple[int, ...]) -> Segmentation:
         ends = tuple(dict.fromkeys(cut[1:]))
-        return self._table.plan(ends)
+        return plan_of(self._table, ends)
 
 
 def _best_heuristic(problem: Problem) -> SolveResult | None:
@@ -137,7 +137,7 @@ def _best_heuristic(problem: Problem) -> SolveResult | None:
     return min(found, key=lambda r: r.objective_ns or 0, default=None)
 
 
-def _slowest(table: SegmentTable) -> int:
+def _slowest(table: StageTable) -> int:
     possible = table.time[table.time < IMPOSSIBLE]
     return int(possible.max(initial=0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 
 
 def best_path(time: NDArray[np.int64], stages: int, bottleneck_ns: int) -> tuple[int, ...] | None:

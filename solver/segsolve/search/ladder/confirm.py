@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from segsolve.cost.lattice_table import LatticeTable
 from segsolve.cost.states import ideals
+from segsolve.cost.table import StageTable
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
 from segsolve.search.ladder.second_solver import MARGIN, TIME_LIMIT_S, Verdict, certify
@@ -61,7 +61,7 @@ def _probe(problem: Problem, stages: int, objective_ns: int) -> Confirmation | N
     members = None if problem.cpus else ideals(problem, MOST_IDEALS)
     if members is None:
         return None
-    if exists_plan(LatticeTable(problem, members).time, stages, objective_ns - 1):
+    if exists_plan(StageTable(problem, members).time, stages, objective_ns - 1):
         raise SolverFault(f"an exact probe finds a plan below the optimum of {objective_ns} ns")
     claim = f"no plan of {objective_ns - 1} ns or less over {len(members)} ideals"
     return Confirmation(by="exact probe", claim=claim, strength="exact", seconds=time.perf_counter() - start)

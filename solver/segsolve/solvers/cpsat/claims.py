@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.solvers.base import Limits, Status, ignore
 from segsolve.solvers.cpsat.engine import run
 from segsolve.solvers.statement import Statement

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.solvers.dynamic.paths import Arc, Paths
 
 MOST_LABELS = 200_000

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 
 Times = NDArray[np.int64]
 Arc = tuple[int, int, int]  # state before, state after, devices
