@@ -16,6 +16,10 @@ from segsolve.search.ladder.second_solver import Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Progress, Status, Stop
 from segsolve.solvers.cpsat import engine
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.probe import probe
+from segsolve.solvers.ladder.reduce import reduced, relaxed
 from tests.planners.dags import best_by_trying, random_dag, spilling_dag
 from tests.problems import chain, large_chain, op_cost
 
@@ -63,6 +67,14 @@ def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, see
     result = solve_dag(problem, stages=problem.tpus)
     assert result.objective_ns == best
     assert result.status is (Status.INFEASIBLE if best is None else Status.OPTIMAL)
+    dag = reduced(dag_of(problem))
+    smaller = relaxed(dag)
+    for bound_ns in (10**6,) if best is None else (best - 1, best):
+        found = probe(dag, Bounds(dag, problem.tpus), bound_ns)
+        assert found is not None and found.exists == (bound_ns == best)
+        if smaller is not None and found.exists:
+            easier = probe(smaller, Bounds(smaller, problem.tpus), bound_ns)
+            assert easier is not None and easier.exists
     if best is None:
         return
     assert result.bound_ns == best

@@ -11,6 +11,7 @@ from segsolve.cost.arrays import Arrays, Ints
 from segsolve.cost.states import Ideals, Prefixes
 
 _EXACT = 2**53  # below it, sums of whole numbers are exact in floating point
+_BITS = 62
 
 
 class Crossings(Protocol):
@@ -81,14 +82,14 @@ class IdealCrossings:
         paid = waits & made
         self._row = np.asarray(paid @ inputs, dtype=np.int64)
         left, right = [], []
-        for t in np.flatnonzero(inputs):
+        for t in np.flatnonzero((inputs > 0) & paid.any(axis=0)):
             for pattern in np.unique(patterns[t][paid[:, t]]):
                 same = patterns[t] == pattern
                 left.append(-inputs[t] * (same & paid[:, t]))
                 right.append(same)
         leaves = (waits | arrays.is_output) & made & ~host
         self._column = np.asarray(leaves @ outputs, dtype=np.int64)
-        handed = np.flatnonzero((outputs > 0) & ~host)
+        handed = np.flatnonzero((outputs > 0) & ~host & leaves.any(axis=0))
         left += [-outputs[t] * made[:, t] for t in handed]
         right += [leaves[:, t] for t in handed]
         count = len(members)
@@ -98,9 +99,9 @@ class IdealCrossings:
     @staticmethod
     def _pattern(members: NDArray[np.bool_], consumers: tuple[int, ...]) -> Ints:
         """Return a number [states] that says which of the consumers each state holds; the last state holds all."""
-        if not consumers:
-            return np.zeros(len(members), dtype=np.int64)
         held = members[:, list(consumers)]
+        if len(consumers) <= _BITS:
+            return np.asarray(held @ (1 << np.arange(len(consumers), dtype=np.int64)), dtype=np.int64)
         return np.asarray(np.unique(held, axis=0, return_inverse=True)[1].reshape(-1), dtype=np.int64)
 
     def block(self, first: int, end: int, columns: slice) -> Ints:

@@ -106,19 +106,27 @@ class Ideals:
         """Return the operations of the stage from state `a` to state `b`, ascending."""
         return tuple(np.flatnonzero(self.members[b] & ~self.members[a]).tolist())
 
-    def within(self, first: int, end: int) -> Flags:
-        """Return for states from `first` to `end` (exclusive) whether they are proper parts [rows, states] of each."""
-        common = self._floats[first:end] @ self._floats.T
-        sizes = self._sizes[first:end, None]
-        return np.asarray((common == sizes) & (sizes < self._sizes[None, :]), dtype=np.bool_)
+    def within(self, first: int, end: int, columns: slice) -> Flags:
+        """Return whether states from `first` to `end` (exclusive) are proper parts [rows, columns] of others."""
+        outside = ~self._words[:, columns]
+        inside = np.ones((end - first, outside.shape[1]), dtype=np.bool_)
+        for rows, others in zip(self._words[:, first:end], outside, strict=True):
+            inside &= rows[:, None] & others[None, :] == 0
+        return inside & (self._sizes[first:end, None] < self._sizes[None, columns])
 
     @cached_property
-    def _floats(self) -> NDArray[np.float32]:
-        return self.members.astype(np.float32)
+    def _words(self) -> NDArray[np.uint64]:
+        """What tells the states apart, 64 bits at a time [words, states]: one bit for what is always done together."""
+        varying = self.members[:, self.members.any(axis=0) & ~self.members.all(axis=0)]
+        packed = np.unique(np.packbits(varying, axis=0), axis=1)
+        bits = np.unpackbits(packed, axis=0, count=len(self))
+        padded = np.zeros((len(self), -(-bits.shape[1] // 64) * 64), dtype=np.uint8)
+        padded[:, : bits.shape[1]] = bits
+        return np.ascontiguousarray(np.packbits(padded, axis=1).view(np.uint64).T)
 
     @cached_property
-    def _sizes(self) -> NDArray[np.float32]:
-        return np.asarray(self.members.sum(axis=1), dtype=np.float32)
+    def _sizes(self) -> Ints:
+        return np.asarray(self.members.sum(axis=1), dtype=np.int64)
 
 
 def prefixes(problem: Problem) -> Prefixes:

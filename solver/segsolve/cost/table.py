@@ -103,7 +103,7 @@ class StageTable:
     def stages(self, first: int, end: int, columns: slice) -> Flags:
         """Return whether states from `first` to `end` (exclusive) are proper parts [rows, columns] of others."""
         if isinstance(self.states, Ideals):
-            return self.states.within(first, end)[:, columns]
+            return self.states.within(first, end, columns)
         found = np.arange(columns.start, columns.stop)[None, :] > np.arange(first, end)[:, None]
         return np.asarray(found, dtype=np.bool_)
 
@@ -120,6 +120,19 @@ class StageTable:
             possible &= ~spills
         time[~possible] = IMPOSSIBLE
         return time
+
+    def worth_pricing(self, first: int, end: int, columns: slice, bound_ns: int) -> slice:
+        """Return the columns between which all stages are that what their operations take alone keeps in a bound."""
+        if self.problem.measured:
+            return columns
+        keeps = np.zeros(columns.stop - columns.start, dtype=np.bool_)
+        for sums, fixed in ((self._time.own, self.problem.overhead_ns), (self._core, 0)):
+            more = sums[columns] - sums[first:end].max(initial=0)
+            keeps |= more + fixed <= bound_ns
+        found = np.flatnonzero(keeps)
+        if not len(found):
+            return slice(columns.start, columns.start)
+        return slice(columns.start + int(found[0]), columns.start + int(found[-1]) + 1)
 
     def core_times(self, first: int, end: int, columns: slice) -> Ints:
         """Return the times [rows, columns] on a core of the stages from states `first` to `end` (exclusive)."""
