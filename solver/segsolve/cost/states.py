@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segsolve.deadline import check
 from segsolve.problem import Problem
 
 MOST_IDEALS = 3000  # a table of stages has this number squared entries of 8 bytes, 72 MB
@@ -176,6 +177,7 @@ def _grow(needs: list[int], most: int) -> list[int] | None:
     """Return all ideals as bits, level by level of their size."""
     level, found = {0: 0}, [0]  # each ideal with the first atom that it does not hold
     for _ in needs:
+        check()
         grown: dict[int, int] = {}
         for ideal, first in level.items():
             for atom in range(first, len(needs)):

@@ -16,6 +16,7 @@ from segsolve.cost.arrays import Arrays, Flags, Ints
 from segsolve.cost.crossings import Crossings, IdealCrossings, PrefixCrossings
 from segsolve.cost.states import Ideals, Prefixes, ideals, prefixes
 from segsolve.cost.streaming import IdealStreaming, PrefixStreaming, Streaming
+from segsolve.deadline import check
 from segsolve.problem import MeasuredStage, Problem
 
 IMPOSSIBLE = np.iinfo(np.int64).max // 4  # so that a sum of two does not overflow
@@ -176,6 +177,7 @@ class StageTable:
         """Yield rows from and to (exclusive), and the columns in which all of their stages are."""
         count, first = len(self), 0
         while first < count:
+            check()
             limit = self.limit_ns if limited else None
             end = min(count, first + max(_LEAST_ROWS, _BLOCK // (self._stop(first, limit) - first)))
             yield first, end, slice(min(first + 1, self.end), self._stop(end - 1, limit))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
 from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import OutOfTime
 from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
@@ -98,8 +100,9 @@ class Inquiry:
             if self.planner == "cpsat":
                 found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
                 confirmed_by += [found] if found else []
-            document, proven = self._certified(value, statements, points)
-            confirmed_by += [proven] if proven else []
+            with suppress(OutOfTime):
+                document, proven = self._certified(value, statements, points)
+                confirmed_by += [proven] if proven else []
         return self._answer(
             status=Status.OPTIMAL if least == value else Status.FEASIBLE,
             plan=plan,

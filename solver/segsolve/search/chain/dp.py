@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import check
 from segsolve.problem import Problem
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.bounds import lower_bound
@@ -46,6 +47,7 @@ def optimal_bottleneck(table: StageTable) -> int:
     best[0] = 0
     smallest = IMPOSSIBLE
     for _ in range(table.most_stages):
+        check()
         best = np.maximum(best[:, None], table.time).min(axis=0)
         smallest = min(smallest, int(best[-1]))
     return smallest

@@ -9,11 +9,12 @@ import time
 from dataclasses import replace
 
 from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import OutOfTime, check, deadline
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import SolveResult
-from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import latency_of, path_of, plan_of, segment_table
+from segsolve.search.chain.bounds import bound_of_work, lower_bound
+from segsolve.search.chain.table import is_long, latency_of, path_of, plan_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.search.strategies import HEURISTICS, get_planner
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
@@ -32,17 +33,68 @@ class ConstraintProgramming:
             SolverFault: CP-SAT contradicts a plan that is known to be valid.
         """
         start = time.perf_counter()
-        table = segment_table(problem)
-        bound = lower_bound(table)
-        incumbent = _best_heuristic(problem)
+        with deadline(limits.time_limit_s):
+            known = _Known(problem, limits)
+            try:
+                known.find(observe, start)
+            except OutOfTime:
+                known.result = replace(known.result, stopped_by=Stop.TIME_LIMIT)
+            except KeyboardInterrupt:
+                known.result = replace(known.result, stopped_by=Stop.INTERRUPTED)
+        return replace(known.result, wall_s=time.perf_counter() - start)
+
+
+class _Known:
+    """The best result so far: a heuristic's, then CP-SAT's, whatever ends the search."""
+
+    def __init__(self, problem: Problem, limits: Limits) -> None:
+        self._problem, self._limits = problem, limits
+        self.result = SolveResult(
+            planner=ConstraintProgramming.name,
+            status=Status.UNKNOWN,
+            plan=None,
+            objective_ns=None,
+            bound_ns=bound_of_work(problem),
+            wall_s=0.0,
+            seed=limits.seed,
+        )
+
+    def find(self, observe: Observer, start: float) -> None:
+        """Try the heuristics, then the constraint program within the windows that they leave."""
+        incumbent = self._try_heuristics()
         known = incumbent.objective_ns if incumbent else None
-        upper = known if known is not None else _slowest(table)
+        observe(Progress(objective_ns=known, bound_ns=self.result.bound_ns, wall_s=time.perf_counter() - start))
+        table = segment_table(self._problem)
+        bound = lower_bound(table)
+        self.result = replace(self.result, bound_ns=bound if known is None else min(bound, known))
         observe(Progress(objective_ns=known, bound_ns=bound, wall_s=time.perf_counter() - start))
-        search = _Search(table, limits, observe, start)
-        result = search.smallest_bottleneck(bound, upper, incumbent)
-        if result.status is Status.OPTIMAL:
-            result = search.smallest_latency(result)
-        return replace(result, wall_s=time.perf_counter() - start)
+        search = _Search(table, self._limits, observe, start)
+        found = search.smallest_bottleneck(bound, known if known is not None else _slowest(table), incumbent)
+        if found.status is not Status.OPTIMAL:
+            self.result = found
+            return
+        self.result = replace(found, status=Status.FEASIBLE)  # until the plan is the preferred one, which is unique
+        self.result = search.smallest_latency(found)
+
+    def _try_heuristics(self) -> SolveResult | None:
+        """Return the best heuristic's result; in a long chain, of those that need no table."""
+        best = None
+        for name in HEURISTICS:
+            if name == "profiled" and is_long(self._problem):
+                continue
+            tried = get_planner(name).solve(self._problem, Limits(), ignore)
+            if tried.objective_ns is not None and (best is None or tried.objective_ns < (best.objective_ns or 0)):
+                best = tried
+                self.result = replace(
+                    self.result,
+                    status=Status.FEASIBLE,
+                    plan=best.plan,
+                    objective_ns=best.objective_ns,
+                    found_by=best.found_by,
+                    bound_ns=min(self.result.bound_ns, tried.objective_ns),
+                )
+            check()
+        return best
 
 
 class _Search:
@@ -129,12 +181,6 @@ class _Search:
     def _plan(self, cut: tuple[int, ...]) -> Segmentation:
         ends = tuple(dict.fromkeys(cut[1:]))
         return plan_of(self._table, ends)
-
-
-def _best_heuristic(problem: Problem) -> SolveResult | None:
-    results = (get_planner(name).solve(problem, Limits(), ignore) for name in HEURISTICS)
-    found = [r for r in results if r.objective_ns is not None]
-    return min(found, key=lambda r: r.objective_ns or 0, default=None)
 
 
 def _slowest(table: StageTable) -> int:
