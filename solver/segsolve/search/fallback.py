@@ -36,7 +36,7 @@ class Fallback:
         except OutOfTime:
             pass
 
-    def answer(self, why: Stop, note: str = "") -> Answer:
+    def answer(self, why: Stop) -> Answer:
         """Return what is known after all."""
         if self._best is None:
             self._take_first()
@@ -52,7 +52,7 @@ class Fallback:
             bound=bound if value is None else min(bound, value),
             cuts="chain",
             found_by=by,
-            note=note,
+            note="only layouts that need no search were tried",
             stopped_by=why,
             seed=self._limits.seed,
         )
