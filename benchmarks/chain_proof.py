@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.common import write_result
 from generators.problems import large_chain
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import chain_table
 from segsolve.problem import Problem
 from segsolve.search.baselines.greedy import greedy_path
 from segsolve.search.chain.bounds import lower_bound
@@ -55,7 +55,7 @@ def _parts(problem: Problem) -> dict[str, float]:
         times[name] = round(time.perf_counter() - clock, 4)
         clock = time.perf_counter()
 
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     _ = table.time
     lap("cost_table_s")
     greedy_path(table)
@@ -73,7 +73,7 @@ def _loose(problem: Problem) -> dict[str, Any]:
     from segsolve.solvers.cpsat.engine import run
     from segsolve.solvers.cpsat.windows import windows
 
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     best = optimal_bottleneck(table)
     upper = best * 105 // 100
     start = time.perf_counter()

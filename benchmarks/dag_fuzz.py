@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks.common import write_result, zoo_file
 from generators.dags import random_dag, spilling_dag
 from generators.enumeration import least_bottleneck
-from segsolve.cost.lattice_table import LatticeTable
 from segsolve.cost.states import ideals
+from segsolve.cost.table import StageTable
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault
 from segsolve.graph.read import read_graph
@@ -77,7 +77,7 @@ def against_lattice(problem: Problem) -> str | None:
     if members is None:
         return None
     result = solve_dag(problem, stages=problem.tpus, limits=Limits(time_limit_s=60.0))
-    table = LatticeTable(problem, members).time
+    table = StageTable(problem, members).time
     if result.status is Status.INFEASIBLE:
         return "called infeasible, the lattice has a plan" if exists_plan(table, problem.tpus, 10**15) else ""
     if result.objective_ns is None:

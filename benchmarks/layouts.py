@@ -16,7 +16,7 @@ from scipy.sparse import lil_array
 
 from benchmarks.common import write_result
 from generators.problems import large_chain
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import chain_table
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_model
 from segsolve.problem import Problem
@@ -102,7 +102,7 @@ def ratios() -> list[dict[str, Any]]:
     rows = []
     for n, tpus in ((150, 4), (500, 8)):
         problem = large_chain(n, tpus, 0)
-        table = SegmentTable(problem)
+        table = chain_table(problem)
         _ = table.time
         start = time.perf_counter()
         best = optimal_bottleneck(table)

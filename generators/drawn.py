@@ -20,7 +20,7 @@ def ops(draw: Draw, rank: int) -> OpCost:
     return OpCost(
         name=f"op{rank}",
         compute_ns=compute,
-        streamed_ns=compute + (draw(st.integers(0, 20)) if weights else 0),
+        streamed_ns=compute + draw(st.integers(0, 20)),  # which costs nothing where there are no weights
         weight_bytes=weights,
         streamed_bytes=weights,
         parameter_bytes=max(0, weights - draw(st.integers(0, 3))),

@@ -1,23 +1,24 @@
 """Graphs like the public device placement instances, generated: the same shapes, sizes and proportions of cost.
 
 The instances of "Efficient Algorithms for Device Placement of DNN Graph Operators" (NeurIPS 2020) are not part of this
-repository. What is written here are facts of their structure: InceptionV3 with one node per convolution, normalisation
-and activation (326 nodes, batch 128), and BERT with one node per operator, constants included (783 nodes, 12 layers of
-768, sequences of 384).
+repository; give a folder with them to `benchmarks.dag_proof` to run the real ones. What is written here are facts of
+their structure: networks with one node per convolution, normalisation and activation (InceptionV3: 326 nodes, batch
+128), translators and transformers by layer, and graphs with one node per operator, constants included (BERT: 783 nodes,
+12 layers of 768, sequences of 384).
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 MEMORY = 16 * 2**30
-GRAPH_NAMES = ("inceptionv3-like", "bert-like")
 
 
 def graph(name: str) -> dict[str, Any]:
     """Return a graph by name, as the content of its file."""
-    made = inception() if name == "inceptionv3-like" else bert()
+    made = _MADE[name]()
     return {"maxSizePerFPGA": float(MEMORY), "maxFPGAs": 6, "maxCPUs": 1, "nodes": made.nodes, "edges": made.edges()}
 
 
@@ -254,3 +255,97 @@ def _classes(g: _Bert, before: int) -> None:
     table = g.op("transpose", 1.5, 93782016.0, constants=(93782016.0,))
     here = g.op("matmul", 55.0, 375128064.0, here, table)
     g.op("add", 11.7, 375128064.0, here, constants=(122112.0,))
+
+
+def resnet_layers() -> _Graph:
+    """ResNet-50 with one node per convolution, normalisation and activation."""
+    g = _Inception()
+    here = g.other("input", 0.0, 224, 3)
+    here = g.other("pool", 1.0, 56, 64, g.convs(here, [(64, (7, 7))], 3, 112))
+    width = 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        side, inner = 56 >> stage, 64 << stage
+        for block in range(blocks):
+            skip = here if block else g.convs(here, [(4 * inner, ONE)], width, side)
+            here = g.convs(here, [(inner, ONE), (inner, THREE), (4 * inner, ONE)], width, side)
+            here = g.other("relu", 0.3, side, 4 * inner, g.other("add", 0.4, side, 4 * inner, here, skip))
+            width = 4 * inner
+    g.node("dense", 0.5, 4 * 128 * 1000, g.other("pool", 0.4, 1, 2048, here))
+    return g
+
+
+def resnet_operators() -> _Graph:
+    """ResNet-50 with one node per operator, constants included; every output of a normalisation is a node."""
+    g = _Bert()
+    here = _conv(g, g.op("input", 0.0, 4 * 128 * 224 * 224 * 3), 3, 64, 7, 112)
+    here = g.op("pool", 1.0, 4 * 128 * 56 * 56 * 64, here)
+    width = 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        side, inner = 56 >> stage, 64 << stage
+        nbytes = 4.0 * 128 * side * side * 4 * inner
+        for block in range(blocks):
+            skip = here if block else _conv(g, here, width, 4 * inner, 1, side, active=False)
+            here = _conv(g, _conv(g, here, width, inner, 1, side), inner, inner, 3, side)
+            here = _conv(g, here, inner, 4 * inner, 1, side, active=False)
+            here = g.op("relu", nbytes / 1.6e8, nbytes, g.op("add", nbytes / 1.1e8, nbytes, here, skip))
+            width = 4 * inner
+    pooled = g.op("pool", 0.4, 4.0 * 128 * 2048, here)
+    here = g.op("matmul", 0.2, 4.0 * 128 * 1000, pooled, constants=(8192000.0,))
+    g.op("add", 0.01, 4.0 * 128 * 1000, here, constants=(4000.0,))
+    return g
+
+
+def _conv(g: _Bert, before: int, width: int, channels: int, kernel: int, side: int, *, active: bool = True) -> int:
+    nbytes = 4.0 * 128 * side * side * channels
+    macs = 128 * side * side * width * channels * kernel * kernel
+    here = g.op("conv", 0.25 + macs / 7e9, nbytes, before, constants=(4.0 * width * channels * kernel**2,))
+    here = g.several("norm", 0.2 + nbytes / 9e7, nbytes, 5, here, constants=(4.0 * channels,) * 4)
+    return g.op("relu", 0.2 + nbytes / 1.6e8, nbytes, here) if active else here
+
+
+def gnmt() -> _Graph:
+    """A translator of 8 + 8 recurrent layers with residual sums and attention, which all layers of the decoder read."""
+    g = _Graph(seed=8, bytes_per_ms=2**31 / 1000, cpu_factor=10.0)
+    state = 4.0 * 128 * 50 * 1024
+    here = g.node("embed", 1.0, state, g.node("input", 0.0, 25600.0), size=132_000_000.0)
+    for layer in range(8):
+        cell = g.node("recurrent", 8.0 + 6.0 * (layer < 2), state, here, size=33_600_000.0)
+        cell = g.node("drop", 0.4, state, g.node("state", 0.0, 4.0 * 128 * 1024, cell), cell)
+        here = g.node("add", 0.3, state, cell, here) if layer > 1 else cell
+    memory = here
+    word = g.node("embed", 1.0, state, g.node("input", 0.0, 25600.0), size=132_000_000.0)
+    here = g.node("recurrent", 8.0, state, word, size=42_000_000.0)
+    attention = g.node("attention", 6.0, state, here, memory, size=8_400_000.0)
+    here = g.node("concat", 0.3, 2 * state, here, attention)
+    for layer in range(7):
+        cell = g.node("recurrent", 12.0, state, here, size=50_400_000.0)
+        cell = g.node("drop", 0.4, state, g.node("state", 0.0, 4.0 * 128 * 1024, cell), cell)
+        total = g.node("add", 0.3, state, cell, here) if layer else cell
+        here = g.node("concat", 0.3, 2 * state, total, attention) if layer < 6 else total
+    g.node("classes", 60.0, 4.0 * 128 * 50 * 32320, here, size=132_400_000.0)
+    return g
+
+
+def bert_layers(layers: int = 24) -> _Graph:
+    """A transformer with one node per layer: a chain from embeddings to classes, and a mask that all layers read."""
+    g = _Graph(seed=24, bytes_per_ms=2**31 / 1000, cpu_factor=23.0)
+    ids, mask = g.node("ids", 0.0, 24576.0), g.node("mask", 0.01, 24576.0)
+    here = g.node("embed", 2.0, HIDDEN, ids, size=125_000_000.0)
+    for _ in range(layers):
+        here = g.node("layer", 60.0, HIDDEN, here, mask, size=50_000_000.0)
+    g.node("pooled", 0.1, 18432.0, here, size=4_200_000.0)
+    g.node("classes", 70.0, 375128064.0, here, size=125_000_000.0)
+    return g
+
+
+_MADE: dict[str, Callable[[], _Graph]] = {
+    "inceptionv3-like": inception,
+    "bert-like": bert,
+    "resnet50-like": resnet_layers,
+    "resnet50-operators-like": resnet_operators,
+    "gnmt-like": gnmt,
+    "bert24-layers-like": bert_layers,
+    "bert3-like": lambda: bert(3),
+    "bert6-like": lambda: bert(6),
+}
+GRAPH_NAMES = tuple(_MADE)

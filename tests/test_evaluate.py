@@ -12,7 +12,9 @@ from generators.drawn import problems
 from generators.problems import chain, op_cost, transfer
 from segsolve.cost.plan import check, score, timeline
 from segsolve.cost.stage import stage_score
-from segsolve.problem import Problem, Segmentation
+from segsolve.errors import DeviceError
+from segsolve.problem import MeasuredStage, Problem, Segmentation
+from segsolve.search.chain.confirmed import solve
 
 WHOLE = Segmentation(cuts=())
 
@@ -130,6 +132,29 @@ def test_check_names_what_is_wrong() -> None:
 def test_a_problem_that_makes_no_sense_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         chain(op_cost(), op_cost(), op_cost(), **broken)
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ({"ops": (op_cost(2**59), op_cost(2**59))}, "times of chain"),
+        ({"overhead_ns": 2**59}, "times of chain"),
+        ({"ns": 2**58}, "times of chain"),
+        ({"measured": (MeasuredStage(first=0, end=1, time_ns=2**60),)}, "times of chain"),
+        ({"ops": (op_cost(weight_bytes=2**59), op_cost(weight_bytes=2**59))}, "bytes of chain"),
+        ({"capacity_bytes": 2**60}, "bytes of chain"),
+        ({"ops": (op_cost(scratch_bytes=2**62), op_cost())}, "bytes of chain"),
+    ],
+)
+def test_amounts_whose_sums_could_overflow_are_refused(broken: dict[str, Any], what: str) -> None:
+    ops = broken.get("ops", (op_cost(), op_cost()))
+    with pytest.raises(DeviceError, match=f"the {what} add up to"):
+        chain(*ops, **{k: v for k, v in broken.items() if k != "ops"})
+
+
+def test_the_largest_sums_do_not_overflow() -> None:
+    problem = chain(op_cost(2**58), op_cost(2**58), op_cost(2**58), ns=2**53, tpus=2)
+    assert solve(problem).objective_ns == 2**59 + 2**54
 
 
 def test_costs_that_make_no_sense_are_refused() -> None:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from segsolve.errors import DeviceError
 from segsolve_runtime.flow.link import link_ns
+
+MOST_SUM = 2**60 - 1
+"""What all times of a problem, and all its bytes, add up to at most: then no sum of 64 bits overflows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,10 @@ class Problem:
     `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
     cacheable weights do not fit their device is not allowed; without, they stream at every inference. A stage that is
     exactly a `measured` one takes the time that was measured. A shared `link` bounds what all devices move together.
+
+    Raises:
+        ValueError: a field is out of range, or fields contradict each other.
+        DeviceError: times or bytes add up to more than `MOST_SUM`.
     """
 
     name: str
@@ -140,6 +148,26 @@ class Problem:
             raise ValueError(f"a measured stage must be a range of the operations 0 to {n - 1}, its time not negative")
         if len(self.measured_ns) != len(self.measured):
             raise ValueError("a stage is measured twice")
+        self._check_sums()
+
+    def _check_sums(self) -> None:
+        """Raise a DeviceError if amounts are so large that their sums could overflow."""
+        ops, tensors = self.ops, self.transfers
+        times = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in ops) + self.overhead_ns * len(ops)
+        times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
+        times += sum(m.time_ns for m in self.measured)
+        nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) for op in ops)
+        nbytes += sum(t.nbytes * (len(t.consumers) + 1) for t in tensors)
+        scratch = (*(op.scratch_bytes for op in ops), *(t.scratch_bytes for t in tensors))
+        for what, total, unit in (
+            ("times", times, "ns"),
+            ("bytes", max(nbytes, self.capacity_bytes, *scratch), "bytes"),
+        ):
+            if total > MOST_SUM:
+                raise DeviceError(
+                    f"the {what} of {self.name} add up to {total} {unit}, more than the {MOST_SUM} that are supported",
+                    "check the unit of the costs: times are in ns, sizes in bytes",
+                )
 
     @cached_property
     def measured_ns(self) -> dict[tuple[int, int], int]:

@@ -14,8 +14,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.cost.stage import stage_score
+from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.problem import MeasuredStage, Problem, Segmentation
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.confirmed import solve
@@ -209,7 +209,7 @@ class _Optimism:
 
     def __init__(self, model: Problem, tolerance: Tolerance) -> None:
         self._model, self._tolerance = model, tolerance
-        table = SegmentTable(model)
+        table = chain_table(model)
         self._positions = table.positions
         self._index = {int(position): i for i, position in enumerate(table.positions)}
         self._time = table.time

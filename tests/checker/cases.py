@@ -9,7 +9,7 @@ from typing import Any
 from generators.plan_files import plan_file
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
-from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.table import lattice_table
 from segsolve.problem import Problem
 from segsolve.question import Question, restricted
 from segsolve.search.chain.table import segment_table

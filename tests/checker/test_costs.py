@@ -21,9 +21,9 @@ from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.schedule import makespan_ns
 from segsolve.checker.states import Scope, States
 from segsolve.cost import plan as evaluate
-from segsolve.cost.segment_table import IMPOSSIBLE
 from segsolve.cost.stage import stage_score
 from segsolve.cost.states import ideals
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.plan.model import Pipeline, Stage
@@ -74,14 +74,14 @@ def rows_agree(problem: Problem, members: NDArray[np.bool_], *, every: int = 1) 
 def test_rows_on_generated_problems(problem: Problem) -> None:
     members = ideals(problem)
     assert members is not None
-    rows_agree(problem, members)
+    rows_agree(problem, members.members)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_rows_where_weights_stream(seed: int) -> None:
     members = ideals(spilling_dag(10, 3, seed))
     assert members is not None
-    rows_agree(spilling_dag(10, 3, seed), members)
+    rows_agree(spilling_dag(10, 3, seed), members.members)
 
 
 @pytest.mark.parametrize("path", real_models())

@@ -87,6 +87,30 @@ def test_a_layer_that_needs_a_core(tmp_path: Path) -> None:
     assert [s["operations"] for s in stages if s["processor"] == "cpu"] == [["b"]]
 
 
+def test_the_graphs_own_numbers_of_devices_are_the_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path, graph(maxCPUs=1))
+    assert solved(file)["objective_ns"] == solved(file, "--tpus", "2", "--cpus", "1")["objective_ns"] == 8_000_000
+    assert solved(file, "--cpus", "0")["objective_ns"] == 11_000_000
+    done = inside("solve", write(tmp_path, graph(maxFPGAs=0)))
+    assert (done.code, done.stdout) == (ExitCode.USAGE, "")
+    assert "the number of accelerators is 0" in done.stderr
+
+
+def test_a_profiles_own_number_of_devices_is_the_default(tmp_path: Path) -> None:
+    file = write(tmp_path, by_hand(device={"count": 3}))
+    by_count, given = (json.loads(inside("solve", file, "--json", *o).stdout) for o in ((), ("--tpus", "3")))
+    assert by_count["stages"] == given["stages"]
+    assert by_count["tpus"] == given["tpus"]
+    assert solved(file, "--cpus", "0")["tpus"] == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--cpus", "0")])
+def test_without_any_number_of_devices_it_is_asked_for(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = inside("solve", write(tmp_path, by_hand()), *options)
+    assert (done.code, done.stdout) == (ExitCode.USAGE, "")
+    assert "missing option '--tpus'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [

@@ -15,10 +15,11 @@ from ortools.sat.python import cp_model
 from generators.drawn import problems
 from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import score
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.program import PLANNER
+from segsolve.search.chain.table import latency_of, path_of
 from segsolve.solvers.base import Limits, Progress, Status, Stop, ignore
 from segsolve.solvers.cpsat.cuts import Model, build, hint_path, minimise_bottleneck, minimise_latency
 from segsolve.solvers.cpsat.windows import Windows, windows, within_latency
@@ -83,7 +84,7 @@ def test_the_latency_is_the_sum_of_stages() -> None:
 
 
 def test_a_hint_covers_unused_stages() -> None:
-    model = build(windows(SegmentTable(chain(op_cost(1), op_cost(1), op_cost(1), tpus=3)), 100))
+    model = build(windows(chain_table(chain(op_cost(1), op_cost(1), op_cost(1), tpus=3)), 100))
     hint_path(model, (1, 3))
     assert list(model.program.proto.solution_hint.values) == [0, 1, 3, 3]
 
@@ -91,13 +92,13 @@ def test_a_hint_covers_unused_stages() -> None:
 @settings(max_examples=100, deadline=None)
 @given(problems(max_ops=7, max_tpus=4))
 def test_windows_keep_every_plan_that_is_good_enough(problem: Problem) -> None:
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     best = solve(problem, planner="brute")
     if best.plan is None or best.objective_ns is None:
         assert windows(table, IMPOSSIBLE - 1).empty
         return
     space = windows(table, best.objective_ns)
-    path = table.path(best.plan)
+    path = path_of(table, best.plan)
     starts = (0, *path, *[table.end] * (table.most_stages - len(path)))
     assert all(start in window for start, window in zip(starts, space.positions, strict=True))
     assert windows(table, best.objective_ns - 1).empty
@@ -106,16 +107,16 @@ def test_windows_keep_every_plan_that_is_good_enough(problem: Problem) -> None:
 @settings(max_examples=100, deadline=None)
 @given(problems(max_ops=7, max_tpus=4))
 def test_windows_within_a_latency_keep_the_plan_that_has_it(problem: Problem) -> None:
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     best = solve(problem, planner="brute")
     if best.plan is None or best.objective_ns is None:
         return
-    path, space = table.path(best.plan), windows(table, best.objective_ns)
-    kept = within_latency(space, table.latency(path))
+    path, space = path_of(table, best.plan), windows(table, best.objective_ns)
+    kept = within_latency(space, latency_of(table, path))
     assert all(
         (a, b) in {arc[:2] for arc in arcs} for arcs, (a, b) in zip(kept.stages, pairwise((0, *path)), strict=False)
     )
-    assert not all(within_latency(space, table.latency(path) - 1).stages)
+    assert not all(within_latency(space, latency_of(table, path) - 1).stages)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from ortools.sat.python import cp_model
 
 from generators.drawn import problems
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.problem import Problem
 from segsolve.solvers.base import Limits, Status
 from segsolve.solvers.cpsat.paths import Stage, is_confirmed, keep_below, minimise, one_path, stages
@@ -56,7 +56,7 @@ def test_the_bottleneck_is_no_less_than_any_chosen_share() -> None:
 @settings(max_examples=120, deadline=None)
 @given(problems(max_ops=7, max_tpus=5))
 def test_it_agrees_with_the_dynamic_program(problem: Problem) -> None:
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     best = Paths(table.time, problem.tpus).bottlenecks[-1]
     if best >= IMPOSSIBLE:
         assert stages(table.time, problem.tpus, 10**9) == ()

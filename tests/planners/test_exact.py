@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from generators.drawn import problems
 from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check, score
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
-from segsolve.cost.stage import stage_score
+from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.problem import Problem
 from segsolve.search.chain.bounds import lower_bound
 from segsolve.search.chain.confirmed import solve
@@ -21,20 +20,6 @@ from segsolve.solvers.base import Limits, Status, ignore
 from segsolve.solvers.probe import exists_plan
 
 EXACT = ("dp", "cpsat")
-
-
-@settings(max_examples=300)
-@given(problems())
-def test_the_table_is_the_evaluator_for_every_stage(problem: Problem) -> None:
-    table = SegmentTable(problem)
-    for a, first in enumerate(table.positions):
-        for b, end in enumerate(table.positions):
-            if b <= a:
-                assert table.time[a, b] == IMPOSSIBLE
-                continue
-            stage = stage_score(problem, range(first, end))
-            allowed = not (problem.no_spill and stage.spilled_ops)
-            assert table.time[a, b] == (stage.time_ns if allowed else IMPOSSIBLE)
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -68,7 +53,7 @@ def test_every_planner_is_honest(name: str, problem: Problem) -> None:
 @settings(max_examples=100, deadline=None)
 @given(problems())
 def test_bounds_and_probe_are_right(problem: Problem) -> None:
-    table = SegmentTable(problem)
+    table = chain_table(problem)
     best = solve(problem, planner="brute").objective_ns
     if best is None:
         assert not exists_plan(table.time, problem.tpus, IMPOSSIBLE - 1)

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from generators.dags import random_dag, spilling_dag
-from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.table import lattice_table
 from segsolve.errors import SolverFault
 from segsolve.search.ladder import confirm
 from segsolve.search.ladder.confirm import solve_and_confirm
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.probe import probe
 from segsolve.solvers.probe import exists_plan
 
 
@@ -34,25 +37,44 @@ def test_the_lattice_agrees_to_the_ns(seed: int, spills: bool) -> None:
 
 def test_few_ideals_are_probed() -> None:
     result = solve_and_confirm(random_dag(20, 3, 1, width=2), stages=3)
-    assert result.proof is not None and result.proof.startswith("exact probe over")
+    (said,) = result.confirmed_by
+    assert result.objective_ns is not None
+    worse = f"a bottleneck of {result.objective_ns - 1} ns or less"
+    assert said.claim.startswith(f"no pipeline of at most 3 accelerators has {worse}, over ")
+    assert (said.by, said.strength) == ("exact probe", "exact")
 
 
 def test_many_ideals_need_the_second_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "MOST_IDEALS", 1)
     result = solve_and_confirm(random_dag(40, 4, 5), stages=4)
-    assert result.proof is not None and result.proof.startswith(("HiGHS", "bounds"))
+    assert [said.by for said in result.confirmed_by] in (["highs"], ["bounds"])
 
 
-def test_cores_need_the_second_solver() -> None:
+def test_cores_are_probed_too() -> None:
     result = solve_and_confirm(random_dag(12, 2, 3, cpus=1), stages=2)
     assert result.status is Status.OPTIMAL
-    assert result.proof is not None and result.proof.startswith(("HiGHS", "bounds"))
+    (said,) = result.confirmed_by
+    assert said.by in ("exact probe", "bounds")
+    assert "2 accelerators and 1 CPU cores" in said.claim
+
+
+def test_the_second_solver_says_how_sure_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "MOST_IDEALS", 1)
+    result = solve_and_confirm(random_dag(40, 4, 5), stages=4)
+    (said,) = result.confirmed_by
+    assert said.by == "highs"
+    assert said.strength == "within one part in 100,000"
+
+
+def test_a_probe_that_has_no_time_says_nothing() -> None:
+    dag = dag_of(random_dag(20, 3, 1, width=2))
+    assert probe(dag, Bounds(dag, 3), 10**6, is_late=lambda: True) is None
 
 
 def test_without_any_it_is_the_solvers_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "MOST_IDEALS", 1)
     result = solve_and_confirm(random_dag(60, 4, 3), stages=4, certificate_s=0.0)
-    assert (result.status, result.proof) == (Status.OPTIMAL, None)
+    assert (result.status, result.confirmed_by) == (Status.OPTIMAL, ())
     assert result.note == "optimal (solver's word): HiGHS did not finish within 0 s"
 
 
@@ -67,4 +89,4 @@ def test_a_probe_that_finds_better_is_a_fault(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_not_closed_has_no_proof() -> None:
     result = solve_and_confirm(random_dag(220, 8, 2, width=6), stages=8, limits=Limits(time_limit_s=0.5))
-    assert (result.status, result.proof, result.note) == (Status.FEASIBLE, None, "")
+    assert (result.status, result.confirmed_by, result.note) == (Status.FEASIBLE, (), "")

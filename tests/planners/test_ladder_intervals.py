@@ -10,13 +10,11 @@ import pytest
 from generators.asked import Asked
 from generators.dags import random_dag, spilling_dag
 from generators.enumeration import least_bottleneck, pipelines
-from generators.problems import large_chain
-from segsolve.cost.segment_table import SegmentTable
-from segsolve.problem import MeasuredStage, Problem
+from segsolve.problem import Problem
 from segsolve.search.ladder.start import Start, find_start
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
-from segsolve.solvers.ladder.intervals import accelerator_times, best_cuts
+from segsolve.solvers.ladder.intervals import best_cuts
 from tests.trying import bottleneck
 
 
@@ -34,13 +32,6 @@ def small(seed: int) -> Problem:
 def start(problem: Problem, rounds: int = 30) -> Start | None:
     until = time.perf_counter() + 100
     return find_start(dag_of(problem), problem.tpus, lower_bound_ns=0, rounds=rounds, seed=0, hint=None, until=until)
-
-
-@pytest.mark.parametrize("tpus", [4, 9])
-def test_a_chain_has_the_times_of_the_segment_table(tpus: int) -> None:
-    problem = large_chain(40, tpus, 1)
-    problem = dataclasses.replace(problem, measured=(MeasuredStage(first=3, end=9, time_ns=77),))
-    assert (accelerator_times(dag_of(problem), range(40)) == SegmentTable(problem).time).all()
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -19,14 +19,31 @@ from segsolve.search.ladder.second_solver import Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Limits, Progress, Status, Stop
 from segsolve.solvers.cpsat import engine
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.probe import probe
+from segsolve.solvers.ladder.reduce import reduced, relaxed
 
 
 def measured_dag(seed: int) -> Problem:
     """Some stages take another time than their parts add up to."""
+    return with_measured(random_dag(6, 3, seed), seed)
+
+
+def with_measured(problem: Problem, seed: int) -> Problem:
     rng = random.Random(seed)
-    ranges = {tuple(sorted(rng.sample(range(7), 2))) for _ in range(3)}
+    ranges = {tuple(sorted(rng.sample(range(len(problem.ops) + 1), 2))) for _ in range(3)}
     measured = tuple(MeasuredStage(first=a, end=b, time_ns=rng.randint(0, 150)) for a, b in sorted(ranges))
-    return dataclasses.replace(random_dag(6, 3, seed), measured=measured)
+    return dataclasses.replace(problem, measured=measured)
+
+
+def free_dag(problem: Problem) -> Problem:
+    ops = tuple(
+        dataclasses.replace(op, compute_ns=0, streamed_ns=0, cpu_ns=None if op.cpu_ns is None else 0)
+        for op in problem.ops
+    )
+    transfers = tuple(dataclasses.replace(t, input_ns=0, output_ns=0) for t in problem.transfers)
+    return dataclasses.replace(problem, ops=ops, transfers=transfers, overhead_ns=0)
 
 
 KINDS: dict[str, Any] = {
@@ -36,6 +53,10 @@ KINDS: dict[str, Any] = {
     "cores and memory": lambda seed: random_dag(6, 2, seed, cpus=1, memory=1.5),
     "spill": lambda seed: spilling_dag(7, 3, seed),
     "measured": measured_dag,
+    "measured and memory": lambda seed: with_measured(random_dag(6, 3, seed, memory=1.4), seed),
+    "measured, cores and memory": lambda seed: with_measured(random_dag(5, 1, seed, cpus=1, memory=1.4), seed),
+    "measured and overhead": lambda seed: dataclasses.replace(measured_dag(seed), overhead_ns=60),
+    "nothing costs anything": lambda seed: free_dag(random_dag(6, 2, seed, cpus=seed % 2)),
 }
 
 
@@ -47,6 +68,14 @@ def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, see
     result = solve_dag(problem, stages=problem.tpus)
     assert result.objective_ns == best
     assert result.status is (Status.INFEASIBLE if best is None else Status.OPTIMAL)
+    dag = reduced(dag_of(problem))
+    smaller = relaxed(dag)
+    for bound_ns in (10**6,) if best is None else (best - 1, best):
+        found = probe(dag, Bounds(dag, problem.tpus), bound_ns)
+        assert found is not None and found.exists == (bound_ns == best)
+        if smaller is not None and found.exists:
+            easier = probe(smaller, Bounds(smaller, problem.tpus), bound_ns)
+            assert easier is not None and easier.exists
     if best is None:
         return
     assert result.bound_ns == best

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 
 from generators.drawn import problems
 from generators.problems import chain, op_cost
-from segsolve.cost.lattice_table import lattice_table
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
-from segsolve.cost.stage import stage_score
 from segsolve.cost.states import ideals
+from segsolve.cost.table import lattice_table
 from segsolve.problem import Problem
 
 
@@ -27,8 +25,9 @@ def closed(problem: Problem, ops: frozenset[int]) -> bool:
 @settings(max_examples=60, deadline=None)
 @given(problems(max_ops=7))
 def test_ideals_are_the_closed_sets(problem: Problem) -> None:
-    members = ideals(problem)
-    assert members is not None
+    listed = ideals(problem)
+    assert listed is not None
+    members = listed.members
     found = {frozenset(map(int, np.flatnonzero(row))) for row in members}
     n = len(problem.ops)
     wanted = {frozenset(s) for k in range(n + 1) for s in combinations(range(n), k) if closed(problem, frozenset(s))}
@@ -36,34 +35,6 @@ def test_ideals_are_the_closed_sets(problem: Problem) -> None:
     assert len(found) == len(members)
     for after, row in enumerate(members):
         assert not any((row <= members[before]).all() for before in range(after))  # a part comes before the whole
-
-
-@settings(max_examples=100, deadline=None)
-@given(problems(max_ops=7))
-def test_every_stage_costs_what_the_evaluator_says(problem: Problem) -> None:
-    table = lattice_table(problem)
-    assert table is not None
-    for a in range(len(table.members)):
-        for b in range(len(table.members)):
-            ops = table.ops(a, b)
-            if not table.nested[a, b]:
-                assert table.time[a, b] == IMPOSSIBLE
-                continue
-            score = stage_score(problem, ops)
-            spills = problem.no_spill and bool(score.spilled_ops)
-            assert table.time[a, b] == (IMPOSSIBLE if spills else score.time_ns)
-            assert table.moved_bytes[a, b] == score.input_bytes + score.output_bytes + score.offchip_bytes
-
-
-@settings(max_examples=60, deadline=None)
-@given(problems(max_ops=8))
-def test_a_chain_is_a_lattice_of_prefixes(problem: Problem) -> None:
-    chained = replace(problem, transfers=chain(*problem.ops).transfers)
-    table, lattice = SegmentTable(chained), lattice_table(chained)
-    assert lattice is not None
-    assert (table.members == lattice.members).all()
-    assert (table.time == lattice.time).all()
-    assert (table.moved_bytes == lattice.moved_bytes).all()
 
 
 def test_too_many_ideals_are_not_listed() -> None:

@@ -111,3 +111,8 @@ def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
         costs(by_hand())
     with pytest.raises(DeviceError, match=r"layer 10 of .* is 'x', but net has"):
         costs(by_hand(layers=[*layers[:-1], layers[-1] | {"name": "x"}], edges=[]))
+
+
+def test_times_that_no_sum_can_hold_are_refused() -> None:
+    with pytest.raises(DeviceError, match="the times of profile add up to"):
+        problem(scale=1e6, layers=[{"name": "a", "time_ns": 10**13, "param_bytes": 0}], edges=[])

@@ -10,7 +10,7 @@ import typer
 
 from segsolve.cli.console import progress, show, show_json
 from segsolve.cli.no_plan import GRAPH, no_plan
-from segsolve.cli.options import parse_memory, within
+from segsolve.cli.options import device_count, parse_memory, tpus_or, within
 from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def is_graph(file: Path, cpus: int | None) -> bool:
 def solve_graph(
     file: Path,
     *,
-    tpus: int,
+    tpus: int | None,
     cpus: int | None,
     tpu_memory: str | None,
     no_spill: bool,
@@ -55,7 +55,7 @@ def solve_graph(
         within("--cpus", cpus, 0, MOST_CORES)
     problem, names = _problem(file, tpus, cpus, tpu_memory, no_spill)
     with progress(f"solving {problem.name}") as observe:
-        result = solve_and_confirm(problem, stages=tpus, limits=limits, observe=observe)
+        result = solve_and_confirm(problem, stages=problem.tpus, limits=limits, observe=observe)
     if as_json:
         show_json(dag_document(problem, result, lambda op: names[op]))
     elif result.stages is not None:
@@ -68,7 +68,7 @@ def solve_graph(
 
 
 def _problem(
-    file: Path, tpus: int, cpus: int | None, tpu_memory: str | None, no_spill: bool
+    file: Path, tpus: int | None, cpus: int | None, tpu_memory: str | None, no_spill: bool
 ) -> tuple[Problem, Sequence[Sequence[Any]]]:
     """Return the problem, and what each of its operations is called in the file."""
     from segsolve.profile.load import profile_costs
@@ -79,6 +79,8 @@ def _problem(
         graph = load_placement(file)
         cores = graph.graph.max_cpus if cpus is None else cpus
         within("the number of CPU cores", cores, 0, MOST_CORES)
-        return graph.problem(accelerators=tpus, cpus=cores, memory_bytes=memory), graph.members
-    problem = profile_costs(file, memory, cpus or 0).problem(tpus=tpus, no_spill=no_spill)
+        accelerators = tpus_or(tpus, graph.graph.max_fpgas)
+        return graph.problem(accelerators=accelerators, cpus=cores, memory_bytes=memory), graph.members
+    costs = profile_costs(file, memory, cpus or 0)
+    problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     return problem, [(op.name,) for op in problem.ops]

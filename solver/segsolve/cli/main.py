@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -75,6 +76,8 @@ app.add_typer(zoo.app, name="zoo")
 
 def run() -> None:
     """Entry point of the ``segsolve`` script."""
+    # The matrices here are small: on a busy machine, threads of the linear algebra only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it lets a command clean up
     sys.exit(exit_code(app))

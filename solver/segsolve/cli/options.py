@@ -31,6 +31,13 @@ ModelOrGraph = Annotated[
 ]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]
 Tpus = Annotated[int, typer.Option("--tpus", help="Number of Edge TPUs, one stage each at most.")]
+TpusOfFile = Annotated[
+    int | None,
+    typer.Option(
+        "--tpus",
+        help="Number of Edge TPUs, one stage each at most; needed unless a graph or a profile says it.",
+    ),
+]
 DeviceName = Annotated[
     str,
     typer.Option(
@@ -120,13 +127,34 @@ def parse_memory(text: str) -> int:
     return memory
 
 
-def check_search(tpus: int, time_limit: float | None, workers: int, seed: int) -> None:
+def check_search(tpus: int | None, time_limit: float | None, workers: int, seed: int) -> None:
     """Raise a UsageError if an option that every search takes makes no sense."""
-    within("--tpus", tpus, 1, MOST_TPUS)
+    if tpus is not None:
+        within("--tpus", tpus, 1, MOST_TPUS)
     within("--workers", workers, 1, MOST_THREADS)
     within("--seed", seed, 0)
     if time_limit is not None:
         within("--time-limit", time_limit, 0)
+
+
+def tpus_or(given: int | None, said: int | None) -> int:
+    """Return the number of TPUs that was given, or what a file says of it.
+
+    Raises:
+        UsageError: nobody says it, or it makes no sense.
+    """
+    tpus = said if given is None else given
+    if tpus is None:
+        raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
+    within("--tpus" if given is not None else "the number of accelerators", tpus, 1, MOST_TPUS)
+    return tpus
+
+
+def device_count(costs: CostSource) -> int | None:
+    """Return how many devices measured costs say there are; None if they do not, or are not measured."""
+    from segsolve.profile.measured import MeasuredCosts
+
+    return costs.profile.device.count if isinstance(costs, MeasuredCosts) else None
 
 
 def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> None:

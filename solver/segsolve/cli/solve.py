@@ -31,10 +31,12 @@ from segsolve.cli.options import (
     Seed,
     TimeLimit,
     TpuMemory,
-    Tpus,
+    TpusOfFile,
     Workers,
     check_search,
+    device_count,
     load_model_or_profile,
+    tpus_or,
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.question import Cuts, Layout, Objective
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 @guarded
 def command(
     model: ModelOrGraph,
-    tpus: Tpus,
+    tpus: TpusOfFile = None,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
     layout: Annotated[
@@ -126,14 +128,14 @@ def command(
             f"{model} is a profile: without the model, -o has no segments to cut",
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
-    problem = costs.problem(tpus=tpus, no_spill=no_spill)
+    problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     asked = asking.question(problem, planner)
     with progress(f"solving {problem.name}") as observe:
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
     _show(problem, answer, costs.device.name, as_json=as_json)
     if answer.plan is None:
         rule = ON_CHIP if asked.constraints == Constraints() else CONSTRAINTS
-        raise no_plan(count(tpus, "TPU"), answer, rule, answer.planner)
+        raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
     if output is not None and loaded is not None:
         write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
     if answer.stopped_by is Stop.INTERRUPTED:

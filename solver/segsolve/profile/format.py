@@ -112,6 +112,9 @@ class Device(_Record):
     """The identical devices."""
 
     name: str = Field(default="measured", min_length=1)
+    count: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="how many there are; for solve's --tpus"
+    )
     memory_bytes: Bytes | None = Field(
         default=None, description="for parameters and activations of one device; none: everything fits"
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsolve.errors import DeviceError
 from segsolve.graph.order import components, topological
-from segsolve.problem import OpCost, Problem, Transfer
+from segsolve.problem import MOST_SUM, OpCost, Problem, Transfer
 
 NS_PER_UNIT: Final = 10**6
 """Resolution: a unit of time of the files is a millisecond, a problem's is a ns."""
@@ -90,7 +90,7 @@ class PlacementCosts:
             cuts=tuple(range(1, len(self.members))),
             tpus=accelerators,
             cpus=cpus,
-            capacity_bytes=int(min(memory, _MOST_BYTES * len(node))),
+            capacity_bytes=int(min(memory, MOST_SUM)),  # as good as any more: all nodes together need no more
             overhead_ns=0,
             no_spill=True,
         )

@@ -6,14 +6,16 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from segsolve.cost.lattice_table import lattice_table
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import chain_table, lattice_table
+from segsolve.deadline import OutOfTime, deadline
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
 from segsolve.search.answer import Answer
 from segsolve.search.bounds import least_value
+from segsolve.search.chain.table import is_long
 from segsolve.search.exact import exact_answer
+from segsolve.search.fallback import Fallback
 from segsolve.search.single import answer_of_planner
 from segsolve.search.strategies import DEFAULT, EXACT, get_planner
 from segsolve.search.wide import wide_answer
@@ -70,12 +72,26 @@ class _Search:
         self.start = time.perf_counter()
 
     def run(self) -> Answer:
+        """Search until time is up or Ctrl-C comes; what is known then is the answer."""
+        self.known = Fallback(self.problem, self.question, self.planner, self.limits)
+        with deadline(self.limits.time_limit_s):
+            try:
+                return self._searched()
+            except OutOfTime:
+                why = Stop.TIME_LIMIT
+            except KeyboardInterrupt:
+                why = Stop.INTERRUPTED
+        return self.known.answer(why)
+
+    def _searched(self) -> Answer:
         if self.planner not in EXACT or self._is_plain:
             chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
             if self.planner not in EXACT:
                 return chain
         else:
-            chain = exact_answer(SegmentTable(self.problem), self.question, self.planner, self.limits, "chain")
+            if is_long(self.problem):
+                self.known.find()
+            chain = exact_answer(chain_table(self.problem), self.question, self.planner, self.limits, "chain")
         self._tell(chain)
         if self.question.cuts is Cuts.CHAIN:
             return chain
@@ -85,6 +101,8 @@ class _Search:
             return self._beyond(chain)
         except KeyboardInterrupt:
             return replace(self._of_the_order(chain), stopped_by=Stop.INTERRUPTED)
+        except OutOfTime:
+            return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
 
     @property
     def _is_plain(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from segsolve.cost.plan import check, score
+from segsolve.deadline import OutOfTime
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.answer import proof_of
 from segsolve.solvers.base import Confirmation, Limits, Observer, Status, Stop
@@ -67,7 +68,10 @@ class Heuristic:
     def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
         """Return the strategy's plan if it is valid; a strategy that ignores memory may break `no_spill`."""
         start = time.perf_counter()
-        plan = self.segment(problem)
+        try:
+            plan = self.segment(problem)
+        except OutOfTime:
+            plan = None
         wrong = check(problem, plan) if plan else ("no plan found",)
         valid = plan is not None and not wrong
         return SolveResult(

@@ -18,7 +18,7 @@ from itertools import islice, permutations
 import numpy as np
 
 from segsolve.cost.plan import PlanScore, score_pipeline
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.paths import Arc

@@ -27,8 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.plan.model import Plan
 from segsolve.question import Question
 from segsolve.solvers.dynamic.pipelines import Pipelines

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.question import Layout, Objective, Question
 from segsolve.solvers.dynamic.pipelines import Pipelines, Point
 from segsolve.solvers.statement import Statement

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from segsolve.deadline import OutOfTime, left_s
 from segsolve.errors import SolverFault
 from segsolve.solvers.base import Confirmation, Limits
 from segsolve.solvers.statement import Statement
@@ -35,8 +36,11 @@ def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple
     from segsolve.solvers.cpsat.claims import refute
 
     start = time.perf_counter()
-    left = MOST_SECONDS if limits.time_limit_s is None else min(MOST_SECONDS, limits.time_limit_s)
-    done = refute(statements, replace(limits, time_limit_s=left))
+    left = min(MOST_SECONDS, left_s())
+    try:
+        done = refute(statements, replace(limits, time_limit_s=left))
+    except OutOfTime:
+        return None, 0.0
     if done.contradicted:
         raise SolverFault(f"CP-SAT finds a pipeline where there is to be none: {what}", "please report this")
     if not done.finished or not done.claims:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import StageTable
 from segsolve.question import Objective, Question
 from segsolve.search import objectives
 from segsolve.search.answer import Answer

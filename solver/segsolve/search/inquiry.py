@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
-from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import OutOfTime
 from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
@@ -102,8 +103,9 @@ class Inquiry:
             if self.planner == "cpsat":
                 found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
                 confirmed_by += [found] if found else []
-            document, proven = self._certified(value, statements, self._claimed(on_link=False), points)
-            confirmed_by += [proven] if proven else []
+            with suppress(OutOfTime):
+                document, proven = self._certified(value, statements, self._claimed(on_link=False), points)
+                confirmed_by += [proven] if proven else []
         elif least == value and 0 < value <= least_value(self.problem, self.question):
             document, proven = self._certified(value, (), "no plan does less work")
             confirmed_by += [proven] if proven else []

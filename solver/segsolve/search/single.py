@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
 from segsolve.cost.plan import score_plan
+from segsolve.deadline import OutOfTime
 from segsolve.plan.model import single_pipeline
 from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout, Question
@@ -49,10 +51,11 @@ def as_answer(
             confirmed_by += [found] if found else []
             spent += more
         strength = "integer potentials, for `segsolve check` to prove again"
-        document, proven = confirmed(
-            "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
-        )
-        confirmed_by.append(proven)
+        with suppress(OutOfTime):
+            document, proven = confirmed(
+                "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
+            )
+            confirmed_by.append(proven)
     return Answer(
         question=question,
         planner=result.planner,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import check
 
 Reachable = NDArray[np.bool_]
 
@@ -20,6 +21,7 @@ def forward(time: NDArray[np.int64], stages: int, bound_ns: int) -> list[Reachab
     sets: list[Reachable] = [np.zeros(len(time), dtype=np.bool_)]
     sets[0][0] = True
     for _ in range(stages):
+        check()
         sets.append(np.asarray(allowed[sets[-1]].any(axis=0), dtype=np.bool_))
     return sets
 
@@ -30,6 +32,7 @@ def backward(time: NDArray[np.int64], stages: int, bound_ns: int) -> list[Reacha
     sets: list[Reachable] = [np.zeros(len(time), dtype=np.bool_)]
     sets[0][-1] = True
     for _ in range(stages):
+        check()
         sets.append(sets[-1] | allowed[:, sets[-1]].any(axis=1))
     return sets
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segsolve.cost.plan import check, score
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import OutOfTime
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
 from segsolve.search.answer import EVALUATOR
 from segsolve.search.base import SolveResult
-from segsolve.search.chain.bounds import lower_bound
+from segsolve.search.chain.bounds import bound_of_work, lower_bound
 from segsolve.search.chain.table import segment_table
 from segsolve.search.confirm import confirmed
 from segsolve.search.strategies import DEFAULT, get_planner
-from segsolve.solvers.base import Confirmation, Limits, Observer, Status, ignore
+from segsolve.solvers.base import Confirmation, Limits, Observer, Status, Stop, ignore
 from segsolve.solvers.probe import exists_plan
 
 
@@ -31,7 +32,14 @@ def solve(
         SolverFault: the planner's answer is wrong.
     """
     result = get_planner(planner).solve(problem, limits or Limits(), observe)
-    return _confirm_bound(problem, _confirm_plan(problem, result))
+    priced = _confirm_plan(problem, result)
+    try:
+        return _confirm_bound(problem, priced)
+    except OutOfTime:
+        status = priced.status
+        if status in (Status.OPTIMAL, Status.INFEASIBLE):
+            status = Status.FEASIBLE if priced.plan else Status.UNKNOWN
+        return replace(priced, status=status, stopped_by=Stop.TIME_LIMIT)
 
 
 def _confirm_plan(problem: Problem, result: SolveResult) -> SolveResult:
@@ -51,6 +59,8 @@ def _confirm_plan(problem: Problem, result: SolveResult) -> SolveResult:
 
 
 def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
+    if result.stopped_by is not Stop.FINISHED:
+        return _with_cheap_bound(result, bound_of_work(problem))
     table = segment_table(problem)
     if result.status is Status.INFEASIBLE:
         return _probe_says(result, table, IMPOSSIBLE - 1, "no plan reaches the end of the chain")
@@ -59,7 +69,7 @@ def _confirm_bound(problem: Problem, result: SolveResult) -> SolveResult:
     return _with_cheap_bound(result, lower_bound(table))
 
 
-def _probe_says(result: SolveResult, table: SegmentTable, bound_ns: int, claim: str) -> SolveResult:
+def _probe_says(result: SolveResult, table: StageTable, bound_ns: int, claim: str) -> SolveResult:
     exists, confirmation = confirmed(
         "exact probe", claim, "exact", lambda: exists_plan(table.time, table.most_stages, bound_ns)
     )

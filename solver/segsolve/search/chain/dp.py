@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import check
 from segsolve.problem import Problem
 from segsolve.search.base import SolveResult
 from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import segment_table
+from segsolve.search.chain.table import plan_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.solvers.base import Limits, Observer, Progress, Status
 
@@ -30,7 +31,7 @@ class DynamicProgramming:
             planner=self.name,
             found_by="dynamic program",
             status=Status.OPTIMAL if path else Status.INFEASIBLE,
-            plan=table.plan(path) if path else None,
+            plan=plan_of(table, path) if path else None,
             objective_ns=best if path else None,
             bound_ns=best if path else lower_bound(table),
             wall_s=time.perf_counter() - start,
@@ -40,12 +41,13 @@ class DynamicProgramming:
         return result
 
 
-def optimal_bottleneck(table: SegmentTable) -> int:
+def optimal_bottleneck(table: StageTable) -> int:
     """Return the smallest bottleneck of at most as many stages as there are TPUs; IMPOSSIBLE if there is none."""
     best = np.full(len(table.positions), IMPOSSIBLE, dtype=np.int64)
     best[0] = 0
     smallest = IMPOSSIBLE
     for _ in range(table.most_stages):
+        check()
         best = np.maximum(best[:, None], table.time).min(axis=0)
         smallest = min(smallest, int(best[-1]))
     return smallest

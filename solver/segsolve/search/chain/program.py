@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.deadline import OutOfTime, check, deadline
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem, Segmentation
 from segsolve.search.base import SolveResult
-from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import segment_table
+from segsolve.search.chain.bounds import bound_of_work, lower_bound
+from segsolve.search.chain.table import is_long, latency_of, path_of, plan_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.search.strategies import HEURISTICS, get_planner
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
@@ -32,23 +33,74 @@ class ConstraintProgramming:
             SolverFault: CP-SAT contradicts a plan that is known to be valid.
         """
         start = time.perf_counter()
-        table = segment_table(problem)
-        bound = lower_bound(table)
-        incumbent = _best_heuristic(problem)
+        with deadline(limits.time_limit_s):
+            known = _Known(problem, limits)
+            try:
+                known.find(observe, start)
+            except OutOfTime:
+                known.result = replace(known.result, stopped_by=Stop.TIME_LIMIT)
+            except KeyboardInterrupt:
+                known.result = replace(known.result, stopped_by=Stop.INTERRUPTED)
+        return replace(known.result, wall_s=time.perf_counter() - start)
+
+
+class _Known:
+    """The best result so far: a heuristic's, then CP-SAT's, whatever ends the search."""
+
+    def __init__(self, problem: Problem, limits: Limits) -> None:
+        self._problem, self._limits = problem, limits
+        self.result = SolveResult(
+            planner=ConstraintProgramming.name,
+            status=Status.UNKNOWN,
+            plan=None,
+            objective_ns=None,
+            bound_ns=bound_of_work(problem),
+            wall_s=0.0,
+            seed=limits.seed,
+        )
+
+    def find(self, observe: Observer, start: float) -> None:
+        """Try the heuristics, then the constraint program within the windows that they leave."""
+        incumbent = self._try_heuristics()
         known = incumbent.objective_ns if incumbent else None
-        upper = known if known is not None else _slowest(table)
+        observe(Progress(objective_ns=known, bound_ns=self.result.bound_ns, wall_s=time.perf_counter() - start))
+        table = segment_table(self._problem)
+        bound = lower_bound(table)
+        self.result = replace(self.result, bound_ns=bound if known is None else min(bound, known))
         observe(Progress(objective_ns=known, bound_ns=bound, wall_s=time.perf_counter() - start))
-        search = _Search(table, limits, observe, start)
-        result = search.smallest_bottleneck(bound, upper, incumbent)
-        if result.status is Status.OPTIMAL:
-            result = search.smallest_latency(result)
-        return replace(result, wall_s=time.perf_counter() - start)
+        search = _Search(table, self._limits, observe, start)
+        found = search.smallest_bottleneck(bound, known if known is not None else _slowest(table), incumbent)
+        if found.status is not Status.OPTIMAL:
+            self.result = found
+            return
+        self.result = replace(found, status=Status.FEASIBLE)  # until the plan is the preferred one, which is unique
+        self.result = search.smallest_latency(found)
+
+    def _try_heuristics(self) -> SolveResult | None:
+        """Return the best heuristic's result; in a long chain, of those that need no table."""
+        best = None
+        for name in HEURISTICS:
+            if name == "profiled" and is_long(self._problem):
+                continue
+            tried = get_planner(name).solve(self._problem, Limits(), ignore)
+            if tried.objective_ns is not None and (best is None or tried.objective_ns < (best.objective_ns or 0)):
+                best = tried
+                self.result = replace(
+                    self.result,
+                    status=Status.FEASIBLE,
+                    plan=best.plan,
+                    objective_ns=best.objective_ns,
+                    found_by=best.found_by,
+                    bound_ns=min(self.result.bound_ns, tried.objective_ns),
+                )
+            check()
+        return best
 
 
 class _Search:
     """The two solves, and what they share."""
 
-    def __init__(self, table: SegmentTable, limits: Limits, observe: Observer, start: float) -> None:
+    def __init__(self, table: StageTable, limits: Limits, observe: Observer, start: float) -> None:
         self._table, self._limits, self._observe, self._start = table, limits, observe, start
 
     def smallest_bottleneck(self, bound: int, upper: int, incumbent: SolveResult | None) -> SolveResult:
@@ -62,7 +114,7 @@ class _Search:
         model = build(space)
         minimise_bottleneck(model, bound, upper)
         if incumbent and incumbent.plan:
-            hint_path(model, self._table.path(incumbent.plan))
+            hint_path(model, path_of(self._table, incumbent.plan))
         answer = run(model.program, model.cut, limits=self._limits, observe=self._observe, start=self._start)
         if answer.status is Status.INFEASIBLE:
             return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible", has_run=True)
@@ -95,7 +147,7 @@ class _Search:
         path = best_path(self._table.time, self._table.most_stages, result.objective_ns)
         if path is None:
             raise SolverFault("CP-SAT's bottleneck is out of reach for the dynamic program")
-        latency = self._table.latency(path)
+        latency = latency_of(self._table, path)
         model = build(within_latency(windows(self._table, result.objective_ns), latency))
         minimise_latency(model)
         answer = run(
@@ -109,7 +161,7 @@ class _Search:
         if answer.status is Status.INFEASIBLE or answer.objective not in (None, latency):
             raise SolverFault(f"CP-SAT and the dynamic program disagree on the smallest latency, {latency} ns")
         spent = result.deterministic_s + answer.deterministic_s
-        return replace(result, plan=self._table.plan(path), deterministic_s=spent)
+        return replace(result, plan=plan_of(self._table, path), deterministic_s=spent)
 
     def _infeasible(self, bound: int, incumbent: SolveResult | None, why: str, *, has_run: bool) -> SolveResult:
         if incumbent is not None:
@@ -128,16 +180,10 @@ class _Search:
 
     def _plan(self, cut: tuple[int, ...]) -> Segmentation:
         ends = tuple(dict.fromkeys(cut[1:]))
-        return self._table.plan(ends)
+        return plan_of(self._table, ends)
 
 
-def _best_heuristic(problem: Problem) -> SolveResult | None:
-    results = (get_planner(name).solve(problem, Limits(), ignore) for name in HEURISTICS)
-    found = [r for r in results if r.objective_ns is not None]
-    return min(found, key=lambda r: r.objective_ns or 0, default=None)
-
-
-def _slowest(table: SegmentTable) -> int:
+def _slowest(table: StageTable) -> int:
     possible = table.time[table.time < IMPOSSIBLE]
     return int(possible.max(initial=0))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import check
 
 
 def best_path(time: NDArray[np.int64], stages: int, bottleneck_ns: int) -> tuple[int, ...] | None:
@@ -32,5 +33,6 @@ def _latency_to_end(allowed: NDArray[np.int64], stages: int) -> list[NDArray[np.
     rows = [np.full(len(allowed), IMPOSSIBLE, dtype=np.int64)]
     rows[0][-1] = 0
     for _ in range(stages):
+        check()
         rows.append(np.minimum((allowed + rows[-1][None, :]).min(axis=1), IMPOSSIBLE))
     return rows

@@ -1,6 +1,7 @@
 """The search on a DAG, and then an independent word on what it calls optimal.
 
-While the ideals of the graph are few, the exact probe over all of them settles it to the ns; else the second solver.
+While the ideals that a better plan could have between its stages are few, the exact probe over them settles it to the
+ns; else the second solver.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from segsolve.cost.lattice_table import LatticeTable
-from segsolve.cost.states import ideals
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
-from segsolve.search.ladder.second_solver import MARGIN, TIME_LIMIT_S, Verdict, certify
+from segsolve.search.ladder.second_solver import MARGIN, Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
 from segsolve.solvers.base import Confirmation, Limits, Observer, Status, ignore
+from segsolve.solvers.ladder import probe
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import Dag, dag_of
+from segsolve.solvers.ladder.reduce import reduced, relaxed
 from segsolve.solvers.ladder.result import DagResult
-from segsolve.solvers.probe import exists_plan
 
-MOST_IDEALS = 1000
-"""Whose table of stages still takes a second."""
+MOST_IDEALS = probe.MOST
+TIME_LIMIT_S = 5.0
+"""Of all confirmations together."""
+_FOR_PROBE = 0.7
+"""The share of it that the probe may take."""
 SOLVERS_WORD = "optimal (solver's word)"
 
 
@@ -35,33 +40,57 @@ def solve_and_confirm(
 ) -> DagResult:
     """Return the best pipeline as `solve_dag` does; an optimum has a proof, or a note that it has only CP-SAT's word.
 
+    `confirmed_by` are the confirmations that ran; together they take `certificate_s` at most.
+
     Raises:
         SolverFault: the solvers contradict each other, a known plan, or the evaluator.
     """
     result = solve_dag(problem, stages=stages, hint=hint, limits=limits, observe=observe)
     if result.status is not Status.OPTIMAL or result.objective_ns is None:
         return result
-    if (probed := _probe(problem, stages, result.objective_ns)) is not None:
-        return replace(result, confirmed_by=(probed,))
-    if not result.deterministic_s:
-        claim = f"no plan of {result.objective_ns - 1} ns or less"
-        return replace(result, confirmed_by=(Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0),))
-    found = certify(problem, stages=stages, objective_ns=result.objective_ns, time_limit_s=certificate_s)
-    if found.verdict is Verdict.CONFIRMED:
-        by, _, claim = found.how.rpartition(": ")
-        strength = f"within one part in {MARGIN:,}"
-        proof = Confirmation(by=by.lower(), claim=claim, strength=strength, seconds=found.wall_s)
-        return replace(result, confirmed_by=(proof,))
-    return replace(result, note=f"{SOLVERS_WORD}: {found.how}")
+    begin = time.perf_counter()
+    found = _probe(problem, stages, result.objective_ns, certificate_s * _FOR_PROBE)
+    if found is not None:
+        return replace(result, confirmed_by=(found,))
+    left = max(0.0, certificate_s - (time.perf_counter() - begin))
+    said = certify(problem, stages=stages, objective_ns=result.objective_ns, time_limit_s=left)
+    if said.verdict is not Verdict.CONFIRMED:
+        return replace(result, note=f"{SOLVERS_WORD}: {said.how}")
+    by = Confirmation(
+        by="highs" if said.how.startswith("HiGHS") else "bounds",
+        claim=_claim(problem, stages, said.refuted_ns),
+        strength=f"within one part in {MARGIN:,}",
+        seconds=said.wall_s,
+    )
+    return replace(result, confirmed_by=(by,))
 
 
-def _probe(problem: Problem, stages: int, objective_ns: int) -> Confirmation | None:
-    """Return what an exact probe over the lattice of ideals shows; None if it is too large, or cores are there."""
-    start = time.perf_counter()
-    members = None if problem.cpus else ideals(problem, MOST_IDEALS)
-    if members is None:
+def _probe(problem: Problem, stages: int, objective_ns: int, time_limit_s: float) -> Confirmation | None:
+    """Return what an exact probe shows; None if it does not finish."""
+    begin = time.perf_counter()
+    until = begin + time_limit_s
+    dag = reduced(dag_of(problem))
+    smaller = relaxed(dag)
+    found = None if smaller is None else _exists(smaller, stages, objective_ns - 1, until)
+    if found is None or found.exists:
+        found = _exists(dag, stages, objective_ns - 1, until)
+    if found is None:
         return None
-    if exists_plan(LatticeTable(problem, members).time, stages, objective_ns - 1):
+    if found.exists:
         raise SolverFault(f"an exact probe finds a plan below the optimum of {objective_ns} ns")
-    claim = f"no plan of {objective_ns - 1} ns or less over {len(members)} ideals"
-    return Confirmation(by="exact probe", claim=claim, strength="exact", seconds=time.perf_counter() - start)
+    return Confirmation(
+        by="exact probe" if found.ideals else "bounds",
+        claim=_claim(problem, stages, objective_ns - 1) + (f", over {found.ideals} ideals" if found.ideals else ""),
+        strength="exact",
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def _exists(dag: Dag, stages: int, bound_ns: int, until: float) -> probe.Probe | None:
+    bounds = Bounds(dag, stages)
+    return probe.probe(dag, bounds, bound_ns, most=MOST_IDEALS, is_late=lambda: time.perf_counter() > until)
+
+
+def _claim(problem: Problem, stages: int, bound_ns: int) -> str:
+    cores = f" and {problem.cpus} CPU cores" if problem.cpus else ""
+    return f"no pipeline of at most {stages} accelerators{cores} has a bottleneck of {bound_ns} ns or less"

@@ -22,7 +22,7 @@ from segsolve.solvers.ladder.result import bottleneck_ns
 
 MARGIN = 100_000
 """HiGHS takes rows for kept within a millionth; a tenth of the margin."""
-TIME_LIMIT_S = 15.0
+TIME_LIMIT_S = 5.0
 
 
 class Verdict(StrEnum):

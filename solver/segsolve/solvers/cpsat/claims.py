@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import check
 from segsolve.solvers.base import Limits, Status, ignore
 from segsolve.solvers.cpsat.engine import run
 from segsolve.solvers.statement import Statement
@@ -222,6 +223,7 @@ def _at(states: int, where: int) -> Ints:
 def _from_start(length: Ints) -> Ints:
     row = _at(len(length), 0)
     for state in range(1, len(length)):
+        check()
         row[state] = min(IMPOSSIBLE, int((row[:state] + length[:state, state]).min()))
     return row
 
@@ -229,6 +231,7 @@ def _from_start(length: Ints) -> Ints:
 def _to_end(length: Ints) -> Ints:
     row = _at(len(length), -1)
     for state in range(len(length) - 2, -1, -1):
+        check()
         row[state] = min(IMPOSSIBLE, int((row[state + 1 :] + length[state, state + 1 :]).min()))
     return row
 

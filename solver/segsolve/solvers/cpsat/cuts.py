@@ -13,6 +13,7 @@ from typing import Any
 
 from ortools.sat.python import cp_model
 
+from segsolve.deadline import check
 from segsolve.solvers.cpsat.windows import Arc, Windows
 
 Literal = Any  # OR-Tools' BoolVarT
@@ -39,6 +40,7 @@ def build(windows: Windows) -> Model:
     is_range = _stage_ranges(program, windows)
     model = Model(program=program, cut=cut, begins=begins, is_range=is_range)
     for k in range(len(windows.stages)):
+        check()
         _stage_is_one_range(model, k)
         _range_begins_at_cut(model, k)
         _range_ends_at_next_cut(model, k)

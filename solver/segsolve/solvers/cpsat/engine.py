@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from ortools.sat.python import cp_model
 
+from segsolve.deadline import left_s
 from segsolve.errors import SolverFault
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop
 
@@ -96,8 +98,9 @@ def _solver(limits: Limits, start: float, linear_relaxation: bool) -> cp_model.C
     parameters.symmetry_level = 0
     # Keeps out the presolve step behind the wrong answers of OR-Tools 9.15, see the solver's README.
     parameters.presolve_inclusion_work_limit = 0
-    if limits.time_limit_s is not None:
-        parameters.max_time_in_seconds = max(0.0, limits.time_limit_s - (time.perf_counter() - start))
+    limit = inf if limits.time_limit_s is None else limits.time_limit_s - (time.perf_counter() - start)
+    if (left := min(limit, left_s())) < inf:
+        parameters.max_time_in_seconds = max(0.0, left)
     return solver
 
 

@@ -159,14 +159,15 @@ def accelerator_loads(model: Ladder) -> list[Load]:
 def overheads(model: Ladder, loads: list[Load]) -> None:
     """Every used stage pays its overhead.
 
-    Without cores, charging empty stages too changes nothing: some stage is used, and no bottleneck is below overhead.
+    Charging empty stages too changes nothing where some stage must pay it: without cores, which pay none, and without
+    measured stages, which may take less.
     """
     overhead = model.dag.problem.overhead_ns
     if not overhead:
         return
     for k, load in enumerate(loads):
         used: Literal = True
-        if model.dag.problem.cpus:
+        if model.dag.problem.cpus or model.dag.problem.measured:
             used = model.program.new_bool_var(f"used_{k}")
             for g in range(len(model.dag)):
                 model.clause([used, negated(model.reached(g, k)), model.reached(g, k - 1)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segsolve.cost.segment_table import SegmentTable
+from segsolve.cost.table import StageTable
 from segsolve.solvers.probe import backward, forward
 
 Arc = tuple[int, int, int]  # position index before, position index after, time in ns
@@ -30,7 +30,7 @@ class Windows:
         return any(not window for window in self.positions)
 
 
-def windows(table: SegmentTable, upper_bound_ns: int) -> Windows:
+def windows(table: StageTable, upper_bound_ns: int) -> Windows:
     """Return the windows that plans of a bottleneck of at most `upper_bound_ns` leave."""
     stages = table.most_stages
     before = forward(table.time, stages, upper_bound_ns)
@@ -74,7 +74,7 @@ def _cheapest(costs: Iterable[tuple[int, int]]) -> dict[int, int]:
     return found
 
 
-def _arcs(table: SegmentTable, begins: tuple[int, ...], ends: tuple[int, ...], upper_bound_ns: int) -> tuple[Arc, ...]:
+def _arcs(table: StageTable, begins: tuple[int, ...], ends: tuple[int, ...], upper_bound_ns: int) -> tuple[Arc, ...]:
     times = table.time[np.ix_(begins, ends)]
     used = [(begins[a], ends[b], int(times[a, b])) for a, b in np.argwhere(times <= upper_bound_ns)]
     unused = [(table.end, table.end, 0)] if table.end in begins and table.end in ends else []

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.question import Constraints
 
 Allowed = NDArray[np.bool_]

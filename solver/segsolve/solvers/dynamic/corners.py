@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import check
 from segsolve.solvers.dynamic.paths import Arc, Paths
 
 MOST_LABELS = 200_000
@@ -45,6 +46,7 @@ def corners(paths: Paths, costs: Sequence[NDArray[np.int64]]) -> tuple[Corner, .
         here: list[list[Corner]] = after if not paths.is_layered else [[] for _ in range(end)] + [after[end]]
         allowed = paths.allowed_at(layer) if paths.allowed_at else None
         for state in range(end - 1, -1, -1):
+            check()
             grown: list[Corner] = []
             for there in np.flatnonzero(paths.time[state] < IMPOSSIBLE).tolist():
                 if allowed is None or allowed[state, there]:

@@ -13,11 +13,15 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import check
 
 Times = NDArray[np.int64]
 Arc = tuple[int, int, int]  # state before, state after, devices
 _Rows = list[Times]  # by number of devices
+_Value = Callable[[int, Times, Times], Times]
+"""What stages are worth on so many devices, by their times and costs."""
+_BLOCK = 2**20  # stages that are looked at together: what is made of them takes this much per number of devices
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,7 @@ class Paths:
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
         """The smallest bottleneck in ns of at most k devices, k = 0..most; `IMPOSSIBLE` where there is no pipeline."""
-        rows = self._to_end(lambda r: -(-self.time // r), np.maximum)[0]
+        rows = self._to_end(lambda r, times, _: -(-times // r), np.maximum)[0]
         smallest = np.minimum.accumulate([int(row[0]) for row in rows])
         return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
 
@@ -72,12 +76,14 @@ class Paths:
             fewest = np.full(len(need), self.most + 1, dtype=np.int64)
             fewest[-1] = 0
             for state in range(len(need) - 2, -1, -1):
+                check()
                 fewest[state] = (need[state, state + 1 :] + fewest[state + 1 :]).min()
             return [np.minimum(fewest, self.most + 1)]
         last = np.full(len(need), self.most + 1, dtype=np.int64)
         last[-1] = 0
         layers = [last]
         for layer in range(self.most_stages - 1, -1, -1):
+            check()
             allowed = self.allowed_at(layer) if self.allowed_at else None
             here = need if allowed is None else np.where(allowed, need, self.most + 1)
             row = np.minimum((here + layers[0][None, :]).min(axis=1), self.most + 1)
@@ -118,41 +124,63 @@ class Paths:
 
     def need(self, bound_ns: int) -> NDArray[np.int64]:
         """Return the fewest devices that keep the bound, for every stage; too many where there is no stage."""
-        if bound_ns > 0:
-            shares = np.maximum(1, -(-self.time // bound_ns))
-        else:
-            shares = np.where(self.time <= bound_ns, 1, self.most + 1)  # no number of devices makes time vanish
-        need = np.where(self.time < IMPOSSIBLE, shares, self.most + 1)
+        check()
+        return self.need_of(self.time, bound_ns)
+
+    def need_of(self, times: Times, bound_ns: int) -> NDArray[np.int64]:
+        """Return the fewest devices that keep the bound for stages of some times; too many where there is no stage."""
+        shares = np.maximum(1, -(-times // max(1, bound_ns)))
+        if bound_ns <= 0:
+            shares = np.where(times <= bound_ns, 1, self.most + 1)  # no number of devices makes time vanish
+        need = np.where(times < IMPOSSIBLE, shares, self.most + 1)
         return need if self.replicate else np.where(need > 1, self.most + 1, need)
 
-    def _to_end(self, value: Callable[[int], Times], combine: np.ufunc) -> list[_Rows]:
+    def _to_end(self, value: _Value, combine: np.ufunc) -> list[_Rows]:
         """Return for each stage number and number of devices the best value [n] of a path from each state to the end.
 
         One entry stands for all stage numbers where they do not matter.
         """
-        counts = range(1, self.most + 1 if self.replicate else 2)
-        priced = ((r, np.where(self.time < IMPOSSIBLE, value(r), IMPOSSIBLE)) for r in counts)
-        values = {r: made for r, made in priced if (made < IMPOSSIBLE).any()}  # many a count no stage needs
         if not self.is_layered:
             rows = _done(len(self.time), self.most)
-            for left in range(1, self.most + 1):
-                rows[left] = _improve(values, rows, left, combine)
-            return [rows]
+            return [self._extended(value, combine, rows, rows, None)]
         layers = [_done(len(self.time), self.most)]
         for layer in range(self.most_stages - 1, -1, -1):
             allowed = self.allowed_at(layer) if self.allowed_at else None
-            here = values if allowed is None else {r: np.where(allowed, v, IMPOSSIBLE) for r, v in values.items()}
-            rows = _done(len(self.time), self.most)
-            for left in range(1, self.most + 1):
-                rows[left] = _improve(here, layers[0], left, combine)
-            layers.insert(0, rows)
+            layers.insert(0, self._extended(value, combine, layers[0], _done(len(self.time), self.most), allowed))
         return layers
+
+    def _extended(
+        self, value: _Value, combine: np.ufunc, after: _Rows, here: _Rows, allowed: NDArray[np.bool_] | None
+    ) -> _Rows:
+        """Add a stage before the paths `after`, and return the better of `here` and these; both may be the same.
+
+        Stages lead to later states, so that blocks of states from the last to the first find what they need.
+        """
+        size = max(1, _BLOCK // len(self.time))
+        for first in range((len(self.time) - 1) // size * size, -1, -size):
+            block = (slice(first, first + size), slice(first, None))
+            values = {}
+            for r in range(1, self.most + 1 if self.replicate else 2):
+                check()
+                possible = self.time[block] < IMPOSSIBLE
+                if allowed is not None:
+                    possible &= allowed[block]
+                made = np.where(possible, value(r, self.time[block], self._costs[block]), IMPOSSIBLE)
+                if (made < IMPOSSIBLE).any():  # many a count no stage needs
+                    values[r] = made
+            for left in range(1, self.most + 1):
+                best = _improve(values, [row[first:] for row in after[: left + 1]], left, combine)
+                if best is not None:
+                    np.minimum(here[left][first : first + size], best, out=here[left][first : first + size])
+        return here
 
 
 @lru_cache(maxsize=4)
 def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
-    need = paths.need(bound_ns)
-    return paths._to_end(lambda r: np.where(need == r, paths._costs, IMPOSSIBLE), np.add)
+    def value(devices: int, times: Times, costs: Times) -> Times:
+        return np.where(paths.need_of(times, bound_ns) == devices, costs, IMPOSSIBLE)
+
+    return paths._to_end(value, np.add)
 
 
 def _done(states: int, most: int) -> _Rows:
@@ -162,13 +190,15 @@ def _done(states: int, most: int) -> _Rows:
     return rows
 
 
-def _improve(values: dict[int, Times], after: _Rows, left: int, combine: np.ufunc) -> Times:
-    best = np.full(len(after[0]), IMPOSSIBLE, dtype=np.int64)
+def _improve(values: dict[int, Times], after: _Rows, left: int, combine: np.ufunc) -> Times | None:
+    best: Times | None = None
     for r, value in values.items():
         if r <= left:
+            check()
             reachable = np.flatnonzero(after[left - r] < IMPOSSIBLE)
             if len(reachable):
-                sub = value if len(reachable) * 2 > len(value) else value[:, reachable]
-                row = after[left - r] if sub is value else after[left - r][reachable]
-                np.minimum(best, combine(sub, row[None, :]).min(axis=1), out=best)
+                is_most = len(reachable) * 2 > value.shape[1]
+                sub, row = (value, after[left - r]) if is_most else (value[:, reachable], after[left - r][reachable])
+                found = np.minimum(combine(sub, row[None, :]).min(axis=1), IMPOSSIBLE)
+                best = found if best is None else np.minimum(best, found)
     return best

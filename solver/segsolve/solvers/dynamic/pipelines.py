@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.segment_table import IMPOSSIBLE
-from segsolve.cost.stage_table import StageTable
+from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.plan.model import Pipeline, Stage
 from segsolve.question import Constraints
 from segsolve.solvers.dynamic.constraints import allowed_at, allowed_time

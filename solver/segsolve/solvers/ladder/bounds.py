@@ -36,16 +36,16 @@ class Bounds:
     """The bounds of one DAG on at most so many accelerators beside its problem's cores."""
 
     def __init__(self, dag: Dag, tpus: int) -> None:
-        self._dag, self._tpus = dag, tpus
+        self._dag, self.tpus = dag, tpus
         self.stages = tpus + dag.problem.cpus
         self._accelerated = np.array(dag.accelerated, dtype=np.bool_)
-        self._compute = np.where(self._accelerated, np.array(dag.compute_ns, dtype=np.int64), 0)
+        self.work_ns = np.where(self._accelerated, np.array(dag.compute_ns, dtype=np.int64), 0)
         self._cpu = np.array([time or 0 for time in dag.cpu_ns], dtype=np.int64)
         self._weights = np.array(dag.weight_bytes, dtype=np.int64)
         self._onto_cpu = _knapsack(
-            (g, int(self._compute[g]), int(self._cpu[g]))
+            (g, int(self.work_ns[g]), int(self._cpu[g]))
             for g in range(len(dag))
-            if dag.cpu_ns[g] is not None and self._compute[g]
+            if dag.cpu_ns[g] is not None and self.work_ns[g]
         )
         extra = [(dag.group_of[i], op.streamed_ns - op.compute_ns, op.weight_bytes) for i, op in _cacheable(dag)]
         self._cached = _knapsack(extra)
@@ -75,7 +75,7 @@ class Bounds:
             return 0
         everything = np.ones(len(dag), dtype=np.bool_)
         low = self._dearest()
-        high = low + int(self._compute.sum() + self._cpu.sum() + self._stream.sum()) + dag.problem.overhead_ns
+        high = low + int(self.work_ns.sum() + self._cpu.sum() + self._stream.sum()) + dag.problem.overhead_ns
         while low < high:
             middle = (low + high) // 2
             if self.least_stages(everything, middle) > self.stages:
@@ -84,9 +84,18 @@ class Bounds:
                 high = middle
         return low
 
+    def most_work(self, stages: int, bound_ns: int) -> int:
+        """Return how much of `work_ns` any so many stages do within a bound at most, cores among them."""
+        everything = np.ones(len(self._dag), dtype=np.bool_)
+        room = max(0, bound_ns - self._dag.problem.overhead_ns)
+        return max(
+            min(stages - cores, self.tpus) * room + (self._onto_cpu.most(everything, cores * bound_ns) if cores else 0)
+            for cores in range(min(stages, self._dag.problem.cpus) + 1)
+        )
+
     def least_stages(self, held: NDArray[np.bool_], bound_ns: int) -> int:
         """Return how many stages, cores included, sets of groups need; one more than there are if all are too few."""
-        compute = int(self._compute[held].sum())
+        compute = int(self.work_ns[held].sum())
         only_cpu = int(self._cpu[held & ~self._accelerated].sum())
         best = self.stages + 1
         for cores in range(self._dag.problem.cpus + 1):
@@ -94,7 +103,7 @@ class Bounds:
             if budget >= 0:
                 shifted = self._onto_cpu.most(held, budget) if cores else 0
                 accelerators = self._least_accelerators(held, compute - shifted, bound_ns)
-                if accelerators <= self._tpus:
+                if accelerators <= self.tpus:
                     best = min(best, max(1, cores + accelerators))
         return best
 
@@ -102,9 +111,9 @@ class Bounds:
         """Return how many accelerators `compute` ns and the memory need; one more than there are if all too few."""
         room = bound_ns - self._dag.problem.overhead_ns
         if compute and room <= 0:
-            return self._tpus + 1
+            return self.tpus + 1
         count = -(-compute // room) if compute else 0
-        while count <= self._tpus and not self._holds(held, count, count * room - compute):
+        while count <= self.tpus and not self._holds(held, count, count * room - compute):
             count += 1
         return count
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from segsolve.cost.arrays import Arrays
 from segsolve.graph.order import topological
 from segsolve.problem import Problem
 
@@ -47,6 +48,11 @@ class Dag:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @cached_property
+    def costs(self) -> Arrays:
+        """The problem's costs in columns."""
+        return Arrays(self.problem)
 
     @cached_property
     def group_of(self) -> dict[int, int]:

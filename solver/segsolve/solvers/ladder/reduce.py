@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from segsolve.solvers.ladder.dag import Dag, build
 
 
@@ -18,6 +20,21 @@ def reduced(dag: Dag) -> Dag:
             groups[index[neighbour]] += dag.groups[leaf]
         dag = build(dag.problem, groups)
     return dag
+
+
+def relaxed(dag: Dag) -> Dag | None:
+    """Return a smaller DAG that has a plan wherever this one has: what costs no time needs no memory there.
+
+    None where memory is not a hard limit, or where nothing is gained. No plan there means no plan here.
+    """
+    if dag.fits_anyway or not dag.problem.no_spill or dag.problem.measured:
+        return None
+    free = {op for g, ops in enumerate(dag.groups) if not dag.compute_ns[g] for op in ops}
+    ops = tuple(
+        replace(op, weight_bytes=0, scratch_bytes=0) if i in free else op for i, op in enumerate(dag.problem.ops)
+    )
+    smaller = reduced(build(replace(dag.problem, ops=ops), dag.groups))
+    return smaller if len(smaller) < len(dag) else None
 
 
 def _joined(dag: Dag) -> dict[int, int]:

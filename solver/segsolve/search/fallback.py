@@ -1,0 +1,132 @@
+"""What is answered when the search was stopped before it had a plan: the best layout of those that need no search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from segsolve.cost.plan import PlanScore, check_plan, score_plan
+from segsolve.deadline import OutOfTime, check
+from segsolve.plan.model import Plan, Stage, single_pipeline
+from segsolve.problem import Problem, Segmentation
+from segsolve.question import Layout, Objective, Question
+from segsolve.search.answer import Answer
+from segsolve.search.baselines import compiler, greedy, uniform
+from segsolve.search.bounds import least_value
+from segsolve.solvers.base import Limits, Status, Stop
+
+_Found = tuple[Fraction, Plan, PlanScore, str]
+
+
+class Fallback:
+    """The best known plan for a question that came without a table of all stages; found until time is up."""
+
+    def __init__(self, problem: Problem, question: Question, planner: str, limits: Limits) -> None:
+        self._problem, self._question, self._planner, self._limits = problem, question, planner, limits
+        self._best: _Found | None = None
+        self._seen: set[Plan] = set()
+
+    def find(self) -> None:
+        """Try the layouts, the simplest first; what was found until time is up stays."""
+        try:
+            for plan, by in self._layouts():
+                self._take(plan, by)
+                check()
+        except OutOfTime:
+            pass
+
+    def answer(self, why: Stop) -> Answer:
+        """Return what is known after all."""
+        if self._best is None:
+            self._take_first()
+        value, plan, score, by = self._best or (None, None, None, "")
+        bound = least_value(self._problem, self._question)
+        return Answer(
+            question=self._question,
+            planner=self._planner,
+            status=Status.UNKNOWN if plan is None else Status.FEASIBLE,
+            plan=plan,
+            score=score,
+            value=value,
+            bound=bound if value is None else min(bound, value),
+            cuts="chain",
+            found_by=by,
+            note="only layouts that need no search were tried",
+            stopped_by=why,
+            seed=self._limits.seed,
+        )
+
+    def _take_first(self) -> None:
+        for plan, by in self._layouts():
+            self._take(plan, by)
+            if self._best is not None or len(self._seen) > 2:
+                return
+
+    def _layouts(self) -> Iterator[tuple[Plan, str]]:
+        """Yield pipelines of few and of all devices, side by side as often as there are devices for."""
+        tpus = self._problem.tpus
+        makers: tuple[tuple[str, Callable[[Problem], Segmentation | None]], ...] = (
+            ("uniform", uniform.segment),
+            ("compiler", compiler.segment),
+            ("greedy", greedy.segment),
+        )
+        sizes = [tpus] if self._question.layout is Layout.PIPELINE else sorted({1, tpus, *_divisors(tpus)})
+        for name, make in makers:
+            for size in sizes:
+                cut = make(replace(self._problem, tpus=size))
+                if cut is not None:
+                    one = single_pipeline(cut, len(self._problem.ops)).pipelines
+                    yield Plan(pipelines=one * (tpus // size if self._repeats else 1)), name
+
+    @property
+    def _repeats(self) -> bool:
+        asked = self._question
+        return asked.layout is Layout.ANY and asked.objective is not Objective.LATENCY
+
+    def _take(self, plan: Plan, by: str) -> None:
+        if plan in self._seen:
+            return
+        self._seen.add(plan)
+        if check_plan(self._problem, plan) or not self._keeps(plan):
+            return
+        score = score_plan(self._problem, plan)
+        kept = self._question.constraints
+        is_late = kept.max_latency_ns is not None and score.latency_ns > kept.max_latency_ns
+        is_slow = kept.min_fps is not None and score.rate * 10**9 < Fraction(kept.min_fps)
+        if is_late or is_slow:
+            return
+        value = self._value(plan, score)
+        if self._best is None or value < self._best[0]:
+            self._best = (value, plan, score, by)
+
+    def _keeps(self, plan: Plan) -> bool:
+        """Whether stages keep what is asked of them by name or number."""
+        kept = self._question.constraints
+        for pipeline in dict.fromkeys(plan.pipelines):
+            stages: tuple[Stage, ...] = pipeline.stages
+            stage_of = {op: k for k, stage in enumerate(stages) for op in stage.ops}
+            if kept.max_stages is not None and len(stages) > kept.max_stages:
+                return False
+            if any(stage_of[op] != k for op, k in kept.pins):
+                return False
+            if any(len({stage_of[op] for op in group}) > 1 for group in kept.keep_together):
+                return False
+            if any(op and stage_of[op] == stage_of[op - 1] for op in kept.cut_before):
+                return False
+        return True
+
+    def _value(self, plan: Plan, score: PlanScore) -> Fraction:
+        match self._question.objective:
+            case Objective.LATENCY:
+                return Fraction(score.latency_ns)
+            case Objective.BATCH:
+                return Fraction(score.batch_ns(self._question.batch))
+            case Objective.DEVICES:
+                return Fraction(plan.tpus)
+            case _:
+                return 1 / score.rate
+
+
+def _divisors(number: int) -> set[int]:
+    return {d for d in range(1, number + 1) if number % d == 0}
