@@ -80,6 +80,8 @@ class _Search:
             except OutOfTime:
                 why = Stop.TIME_LIMIT
             except KeyboardInterrupt:
+                if self.planner not in EXACT:
+                    raise  # another strategy's plan is not what was asked for
                 why = Stop.INTERRUPTED
         return self.known.answer(why)
 

@@ -84,14 +84,11 @@ class Bounds:
                 high = middle
         return low
 
-    def most_work(self, stages: int, bound_ns: int) -> int:
-        """Return how much of `work_ns` any so many stages do within a bound at most, cores among them."""
+    def most_work(self, accelerators: int, cores: int, bound_ns: int) -> int:
+        """Return how much of `work_ns` so many accelerators and cores do within a bound at most."""
         everything = np.ones(len(self._dag), dtype=np.bool_)
         room = max(0, bound_ns - self._dag.problem.overhead_ns)
-        return max(
-            min(stages - cores, self.tpus) * room + (self._onto_cpu.most(everything, cores * bound_ns) if cores else 0)
-            for cores in range(min(stages, self._dag.problem.cpus) + 1)
-        )
+        return accelerators * room + (self._onto_cpu.most(everything, cores * bound_ns) if cores else 0)
 
     def least_stages(self, held: NDArray[np.bool_], bound_ns: int) -> int:
         """Return how many stages, cores included, sets of groups need; one more than there are if all are too few."""

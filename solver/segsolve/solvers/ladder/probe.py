@@ -66,31 +66,57 @@ class _Run:
 
         The stages so far can do their work, and those that are left the rest.
         """
-        dag, windows = self._dag, self._windows
-        least = sum(1 << g for g in range(len(dag)) if windows.latest[g] <= k)
-        groups = (g for g in range(len(dag)) if windows.earliest[g] <= k < windows.latest[g])
-        free = [(1 << g, dag.ancestors[g], int(self._work[g])) for g in groups]
-        first, last = self._total - self._most(self._windows.stages - k - 1), self._most(k + 1)
-        level = {least: sum(int(self._work[g]) for g in range(len(dag)) if least >> g & 1)}
+        windows, everything = self._windows, range(len(self._dag))
+        least = sum(1 << g for g in everything if windows.latest[g] <= k)
+        free = [g for g in everything if windows.earliest[g] <= k < windows.latest[g]]
+        done = sum(int(self._work[g]) for g in everything if least >> g & 1)
+        after = done + sum(int(self._work[g]) for g in free)
+        found: dict[int, int] = {}
+        for low, high in self._possible_work(k + 1):
+            if high - done <= after - low:
+                grown = self._grown({least: done}, free, high - done, most - len(found))
+            else:  # from all that may be done, without more and more of it
+                whole = least | sum(1 << g for g in free)
+                grown = self._grown({whole: after}, free, after - low, most - len(found), shrink=True)
+            if grown is None:
+                return None
+            found |= {ideal: work for ideal, work in grown.items() if low <= work <= high}
+        return sorted(found, key=found.__getitem__)
+
+    def _grown(
+        self, level: dict[int, int], free: Sequence[int], room: int, most: int, *, shrink: bool = False
+    ) -> dict[int, int] | None:
+        """Return the ideals, and their work, within some work of a first one: larger ones, or with `shrink` smaller."""
+        near = self._dag.descendants if shrink else self._dag.ancestors
+        steps = [(1 << g, near[g], int(self._work[g])) for g in free]
+        (start,) = level.values()
         found: dict[int, int] = {}
         while level:
             found |= level
             grown: dict[int, int] = {}
             for ideal, done in level.items():
-                missing, room = ~ideal, last - done
-                for bit, before, work in free:
-                    if before & missing == bit and work <= room:
-                        grown[ideal | bit] = done + work
+                open_, left = (ideal if shrink else ~ideal), room - abs(done - start)
+                for bit, needed, work in steps:
+                    if needed & open_ == bit and work <= left:
+                        grown[ideal ^ bit] = done - work if shrink else done + work
             level = grown
             if len(found) + len(grown) > most or self._is_late():
                 return None
-        return sorted((ideal for ideal, work in found.items() if first <= work <= last), key=found.__getitem__)
+        return found
 
-    def _most(self, stages: int) -> int:
-        """Return how much work so many stages do at most; anything where stages were measured."""
+    def _possible_work(self, stages: int) -> list[tuple[int, int]]:
+        """Return from what to what work can be done after so many stages, by how many of them were cores."""
         if self._dag.problem.measured:
-            return self._total
-        return self._bounds.most_work(stages, self._bound)
+            return [(0, self._total)]
+        tpus, cpus, bound = self._bounds.tpus, self._dag.problem.cpus, self._bound
+        return [
+            (
+                self._total - self._bounds.most_work(tpus - stages + cores, cpus - cores, bound),
+                self._bounds.most_work(stages - cores, cores, bound),
+            )
+            for cores in range(min(stages, cpus) + 1)
+            if stages - cores <= tpus
+        ]
 
     def advance(self, stage: int, states: list[int]) -> bool:
         """Find the ideals that one more stage reaches, an empty stage included; return whether there was time."""
