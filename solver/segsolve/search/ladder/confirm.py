@@ -24,7 +24,7 @@ from segsolve.solvers.ladder.result import DagResult
 MOST_IDEALS = probe.MOST
 TIME_LIMIT_S = 5.0
 """Of all confirmations together."""
-_FOR_PROBE = 0.7
+_FOR_PROBE = 0.9
 """The share of it that the probe may take."""
 SOLVERS_WORD = "optimal (solver's word)"
 
