@@ -15,7 +15,7 @@ class Job:
     """An inference: the tensors that are still needed, by name, and where it stands.
 
     `inputs` are kept while the inference may have to begin again, and are empty otherwise. `put_ns` is when it came to
-    wait for its next stage, `ready_ns` when its latest stage ended. `claim` is asked when it is about to begin, and says
+    wait for its next stage, `ready_ns` when its latest stage ended. `claim` is asked when it is about to begin: it says
     whether it is still wanted.
     """
 
