@@ -170,7 +170,10 @@ def model_row(name: str, stages: int, trials: int) -> dict[str, Any]:
         pipeline = Pipeline(folder.plan, runners)
         carried = [_carrying(runner.run) for runner in runners]
         inferences = 600
-        stream = lambda: (frames[i % 8] for i in range(inferences))  # noqa: E731
+
+        def stream() -> Iterator[dict[str, Array]]:
+            return (frames[i % 8] for i in range(inferences))
+
         rates: dict[str, list[float]] = {"queue": [], "simple": [], "pipeline": []}
         for _ in range(trials):
             for key, run in (
