@@ -174,13 +174,14 @@ def model_row(name: str, stages: int, trials: int) -> dict[str, Any]:
         def stream() -> Iterator[dict[str, Array]]:
             return (frames[i % 8] for i in range(inferences))
 
-        rates: dict[str, list[float]] = {"queue": [], "simple": [], "pipeline": []}
+        runs: dict[str, Callable[[], Iterator[Any]]] = {
+            "queue": lambda: by_hand.bounded_threads(carried, stream()),
+            "simple": lambda: by_hand.simple_threads(carried, stream()),
+            "pipeline": lambda: pipeline.map(stream(), copy=False),
+        }
+        rates: dict[str, list[float]] = {key: [] for key in runs}
         for _ in range(trials):
-            for key, run in (
-                ("queue", lambda: by_hand.bounded_threads(carried, stream())),
-                ("simple", lambda: by_hand.simple_threads(carried, stream())),
-                ("pipeline", lambda: pipeline.map(stream(), copy=False)),
-            ):
+            for key, run in runs.items():
                 begin = time.perf_counter()
                 for _ in run():
                     pass
