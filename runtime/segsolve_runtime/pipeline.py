@@ -167,6 +167,11 @@ class Pipeline:
         return State.DEGRADED if lost else State.READY
 
     @property
+    def queued(self) -> int:
+        """How many frames wait now: for a first stage or, submitted, for room to wait there."""
+        return self._run.waiting()
+
+    @property
     def lost(self) -> dict[Place, str]:
         """The places that are out of use because of faults, and why."""
         return dict(self._retired)

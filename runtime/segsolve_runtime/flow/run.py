@@ -48,6 +48,10 @@ class Run(ABC):
         """Why the run begins nothing more."""
         return self._engine.failure
 
+    def waiting(self) -> int:
+        """Return how many frames wait."""
+        return self._engine.waiting()
+
     def metrics(self) -> Metrics:
         """Return what was measured so far."""
         return metrics_of(
