@@ -19,7 +19,7 @@ from segsolve_runtime.flow.records import PlaceRecord, SlotRecord
 from segsolve_runtime.flow.routes import routes
 from segsolve_runtime.flow.schedule import schedule
 from segsolve_runtime.flow.worker import Post, Worker
-from segsolve_runtime.observe.drift import SLOWER, drift_of
+from segsolve_runtime.observe.drift import SLOWER, behind, drift_of
 
 from . import tiny_model
 from .plans import Sketch, chain_plan, make_plan, write_folder
@@ -171,4 +171,6 @@ def test_a_cpu_that_is_slower_than_the_prediction_shows_as_drift(folder: Path) -
         write_folder(folder.parent / "quick", plan, tiny_model.sketches()), backend="emulated"
     ) as pipeline:
         list(pipeline.map(random_frames(plan, 20, seed=0)))
-        assert all(drift.ratio > SLOWER for drift in drift_of(plan, pipeline.metrics()))
+        metrics = pipeline.metrics()
+        assert all(drift.ratio > SLOWER for drift in drift_of(plan, metrics))
+        assert [stage.stage for stage in behind(metrics)] == [0, 1, 2]
