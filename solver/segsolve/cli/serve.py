@@ -56,7 +56,7 @@ def command(
     grace: Annotated[float, typer.Option(help="Seconds that requests under way have at the end.")] = 30.0,
     log_requests: Annotated[bool, typer.Option("--log-requests", help="Log every request, not only failures.")] = False,
 ) -> None:
-    """Serve plans over HTTP and gRPC: the Open Inference Protocol, version 2."""
+    """Serve plans over HTTP and gRPC (Open Inference Protocol)."""
     from segsolve_runtime.serve.log import Log
     from segsolve_runtime.serve.models import Models, ServedModel
     from segsolve_runtime.serve.server import MIB, ServerOptions, check_installed, serve
