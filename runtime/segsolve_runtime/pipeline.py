@@ -337,8 +337,9 @@ class Pipeline:
             if isinstance(run, Submissions) and not run.is_over:
                 return run
             run.close()
-            self._run = run = Submissions(self._setting)
+            run = Submissions(self._setting)
             run.start()
+            self._run = run
             return run
 
     def _tensors(self, frames: Iterable[Frame], copy: bool, yields_errors: bool) -> Iterator[Tensors | InputError]:
