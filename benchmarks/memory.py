@@ -1,14 +1,15 @@
-"""The memory of this process, for checks that it stays the same."""
+"""The memory of a process, for checks that it stays the same."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 
-def resident_mib() -> float:
-    """Return the resident memory of this process (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+def resident_mib(process: int | Literal["self"] = "self") -> float:
+    """Return the resident memory of a process (Linux)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 

@@ -20,9 +20,12 @@ from segsolve_runtime.errors import (
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.frames import random_frames
-    from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.places import Place, places
+    from segsolve_runtime.contract.plan import PlanFolder, load_plan
+    from segsolve_runtime.contract.result import Result
+    from segsolve_runtime.contract.runner import StageRunner
     from segsolve_runtime.flow.faults import FaultPolicy
-    from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.pipeline import Pipeline, State
 
 __all__ = [
     "BackendError",
@@ -33,18 +36,30 @@ __all__ = [
     "HardwareError",
     "InputError",
     "Pipeline",
+    "Place",
     "PlanError",
+    "PlanFolder",
+    "Result",
     "ResultError",
     "RuntimeFault",
     "StageError",
+    "StageRunner",
+    "State",
     "load_plan",
+    "places",
     "random_frames",
 ]
 
 _LAZY = {
     "FaultPolicy": "flow.faults",
     "Pipeline": "pipeline",
+    "Place": "contract.places",
+    "PlanFolder": "contract.plan",
+    "Result": "contract.result",
+    "StageRunner": "contract.runner",
+    "State": "pipeline",
     "load_plan": "contract.plan",
+    "places": "contract.places",
     "random_frames": "contract.frames",
 }
 

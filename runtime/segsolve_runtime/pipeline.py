@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self, overload
 
 from segsolve_runtime.backends import BackendOptions, open_stages
 from segsolve_runtime.contract.arrays import Frame, Tensors, array_specs, select
@@ -16,14 +20,26 @@ from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan, PlanFolder, load_plan
 from segsolve_runtime.contract.result import Result
 from segsolve_runtime.contract.runner import StageRunner
-from segsolve_runtime.errors import ClosedError, DeviceLostError, StageError, StageTimeoutError
-from segsolve_runtime.flow.clock import ClockFactory, wall_clocks
+from segsolve_runtime.errors import ClosedError, DeviceLostError, InputError, StageError, StageTimeoutError
+from segsolve_runtime.flow.clock import Clocks
+from segsolve_runtime.flow.engine import Setting
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
-from segsolve_runtime.flow.run import Run, Setting
+from segsolve_runtime.flow.run import Run
 from segsolve_runtime.flow.stream import Stream
 from segsolve_runtime.flow.submissions import Submissions
 from segsolve_runtime.flow.warmup import warm_up
+
+
+class State(StrEnum):
+    """How it stands with a pipeline."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    """Devices were lost, and the others go on."""
+    FAILED = "failed"
+    """So many devices were lost that no pipeline is whole."""
+    CLOSED = "closed"
 
 
 class Pipeline:
@@ -39,7 +55,7 @@ class Pipeline:
         plan: Plan,
         runners: Sequence[StageRunner],
         *,
-        clocks: ClockFactory = wall_clocks,
+        clocks: Clocks = "wall",
         queue_size: int = 2,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
@@ -71,6 +87,8 @@ class Pipeline:
         )
         self._run: Run = Stream(self._setting)
         self._is_closed = False
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
 
     @classmethod
     def load(
@@ -132,6 +150,28 @@ class Pipeline:
         return self._setting.plan
 
     @property
+    def state(self) -> State:
+        """How it stands with the devices: may change at any time."""
+        if self._is_closed:
+            return State.CLOSED
+        lost, plan = {*self._retired}, self._setting.plan
+        pipelines = [
+            all(
+                any(Place(p, k, r) not in lost for r in range(stage.replicas))
+                for k, stage in enumerate(pipeline.stages)
+            )
+            for p, pipeline in enumerate(plan.pipelines)
+        ]
+        if not any(pipelines):
+            return State.FAILED
+        return State.DEGRADED if lost else State.READY
+
+    @property
+    def queued(self) -> int:
+        """How many frames wait now: for a first stage or, submitted, for room to wait there."""
+        return self._run.waiting()
+
+    @property
     def lost(self) -> dict[Place, str]:
         """The places that are out of use because of faults, and why."""
         return dict(self._retired)
@@ -154,19 +194,42 @@ class Pipeline:
         self._check_open()
         plan, policy = self._setting.plan, self._setting.policy
         in_use = {place: r for place, r in self._setting.runners.items() if place not in self._retired}
-        faults = warm_up(plan, in_use, inferences, policy.stage_timeout_s)
+        faults = warm_up(plan, in_use, inferences, policy.stage_timeout_s, self._setting.lingering)
         for place, fault in faults.items():
-            if isinstance(fault, StageTimeoutError):
-                self._setting.hung.add(place)
             if isinstance(fault, StageTimeoutError | DeviceLostError):
                 self._retired[place] = f"{place.describe(plan)}: {fault}"
         if faults and policy.on_fault == "stop":
             place, fault = next(iter(faults.items()))
             raise StageError(place, 0, fault, where=f"{place.describe(plan)}, warming up,")
 
+    @overload
     def map(
-        self, frames: Iterable[Frame], *, drop: Literal["oldest"] | None = None, copy: bool = True
-    ) -> Iterator[Result]:
+        self,
+        frames: Iterable[Frame],
+        *,
+        drop: Literal["oldest"] | None = None,
+        on_error: Literal["raise"] = "raise",
+        copy: bool = True,
+    ) -> Iterator[Result]: ...
+
+    @overload
+    def map(
+        self,
+        frames: Iterable[Frame],
+        *,
+        drop: Literal["oldest"] | None = None,
+        on_error: Literal["yield"],
+        copy: bool = True,
+    ) -> Iterator[Result | StageError | InputError]: ...
+
+    def map(
+        self,
+        frames: Iterable[Frame],
+        *,
+        drop: Literal["oldest"] | None = None,
+        on_error: Literal["raise", "yield"] = "raise",
+        copy: bool = True,
+    ) -> Iterator[Any]:
         """Yield for each frame, in order, the model's outputs by name, in the plan's order.
 
         A frame is a mapping from input names to arrays, or the array itself if the model takes only one; it
@@ -174,6 +237,9 @@ class Pipeline:
         in the caller's thread, while results are being pulled and the pipeline has room: neither need ever end. An
         exception, also one that `frames` raises, comes after the results of all frames before it. To begin another
         ``map``, or to ``submit``, ends this one.
+
+        With ``on_error="yield"``, the error of a frame that does not fit or whose inference failed is yielded in its
+        turn, and the others go on; a policy of ``stop`` is one of ``skip`` then.
 
         With ``drop="oldest"``, for live video, frames are pulled in a thread of their own as fast as they come; one
         that finds the queue full takes the place of the oldest there. A result's `number` tells its frame. That thread
@@ -183,36 +249,53 @@ class Pipeline:
             InputError: a frame does not fit the model's inputs.
             StageError: an inference failed for good; the original exception is the cause.
             DevicesLeftError: devices were lost, and the policy is to give back what is not done.
-            ClosedError: the pipeline was closed, or another ``map`` was begun.
-            ValueError: `drop` is unknown, or frames cannot be dropped on a virtual clock.
+            ClosedError: the pipeline was closed, another ``map`` was begun, or the process forked.
+            ValueError: `drop` or `on_error` is unknown, or frames cannot be dropped on a virtual clock.
         """
         if drop not in (None, "oldest"):
             raise ValueError(f"drop is {drop!r}; known is: oldest")
-        self._check_open()
-        self._run.close()
-        self._run = stream = Stream(self._setting, drops_oldest=drop is not None)
-        yield from stream.results(self._tensors(frames, copy))
+        if on_error not in ("raise", "yield"):
+            raise ValueError(f"on_error is {on_error!r}; known are: raise, yield")
+        setting, yields_errors = self._setting, on_error == "yield"
+        if yields_errors and setting.policy.on_fault == "stop":
+            setting = replace(setting, policy=replace(setting.policy, on_fault="skip"))
+        stream = Stream(setting, drops_oldest=drop is not None, yields_errors=yields_errors)
+        with self._lock:
+            self._check_open()
+            self._run.close()
+            self._run = stream
+        yield from stream.results(self._tensors(frames, copy, yields_errors))
 
     def submit(self, frame: Frame, *, timeout_s: float | None = None, copy: bool = True) -> Future[Result]:
         """Take one frame, as soon as there is room for it, and return the future of its outputs.
 
-        May be called from several threads. Futures are done when their results are ready, in any order; they cannot be
-        cancelled. To begin a ``map`` ends all that are not done with a ClosedError.
+        May be called from several threads, which are let in as they come. Futures are done when their results are
+        ready, in any order; one can be cancelled until its inference begins. To begin a ``map`` ends all that are not
+        done with a ClosedError.
 
         Raises:
             InputError: the frame does not fit the model's inputs.
             TimeoutError: there was no room within `timeout_s`.
-            StageError: an earlier fault ended the run.
+            StageError: a fault ended what was submitted before; said once, the next call begins anew.
+            DevicesLeftError: devices were lost, and the policy is to give back what is not done; said once, too.
+            ClosedError: the pipeline was closed, or the process forked.
+        """
+        return self._submissions().submit(frame_tensors(frame, self._inputs, copy=copy), timeout_s)
+
+    async def infer(self, frame: Frame, *, copy: bool = True) -> Result:
+        """Run one frame and return its outputs, for asyncio: waits without a thread, in turn with ``submit``.
+
+        To cancel it takes the frame back, unless its inference has begun: then its result is thrown away.
+
+        Raises:
+            InputError: the frame does not fit the model's inputs.
+            StageError: its inference failed for good, or an earlier fault ended the run.
             DevicesLeftError: devices were lost, and the policy is to give back what is not done.
             ClosedError: the pipeline was closed.
         """
-        self._check_open()
-        tensors = frame_tensors(frame, self._inputs, 0, copy=copy)
-        if not isinstance(self._run, Submissions):
-            self._run.close()
-            self._run = Submissions(self._setting)
-            self._run.start()
-        return self._run.submit(tensors, timeout_s)
+        from asyncio import wrap_future
+
+        return await wrap_future(self._submissions().begin(frame_tensors(frame, self._inputs, copy=copy)))
 
     def metrics(self) -> Metrics:
         """Return what was measured of the latest ``map``, or of what was submitted; it may be under way."""
@@ -220,13 +303,15 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop what is under way, join all threads and close all runners; one that hangs is left to itself."""
-        if self._is_closed:
+        if self._is_closed or self._pid != os.getpid():
             return
-        self._is_closed = True
-        self._run.close()
+        with self._lock:
+            self._is_closed = True
+            run = self._run
+        run.close()
         with ExitStack() as stack:
             for place, runner in self._setting.runners.items():
-                if not self._run.hangs(place):
+                if not self._setting.lingers(place):
                     stack.callback(runner.close)
 
     def __enter__(self) -> Self:
@@ -238,9 +323,32 @@ class Pipeline:
         self.close()
 
     def _check_open(self) -> None:
+        if self._pid != os.getpid():
+            raise ClosedError("the pipeline belongs to the process that opened it; a child of it must open its own")
         if self._is_closed:
             raise ClosedError("the pipeline is closed; load it again")
 
-    def _tensors(self, frames: Iterable[Frame], copy: bool) -> Iterator[Tensors]:
+    def _submissions(self) -> Submissions:
+        """Return the run that takes single frames, begun where there is none."""
+        self._check_open()
+        with self._lock:
+            self._check_open()
+            run = self._run
+            if isinstance(run, Submissions) and not run.is_over:
+                return run
+            run.close()
+            run = Submissions(self._setting)
+            run.start()
+            self._run = run
+            return run
+
+    def _tensors(self, frames: Iterable[Frame], copy: bool, yields_errors: bool) -> Iterator[Tensors | InputError]:
         for number, frame in enumerate(frames):
-            yield frame_tensors(frame, self._inputs, number, copy=copy)
+            try:
+                tensors = frame_tensors(frame, self._inputs, number, copy=copy)
+            except InputError as error:
+                if not yields_errors:
+                    raise
+                yield error
+            else:
+                yield tensors

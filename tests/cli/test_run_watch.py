@@ -105,6 +105,15 @@ def test_a_stage_that_raises(plan: Path, faults: dict[int, FaultPlan], on_fault:
         assert "Faults: 1 x raised; every inference that they spoiled was done again." in done.stdout
 
 
+def test_a_frame_that_fails_is_skipped_and_named(plan: Path, faults: dict[int, FaultPlan]) -> None:
+    faults[1] = FaultPlan(raises=frozenset({5}))
+    done = inside("run", plan, "--count", "20", "--backend", "faulty", "--on-fault", "skip")
+    assert done.code == ExitCode.PARTIAL
+    assert "random[4]: stage 1 failed on inference 4: OSError: injected fault" in done.stderr
+    assert "error: 1 inference failed" in done.stderr
+    assert "Faults: 1 x raised; 1 inference failed." in done.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -22,6 +22,8 @@ from .plans import lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, stage_threads
 
 GONE = FaultPlan(lost_from=5)
+MANY = 2_000
+"""Frames, so that each of two replicas gets some, however threads are scheduled."""
 TIMEOUT_S = 1.0  # a busy machine may let a thread wait for a while
 CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))
 DOUBLE = Lane(stage_ns=(1, 1, 1), replicas=(1, 2, 1))
@@ -89,7 +91,7 @@ def test_an_inference_that_fails_again_and_again_is_given_up_in_its_turn() -> No
 def test_a_lost_replica_leaves_its_work_to_the_others() -> None:
     pipeline, runners = increments([DOUBLE], {1: GONE})
     with pipeline:
-        check(pipeline, 60)
+        check(pipeline, MANY)
         assert pipeline.metrics().stages[1].retired == 1
         assert pipeline.lost == {Place(0, 1, 0): "stage 1, replica 0: the device does not answer"}
         calls = runners[1].calls
@@ -109,7 +111,7 @@ def test_a_pipeline_that_lost_a_stage_leaves_its_work_to_the_others(stage: int) 
 def test_a_device_that_fails_three_times_in_a_row_is_lost() -> None:
     pipeline, runners = increments([DOUBLE], {1: FaultPlan(raises=frozenset(range(4, 99)))}, attempts=9)
     with pipeline:
-        check(pipeline, 60)
+        check(pipeline, MANY)
         assert pipeline.metrics().fault_counts["raised"] == 3
     assert runners[1].calls == 7
 
@@ -139,7 +141,7 @@ def test_a_pipeline_without_a_device_for_a_stage_says_so_at_once() -> None:
 def test_a_stage_that_hangs_is_done_elsewhere() -> None:
     pipeline, runners = increments([DOUBLE], {2: FaultPlan(hangs=frozenset({4}))}, timeout_s=TIMEOUT_S)
     with pipeline:
-        check(pipeline, 60)
+        check(pipeline, MANY)
         assert pipeline.metrics().fault_counts["hung"] == 1
         assert Place(0, 1, 1) in pipeline.lost
     assert not runners[2].is_closed  # its thread may still be in there
@@ -161,13 +163,13 @@ def test_a_stage_that_hangs_stops_a_run_that_should_stop() -> None:
 def test_what_comes_late_from_a_stage_that_hung_is_not_counted_twice() -> None:
     pipeline, runners = increments([DOUBLE], {1: FaultPlan(hangs=frozenset({2}))}, timeout_s=TIMEOUT_S)
     with pipeline:
-        results = pipeline.map(map(frame, range(200)))
+        results = pipeline.map(map(frame, range(MANY)))
         received = []
         for result in results:
             received.append(result.number)
             if result.number == 100:
                 runners[1].let_go()
-    assert received == list(range(200))
+    assert received == list(range(MANY))
     for thread in stage_threads():
         thread.join(PATIENCE_S)
 
@@ -176,7 +178,7 @@ def test_frames_that_are_not_done_are_given_back_when_a_device_is_lost() -> None
     pipeline, _ = increments([DOUBLE], {1: GONE, 3: FaultPlan(raises=frozenset({1}))}, "give-back")
     received: list[int] = []
     with pipeline, pytest.raises(DevicesLeftError, match="stage 1, replica 0: the device does not answer") as caught:
-        for result in pipeline.map(map(frame, range(200))):
+        for result in pipeline.map(map(frame, range(MANY))):
             received.append(result.number)
     undone = caught.value.undone
     assert received + list(undone) == list(range(len(received) + len(undone)))

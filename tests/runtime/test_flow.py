@@ -173,7 +173,7 @@ def test_an_exception_of_a_camera_comes_after_its_results() -> None:
 def test_only_the_oldest_can_be_dropped() -> None:
     pipeline, _ = increments(1)
     with pipeline, pytest.raises(ValueError, match="drop is 'newest'"):
-        list(pipeline.map([], drop="newest"))  # type: ignore[arg-type]
+        list(pipeline.map([], drop="newest"))  # type: ignore[call-overload]
 
 
 def test_frames_that_are_not_copied_are_used_as_they_are() -> None:

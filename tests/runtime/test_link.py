@@ -68,10 +68,10 @@ def test_a_schedule_fills_the_link_and_no_more(pairs: list[tuple[int, int]]) -> 
 
 def test_what_is_left_of_a_plan_has_the_link_to_itself() -> None:
     lanes = [Lane(stage_ns=(10,), replicas=(1,), link_ns=10)] * 2
-    dispatcher = Dispatcher([[1], [1]], queue_size=2, most_under_way=9)
+    dispatcher = Dispatcher([[1], [1]], queue_size=2)
     dispatcher.share_link(lanes)
     gates = [lane[0].gate for lane in dispatcher.lanes]
     assert [gate is not None for gate in gates] == [True, True]
     first = next(iter(dispatcher.seats.values()))
-    dispatcher.retire(first, now=0)
+    dispatcher.retire(first)
     assert dispatcher.lanes[1][0].gate is None

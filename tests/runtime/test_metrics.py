@@ -5,22 +5,18 @@ import json
 import pytest
 
 from segsolve_runtime.contract.places import Place
-from segsolve_runtime.flow.dispatch import Dispatcher
-from segsolve_runtime.flow.metrics import Metrics, metrics_of, percentile
+from segsolve_runtime.flow.faults import FaultLog
+from segsolve_runtime.flow.metrics import Metrics, StageView, metrics_of, percentile
 from segsolve_runtime.flow.records import WINDOW, DepthRecord, FlowRecord, PlaceRecord, SlotRecord
 
 
-def metrics(flow: FlowRecord, dispatcher: Dispatcher, slots: SlotRecord | None = None, now_ns: int = 6) -> Metrics:
-    return metrics_of(
-        now_ns=now_ns,
-        flow=flow,
-        lanes=dispatcher.lanes,
-        waiting=0,
-        seats=tuple(dispatcher.seats.values()),
-        slots=slots.slots if slots else (),
-        faults=(),
-        fault_counts={},
-    )
+def view(stage: int = 0, replicas: int = 1) -> StageView:
+    return StageView(pipeline=0, stage=stage, records=[PlaceRecord(Place(0, stage, r)) for r in range(replicas)])
+
+
+def metrics(flow: FlowRecord, stages: list[StageView], slots: SlotRecord | None = None, now_ns: int = 6) -> Metrics:
+    slots = slots or SlotRecord(0)
+    return metrics_of(now_ns=now_ns, flow=flow, stages=stages, waiting=0, slots=slots.slots, faults=FaultLog())
 
 
 @pytest.mark.parametrize(
@@ -41,14 +37,14 @@ def test_percentiles_are_values_that_occurred(values: list[int], percent: int, e
 
 
 def test_metrics_are_ready_for_json() -> None:
-    flow, slots, dispatcher = FlowRecord(), SlotRecord(None), Dispatcher([[1]], 2, 9)
+    flow, slots, stage = FlowRecord(), SlotRecord(None), view()
     flow.accept(1)
-    record = dispatcher.seats[Place(0, 0)].record
+    record = stage.records[0]
     record.ran(2, 5)
     record.handed_on(6)
     slots.add(Place(0, 0), 0, 2, 5)
     flow.deliver(1, 6)
-    document = json.loads(json.dumps(metrics(flow, dispatcher, slots).as_dict()))
+    document = json.loads(json.dumps(metrics(flow, [stage], slots).as_dict()))
     assert document == {
         "count": 1,
         "accepted": 1,
@@ -59,6 +55,7 @@ def test_metrics_are_ready_for_json() -> None:
         "latency_p50_ns": 5,
         "latency_p95_ns": 5,
         "latency_p99_ns": 5,
+        "latency_ns": 5,
         "stages": [
             {
                 "pipeline": 0,
@@ -75,9 +72,10 @@ def test_metrics_are_ready_for_json() -> None:
                 "queue_mean": 0.0,
                 "queue_max": 0,
                 "queue_now": 0,
+                "late": 0,
             }
         ],
-        "fault_counts": {},
+        "fault_counts": {"raised": 0, "hung": 0, "device lost": 0},
         "faults": [],
         "timeline": [{"stage": 0, "inference": 0, "start_ns": 2, "end_ns": 5, "pipeline": 0, "replica": 0}],
     }
@@ -88,16 +86,16 @@ def test_percentiles_are_those_of_the_latest_results() -> None:
     for latency_ns in [1_000_000] * WINDOW + [5] * WINDOW:
         flow.accept(0)
         flow.deliver(0, latency_ns)
-    found = metrics(flow, Dispatcher([[1]], 2, 9))
+    found = metrics(flow, [view()])
     assert (found.count, found.latency_p95_ns) == (2 * WINDOW, 5)
 
 
 def test_a_stage_adds_up_its_replicas_and_the_bottleneck_is_the_busiest_per_replica() -> None:
-    dispatcher = Dispatcher([[2, 1]], 2, 9)
-    for replica in range(2):
-        dispatcher.seats[Place(0, 0, replica)].record.ran(0, 60)
-    dispatcher.seats[Place(0, 1)].record.ran(0, 100)
-    found = metrics(FlowRecord(), dispatcher)
+    first, second = view(0, replicas=2), view(1)
+    for record in first.records:
+        record.ran(0, 60)
+    second.records[0].ran(0, 100)
+    found = metrics(FlowRecord(), [first, second])
     assert [(s.replicas, s.inferences, s.busy_ns, s.mean_ns) for s in found.stages] == [
         (2, 2, 120, 60),
         (1, 1, 100, 100),
@@ -115,10 +113,13 @@ def test_a_failed_inference_takes_time_and_does_not_count() -> None:
 def test_the_depth_of_a_queue_is_its_mean_over_time() -> None:
     depth = DepthRecord()
     depth.change(2, 10)
-    depth.change(0, 20)
-    assert depth.mean(0, 40) == 0.5
-    assert depth.most == 2
-    assert DepthRecord().mean(5, 5) == 0.0
+    depth.change(1, 20)
+    assert (depth.area_ns(40), depth.most) == (40, 2)
+    stage = StageView(pipeline=0, stage=1, records=[PlaceRecord(Place(0, 1))], waited_ns=20, queue_max=2)
+    (found,) = metrics(FlowRecord(), [stage], now_ns=40).stages
+    assert (found.queue_mean, found.queue_max) == (0.5, 2)
+    (found,) = metrics(FlowRecord(), [stage], now_ns=0).stages
+    assert found.queue_mean == 0.0
 
 
 def test_slots_are_kept_of_none_of_the_first_or_of_all() -> None:

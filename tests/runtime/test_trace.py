@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 from segsolve_runtime.backends import simulated
 from segsolve_runtime.contract.frames import random_frames
@@ -81,3 +82,23 @@ def test_faults_are_marked_where_and_when_they_were() -> None:
     (mark,) = (e for e in chrome_trace(plan, changed, backend="litert", queue_size=2)["traceEvents"] if e["ph"] == "i")
     assert (mark["tid"], mark["ts"], mark["name"]) == (3, 9.0, "hung")
     assert mark["args"] == {"inference": 4, "message": "it took too long"}
+
+
+def test_arrows_lead_from_each_stage_to_the_next_of_the_same_inference() -> None:
+    plan, metrics = ran()
+    events = chrome_trace(plan, metrics, backend="simulated", queue_size=2)["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    starts = {e["id"]: e for e in events if e["ph"] == "s"}
+    ends = {e["id"]: e for e in events if e["ph"] == "f"}
+    assert len(starts) == len(ends) == 20  # of ten inferences, predicted and measured
+    assert starts.keys() == ends.keys()
+    for number, start in starts.items():
+        end = ends[number]
+        (before,) = [s for s in slices if _is_at(start, s) and s["ts"] + s["dur"] == start["ts"]]
+        (after,) = [s for s in slices if _is_at(end, s) and s["ts"] == end["ts"]]
+        assert before["args"] == after["args"]
+        assert (start["pid"], end["bp"]) == (end["pid"], "e")
+
+
+def _is_at(event: dict[str, Any], slice_: dict[str, Any]) -> bool:
+    return (event["pid"], event["tid"]) == (slice_["pid"], slice_["tid"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import BackendError
-from segsolve_runtime.flow.clock import ClockFactory
+from segsolve_runtime.flow.clock import Clocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class OpenStages:
     """A plan's stages ready to run: a runner for each of its `places`, in their order."""
 
     runners: tuple[StageRunner, ...]
-    clocks: ClockFactory
+    clocks: Clocks
 
 
 def _emulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.backends import litert as cpu
 from segsolve_runtime.contract.plan import PlanFolder
-from segsolve_runtime.flow.pacing import paced_clocks
 
 
 def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
@@ -17,4 +16,4 @@ def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
     Raises:
         PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
     """
-    return OpenStages(runners=cpu.open_stages(folder, threads).runners, clocks=paced_clocks)
+    return OpenStages(runners=cpu.open_stages(folder, threads).runners, clocks="paced")

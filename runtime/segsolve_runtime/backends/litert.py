@@ -13,7 +13,6 @@ from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, sele
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.flow.clock import wall_clocks
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -55,7 +54,7 @@ def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
     """
     specs = array_specs(folder.plan)
     runners = tuple(open_stage(folder, stage_at(folder.plan, place), specs, threads) for place in places(folder.plan))
-    return OpenStages(runners=runners, clocks=wall_clocks)
+    return OpenStages(runners=runners, clocks="wall")
 
 
 def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec], threads: int) -> LiteRTRunner:

@@ -13,7 +13,6 @@ from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import Plan
-from segsolve_runtime.flow.clock import virtual_clocks
 
 
 class SimulatedRunner:
@@ -38,4 +37,4 @@ def open_stages(plan: Plan) -> OpenStages:
     """
     specs = array_specs(plan)
     runners = tuple(SimulatedRunner(select(specs, stage_at(plan, place).outputs)) for place in places(plan))
-    return OpenStages(runners=runners, clocks=virtual_clocks)
+    return OpenStages(runners=runners, clocks="virtual")

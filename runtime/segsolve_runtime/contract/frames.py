@@ -11,8 +11,12 @@ from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.errors import InputError
 
 
-def frame_tensors(frame: Frame, specs: Sequence[ArraySpec], number: int, *, copy: bool = True) -> dict[str, Array]:
+def frame_tensors(
+    frame: Frame, specs: Sequence[ArraySpec], number: int | None = None, *, copy: bool = True
+) -> dict[str, Array]:
     """Return a frame's arrays by input name, or copies of them, which let the caller reuse its buffers.
+
+    Errors name the frame by its `number`, if it has one.
 
     Raises:
         InputError: an input is missing, unknown, or of another element type or shape than its specification.
@@ -50,28 +54,32 @@ def _random_array(generator: np.random.Generator, spec: ArraySpec) -> Array:
     return np.asarray(drawn)
 
 
-def _by_name(frame: Frame, specs: Sequence[ArraySpec], number: int) -> Mapping[str, Array]:
+def _by_name(frame: Frame, specs: Sequence[ArraySpec], number: int | None) -> Mapping[str, Array]:
     if isinstance(frame, Mapping):
         return frame
     if not isinstance(frame, np.ndarray):
-        raise InputError(f"frame {number} is a {type(frame).__name__}; give an array, or a mapping of arrays")
+        raise InputError(f"{_frame(number)} is a {type(frame).__name__}; give an array, or a mapping of arrays")
     if len(specs) != 1:
         names = [spec.name for spec in specs]
-        raise InputError(f"frame {number} is a bare array, but the model takes {len(specs)} inputs: {names}")
+        raise InputError(f"{_frame(number)} is a bare array, but the model takes {len(specs)} inputs: {names}")
     return {specs[0].name: frame}
 
 
-def _check_names(named: Mapping[str, Array], specs: Sequence[ArraySpec], number: int) -> None:
+def _check_names(named: Mapping[str, Array], specs: Sequence[ArraySpec], number: int | None) -> None:
     expected = [spec.name for spec in specs]
     if missing := [name for name in expected if name not in named]:
-        raise InputError(f"frame {number} lacks the input {missing[0]!r}; the model takes {expected}")
+        raise InputError(f"{_frame(number)} lacks the input {missing[0]!r}; the model takes {expected}")
     if unknown := [name for name in named if name not in expected]:
-        raise InputError(f"frame {number} has the unknown input {unknown[0]!r}; the model takes {expected}")
+        raise InputError(f"{_frame(number)} has the unknown input {unknown[0]!r}; the model takes {expected}")
 
 
-def _check_array(array: Array, spec: ArraySpec, number: int) -> None:
-    where = f"frame {number}: the input {spec.name!r}"
+def _check_array(array: Array, spec: ArraySpec, number: int | None) -> None:
+    where = f"{_frame(number)}: the input {spec.name!r}"
     if not isinstance(array, np.ndarray):
         raise InputError(f"{where} is a {type(array).__name__}; give an array")
     if (array.dtype, array.shape) != (spec.dtype, spec.shape):
         raise InputError(f"{where} is {array.dtype} of shape {array.shape}, but the model takes {spec}")
+
+
+def _frame(number: int | None) -> str:
+    return "the frame" if number is None else f"frame {number}"

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from segsolve_runtime.contract.places import Place
+from segsolve_runtime.errors import DeviceLostError, StageTimeoutError
 
-OnFault: TypeAlias = Literal["stop", "retry", "give-back"]
+MOST_FAULTS = 1_000
+OnFault: TypeAlias = Literal["stop", "skip", "retry", "give-back"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPolicy:
     """What to do about faults.
 
-    ``stop``: the first fault ends the run. ``retry``: the inference is tried again, on another device where there is
-    one, and the run goes on with the devices that are left. ``give-back``: as ``retry``, until a device is lost; then
-    the run ends and gives back the frames that were not done, for another plan.
+    ``stop``: the first fault ends the run. ``skip``: the inference fails alone, and the run goes on with the devices
+    that are left. ``retry``: as ``skip``, but an inference is tried again before it fails, where it has not failed yet
+    if there is such a device. ``give-back``: as ``retry``, until a device is lost; then what is under way is brought to
+    its end, and the run gives back the frames that were not done, for another plan.
 
-    An inference that failed `attempts` times is given up. A device is lost when its runner says so, after `strikes`
-    failures in a row, or when it takes longer than `stage_timeout_s` for an inference.
+    An inference that failed `attempts` times is given up. A device is lost when its runner says so, when it takes
+    longer than `stage_timeout_s` for an inference, or when `strikes` different inferences fail there and none does not,
+    unless they fail elsewhere too or there is no other device for the stage.
     """
 
     on_fault: OnFault = "stop"
@@ -30,8 +35,8 @@ class FaultPolicy:
     stage_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.on_fault not in ("stop", "retry", "give-back"):
-            raise ValueError(f"on_fault is {self.on_fault!r}; known are: stop, retry, give-back")
+        if self.on_fault not in get_args(OnFault):
+            raise ValueError(f"on_fault is {self.on_fault!r}; known are: {', '.join(get_args(OnFault))}")
         if min(self.attempts, self.strikes) < 1:
             raise ValueError("an inference needs at least 1 attempt, and a device at least 1 strike")
         if self.stage_timeout_s is not None and self.stage_timeout_s <= 0:
@@ -41,6 +46,11 @@ class FaultPolicy:
     def keeps_inputs(self) -> bool:
         """Whether an inference may have to begin again."""
         return self.on_fault != "stop"
+
+    @property
+    def tries(self) -> int:
+        """How often an inference may fail before it is given up."""
+        return self.attempts if self.on_fault in ("retry", "give-back") else 1
 
 
 class FaultKind(StrEnum):
@@ -74,3 +84,23 @@ class Fault:
             "message": self.message,
             "retired": self.retired,
         }
+
+
+class FaultLog:
+    """Counts faults, and remembers the latest."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(FaultKind, 0)
+        self.latest: deque[Fault] = deque(maxlen=MOST_FAULTS)
+
+    def add(self, fault: Fault) -> None:
+        """Remember a fault."""
+        self.counts[fault.kind] += 1
+        self.latest.append(fault)
+
+
+def kind_of(cause: BaseException) -> FaultKind:
+    """Return what an exception of a place means."""
+    if isinstance(cause, StageTimeoutError):
+        return FaultKind.HUNG
+    return FaultKind.LOST if isinstance(cause, DeviceLostError) else FaultKind.RAISED

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from segsolve_runtime.flow.dispatch import Line, Seat
-from segsolve_runtime.flow.faults import Fault, FaultKind
+from segsolve_runtime.flow.faults import Fault, FaultLog
 from segsolve_runtime.flow.records import FlowRecord, PlaceRecord
 from segsolve_runtime.flow.schedule import Slot
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class StageMetrics:
     """Inferences that waited for the stage, over the run; for a first stage, 0: all pipelines share that queue."""
     queue_max: int
     queue_now: int
+    late: int = 0
+    """Inferences that the machine was still at when their predicted time was over, where it is to keep to that."""
 
     @property
     def mean_ns(self) -> int:
@@ -64,6 +68,8 @@ class Metrics:
     """From a frame accepted to its result ready, over the latest 2000 results."""
     latency_p95_ns: int
     latency_p99_ns: int
+    latency_ns: int
+    """Of all results together."""
     stages: tuple[StageMetrics, ...]
     """Of all pipelines, one after the other."""
     fault_counts: dict[str, int]
@@ -83,25 +89,31 @@ class Metrics:
         return max(ran, key=lambda stage: stage.busy_ns / stage.replicas, default=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """A stage's records: of each of its devices, and of what waited for them, in ns times inferences."""
+
+    pipeline: int
+    stage: int
+    records: Sequence[PlaceRecord]
+    retired: int = 0
+    waited_ns: float = 0
+    queue_max: int = 0
+    queue_now: int = 0
+
+
 def metrics_of(
     *,
     now_ns: int,
     flow: FlowRecord,
-    lanes: Sequence[Sequence[Line]],
+    stages: Sequence[StageView],
     waiting: int,
-    seats: Sequence[Seat],
     slots: Iterable[Slot],
-    faults: tuple[Fault, ...],
-    fault_counts: Mapping[FaultKind, int],
+    faults: FaultLog,
 ) -> Metrics:
     """Return the figures of a run's records at a time."""
     elapsed_ns = flow.last_ns - flow.first_ns if flow.count else 0
-    latencies_ns = sorted(flow.latencies_ns)
-    stages = [
-        _stage(p, line, [seat for seat in seats if seat.line is line], flow.first_ns, now_ns)
-        for p, lane in enumerate(lanes)
-        for line in lane
-    ]
+    latencies_ns = sorted(copied(flow.latencies_ns))
     return Metrics(
         count=flow.count,
         accepted=flow.accepted,
@@ -112,9 +124,10 @@ def metrics_of(
         latency_p50_ns=percentile(latencies_ns, 50),
         latency_p95_ns=percentile(latencies_ns, 95),
         latency_p99_ns=percentile(latencies_ns, 99),
-        stages=tuple(stages),
-        fault_counts={kind.value: count for kind, count in fault_counts.items()},
-        faults=faults,
+        latency_ns=flow.latency_ns,
+        stages=tuple(_stage(view, flow.first_ns, now_ns) for view in stages),
+        fault_counts={kind.value: count for kind, count in faults.counts.items()},
+        faults=tuple(copied(faults.latest)),
         timeline=tuple(sorted(slots, key=lambda slot: (slot.inference, slot.stage))),
     )
 
@@ -126,24 +139,33 @@ def percentile(ascending: Sequence[int], percent: int) -> int:
     return ascending[max(-(-len(ascending) * percent // 100), 1) - 1]
 
 
-def _stage(pipeline: int, line: Line, seats: Sequence[Seat], begin_ns: int, now_ns: int) -> StageMetrics:
-    records = [seat.record for seat in seats]
-    times_ns = sorted(ns for record in records for ns in record.times_ns)
+def copied(values: deque[T]) -> list[T]:
+    """Return what a deque holds that another thread may be writing to."""
+    while True:
+        try:
+            return list(values)
+        except RuntimeError:  # it was
+            continue
+
+
+def _stage(view: StageView, begin_ns: int, now_ns: int) -> StageMetrics:
+    times_ns = sorted(ns for record in view.records for ns in copied(record.times_ns))
     return StageMetrics(
-        pipeline=pipeline,
-        stage=line.position,
-        replicas=len(seats),
-        retired=sum(seat.is_retired for seat in seats),
-        inferences=sum(record.inferences for record in records),
-        busy_ns=sum(record.busy_ns for record in records),
-        blocked_ns=sum(record.blocked_ns for record in records),
-        starved_ns=sum(_starved_ns(record, begin_ns) for record in records),
+        pipeline=view.pipeline,
+        stage=view.stage,
+        replicas=len(view.records),
+        retired=view.retired,
+        inferences=sum(record.inferences for record in view.records),
+        busy_ns=sum(record.busy_ns for record in view.records),
+        blocked_ns=sum(record.blocked_ns for record in view.records),
+        starved_ns=sum(_starved_ns(record, begin_ns) for record in view.records),
         time_p50_ns=percentile(times_ns, 50),
         time_p95_ns=percentile(times_ns, 95),
         time_p99_ns=percentile(times_ns, 99),
-        queue_mean=line.depth.mean(begin_ns, now_ns),
-        queue_max=line.depth.most,
-        queue_now=line.depth.depth,
+        queue_mean=view.waited_ns / (now_ns - begin_ns) if now_ns > begin_ns else 0.0,
+        queue_max=view.queue_max,
+        queue_now=view.queue_now,
+        late=sum(record.late for record in view.records),
     )
 
 

@@ -12,14 +12,31 @@ WINDOW = 2_000
 
 
 class PlaceRecord:
-    """Adds up what one place does: busy, blocked with a result that has nowhere to go, starved of input."""
+    """Adds up what one place does: busy, blocked with a result that has nowhere to go, starved of input.
 
-    __slots__ = ("blocked_ns", "busy_ns", "end_ns", "free_ns", "inferences", "place", "starved_ns", "times_ns")
+    Written by one thread; who reads meanwhile may find members one inference apart.
+    """
+
+    __slots__ = (
+        "blocked_ns",
+        "busy_ns",
+        "end_ns",
+        "free_ns",
+        "inferences",
+        "late",
+        "place",
+        "queue_most",
+        "starved_ns",
+        "times_ns",
+        "waited_ns",
+    )
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.inferences = self.busy_ns = self.blocked_ns = self.starved_ns = 0
         self.free_ns = self.end_ns = 0
+        self.waited_ns = self.queue_most = 0  # what inferences waited for the place, and how many at most
+        self.late = 0  # inferences that the machine was still at when they were due
         self.times_ns: deque[int] = deque(maxlen=WINDOW)
 
     def ran(self, start_ns: int, end_ns: int, *, counts: bool = True) -> None:
@@ -37,7 +54,7 @@ class PlaceRecord:
 
 
 class DepthRecord:
-    """Follows the length of a queue: its mean over time, and the most that it was."""
+    """Follows the length of a queue: its sum over time, and the most that it was."""
 
     __slots__ = ("_area_ns", "_since_ns", "depth", "most")
 
@@ -50,19 +67,18 @@ class DepthRecord:
         self._since_ns, self.depth = at_ns, depth
         self.most = max(self.most, depth)
 
-    def mean(self, begin_ns: int, at_ns: int) -> float:
-        """Return the mean length from the run's beginning to a time."""
-        area = self._area_ns + self.depth * max(0, at_ns - self._since_ns)
-        return area / (at_ns - begin_ns) if at_ns > begin_ns else 0.0
+    def area_ns(self, at_ns: int) -> int:
+        """Return the length summed over the time until then."""
+        return self._area_ns + self.depth * max(0, at_ns - self._since_ns)
 
 
 class FlowRecord:
     """Follows inferences from their acceptance to their results."""
 
-    __slots__ = ("accepted", "count", "dropped", "first_ns", "last_ns", "latencies_ns")
+    __slots__ = ("accepted", "count", "dropped", "first_ns", "last_ns", "latencies_ns", "latency_ns")
 
     def __init__(self) -> None:
-        self.accepted = self.count = self.dropped = self.first_ns = self.last_ns = 0
+        self.accepted = self.count = self.dropped = self.first_ns = self.last_ns = self.latency_ns = 0
         self.latencies_ns: deque[int] = deque(maxlen=WINDOW)
 
     def accept(self, at_ns: int) -> None:
@@ -74,6 +90,7 @@ class FlowRecord:
     def deliver(self, accepted_ns: int, ready_ns: int) -> None:
         """Note that a result, of a frame accepted at a time and ready at another, was given out."""
         self.latencies_ns.append(ready_ns - accepted_ns)
+        self.latency_ns += ready_ns - accepted_ns
         self.last_ns = max(self.last_ns, ready_ns)
         self.count += 1
 

@@ -14,6 +14,10 @@ class Route:
     takes: tuple[str, ...]
     keeps: tuple[str, ...]
     """Tensors that a later stage takes or that the model returns, made here or before."""
+    takes_all: bool = False
+    """Whether it takes all that is there."""
+    keeps_made: bool = False
+    """Whether what it makes is all that lives on."""
 
 
 def routes(plan: Plan, pipeline: int = 0) -> tuple[Route, ...]:
@@ -25,9 +29,18 @@ def routes(plan: Plan, pipeline: int = 0) -> tuple[Route, ...]:
         needed_after.append(frozenset(needed))
         needed |= set(stage.inputs)
     available = dict.fromkeys(plan.inputs)
+    there = tuple(plan.inputs)
     found = []
     for stage, needs in zip(stages, reversed(needed_after), strict=True):
         available |= dict.fromkeys(stage.outputs)
         keeps = tuple(name for name in available if name in needs)
-        found.append(Route(takes=tuple(stage.inputs), keeps=keeps))
+        found.append(
+            Route(
+                takes=tuple(stage.inputs),
+                keeps=keeps,
+                takes_all=set(stage.inputs) == set(there),
+                keeps_made=set(keeps) == set(stage.outputs),
+            )
+        )
+        there = keeps
     return tuple(found)

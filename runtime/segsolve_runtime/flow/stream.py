@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from queue import Empty, SimpleQueue
 
 from segsolve_runtime.contract.arrays import Tensors
 from segsolve_runtime.contract.result import Result
-from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError
-from segsolve_runtime.flow.job import Job, Outcome
-from segsolve_runtime.flow.run import LONGEST_WAIT_S, Run, Setting
+from segsolve_runtime.errors import ClosedError, DevicesLeftError, InputError, StageError
+from segsolve_runtime.flow.engine import Setting
+from segsolve_runtime.flow.job import Job
+from segsolve_runtime.flow.limits import capacity, most_under_way
+from segsolve_runtime.flow.run import LONGEST_WAIT_S, Run
 
 FEEDER_NAME = "segsolve-frames"
 
@@ -18,30 +21,32 @@ FEEDER_NAME = "segsolve-frames"
 class Stream(Run):
     """Serves one iterator. Results wait for those of earlier frames; an exception takes its frame's turn."""
 
-    def __init__(self, setting: Setting, *, drops_oldest: bool = False) -> None:
-        super().__init__(setting, keeps_order=not drops_oldest)
-        if drops_oldest and self._clock.is_virtual:
+    def __init__(self, setting: Setting, *, drops_oldest: bool = False, yields_errors: bool = False) -> None:
+        if drops_oldest and setting.clocks == "virtual":
             raise ValueError("on a virtual clock all frames come at once; none can be dropped for a later one")
-        self._drops_oldest = drops_oldest
+        held = capacity(setting.plan, setting.queue_size)
+        # Where frames are dropped, a result counts until it is taken: those after it should be fresh.
+        super().__init__(setting, most_under_way=held + 1 if drops_oldest else None)
+        self._drops_oldest, self._yields_errors = drops_oldest, yields_errors
+        self._most_open = most_under_way(setting.plan, setting.queue_size, keeps_order=True) - 1
         self._open: dict[int, Job] = {}
-        self._done: dict[int, tuple[Job, Outcome]] = {}
-        self._ready: deque[tuple[Job, Outcome]] = deque()
+        self._came: SimpleQueue[Job | None] = SimpleQueue()
+        self._done: dict[int, Job | None] = {}
         self._next_result = 0
         self._has_ended = False
-        self._source_error: Exception | None = None
-        self._failure: StageError | None = None
-        self._gives_back = False
+        self._source_error: BaseException | None = None
+        self._pid = os.getpid()
 
-    def results(self, frames: Iterable[Tensors]) -> Iterator[Result]:
+    def results(self, frames: Iterable[Tensors | InputError]) -> Iterator[Result | StageError | InputError]:
         """Yield the outputs by name for each frame, in order; start and end the run.
 
         Frames are taken one by one, and only while there is room for them; where the oldest are dropped, as they come.
 
         Raises:
-            ClosedError: the run was closed meanwhile.
+            ClosedError: the run was closed meanwhile, or the process forked.
             DevicesLeftError: devices were lost, and the policy is to give back what is not done.
             StageError: an inference failed for good; the results of all frames before it were yielded.
-            Exception: one that `frames` raised, after the results of all frames before it.
+            BaseException: one that `frames` raised, after the results of all frames before it.
         """
         try:
             self.start()
@@ -51,124 +56,136 @@ class Stream(Run):
         finally:
             self.close()
 
-    def _exchange(self, frames: Iterator[Tensors]) -> Iterator[Result]:
+    def close(self) -> None:
+        """End all threads, and whoever waits for a result."""
+        if self._pid != os.getpid():  # the threads are the parent's
+            return
+        super().close()
+        self._came.put(None)
+
+    def _exchange(self, frames: Iterator[Tensors | InputError]) -> Iterator[Result | StageError | InputError]:
         while True:
-            with self._changed:
-                entry = self._wait()
-            if entry is not None:
-                yield self._deliver(*entry)
-            elif self._has_ended:
+            self._check_open()
+            while self._next_result in self._done:
+                job = self._done.pop(self._next_result)
+                self._next_result += 1
+                if job is not None:
+                    yield self._deliver(job)
+                    self._check_open()
+            if not self._came.empty():
+                self._receive()
+            elif self._has_ended and not self._open:
                 break
-            else:
+            elif self._engine.gives_back and self._engine.is_drained(self._undone()):
+                raise self._left()
+            elif self._may_pull():
                 self._pull(frames)
+            else:
+                self._wait()
         if self._source_error is not None:
             raise self._source_error
 
-    def _wait(self) -> tuple[Job, Outcome] | None:
-        """Wait for a result and return it, or None when a frame can be taken or all is done."""
-        while True:
-            if self._is_closed:
-                raise ClosedError("the pipeline was closed, or another map was begun, before this map ended")
-            if self._ready:
-                return self._ready.popleft()
-            if self._gives_back or self._failure is not None:
-                raise self._told()
-            if self._has_ended and not self._open:
-                return None
-            if not self._has_ended and not self._drops_oldest and self._has_room():
-                return None
-            self._changed.wait(LONGEST_WAIT_S)
+    def _check_open(self) -> None:
+        if self._pid != os.getpid():
+            raise ClosedError("the pipeline belongs to the process that opened it; a child of it must open its own")
+        if self._is_closed:
+            raise ClosedError("the pipeline was closed, or another map was begun, before this map ended")
 
-    def _pull(self, frames: Iterator[Tensors]) -> None:
+    def _may_pull(self) -> bool:
+        if self._has_ended or self._drops_oldest or len(self._open) >= self._most_open:
+            return False
+        if self._engine.failure is not None:
+            return not self._open
+        return self._engine.has_room()
+
+    def _pull(self, frames: Iterator[Tensors | InputError]) -> None:
         """Take the next frame, in the caller's thread."""
+        if self._engine.failure is not None:
+            raise self._engine.failure
         try:
             frame = next(frames, None)
         except Exception as error:
             self._source_error, frame = error, None
-        with self._changed:
-            if frame is None:
-                self._has_ended = True
-            else:
-                self._offer(frame)
-            self._pump()
+        if frame is None:
+            self._has_ended = True
+        else:
+            self._offer(frame)
 
-    def _feed(self, frames: Iterable[Tensors]) -> None:
+    def _offer(self, frame: Tensors | InputError) -> None:
+        job = self._job({} if isinstance(frame, InputError) else frame)
+        self._open[job.number] = job
+        if isinstance(frame, InputError):
+            job.error = frame
+            self._came.put(job)
+        else:
+            self._engine.offer(job)
+
+    def _wait(self) -> None:
+        """Wait until there is something to do."""
+        if self._virtual is not None:
+            self._virtual.advance(may_come=not self._has_ended)
+            return
+        wants_frame = not self._has_ended and not self._drops_oldest and len(self._open) < self._most_open
+        if wants_frame:
+            self._engine.tell_when_taken(1)
+            if self._may_pull():
+                return
+        self._receive(LONGEST_WAIT_S)
+
+    def _receive(self, timeout_s: float = 0) -> None:
+        try:
+            job = self._came.get(timeout_s > 0, timeout_s or None)
+        except Empty:
+            return
+        if job is None:
+            return
+        self._done[job.number] = None if job.is_dropped else job
+        if job.is_dropped:
+            del self._open[job.number]
+
+    def _feed(self, frames: Iterable[Tensors | InputError]) -> None:
         """Take frames as they come, in a thread of their own; the oldest that waits makes room for a new one."""
         try:
             for frame in frames:
-                with self._changed:
-                    if self._is_closed:
-                        return
-                    if not self._has_room():
-                        self._drop()
-                    self._offer(frame)
-                    self._pump()
-        except Exception as error:
+                if self._is_closed or self._engine.failure is not None:
+                    break
+                while not self._engine.has_room():
+                    self._drop()
+                self._offer(frame)
+        except BaseException as error:  # also SystemExit and the like: it is for the caller
             self._source_error = error
-        with self._changed:
-            self._has_ended = True
-            self._pump()
-            self._changed.notify_all()
-
-    def _offer(self, frame: Tensors) -> None:
-        job = self._accept(frame)
-        self._open[job.number] = job
+        self._has_ended = True
+        self._stir()
 
     def _drop(self) -> None:
-        job = self._dispatch.drop_oldest()
-        if job is not None:
+        for job in self._engine.withdraw(1):
             self._flow.dropped += 1
-            del self._open[job.number]
-            self._done[job.number] = (job, {})
-            self._bring_forward()
+            job.is_dropped = True
+            self._came.put(job)
 
-    def _deliver(self, job: Job, outcome: Outcome) -> Result:
-        if isinstance(outcome, StageError):
-            raise outcome.losing(sorted(self._open))
-        assert isinstance(outcome, Mapping)
-        with self._changed:
-            del self._open[job.number]
-            self._flow.deliver(job.accepted_ns, job.ready_ns)
-            if self._drops_oldest:
-                self._dispatch.under_way -= 1
-                self._pump()
-        return Result({name: outcome[name] for name in self._outputs}, number=job.number)
+    def _deliver(self, job: Job) -> Result | StageError | InputError:
+        if isinstance(job.error, StageError) and not self._yields_errors:
+            raise job.error.losing(sorted([*self._open]))
+        del self._open[job.number]
+        if self._drops_oldest:
+            self._engine.done()
+        if job.error is not None:
+            return job.error
+        self._flow.deliver(job.accepted_ns, job.ready_ns)
+        return self._result(job)
 
-    def _release(self, job: Job, outcome: Outcome) -> None:
-        self._done[job.number] = (job, outcome)
-        self._bring_forward()
+    def _undone(self) -> int:
+        return len(self._open) - sum(job is not None for job in self._done.values())
 
-    def _bring_forward(self) -> None:
-        """Make ready what has come to its turn."""
-        while (entry := self._done.pop(self._next_result, None)) is not None:
-            if self._next_result in self._open:
-                self._ready.append(entry)
-                # Where frames are dropped, a result counts until it is taken: those after it should be fresh.
-                self._dispatch.under_way -= not self._drops_oldest
-            self._next_result += 1
+    def _finish(self, job: Job) -> None:
+        self._came.put(job)
 
-    def _fail(self, error: StageError) -> None:
-        self._failure = error
+    def _taken(self) -> None:
+        self._came.put(None)
 
-    def _give_back(self) -> None:
-        self._gives_back = True
+    def _stir(self) -> None:
+        self._came.put(None)
 
-    def _told(self) -> Exception:
-        """Return the error that ends the run, with what has no result."""
-        if self._gives_back or self._failure is None:
-            return DevicesLeftError(self._setting.retired, {n: job.inputs for n, job in sorted(self._open.items())})
-        return self._failure.losing(sorted(self._open))
-
-    def _concerns_caller(self) -> bool:
-        if self._ready or self._gives_back or self._failure is not None:
-            return True
-        if self._has_ended:
-            return not self._open
-        return not self._drops_oldest and self._is_hungry()
-
-    def _is_hungry(self) -> bool:
-        """Tell whether the caller should be woken for a frame; it takes more while it is awake for results anyway."""
-        return self._has_room() if self._clock.is_virtual else not self._dispatch.source
-
-    def _may_bring_more(self) -> bool:
-        return self._clock.is_virtual and not self._has_ended and self._has_room()
+    def _left(self) -> DevicesLeftError:
+        """Return the error that ends the run and gives back what has no result."""
+        return DevicesLeftError(self._setting.retired, {n: job.inputs for n, job in sorted(self._open.items())})

@@ -41,11 +41,16 @@ class _Start:
 
 
 def warm_up(
-    plan: Plan, runners: Mapping[Place, StageRunner], inferences: int, timeout_s: float | None
+    plan: Plan,
+    runners: Mapping[Place, StageRunner],
+    inferences: int,
+    timeout_s: float | None,
+    lingering: dict[Place, threading.Thread],
 ) -> dict[Place, Exception]:
     """Run every place `inferences` times on zeros, all at once; return what went wrong where.
 
-    A place that is not done within `timeout_s` has a StageTimeoutError; its thread is left alone.
+    A place that is not done within `timeout_s` has a StageTimeoutError; its thread is left alone, and noted in
+    `lingering`.
     """
     specs = array_specs(plan)
     starts = [
@@ -56,6 +61,7 @@ def warm_up(
     for start in starts:
         start.thread.join(None if deadline is None else max(0.0, deadline - monotonic()))
         if start.thread.is_alive():
+            lingering[start.place] = start.thread
             start.fault = StageTimeoutError(f"it took longer than {timeout_s:g} s")
     return {start.place: start.fault for start in starts if start.fault is not None}
 

@@ -1,52 +1,157 @@
-"""One place at work, in a thread of its own: what comes in is run and reported, until there is nothing more to come."""
+"""One place at work, in a thread of its own: takes, runs and hands on, until there is nothing more to come.
+
+This is where a pipeline's own time goes, so the loop is written out, and all that is about faults is elsewhere.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from dataclasses import dataclass
+from time import perf_counter_ns, sleep
+from typing import Any
 
-from segsolve_runtime.contract.places import Place
+import numpy as np
+
+from segsolve_runtime.contract.arrays import ArraySpec
 from segsolve_runtime.contract.runner import StageRunner
-from segsolve_runtime.flow.clock import Clock, Report
-from segsolve_runtime.flow.job import Job, Outcome
+from segsolve_runtime.flow.job import Job
+from segsolve_runtime.flow.line import Line, Seat, Source
+from segsolve_runtime.flow.records import SlotRecord
 from segsolve_runtime.flow.routes import Route
 
 THREAD_NAME = "segsolve-stage-"
+LATE_NS = 200_000_000
+"""What a busy machine may be late and make up for; an inference that ends later was due so long before its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What a worker works on and with.
+
+    `pace_ns` is what an inference takes at least, if it is held to that; `slots` are None where none are kept. `finish`
+    takes an inference that has passed its last stage, `fail` one that failed, with the exception: it says whether the
+    place goes on. `strayed` is called after a result was put where nothing takes it.
+    """
+
+    source: Source
+    route: Route
+    outputs: tuple[ArraySpec, ...]
+    runner: StageRunner
+    origin_ns: int
+    pace_ns: int | None
+    slots: SlotRecord | None
+    finish: Callable[[Job], None]
+    fail: Callable[[Seat, Job, BaseException], bool]
+    strayed: Callable[[Line], None]
 
 
 class Worker:
-    """Runs the inferences that are sent to one place, one after the other."""
+    """Runs what comes to one place.
 
-    def __init__(
-        self, place: Place, route: Route, runner: StageRunner, clock: Clock, report: Callable[[Report], None]
-    ) -> None:
-        self._place, self._route, self._runner = place, route, runner
-        self._clock, self._report = clock, report
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+    Paced, it reckons with the time when things were due, not with the time when a thread woke up: where the machine is
+    late, the next inference has that much less time to wait, and what is late does not add up. `Job.put_ns`, and the
+    tokens of `Line.room`, are such times then.
+    """
+
+    def __init__(self, seat: Seat, post: Post) -> None:
+        self.seat, self._post = seat, post
+        place = seat.place
         # As a daemon, it cannot keep a program alive that never closed its pipeline, or whose device hangs.
         name = f"{THREAD_NAME}{place.pipeline}.{place.stage}.{place.replica}"
         self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
-    def send(self, job: Job) -> None:
-        """Give the place an inference."""
-        self._inbox.put(job)
+    def _loop(self) -> None:  # noqa: PLR0912, PLR0915
+        seat, post = self.seat, self._post
+        line, record, held, place = seat.line, seat.record, seat.held, seat.place
+        source, route, run, outputs = post.source, post.route, post.runner.run, post.outputs
+        origin, pace_ns, slots, strikes = post.origin_ns, post.pace_ns, post.slots, seat.strikes
+        takes, keeps, makes = route.takes, route.keeps, len(outputs)
+        keeps_made, takes_all = route.keeps_made, route.takes_all
+        is_first, get, returned, vacate = line.position == 0, line.inbox.get, line.returned, line.room.put
+        waiting = line.inbox.qsize
+        following = line.lane[line.position + 1] if line.position + 1 < len(line.lane) else None
+        into, room = (following.inbox.put, following.room.get) if following else (None, None)
+        finish, times, due_free = post.finish, record.times_ns, 0
+        while True:
+            if is_first:
+                if (job := source.take(seat)) is None:
+                    return
+                start = perf_counter_ns() - origin
+            else:
+                came = get()
+                if (returned or came.__class__ is not Job) and (came := line.turn(came)) is None:
+                    return
+                job = came
+                start = perf_counter_ns() - origin
+                depth = waiting()
+                if (waited := (record.free_ns if pace_ns is None else due_free) - job.put_ns) > 0:
+                    record.waited_ns += waited
+                    depth += 1
+                record.queue_most = max(record.queue_most, depth)
+                if pace_ns is None:
+                    vacate(start)
+            if pace_ns is not None:
+                begin = max(job.put_ns, due_free)
+                if not is_first:
+                    vacate(begin)
+                start = max(min(start, max(begin, job.ready_ns)), record.free_ns)
+            seat.since_ns = start
+            held.append(job)
+            tensors = job.tensors
+            try:
+                made = run(tensors if takes_all else {name: tensors[name] for name in takes})
+                for spec in outputs:
+                    array: Any = made[spec.name]
+                    if array.__class__ is not np.ndarray or array.dtype != spec.dtype or array.shape != spec.shape:
+                        raise _misfit(spec, array)
+                if not keeps_made or len(made) != makes:
+                    made = {name: made[name] if name in made else tensors[name] for name in keeps}
+            except BaseException as cause:  # a thread that died silently would leave the caller waiting
+                if not post.fail(seat, job, cause):
+                    return
+                continue
+            end = perf_counter_ns() - origin
+            if pace_ns is not None:
+                due = begin + pace_ns
+                if end <= due:
+                    sleep((due - end) / 1e9)
+                    end = perf_counter_ns() - origin
+                else:
+                    record.late += 1
+                    due = max(due, end - LATE_NS)
+            try:
+                held.pop()
+            except IndexError:  # it took too long, and is done elsewhere
+                return
+            record.inferences += 1
+            record.busy_ns += end - start
+            if start > record.free_ns:
+                record.starved_ns += start - record.free_ns
+            times.append(end - start)
+            if slots is not None:
+                slots.add(place, job.number, start, end)
+            if strikes:
+                strikes.clear()
+            job.tensors, job.ready_ns = made, end
+            if room is None or into is None:
+                record.free_ns = end
+                if pace_ns is not None:
+                    due_free = due
+                finish(job)
+                continue
+            free = room()
+            record.free_ns = at = perf_counter_ns() - origin
+            record.blocked_ns += at - end
+            if pace_ns is not None:
+                due_free = at = max(due, free)
+            job.put_ns = at
+            into(job)
+            if line.is_cut:
+                post.strayed(line)
 
-    def end(self) -> None:
-        """Let the thread end after the inference that it is at; may be called from anywhere, also by a finaliser."""
-        self._inbox.put(None)
 
-    def _loop(self) -> None:
-        while (job := self._inbox.get()) is not None:
-            start_ns = self._clock.stamp()
-            outcome = self._infer(job)
-            self._clock.hold(self._place)
-            self._report(Report(self._place, job, outcome, start_ns, self._clock.stamp()))
-
-    def _infer(self, job: Job) -> Outcome:
-        tensors = job.tensors
-        try:
-            made = self._runner.run({name: tensors[name] for name in self._route.takes})
-            return {name: made[name] if name in made else tensors[name] for name in self._route.keeps}
-        except BaseException as cause:  # a thread that died silently would leave the caller waiting
-            return cause
+def _misfit(spec: ArraySpec, found: object) -> TypeError:
+    if not isinstance(found, np.ndarray):
+        return TypeError(f"the runner made {spec.name!r} as a {type(found).__name__}, not an array")
+    return TypeError(f"the runner made {spec.name!r} as {found.dtype} of shape {found.shape}, not {spec}")

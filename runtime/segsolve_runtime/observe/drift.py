@@ -1,14 +1,17 @@
-"""How far what was measured is from what was predicted."""
+"""How far what was measured is from what was predicted, and whether a machine that emulates devices keeps up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from segsolve_runtime.contract.plan import Plan
-from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.flow.metrics import Metrics, StageMetrics
 
 SLOWER = 1.03
 """A stage that takes this many times its prediction is called slower."""
+
+BEHIND = 0.05
+"""A machine that is still at work on this share of a stage's inferences when they are due does not keep up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +41,8 @@ def drift_of(plan: Plan, metrics: Metrics) -> tuple[Drift, ...]:
         for stage, done in zip(plan.all_stages, metrics.stages, strict=True)
         if done.inferences
     )
+
+
+def behind(metrics: Metrics) -> tuple[StageMetrics, ...]:
+    """Return the stages that the machine did not keep up with, where it was to keep to their predicted times."""
+    return tuple(stage for stage in metrics.stages if stage.late > BEHIND * stage.inferences)

@@ -2,75 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.errors import BackendError
-from segsolve_runtime.flow.metrics import Metrics, StageMetrics
+from segsolve_runtime.flow.metrics import Metrics
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 _QUANTILES = (("0.5", "latency_p50_ns"), ("0.95", "latency_p95_ns"), ("0.99", "latency_p99_ns"))
+_FLOW = (
+    ("counter", "segsolve_inferences", "Results given out.", "count"),
+    ("counter", "segsolve_frames", "Frames taken, dropped ones included.", "accepted"),
+    ("counter", "segsolve_dropped_frames", "Frames dropped for later ones.", "dropped"),
+    ("gauge", "segsolve_waiting_frames", "Frames that wait for a first stage.", "waiting"),
+    ("gauge", "segsolve_throughput_fps", "Results per second over the run.", "throughput_fps"),
+)
 _STAGE_SECONDS = (
     ("busy", "running inferences", "busy_ns"),
     ("blocked", "holding a result that has nowhere to go", "blocked_ns"),
     ("starved", "waiting for input", "starved_ns"),
 )
+_STAGE = (
+    ("counter", "segsolve_stage_inferences", "Inferences of a stage.", "inferences"),
+    ("counter", "segsolve_stage_late_inferences", "Inferences that took longer than their time is emulated.", "late"),
+    ("gauge", "segsolve_stage_waiting", "Inferences that wait for a stage.", "queue_now"),
+    ("gauge", "segsolve_stage_lost_devices", "Devices of a stage out of use.", "retired"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A plan that runs, what it measures, and the labels that tell it from others beside it."""
+
+    plan: Plan
+    metrics: Callable[[], Metrics]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class MetricsCollector:
-    """Makes Prometheus metrics of what `metrics` returns, at every scrape."""
+    """Makes Prometheus metrics of what runs, at every scrape."""
 
-    def __init__(self, plan: Plan, metrics: Callable[[], Metrics]) -> None:
-        self._plan, self._metrics = plan, metrics
+    def __init__(self, observed: Sequence[Observed]) -> None:
+        """Take what runs; all have labels of the same names."""
+        self._observed = observed
+        self._names = list(observed[0].labels) if observed else []
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of the moment."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
-        now, solution = self._metrics(), self._plan.solution
-        info = {"model": self._plan.model.name, "device": self._plan.device.name, "layout": solution.layout}
-        yield InfoMetricFamily("segsolve_plan", "The plan that runs.", info)
-        yield CounterMetricFamily("segsolve_inferences", "Results given out.", now.count)
-        yield CounterMetricFamily("segsolve_frames", "Frames taken, dropped ones included.", now.accepted)
-        yield CounterMetricFamily("segsolve_dropped_frames", "Frames dropped for later ones.", now.dropped)
-        yield GaugeMetricFamily("segsolve_waiting_frames", "Frames that wait for a first stage.", now.waiting)
-        yield GaugeMetricFamily("segsolve_throughput_fps", "Results per second over the run.", now.throughput_fps)
-        yield GaugeMetricFamily("segsolve_predicted_fps", "Predicted results per second.", solution.throughput_fps)
-        latency = GaugeMetricFamily("segsolve_latency_seconds", "Of the latest results.", labels=["quantile"])
-        for quantile, member in _QUANTILES:
-            latency.add_metric([quantile], getattr(now, member) / 1e9)
-        yield latency
-        faults = CounterMetricFamily("segsolve_faults", "What went wrong at stages.", labels=["kind"])
-        for kind, count in now.fault_counts.items():
-            faults.add_metric([kind], count)
+        all_now = [(list(each.labels.values()), each.plan, each.metrics()) for each in self._observed]
+        info = InfoMetricFamily("segsolve_plan", "The plan that runs.", labels=self._names)
+        predicted = GaugeMetricFamily("segsolve_predicted_fps", "Predicted results per second.", labels=self._names)
+        for labels, plan, _ in all_now:
+            solution = plan.solution
+            known = {
+                "network" if "model" in self._names else "model": plan.model.name,
+                "device": plan.device.name,
+                "layout": solution.layout,
+            }
+            info.add_metric(labels, known)
+            predicted.add_metric(labels, solution.throughput_fps)
+        yield from (info, predicted)
+        for kind, name, words, member in _FLOW:
+            family = _family(kind, name, words, self._names)
+            for labels, _, now in all_now:
+                family.add_metric(labels, getattr(now, member))
+            yield family
+        faults = _family("counter", "segsolve_faults", "What went wrong at stages.", [*self._names, "kind"])
+        for labels, _, now in all_now:
+            for what, count in now.fault_counts.items():
+                faults.add_metric([*labels, what], count)
         yield faults
-        yield from _stage_metrics(now.stages)
+        yield self._latency(all_now)
+        yield from self._stages(all_now)
+
+    def _latency(self, all_now: Sequence[tuple[list[str], Plan, Metrics]]) -> Metric:
+        from prometheus_client.core import Metric
+
+        name = "segsolve_latency_seconds"
+        latency = Metric(name, "From a frame to its result; quantiles are those of the latest results.", "summary")
+        for values, _, now in all_now:
+            labels = dict(zip(self._names, values, strict=True))
+            for quantile, member in _QUANTILES:
+                latency.add_sample(name, {**labels, "quantile": quantile}, getattr(now, member) / 1e9)
+            latency.add_sample(f"{name}_count", labels, now.count)
+            latency.add_sample(f"{name}_sum", labels, now.latency_ns / 1e9)
+        return latency
+
+    def _stages(self, all_now: Sequence[tuple[list[str], Plan, Metrics]]) -> Iterator[Metric]:
+        names = [*self._names, "pipeline", "stage"]
+        seconds = [
+            ("counter", f"segsolve_stage_{key}_seconds", f"Time of a stage's devices {what}.", member, 1e9)
+            for key, what, member in _STAGE_SECONDS
+        ]
+        for kind, name, words, member, unit in [*seconds, *((*each, 1) for each in _STAGE)]:
+            family = _family(kind, name, words, names)
+            for labels, _, now in all_now:
+                for stage in now.stages:
+                    family.add_metric([*labels, str(stage.pipeline), str(stage.stage)], getattr(stage, member) / unit)
+            yield family
 
 
-def _stage_metrics(stages: tuple[StageMetrics, ...]) -> Iterator[Metric]:
+def _family(kind: str, name: str, words: str, labels: Sequence[str]) -> CounterMetricFamily | GaugeMetricFamily:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    names = ["pipeline", "stage"]
-    labels = [[str(stage.pipeline), str(stage.stage)] for stage in stages]
-    for key, what, member in _STAGE_SECONDS:
-        seconds = CounterMetricFamily(
-            f"segsolve_stage_{key}_seconds", f"Time of a stage's devices {what}.", labels=names
-        )
-        for label, stage in zip(labels, stages, strict=True):
-            seconds.add_metric(label, getattr(stage, member) / 1e9)
-        yield seconds
-    inferences = CounterMetricFamily("segsolve_stage_inferences", "Inferences of a stage.", labels=names)
-    waiting = GaugeMetricFamily("segsolve_stage_waiting", "Inferences that wait for a stage.", labels=names)
-    retired = GaugeMetricFamily("segsolve_stage_lost_devices", "Devices of a stage out of use.", labels=names)
-    for label, stage in zip(labels, stages, strict=True):
-        inferences.add_metric(label, stage.inferences)
-        waiting.add_metric(label, stage.queue_now)
-        retired.add_metric(label, stage.retired)
-    yield from (inferences, waiting, retired)
+    return (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, words, labels=labels)
 
 
 @contextmanager
@@ -85,7 +127,7 @@ def serve_metrics(plan: Plan, metrics: Callable[[], Metrics], *, port: int, addr
     except ImportError:
         raise BackendError("metrics need a package: pip install prometheus-client") from None
     registry = CollectorRegistry()
-    registry.register(MetricsCollector(plan, metrics))
+    registry.register(MetricsCollector([Observed(plan=plan, metrics=metrics)]))
     try:
         server, thread = start_http_server(port, addr=address, registry=registry)
     except (OSError, OverflowError) as error:

@@ -6,7 +6,7 @@ Format: "Trace Event Format" of the Catapult project. Two processes, a thread pe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -57,7 +57,31 @@ def _process(plan: Plan, process: int, name: str, slots: Sequence[Slot]) -> Iter
         yield {"ph": "M", "pid": process, "tid": thread, "name": "thread_sort_index", "args": {"sort_index": thread}}
     for slot in slots:
         yield _slice(process, threads[Place(slot.pipeline, slot.stage, slot.replica)], slot)
+    yield from _arrows(process, threads, slots)
     yield from _queues(plan, process, slots)
+
+
+def _arrows(process: int, threads: Mapping[Place, int], slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
+    """Yield an arrow from each stage to the next of the same inference, as far as both were recorded."""
+    known = {(slot.pipeline, slot.stage, slot.inference): slot for slot in slots}
+    number = 0
+    for slot in slots:
+        following = known.get((slot.pipeline, slot.stage + 1, slot.inference))
+        if following is None or following.start_ns < slot.end_ns:
+            continue
+        number += 1
+        ends = (("s", slot, slot.end_ns), ("f", following, following.start_ns))
+        for phase, at, at_ns in ends:
+            yield {
+                "ph": phase,
+                **({"bp": "e"} if phase == "f" else {}),
+                "pid": process,
+                "tid": threads[Place(at.pipeline, at.stage, at.replica)],
+                "cat": "inference",
+                "name": "handed on",
+                "id": process << 32 | number,
+                "ts": at_ns / 1e3,
+            }
 
 
 def _slice(process: int, thread: int, slot: Slot) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def say_doubts(legs: Sequence[Leg], backend: str) -> None:
     """Say where an emulated device was too slow to keep to its prediction, or had more of a link than it would have."""
     from segsolve.report.units import ms
     from segsolve_runtime.flow.lanes import is_link_bound
-    from segsolve_runtime.observe.drift import SLOWER, drift_of
+    from segsolve_runtime.observe.drift import SLOWER, behind, drift_of
 
     if backend != "emulated":
         return
@@ -97,3 +97,8 @@ def say_doubts(legs: Sequence[Leg], backend: str) -> None:
                 f"warning: stage {drift.stage} took {ms(drift.measured_ns)} ms instead of {ms(drift.predicted_ns)}: "
                 "this machine's CPU is slower than the device that it stands for"
             )
+    for stage in behind(legs[-1].metrics):
+        news(
+            f"warning: this machine did not keep up with stage {stage.stage}: {stage.late / stage.inferences:.0%} of "
+            "its inferences were still at work when they were due; rate and latency are the machine's, not the plan's"
+        )

@@ -21,6 +21,7 @@ from segsolve.cli import (
     inspect,
     profile,
     report,
+    serve,
     solve,
     tune,
     verify,
@@ -64,6 +65,7 @@ app.command("batch")(batch.command)
 app.command("export")(export.command)
 app.command("build")(build.command)
 app.command("run")(run_command.command)
+app.command("serve")(serve.command)
 app.command("verify")(verify.command)
 app.command("check")(check.command)
 app.command("profile")(profile.command)

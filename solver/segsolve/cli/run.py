@@ -63,7 +63,10 @@ def command(
     queue_size: Annotated[int, typer.Option(help="Inferences that may wait between two stages.")] = 2,
     seed: Seed = 0,
     on_fault: Annotated[
-        str, typer.Option(help="After a fault: stop, retry elsewhere, or replan for the devices that are left.")
+        str,
+        typer.Option(
+            help="After a fault: stop, skip its frame, retry elsewhere, or replan for the devices that are left."
+        ),
     ] = "stop",
     stage_timeout: Annotated[
         float | None, typer.Option(help="Seconds after which a stage that has not ended is given up.")
@@ -144,6 +147,9 @@ def command(
     if not last.finished:
         say_error(f"interrupted after {plural(done, 'inference')} of {flow.count or 'unknown many'}")
         raise typer.Exit(ExitCode.INTERRUPTED)
+    if failed := last.metrics.accepted - last.metrics.count:
+        say_error(f"{plural(failed, 'inference')} failed")
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
 def _show(legs: Sequence[Leg], backend: str, *, as_json: bool) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.flow.metrics import Metrics
     from segsolve_runtime.pipeline import Pipeline
 
-ON_FAULT = ("stop", "retry", "replan")
+ON_FAULT = ("stop", "skip", "retry", "replan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +124,9 @@ def _policy(options: RunOptions) -> FaultPolicy:
     from segsolve_runtime.flow.faults import FaultPolicy
 
     timeout_s = options.stage_timeout_s
-    match options.on_fault:
-        case "retry":
-            return FaultPolicy(on_fault="retry", stage_timeout_s=timeout_s)
+    match on_fault := options.on_fault:
+        case "skip" | "retry":
+            return FaultPolicy(on_fault=on_fault, stage_timeout_s=timeout_s)
         case "replan":
             return FaultPolicy(on_fault="give-back", stage_timeout_s=timeout_s)
         case _:
@@ -182,8 +182,12 @@ def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow
     view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend)
     try:
         with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
-            for outputs in pipeline.map(frames, copy=False):
-                flow.take(outputs)
+            if options.on_fault != "skip":
+                for outputs in pipeline.map(frames, copy=False):
+                    flow.take(outputs)
+            else:
+                for outcome in pipeline.map(frames, copy=False, on_error="yield"):
+                    flow.fail(outcome) if isinstance(outcome, Exception) else flow.take(outcome)
     except KeyboardInterrupt:
         return False
     return True

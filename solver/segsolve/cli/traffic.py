@@ -50,6 +50,8 @@ class Traffic:
     frames: Iterator[dict[str, Array]]
     count: int | None
     take: Callable[[Mapping[str, Array]], None]
+    fail: Callable[[Exception], None]
+    """Takes the error that came instead of a result, in its turn."""
     prints: bool
 
 
@@ -88,7 +90,13 @@ def traffic(plan: Plan, options: TrafficOptions) -> Iterator[Traffic]:
     with ExitStack() as stack:
         take = _taker(plan, options, stack)
         prints = take is not None and options.output is None
-        yield Traffic(frames=frames, count=count, prints=prints, take=_with_origin(take, origins))
+        yield Traffic(
+            frames=frames,
+            count=count,
+            prints=prints,
+            take=_with_origin(take, origins),
+            fail=lambda error: news(f"{origins.popleft()}: {error}"),
+        )
 
 
 def _taker(plan: Plan, options: TrafficOptions, stack: ExitStack) -> Callable[[str, Mapping[str, Array]], None] | None:

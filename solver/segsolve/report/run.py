@@ -101,7 +101,8 @@ def _notes(metrics: Metrics, before: Sequence[tuple[Plan, Metrics]]) -> Iterator
     faults = {kind: number for kind, number in metrics.fault_counts.items() if number}
     if faults:
         text = ", ".join(f"{number} x {kind}" for kind, number in faults.items())
-        yield f"Faults: {text}; every inference that they spoiled was done again."
+        failed = metrics.accepted - metrics.dropped - metrics.count
+        yield f"Faults: {text}; {_spoiled(failed)}."
 
 
 def _devices(plan: Plan) -> str:
@@ -114,3 +115,7 @@ def operations(stage: Stage) -> str:
     """Return a stage's operations as text: ``0-17``, ``0-5,9-12`` for several ranges, ``0-5 CPU`` off the TPUs."""
     spans = ",".join(f"{first}-{last}" for first, last in stage.op_ranges)
     return f"{spans} CPU" if stage.processor == "cpu" else spans
+
+
+def _spoiled(failed: int) -> str:
+    return f"{count(failed, 'inference')} failed" if failed else "every inference that they spoiled was done again"

@@ -20,7 +20,6 @@ from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import DeviceLostError
-from segsolve_runtime.flow.clock import wall_clocks
 
 
 class EdgeTpuRunner(LiteRTRunner):
@@ -77,7 +76,7 @@ def open_stages(folder: PlanFolder, threads: int, names: Sequence[str] = ()) -> 
                 runners.append(_on_device(stage, segments[stage.file], specs, threads, library, next(devices)))
             opened.callback(runners[-1].close)
         opened.pop_all()
-    return OpenStages(runners=tuple(runners), clocks=wall_clocks)
+    return OpenStages(runners=tuple(runners), clocks="wall")
 
 
 def _on_device(

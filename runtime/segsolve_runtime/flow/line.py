@@ -1,0 +1,222 @@
+"""What waits for a stage, and the devices that it waits for."""
+
+from __future__ import annotations
+
+import threading
+from bisect import insort
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.flow.job import Job
+from segsolve_runtime.flow.records import PlaceRecord
+
+
+class Turn:
+    """Stands in a queue for an inference that came back to its stage: whoever meets it takes the oldest of those."""
+
+
+TURN: Final = Turn()
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """A place and what runs there.
+
+    `held` has the inference that runs, and whoever takes it out of there decides what becomes of it: the place's own
+    thread when it is done, or the watchdog when that takes too long.
+    """
+
+    place: Place
+    line: Line
+    record: PlaceRecord
+    inbox: SimpleQueue[Job | Turn | None]
+    """Its line's; a first stage's device has its own."""
+    held: list[Job] = field(default_factory=list)
+    since_ns: int = 0
+    strikes: set[int] = field(default_factory=set)
+    """Numbers of the inferences that failed here since the last that did not."""
+    is_retired: bool = False
+
+
+class Line:
+    """The devices of a stage, and what lies between them and the stage before: a bounded queue.
+
+    `room` holds a token for each free place of that queue. Whoever puts an inference into `inbox` takes one out, and
+    whoever begins on it puts one back, with the time of that. A first stage has no queue of its own (`Source`).
+    """
+
+    __slots__ = ("_lock", "inbox", "is_cut", "lane", "position", "returned", "room", "seats")
+
+    def __init__(self, lane: list[Line], position: int, queue_size: int) -> None:
+        self.lane, self.position = lane, position
+        self.inbox: SimpleQueue[Job | Turn | None] = SimpleQueue()
+        self.room: SimpleQueue[int] = SimpleQueue()
+        self.returned: list[Job] = []
+        self.seats: list[Seat] = []
+        self.is_cut = False  # nothing can follow: a later stage has no device left
+        self._lock = threading.RLock()
+        for _ in range(queue_size):
+            self.room.put(0)
+
+    @property
+    def alive(self) -> int:
+        """The number of devices that are in use."""
+        return sum(not seat.is_retired for seat in self.seats)
+
+    def turn(self, came: Job | Turn | None) -> Job | None:
+        """Return the inference whose turn it is where one came back, given what `inbox` had; None is the end."""
+        if came is None:
+            return None
+        with self._lock:
+            if isinstance(came, Job):
+                insort(self.returned, came, key=_number)
+            return self.returned.pop(0)
+
+    def give_back(self, job: Job) -> None:
+        """Let an inference run again before all that wait."""
+        with self._lock:
+            insort(self.returned, job, key=_number)
+        self.inbox.put(TURN)
+
+    def drain(self) -> list[Job]:
+        """Take everything away that waits."""
+        taken: list[Job] = []
+        with self._lock:
+            while True:
+                try:
+                    came = self.inbox.get_nowait()
+                except Empty:
+                    break
+                if isinstance(came, Job):
+                    taken.append(came)
+            taken += self.returned
+            self.returned.clear()
+        return taken
+
+
+def is_alive(lane: list[Line]) -> bool:
+    """Whether every stage of a pipeline has a device."""
+    return all(line.alive for line in lane)
+
+
+def _number(job: Job) -> int:
+    return job.number
+
+
+class Source:
+    """Inferences that wait for a first stage of any pipeline; of several that are idle, the lowest one gets the next.
+
+    Reentrant, because a finaliser may end a run from within any allocation, also here.
+    """
+
+    def __init__(self, has_other: Callable[[set[int]], bool], most_under_way: int | None = None) -> None:
+        """Take what tells whether there is a whole pipeline that is not among some.
+
+        `most_under_way` is how many may have begun and not be done, if that is bounded here (`done`).
+        """
+        self._has_other = has_other
+        self.lock = threading.RLock()
+        self.waiting: deque[Job] = deque()
+        self.is_stopped = False
+        self.on_taken: Callable[[], None] = _nothing
+        self.wants_news = False
+        """Set to have `on_taken` called, once, when an inference was taken and fewer than `news_below` are left."""
+        self.news_below = 1
+        self._idle: list[Seat] = []
+        self._most_under_way, self._under_way = most_under_way, 0
+        self._is_ended = False
+
+    def offer(self, job: Job) -> None:
+        """Take an inference, last in the line."""
+        with self.lock:
+            self.waiting.append(job)
+            if self._idle:
+                self._hand_out()
+
+    def give_back(self, job: Job) -> None:
+        """Take an inference that had begun, at the place that its number gives it."""
+        with self.lock:
+            self._under_way -= 1
+            job.tensors = job.inputs
+            self.waiting.insert(sum(other.number < job.number for other in self.waiting), job)
+            self._hand_out()
+
+    def done(self) -> None:
+        """Note that one of those that had begun is done."""
+        with self.lock:
+            self._under_way -= 1
+            self._hand_out()
+
+    def take(self, seat: Seat) -> Job | None:
+        """Return the next inference for a first stage's device, as soon as there is one; None is the end."""
+        with self.lock:
+            job = self._next(seat)
+            if job is None and self._is_ended:
+                return None
+            if job is None and not seat.line.is_cut:
+                insort(self._idle, seat, key=_place)
+        if job is None:
+            came = seat.inbox.get()
+            job = came if isinstance(came, Job) else None
+        if self.wants_news and len(self.waiting) < self.news_below:
+            self.wants_news = False
+            self.on_taken()
+        return job
+
+    def drain(self, most: int | None = None) -> list[Job]:
+        """Take away what waits: all, or the oldest so many."""
+        with self.lock:
+            return [self.waiting.popleft() for _ in range(min(len(self.waiting), most or len(self.waiting)))]
+
+    def leave(self, seat: Seat) -> None:
+        """Give a device nothing more."""
+        with self.lock:
+            if seat in self._idle:
+                self._idle.remove(seat)
+
+    def end(self) -> None:
+        """Give nothing more to anyone."""
+        with self.lock:
+            self._is_ended = self.is_stopped = True
+            self._idle.clear()
+
+    def _hand_out(self) -> None:
+        for seat in [*self._idle] if self.waiting else ():
+            job = self._next(seat)
+            if job is not None:
+                self._idle.remove(seat)
+                seat.inbox.put(job)
+
+    def _next(self, seat: Seat) -> Job | None:
+        if self.is_stopped or seat.line.is_cut:
+            return None
+        if self._most_under_way is not None and self._under_way >= self._most_under_way:
+            return None
+        waiting = self.waiting
+        while waiting:
+            job = waiting.popleft()
+            if job.failed_at and not self._suits(job, seat):
+                rest = self._next(seat)
+                waiting.appendleft(job)
+                return rest
+            if job.claim is None or job.claim():
+                self._under_way += 1
+                return job
+        return None
+
+    def _suits(self, job: Job, seat: Seat) -> bool:
+        """Whether a device's pipeline is one that the inference has not failed in, or there is no such."""
+        failed = {place.pipeline for place in job.failed_at}
+        return seat.place.pipeline not in failed or not self._has_other(failed)
+
+
+def _nothing() -> None:
+    return
+
+
+def _place(seat: Seat) -> Place:
+    return seat.place

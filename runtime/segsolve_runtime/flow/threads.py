@@ -1,0 +1,355 @@
+"""The engine on the machine's time: a thread per device, and a bounded queue before each stage.
+
+The way of an inference is in `worker`, and needs no lock but the source's. What is here happens when the run begins and
+ends, and when something goes wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from queue import SimpleQueue
+from time import perf_counter_ns, sleep
+
+from segsolve_runtime.contract.arrays import array_specs, select
+from segsolve_runtime.contract.places import Place, stage_at
+from segsolve_runtime.errors import DevicesLeftError, StageError, StageTimeoutError
+from segsolve_runtime.flow.engine import Ends, Setting
+from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog, kind_of
+from segsolve_runtime.flow.job import Job
+from segsolve_runtime.flow.line import Line, Seat, Source, is_alive
+from segsolve_runtime.flow.metrics import StageView
+from segsolve_runtime.flow.records import PlaceRecord, SlotRecord
+from segsolve_runtime.flow.routes import routes
+from segsolve_runtime.flow.schedule import Slot
+from segsolve_runtime.flow.watchdog import Watchdog
+from segsolve_runtime.flow.worker import Post, Worker
+
+LONGEST_JOIN_S = 2.0
+"""At the end, a stage is waited for so long at least, or four times its slowest inference of late."""
+_FIRST_GO_S, _FIRST_GO_STEPS = 0.001, 5
+"""What a device that failed lets the others of its stage have the first go at the inference."""
+
+
+class ThreadEngine:
+    """Runs inferences on the runners of a setting."""
+
+    def __init__(self, setting: Setting, ends: Ends, most_under_way: int | None = None) -> None:
+        self._setting, self._policy, self._ends = setting, setting.policy, ends
+        self.faults, self.failure = FaultLog(), None
+        self.gives_back = self._is_closed = False
+        self.source = Source(self._has_other, most_under_way)
+        self.source.on_taken = ends.taken
+        self._origin_ns = perf_counter_ns()
+        # Reentrant, because a finaliser may close a run from within any allocation, also under its own lock.
+        self._lock = threading.RLock()
+        self._lanes = [_lane(setting, p) for p in range(len(setting.plan.pipelines))]
+        self._seats = {seat.place: seat for lane in self._lanes for line in lane for seat in line.seats}
+        self._workers: list[Worker] = []
+        self._slots: list[SlotRecord] = []
+        self._stranded: list[Job] = []
+        self._given_up: deque[Job] = deque()
+        self._pid = os.getpid()
+        self._watchdog = Watchdog(self._policy.stage_timeout_s, self._check_times)
+
+    failure: StageError | None
+
+    def start(self) -> None:
+        """Start the threads of all places that are in use.
+
+        Raises:
+            DevicesLeftError: so many were lost before that no pipeline is whole.
+        """
+        for place, seat in self._seats.items():
+            if self._setting.lingers(place) and place not in self._setting.retired:
+                self._setting.retired[place] = f"{place.describe(self._setting.plan)}: it did not end with its run"
+            seat.is_retired = place in self._setting.retired
+        if not any(map(is_alive, self._lanes)):
+            raise DevicesLeftError(self._setting.retired, {})
+        specs = array_specs(self._setting.plan)
+        for p, lane in enumerate(self._lanes):
+            known = routes(self._setting.plan, p)
+            for line in lane if is_alive(lane) else ():
+                for seat in line.seats:
+                    if not seat.is_retired:
+                        stage = stage_at(self._setting.plan, seat.place)
+                        slots = SlotRecord(self._setting.recorded) if self._setting.recorded != 0 else None
+                        self._slots += [slots] if slots else []
+                        post = Post(
+                            source=self.source,
+                            route=known[line.position],
+                            outputs=select(specs, stage.outputs),
+                            runner=self._setting.runners[seat.place],
+                            origin_ns=self._origin_ns,
+                            pace_ns=stage.prediction.time_ns if self._setting.clocks == "paced" else None,
+                            slots=slots,
+                            finish=self._ends.finish,
+                            fail=self._fail,
+                            strayed=self._gather,
+                        )
+                        self._workers.append(Worker(seat, post))
+        for worker in self._workers:
+            worker.thread.start()
+        self._watchdog.start()
+
+    def close(self) -> None:
+        """Let every place end its current inference, and join its thread; one that hangs is left alone."""
+        self._is_closed = True
+        self.source.end()
+        for worker in self._workers:
+            line = worker.seat.line
+            line.is_cut = True
+            line.drain()
+        for worker in self._workers:
+            worker.seat.inbox.put(None)
+            for following in worker.seat.line.lane[worker.seat.line.position + 1 :][:1]:
+                following.room.put(0)
+        self._watchdog.end()
+        # The garbage collector may close an abandoned run from within a worker, which cannot wait for itself or others.
+        if self._pid != os.getpid() or threading.current_thread() in (worker.thread for worker in self._workers):
+            return
+        self._join()
+        self._watchdog.join()
+
+    def _join(self) -> None:
+        deadline_ns = perf_counter_ns() + self._patience_s() * 1e9
+        for worker in self._workers:
+            thread, place = worker.thread, worker.seat.place
+            if thread.is_alive() and place not in self._setting.lingering:
+                thread.join(max(0.0, (deadline_ns - perf_counter_ns()) / 1e9))
+                if thread.is_alive():
+                    self._setting.lingering[place] = thread
+
+    def now(self) -> int:
+        """Return the ns since the run began."""
+        return perf_counter_ns() - self._origin_ns
+
+    def offer(self, job: Job) -> None:
+        """Take an inference."""
+        self.source.offer(job)
+        if self.failure is not None:  # it came at the moment when everything ended
+            self._sweep()
+            self._flush()
+
+    def has_room(self) -> bool:
+        """Whether fewer inferences wait for a first stage than may."""
+        return len(self.source.waiting) < self._setting.queue_size
+
+    def waiting(self) -> int:
+        """Return how many wait for a first stage."""
+        return len(self.source.waiting)
+
+    def is_drained(self, undone: int) -> bool:
+        """Whether, where it is to be given back, nothing moves any more of so many that are not done."""
+        with self._lock:
+            return self.gives_back and undone <= len(self._stranded) + len(self.source.waiting)
+
+    def tell_when_taken(self, below: int) -> None:
+        """Tell, once, when an inference has begun and fewer than so many wait."""
+        self.source.news_below = below
+        self.source.wants_news = True
+
+    def done(self) -> None:
+        """Note that the result of one was taken, where that makes room."""
+        self.source.done()
+
+    def withdraw(self, most: int) -> list[Job]:
+        """Take inferences away that have not begun, the oldest first."""
+        return self.source.drain(most)
+
+    def stages(self) -> Sequence[StageView]:
+        """Return what the stages' records say now."""
+        return [_view(self._lanes, p, line) for p, lane in enumerate(self._lanes) for line in lane]
+
+    def slots(self) -> list[Slot]:
+        """Return which inference ran where and when, as far as that is recorded."""
+        return [slot for record in self._slots for slot in [*record.slots]]
+
+    def _fail(self, seat: Seat, job: Job, cause: BaseException) -> bool:
+        """Deal with an inference that raised, in the place's thread; say whether the place goes on."""
+        try:
+            seat.held.pop()
+        except IndexError:  # it took too long, and is done elsewhere
+            return False
+        now = self.now()
+        seat.record.ran(seat.since_ns, now, counts=False)
+        if self._is_closed:
+            return True
+        with self._lock:
+            self._handle(seat, job, cause, now)
+        self._flush()
+        for _ in range(_FIRST_GO_STEPS):
+            if seat.is_retired or job not in seat.line.returned or seat.line.alive < 2:
+                break
+            sleep(_FIRST_GO_S)
+        return not seat.is_retired
+
+    def _check_times(self, timeout_ns: int) -> None:
+        """Give up places that have been at an inference for too long."""
+        for seat in self._seats.values():
+            if not seat.held or self.now() - seat.since_ns <= timeout_ns or self._is_closed:
+                continue
+            with self._lock:
+                try:
+                    job = seat.held.pop()
+                except IndexError:
+                    continue
+                now = self.now()
+                self._setting.lingering.update({w.seat.place: w.thread for w in self._workers if w.seat is seat})
+                seat.record.ran(seat.since_ns, now, counts=False)
+                self._handle(seat, job, StageTimeoutError(f"it took longer than {timeout_ns / 1e9:g} s"), now)
+            self._flush()
+
+    def _handle(self, seat: Seat, job: Job, cause: BaseException, now: int) -> None:
+        """Deal with what went wrong at a place, as the policy says."""
+        policy, kind = self._policy, kind_of(cause)
+        where = seat.place.describe(self._setting.plan)
+        error = StageError(seat.place, job.number, cause, where=where)
+        job.failures += kind is not FaultKind.LOST or policy.tries == 1
+        job.failed_at += (seat.place,)
+        is_gone = kind is not FaultKind.RAISED or self._strikes_out(seat, job)
+        message = f"{type(cause).__name__}: {cause}"
+        self.faults.add(
+            Fault(kind=kind, place=seat.place, inference=job.number, at_ns=now, message=message, retired=is_gone)
+        )
+        if policy.on_fault == "stop":
+            self.failure = self.failure or error
+            self.source.is_stopped = True
+        if is_gone and policy.on_fault == "give-back":
+            self.gives_back = self.source.is_stopped = True
+        if is_gone:
+            self._retire(seat, f"{where}: {cause}", error)
+        if policy.on_fault == "stop" or job.failures >= policy.tries:
+            self._forgive(job)
+            self._give_up(job, error)
+        else:
+            self._again(seat, job, error)
+        if policy.on_fault == "stop":
+            for waiting in self.source.drain():
+                self._give_up(waiting, error)
+
+    def _strikes_out(self, seat: Seat, job: Job) -> bool:
+        """Note that an inference failed at a place; say whether so many did that the device is to blame."""
+        if not self._policy.keeps_inputs:
+            return False
+        seat.strikes.add(job.number)
+        lane = seat.line.lane
+        others = seat.line.alive > 1 or any(other is not lane and is_alive(other) for other in self._lanes)
+        return len(seat.strikes) >= self._policy.strikes and others
+
+    def _forgive(self, job: Job) -> None:
+        """Do not blame devices for an inference that fails on several."""
+        if len({*job.failed_at}) > 1:
+            for place in job.failed_at:
+                self._seats[place].strikes.discard(job.number)
+
+    def _again(self, seat: Seat, job: Job, error: StageError) -> None:
+        """Let an inference run again: where it has not failed yet, if there is such a place, else at its own."""
+        line, failed_at = seat.line, {*job.failed_at}
+        has_failed_everywhere = all(other.is_retired or other.place in failed_at for other in line.seats)
+        if not all(each.alive for each in line.lane[line.position :]):
+            self._strand(job, error)
+        elif line.position == 0 or (
+            has_failed_everywhere and not self.gives_back and self._has_other({place.pipeline for place in failed_at})
+        ):
+            self.source.give_back(job)
+        else:
+            line.give_back(job)
+
+    def _has_other(self, pipelines: set[int]) -> bool:
+        """Whether another pipeline than these is whole."""
+        return any(p not in pipelines and is_alive(lane) for p, lane in enumerate(self._lanes))
+
+    def _retire(self, seat: Seat, why: str, error: StageError) -> None:
+        """Use a place no more; what waits for a stage without any place goes to the other pipelines."""
+        if seat.is_retired:
+            return
+        seat.is_retired = True
+        self._setting.retired[seat.place] = why
+        self.source.leave(seat)
+        line = seat.line
+        if line.alive:
+            return
+        self._lost_error = error
+        if not any(map(is_alive, self._lanes)):
+            self.failure = self.failure or error
+            self.source.is_stopped = True
+        for other in line.lane[0].seats:
+            self.source.leave(other)
+        for before in line.lane[: line.position]:
+            before.is_cut = True
+        for each in line.lane[1 : line.position + 1]:
+            for _ in line.lane[each.position - 1].seats:  # what is blocked there must not wait for ever
+                each.room.put(0)
+        self._sweep(line)
+
+    def _gather(self, line: Line) -> None:
+        """Take back what was put where nothing takes it."""
+        if not self._is_closed:
+            with self._lock:
+                dead = [each for each in line.lane if not each.alive]
+                if dead:
+                    self._sweep(dead[-1])
+            self._flush()
+
+    def _sweep(self, line: Line | None = None) -> None:
+        """Find another way for what waits for a stage without devices, or before it; and for what cannot begin."""
+        with self._lock:
+            for each in line.lane[1 : line.position + 1] if line else ():
+                for job in each.drain():
+                    self._strand(job, self._lost_error)
+            if self.failure is not None and not self.gives_back:
+                for job in self.source.drain():
+                    self._give_up(job, self.failure)
+
+    def _strand(self, job: Job, error: StageError) -> None:
+        """Let an inference begin again in another pipeline, if there is one."""
+        if self.gives_back:
+            self._stranded.append(job)
+        elif self._policy.keeps_inputs and any(map(is_alive, self._lanes)):
+            self.source.give_back(job)
+        else:
+            self._give_up(job, error)
+
+    def _give_up(self, job: Job, error: StageError) -> None:
+        """End an inference with an error, its own or that of the one that took the way from it."""
+        job.error = error
+        self._given_up.append(job)
+
+    def _flush(self) -> None:
+        """Tell the run what was given up, without the lock: what waits for a future runs here."""
+        while self._given_up:
+            self._ends.finish(self._given_up.popleft())
+        self._ends.stir()
+
+    def _patience_s(self) -> float:
+        """Return how long an inference that is not hung may take."""
+        slowest_ns = max((max([*seat.record.times_ns], default=0) for seat in self._seats.values()), default=0)
+        return min(self._policy.stage_timeout_s or 1e9, max(LONGEST_JOIN_S, 4 * slowest_ns / 1e9))
+
+    _lost_error: StageError
+
+
+def _lane(setting: Setting, pipeline: int) -> list[Line]:
+    lane: list[Line] = []
+    for k, stage in enumerate(setting.plan.pipelines[pipeline].stages):
+        line = Line(lane, k, setting.queue_size)
+        for r in range(stage.replicas):
+            place = Place(pipeline, k, r)
+            line.seats.append(Seat(place, line, PlaceRecord(place), line.inbox if k else SimpleQueue()))
+        lane.append(line)
+    return lane
+
+
+def _view(lanes: Sequence[Sequence[Line]], pipeline: int, line: Line) -> StageView:
+    return StageView(
+        pipeline=pipeline,
+        stage=line.position,
+        records=[seat.record for seat in line.seats],
+        retired=sum(seat.is_retired for seat in line.seats),
+        waited_ns=sum(seat.record.waited_ns for seat in line.seats),
+        queue_max=max(seat.record.queue_most for seat in line.seats),
+        queue_now=line.inbox.qsize(),
+    )

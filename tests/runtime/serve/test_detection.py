@@ -1,0 +1,119 @@
+"""Pictures in, boxes out, as clients of CodeProject.AI and DeepStack ask: a form with a file."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segsolve_runtime import InputError, Pipeline
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.serve.detection import POSTPROCESS, decoder_of, detector_of
+from segsolve_runtime.serve.models import ServedModel
+from tests.runtime.plans import Sketch, chain_plan, make_plan
+
+from .conftest import Running, running, served
+from .test_http import ask
+
+OUTPUTS = [POSTPROCESS, f"{POSTPROCESS}:1", f"{POSTPROCESS}:2", f"{POSTPROCESS}:3"]
+SHAPES = {
+    "picture": ("uint8", [1, 4, 8, 3]),
+    OUTPUTS[0]: ("float32", [1, 3, 4]),
+    OUTPUTS[1]: ("float32", [1, 3]),
+    OUTPUTS[2]: ("float32", [1, 3]),
+    OUTPUTS[3]: ("float32", [1]),
+}
+
+
+class OneBox:
+    """Finds an object of class 1 where the picture is bright, of the brightness as score, and two that are doubtful."""
+
+    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        picture = tensors["picture"][0].astype(np.float32).mean(axis=2)
+        rows, columns = np.nonzero(picture > 127)
+        box = [rows.min() / 4, columns.min() / 8, (rows.max() + 1) / 4, (columns.max() + 1) / 8]
+        return {
+            OUTPUTS[0]: np.array([[[0, 0, 1, 1], box, [0, 0, 1.5, -1]]], np.float32),
+            OUTPUTS[1]: np.array([[0, 1, 7]], np.float32),
+            OUTPUTS[2]: np.array([[0.1, picture.max() / 255, 0.3]], np.float32),
+            OUTPUTS[3]: np.array([3], np.float32),
+        }
+
+    def close(self) -> None:
+        pass
+
+
+def model() -> ServedModel:
+    plan = make_plan([Sketch(takes=["picture"], makes=OUTPUTS)], inputs=["picture"], outputs=OUTPUTS, tensors=SHAPES)
+    return ServedModel("finds", Pipeline(plan, [OneBox()]), most_waiting=9, timeout_s=None)
+
+
+def picture(kind: str = "PNG") -> bytes:
+    """Return a picture of 80 x 40 pixels with a bright half on the right."""
+    image = Image.new("RGB", (80, 40))
+    image.paste((255, 255, 255), (40, 0, 80, 40))
+    into = io.BytesIO()
+    image.save(into, kind)
+    return into.getvalue()
+
+
+def form(fields: Mapping[str, str], file: bytes | None) -> tuple[bytes, dict[str, str]]:
+    """Return a form's body and headers."""
+    mark = uuid4().hex
+    parts = [
+        f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
+    ]
+    if file is not None:
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
+        parts.append(head.encode() + file + b"\r\n")
+    return b"".join(parts) + f"--{mark}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"}
+
+
+def detect(server: Running, file: bytes | None, **fields: str) -> tuple[int, Any]:
+    body, headers = form(fields, file)
+    return ask(server, "POST", "/v1/vision/detection", body, headers)[:2]
+
+
+def test_boxes_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("person\ncar\n")
+    finds = model()
+    with running(finds, served("adds"), detector=detector_of(finds, tmp_path / "labels.txt")) as server:
+        for kind in ("PNG", "JPEG", "BMP"):
+            status, answer = detect(server, picture(kind))
+            assert status == 200
+            (found,) = answer["predictions"]
+            assert (found["label"], answer["success"], answer["count"]) == ("car", True, 1)
+            assert [found[edge] for edge in ("x_min", "y_min", "x_max", "y_max")] == [40, 0, 80, 40]
+            assert found["confidence"] > 0.9
+        _, answer = detect(server, picture(), min_confidence="0.2")
+        assert [each["label"] for each in answer["predictions"]] == ["car", "7"]
+        assert [answer["predictions"][1][edge] for edge in ("x_min", "y_min", "x_max", "y_max")] == [0, 0, 0, 40]
+        for file, fields, message in (
+            (None, {}, "the form has no file called image"),
+            (b"no picture", {}, "the file is no picture that Pillow can read"),
+            (picture(), {"min_confidence": "high"}, "min_confidence is 'high'"),
+        ):
+            status, answer = detect(server, file, **fields)
+            assert status == 400
+            assert message in answer["error"]
+        request = urllib.request.Request(f"http://{server.http}/v2/models/finds")
+        with urllib.request.urlopen(request) as described:
+            assert json.load(described)["inputs"][0]["datatype"] == "UINT8"
+
+
+def test_only_a_plan_that_ends_in_detections_is_a_detector(tmp_path: Path) -> None:
+    assert decoder_of(chain_plan([1])) is None
+    adds, finds = served("adds"), model()
+    assert detector_of(adds, None) is None
+    with pytest.raises(InputError, match="cannot be read"):
+        detector_of(finds, tmp_path / "none.txt")
+    for each in (adds, finds):
+        each.pipeline.close()
