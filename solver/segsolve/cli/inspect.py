@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
-from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Model, TpuMemory, load_costs, within
+from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, TpuMemory, load_costs, within
 
 if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @guarded
 def command(
-    model: Model,
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, or a compiled one.")],
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
     operations: Annotated[
@@ -28,13 +29,22 @@ def command(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a model is, what fits one TPU, and where it can be cut."""
+    """Show what a model is, what fits one TPU, and where it can be cut; or what a compiled model holds."""
+    from segsolve.compiler.package import read_compiled
     from segsolve.evaluate import score
     from segsolve.problem import Segmentation
     from segsolve.report.documents import inspect_document, segments_document
     from segsolve.report.placed import segments_table
     from segsolve.report.table import inspect_table
 
+    if compiled := read_compiled(model):
+        from segsolve.report.compiled import model_document, model_table
+
+        if as_json:
+            show_json(model_document(compiled))
+        else:
+            show(model_table(compiled))
+        return
     ranges = parse_ranges("--segments", segments)
     loaded, costs = load_costs(model, device, tpu_memory)
     problem = costs.problem(tpus=1)
