@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.calibration.fit import Array, nonnegative, weights
 from benchmarks.calibration.measurements import Row
-from benchmarks.calibration.networks import VENDOR, vendor_graph, vendor_key
+from benchmarks.calibration.networks import VENDOR, quantised, vendor_graph, vendor_key
 from segsolve.device.latency import moved_bytes, padded_macs, passes
-from segsolve.device.memory import CACHED_KINDS, stored_bytes, streamed_bytes
+from segsolve.device.memory import CACHED_KINDS, always_streams, streamed_bytes
 from segsolve.device.model import MIB, Device
 from segsolve.evaluate import stage_score
 from segsolve.graph.model import Graph, Op
@@ -72,12 +72,13 @@ def features(device: Device, graph: Graph, stage: Sequence[int] | None = None) -
     problem = AnalyticCosts(graph=graph, device=device).problem(tpus=1)
     ops = [graph.ops[i] for i in (stage if stage is not None else range(len(graph.ops)))]
     score = stage_score(problem, [op.position for op in ops])
-    spilled = set(score.spilled_ops)
+    always = {op.position for op in ops if op.kind in CACHED_KINDS and always_streams(device, graph, op)}
+    spilled = always | set(score.spilled_ops)
     stream = [
         streamed_bytes(device, graph, op) * passes(device, graph, op) / MIB if op.position in spilled else 0.0
         for op in ops
     ]
-    wait = sum(stored_bytes(device, graph, op) for op in ops if op.kind not in CACHED_KINDS) / MIB
+    wait = sum(streamed_bytes(device, graph, op) for op in ops if op.kind not in CACHED_KINDS) / MIB
     return Features(
         work=np.array([_work(device, graph, op) for op in ops]),
         stream=np.array(stream),
@@ -103,11 +104,8 @@ def vendor_samples(rows: Sequence[Row], device: Device, interface: str) -> list[
         key = vendor_key(row["model"])
         if key in VENDOR and interface in row["interface"].replace("USB3", "USB"):
             family = key.split("-v")[0].rstrip("0123456789.") if key.startswith("vgg") else key
-            stored_as = {"int8-per-channel": VENDOR[key].channel_bytes}
-            exact = replace(device, channel_bytes=device.channel_bytes | stored_as)
-            samples.append(
-                Sample(row["model"], family, interface, float(row["ms"]), features(exact, vendor_graph(key)))
-            )
+            seen = features(quantised(device, VENDOR[key]), vendor_graph(key))
+            samples.append(Sample(row["model"], family, interface, float(row["ms"]), seen))
     return samples
 
 

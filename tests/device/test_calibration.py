@@ -59,12 +59,12 @@ def test_layers_of_small_maps_are_cached_first_and_larger_ones_before_smaller() 
 
 
 def test_a_narrow_convolution_streams_at_its_own_width() -> None:
-    graph = swept_graph(32)
-    first, second = graph.ops[:2]
-    for op, inputs in ((first, 4), (second, 32)):
-        assert stored_bytes(DEVICE, graph, op) - streamed_bytes(DEVICE, graph, op) == 9 * inputs * 32
-    wide = swept_graph(42)
-    assert streamed_bytes(DEVICE, wide, wide.ops[1]) == stored_bytes(DEVICE, wide, wide.ops[1])
+    device = sweeps.sweep_device(DEVICE)
+    for filters, lanes in ((32, 32), (42, 48), (62, 64), (72, 128)):
+        graph = swept_graph(filters)
+        for op, inputs in zip(graph.ops[:2], (4, -(-filters // 4) * 4), strict=True):
+            assert streamed_bytes(device, graph, op) == (9 * inputs + 8) * lanes
+            assert stored_bytes(device, graph, op) == (9 * inputs + 8) * max(64, lanes)
 
 
 def test_weights_come_again_for_every_mib_of_maps() -> None:

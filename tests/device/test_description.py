@@ -65,7 +65,7 @@ def test_a_device_of_the_catalogue_loads_under_its_name(name: str) -> None:
     assert device.title
     assert device.memory_bytes == 8 * MIB
     assert (device.input_multiple, device.output_multiple, device.map_multiple) == (4, 64, 4)
-    assert device.channel_bytes.keys() == {"int8-per-channel", "int8-per-tensor", "uint8"}
+    assert (device.scale_bytes, device.bias_bytes) == (8, 4)
 
 
 def test_figures_are_converted_to_the_formulas_units() -> None:

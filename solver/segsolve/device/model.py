@@ -36,9 +36,10 @@ class Device:
     tiles: int
     input_multiple: int
     output_multiple: int
-    narrow_multiple: int
     map_multiple: int
-    channel_bytes: dict[str, int]
+    scale_bytes: int
+    bias_bytes: int
+    dense_inputs: int
     invocation_ns: float
     input_ns_per_byte: float
     output_ns_per_byte: float
@@ -115,12 +116,11 @@ class Weights(_Section):
 
     input_multiple: Annotated[Figure, _in("channels"), _whole(1)]
     output_multiple: Annotated[Figure, _in("channels"), _whole(1)]
-    narrow_multiple: Annotated[Figure, _in("channels"), _whole(1)]
     map_multiple: Annotated[Figure, _in("pixels"), _whole(1)]
     tiles: Annotated[Figure, _in("tiles"), _whole(1)]
-    channel_int8_per_channel: Annotated[Figure, _in("bytes"), _whole(0)]
-    channel_int8_per_tensor: Annotated[Figure, _in("bytes"), _whole(0)]
-    channel_uint8: Annotated[Figure, _in("bytes"), _whole(0)]
+    scale: Annotated[Figure, _in("bytes"), _whole(0)]
+    bias: Annotated[Figure, _in("bytes"), _whole(0)]
+    dense_inputs: Annotated[Figure, _in("inputs"), _whole(0)]
 
 
 class Time(_Section):
@@ -194,13 +194,10 @@ class DeviceFile(_Section):
             tiles=int(self.weights.tiles.value),
             input_multiple=int(self.weights.input_multiple.value),
             output_multiple=int(self.weights.output_multiple.value),
-            narrow_multiple=int(self.weights.narrow_multiple.value),
             map_multiple=int(self.weights.map_multiple.value),
-            channel_bytes={
-                "int8-per-channel": int(self.weights.channel_int8_per_channel.value),
-                "int8-per-tensor": int(self.weights.channel_int8_per_tensor.value),
-                "uint8": int(self.weights.channel_uint8.value),
-            },
+            scale_bytes=int(self.weights.scale.value),
+            bias_bytes=int(self.weights.bias.value),
+            dense_inputs=int(self.weights.dense_inputs.value),
             invocation_ns=self.time.invocation.value * 1e6,
             input_ns_per_byte=self.time.input.value * per_byte,
             output_ns_per_byte=self.time.output.value * per_byte,

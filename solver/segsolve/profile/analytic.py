@@ -7,7 +7,7 @@ from functools import cached_property
 
 from segsolve.device.latency import compute_ns, host_ns, streamed_ns, transfer_ns
 from segsolve.device.memory import (
-    CACHED_KINDS,
+    always_streams,
     cache_key,
     input_scratch_bytes,
     scratch_bytes,
@@ -86,7 +86,7 @@ class AnalyticCosts:
             weight_bytes=stored_bytes(self.device, self.graph, op),
             streamed_bytes=streamed_bytes(self.device, self.graph, op),
             parameter_bytes=op.weight_bytes,
-            cacheable=op.kind in CACHED_KINDS,
+            cacheable=not always_streams(self.device, self.graph, op),
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
         )
