@@ -94,10 +94,23 @@ def scratch_bytes(device: Device, graph: Graph, op: Op) -> int:
     Large maps go through the chip in stripes, so that they never take more than a stripe's buffer; windows that move
     pixel by pixel and are not padded, and average pools, hold their maps whole, tile by tile with its margin.
     """
+    image = image_scratch_bytes(device, graph)
     if op.kind == "FULLY_CONNECTED":
-        return device.dense_bytes
+        return max(device.dense_bytes, image)
     stripe = min(round(device.activation_factor * largest_map_bytes(graph, op)), device.stripe_bytes)
-    return max(stripe, _whole_map_bytes(device, graph, op))
+    return max(stripe, image, _whole_map_bytes(device, graph, op))
+
+
+def image_scratch_bytes(device: Device, graph: Graph) -> int:
+    """Return the safe end of what a network of large images takes away from the weights of any of its segments.
+
+    How much that is, is not known: a network of 768 x 768 pixels was left 3.91 MiB where smaller ones keep 7. The
+    other end is nothing; `Device.optimistic` takes it.
+    """
+    pixels = max((prod(t.shape[1:3]) for t in (graph.tensors[i] for i in graph.inputs) if len(t.shape) == 4), default=0)
+    if pixels <= device.image_pixels:
+        return 0
+    return min(round(device.image_bytes_per_pixel * pixels), device.image_most_bytes)
 
 
 def input_scratch_bytes(device: Device, tensor: Tensor) -> int:
