@@ -46,7 +46,7 @@ def test_ranges_hold_four_fifths_of_rows_like_those_that_made_them() -> None:
     spread = np.repeat([0.05, 0.2], 400)
     found = ranges(kinds, np.exp(draw.normal(0, spread)) - 1, "a test")
     assert found["small"].high < found["plain"].high
-    assert inside(found, kinds, np.exp(draw.normal(0, spread)) - 1) == pytest.approx(0.8, abs=0.05)
+    assert inside(found, kinds, np.exp(draw.normal(0, spread)) - 1) == pytest.approx(0.8, abs=0.07)
 
 
 def test_a_few_rows_have_the_range_of_all() -> None:

@@ -29,11 +29,16 @@ def command(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a model is, what fits one TPU, and where it can be cut; or what a compiled model holds."""
+    """Show what a model is, what fits one TPU, and where it can be cut.
+
+    Of a model that edgetpu_compiler has compiled, it shows what the file holds.
+    """
     from segsolve.compiler.package import read_compiled
     from segsolve.evaluate import score
     from segsolve.problem import Segmentation
+    from segsolve.profile.analytic import AnalyticCosts
     from segsolve.report.documents import inspect_document, segments_document
+    from segsolve.report.inspected import inspected_document, inspected_facts
     from segsolve.report.placed import segments_table
     from segsolve.report.table import inspect_table
 
@@ -53,9 +58,13 @@ def command(
         within("--segments", end - 1, 0, len(problem.ops) - 1)
     if as_json:
         document = inspect_document(loaded.graph, problem, one_tpu) | {"host": _on_host(costs)}
+        if isinstance(costs, AnalyticCosts):
+            document |= inspected_document(costs, one_tpu)
         show_json(document | {"segments": segments_document(problem, ranges)} if ranges else document)
         return
-    show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=operations and not ranges))
+    more = inspected_facts(costs, one_tpu) if isinstance(costs, AnalyticCosts) else ()
+    layers = operations and not ranges
+    show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=layers, more=more))
     if ranges:
         show(segments_table(problem, ranges, costs.device.name, layers=operations))
 
