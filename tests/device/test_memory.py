@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsolve.device.activations import tile_bytes
 from segsolve.device.memory import (
     always_streams,
+    image_scratch_bytes,
     largest_map_bytes,
     packed_bytes,
     round_up,
@@ -155,3 +157,26 @@ def test_scratch_is_a_share_of_the_largest_map(tmp_path: Path) -> None:
     assert largest_map_bytes(graph, concat) == 4 * 4 * 16
     assert scratch_bytes(replace(DEVICE, activation_factor=1.5), graph, concat) == 384
     assert scratch_bytes(replace(DEVICE, activation_factor=0.0), graph, concat) == 0
+
+
+def test_each_tile_holds_its_part_of_the_maps_that_are_alive(tmp_path: Path) -> None:
+    net = Net()
+    x = net.input((1, 16, 16, 8))
+    y = net.conv(x, 8)  # tiles of 4 x 4 read 6 x 6
+    graph = net.load(tmp_path, net.add(x, net.conv(y, 8))).graph
+    # at the second convolution the input waits for the addition: 6 x 6 as its first reader needs, twice, and 4 x 4
+    assert tile_bytes(DEVICE, graph) == 8 * (36 + 36 + 16)
+    assert tile_bytes(DEVICE, graph, 0, 1) == 8 * (36 + 16)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(224, 0), (550, 0), (768, round(7.05 * 768**2)), (1500, 6438257)])
+def test_large_images_may_take_more_than_is_known(tmp_path: Path, side: int, expected: int) -> None:
+    net = Net()
+    x = net.conv(net.input((1, side, side, 3)), 1, size=1)
+    graph = net.load(tmp_path, x).graph
+    assert image_scratch_bytes(DEVICE, graph) == expected
+    assert image_scratch_bytes(DEVICE.optimistic(), graph) == 0
+    safe, other = (
+        AnalyticCosts(graph=graph, device=d).problem(tpus=1).ops[0].scratch_bytes for d in (DEVICE, DEVICE.optimistic())
+    )
+    assert safe == max(expected, other)

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.calibration.networks import swept_graph
 from segsolve.compiler.package import read_compiled
+from segsolve.device.activations import TILE_BYTES, tile_bytes
 from segsolve.device.memory import always_streams, packed_bytes
 from segsolve.device.model import load_device
 from segsolve.device.operations import mapped_part
@@ -69,6 +70,17 @@ def test_the_files_of_the_convolution_sweep() -> None:
         graph = swept_graph(filters)
         held = int(row["cached_bytes"]) + int(row["streamed_bytes"])
         assert sum(packed_bytes(device, graph, op) for op in graph.ops[:layers]) == held, row["model"]
+        if filters <= 300:
+            assert tile_bytes(device, graph, 0, layers) == int(row["narrow_bytes_per_tile"]), row["model"]
+        elif tile_bytes(device, graph, 0, layers) > TILE_BYTES:
+            assert int(row["narrow_bytes_per_tile"]) <= TILE_BYTES
+
+
+def test_the_activations_of_a_public_network() -> None:
+    path = MODELS / "mobilenet_v2_1.0_224_quant.tflite"
+    if not path.exists():
+        pytest.skip("the model is not at hand")
+    assert tile_bytes(DEVICE, read_graph(path)) == 99_552
 
 
 def test_the_files_of_small_classifiers(tmp_path: Path) -> None:

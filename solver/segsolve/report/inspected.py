@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from segsolve.device.activations import TILE_BYTES, tile_bytes
 from segsolve.device.memory import image_scratch_bytes, packed_bytes
 from segsolve.device.ranges import regime, time_range
 from segsolve.evaluate import Score, stage_capacity
@@ -28,6 +29,9 @@ def inspected_facts(costs: AnalyticCosts, one_tpu: Score) -> Iterable[tuple[str,
         why = _BECAUSE[found["regime"]]
         yield "range", f"{ms(low)} to {ms(high)} ms: 80 % of measurements of such times ({why})"
     yield "compiled file", f"{found['packed_bytes']:,} bytes of weights (predicted)"
+    used, most = found["activation_bytes"], TILE_BYTES * costs.device.tiles
+    beyond = ": the first layers run in stripes, and tensors may be kept in the host's memory" if used > most else ""
+    yield "activations", f"{mib(used)} of {mib(most)} MiB on chip (predicted){beyond}"
     safe, optimistic = found["capacity_bytes"]["safe"], found["capacity_bytes"]["optimistic"]
     if safe != optimistic:
         yield (
@@ -47,6 +51,7 @@ def inspected_document(costs: AnalyticCosts, one_tpu: Score) -> dict[str, Any]:
         "regime": str(kind),
         "range_ns": time_range(device, kind, stage.time_ns),
         "packed_bytes": sum(packed_bytes(device, graph, op) for op in mapped),
+        "activation_bytes": device.tiles * tile_bytes(device, graph, costs.mapped.first, costs.mapped.end),
         "capacity_bytes": {
             "safe": stage.capacity_bytes,
             "optimistic": stage_capacity(other, range(len(graph.ops)))
