@@ -12,21 +12,21 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.fuzz import small
+from generators.dags import spilling_dag
+from generators.plan_files import plan_file
+from generators.problems import small_problem
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault, UsageError
 from segsolve.graph.read import read_graph
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Status
 from segsolve.problem import Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
 from segsolve.zoo import names
-from tests.checker.cases import plan_file
-from tests.planners.dags import spilling_dag
 
 GENERATED, TPUS = 3000, 8
 
@@ -68,7 +68,7 @@ def checked(problem: Problem, found: Answer) -> Report:
 def _problem(seed: int) -> Problem:
     """A chain with skips or a graph with branches; every seventh on a shared link."""
     rng = random.Random(seed)
-    made = small(seed) if seed % 2 else spilling_dag(rng.randint(2, 12), rng.randint(1, 6), seed)
+    made = small_problem(seed) if seed % 2 else spilling_dag(rng.randint(2, 12), rng.randint(1, 6), seed)
     link = SharedLink(ns_per_mib=rng.randint(0, 2**21)) if seed % 7 == 0 else None
     # Where nothing may stream there is mostly no plan, and then nothing to certify.
     no_spill = made.no_spill and rng.random() < 0.2

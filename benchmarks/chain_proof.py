@@ -10,16 +10,16 @@ import time
 from typing import Any
 
 from benchmarks.common import write_result
-from segsolve.planners.base import Limits, ignore
-from segsolve.planners.bounds import lower_bound
-from segsolve.planners.dp import optimal_bottleneck
-from segsolve.planners.greedy import greedy_path
-from segsolve.planners.reach import exists_plan
-from segsolve.planners.registry import get_planner
-from segsolve.planners.segment_table import SegmentTable
+from generators.problems import large_chain
+from segsolve.cost.segment_table import SegmentTable
 from segsolve.problem import Problem
-from segsolve.solve import solve
-from tests.problems import large_chain
+from segsolve.search.baselines.greedy import greedy_path
+from segsolve.search.chain.bounds import lower_bound
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.chain.dp import optimal_bottleneck
+from segsolve.search.strategies import get_planner
+from segsolve.solvers.base import Limits, ignore
+from segsolve.solvers.probe import exists_plan
 
 SIZES = ((150, 4), (500, 8), (1000, 8), (1000, 16), (2000, 16))
 SEEDS = (0, 1, 2)
@@ -69,9 +69,9 @@ def _parts(problem: Problem) -> dict[str, float]:
 
 def _loose(problem: Problem) -> dict[str, Any]:
     """Solve the constraint program under a bound 5 % above the optimum, without a hint."""
-    from segsolve.planners.cpsat.model import build, minimise_bottleneck
-    from segsolve.planners.cpsat.search import run
-    from segsolve.planners.cpsat.windows import windows
+    from segsolve.solvers.cpsat.cuts import build, minimise_bottleneck
+    from segsolve.solvers.cpsat.engine import run
+    from segsolve.solvers.cpsat.windows import windows
 
     table = SegmentTable(problem)
     best = optimal_bottleneck(table)

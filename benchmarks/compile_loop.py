@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result
+from benchmarks.simulated_compiler import Oracle, solver
 from segsolve.compiler.refine import refine
 from segsolve.compiler.truth import stream_ns_per_byte
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve.profile.load import device_costs
 from segsolve.zoo.files import write_network
-from tests.compiler.oracle import Oracle, solver
 
 DEVICE = "edgetpu-pcie"
 NETWORKS = ("resnet50", "resnet101", "inceptionv3", "densenet201", "xception", "efficientnet-lite4", "mobilenetv2")

@@ -17,19 +17,21 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from segsolve.build import write_plan
+from segsolve.cost.plan import score
 from segsolve.device.model import load_device
-from segsolve.evaluate import score
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.layouts.single import as_answer
-from segsolve.planners.base import SolveResult, Status
+from segsolve.plan.folder import write_plan
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.backends import StageRunner, open_stages
-from segsolve_runtime.frames import random_frames
+from segsolve.search.base import SolveResult
+from segsolve.search.single import as_answer
+from segsolve.solvers.base import Status
+from segsolve_runtime.backends import open_stages
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder
 
 MODELS = ("resnet50", "mobilenetv2", "inceptionv3")
 TRIALS = 9

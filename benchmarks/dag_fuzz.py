@@ -12,19 +12,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import least_bottleneck
+from segsolve.cost.lattice_table import LatticeTable
+from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault
 from segsolve.graph.read import read_graph
-from segsolve.planners.base import Limits, Status
-from segsolve.planners.ladder.certificate import Verdict, certify
-from segsolve.planners.ladder.solve import solve_dag
-from segsolve.planners.lattice.ideals import ideals
-from segsolve.planners.lattice.table import LatticeTable
-from segsolve.planners.reach import exists_plan
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.ladder.second_solver import Verdict, certify
+from segsolve.search.ladder.solve import solve_dag
+from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.probe import exists_plan
 from segsolve.zoo import names
-from tests.planners.dags import best_by_trying, random_dag, spilling_dag
 
 SMALL, MEDIUM = 300, 200
 IDEALS = 2500
@@ -60,7 +61,7 @@ def check(problems: Iterator[tuple[str, Problem]], oracle: Any) -> dict[str, Any
 
 def against_all(problem: Problem) -> str | None:
     """Return what every assignment and HiGHS say against the search; empty if nothing."""
-    result, best = solve_dag(problem, stages=problem.tpus), best_by_trying(problem, problem.tpus)
+    result, best = solve_dag(problem, stages=problem.tpus), least_bottleneck(problem)
     if result.objective_ns != best:
         return f"{result.status} {result.objective_ns}, of all assignments {best}"
     if best is None:

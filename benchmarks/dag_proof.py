@@ -16,23 +16,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.graphs import GRAPH_NAMES, graph
+from generators.dags import random_dag
+from generators.graphs import GRAPH_NAMES, graph
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
-from segsolve.planners.base import Limits
-from segsolve.planners.ladder.bounds import Bounds
-from segsolve.planners.ladder.certificate import certify
-from segsolve.planners.ladder.dag import dag_of
-from segsolve.planners.ladder.mixed_integer import MixedInteger
-from segsolve.planners.ladder.reduce import reduced
-from segsolve.planners.ladder.result import DagResult, bottleneck_ns
-from segsolve.planners.ladder.solve import START_ROUNDS, solve_dag
-from segsolve.planners.ladder.start import find_start
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.placement import load_placement
-from segsolve.solve import solve
-from tests.planners.dags import random_dag
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.ladder.second_solver import certify
+from segsolve.search.ladder.solve import START_ROUNDS, solve_dag
+from segsolve.search.ladder.start import find_start
+from segsolve.solvers.base import Limits
+from segsolve.solvers.highs import MixedInteger
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.reduce import reduced
+from segsolve.solvers.ladder.result import DagResult, bottleneck_ns
 
 CERTIFICATE_S = 60.0
 HIGHS_S = 60.0

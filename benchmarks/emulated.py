@@ -7,14 +7,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.plans import even_stages, predict, write
+from generators.plan_folders import even_stages, predict, write
 from segsolve.graph.read import read_model
-from segsolve_runtime.drift import drift_of
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.lanes import lanes_of
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.flow.lanes import lanes_of
+from segsolve_runtime.flow.schedule import schedule_lanes
+from segsolve_runtime.observe.drift import drift_of
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder
-from segsolve_runtime.schedule import schedule_lanes
 
 MODEL = "synthetic-dense-8"
 INFERENCES = 300

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result
-from benchmarks.plans import even_stages, with_replicas, write
+from generators.plan_folders import even_stages, with_replicas, write
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.result import Result
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.result import Result
 
 STAGES, REPLICAS = range(1, 9), (1, 2, 3)
 FRAMES = 6

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.backends import StageRunner
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import DeviceLostError
 
 

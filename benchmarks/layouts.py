@@ -15,20 +15,20 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import lil_array
 
 from benchmarks.common import write_result
+from generators.problems import large_chain
+from segsolve.cost.segment_table import SegmentTable
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_model
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Limits
-from segsolve.planners.cpsat.replicas import Stage, minimise, stages
-from segsolve.planners.dp import optimal_bottleneck
-from segsolve.planners.registry import get_planner
-from segsolve.planners.segment_table import SegmentTable
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Cuts, Layout, Question
-from segsolve.solve import solve
+from segsolve.search.ask import answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.chain.dp import optimal_bottleneck
+from segsolve.search.strategies import get_planner
+from segsolve.solvers.base import Limits
+from segsolve.solvers.cpsat.paths import Stage, minimise, stages
 from segsolve.zoo import build, get
-from tests.problems import large_chain
 
 DEVICE = "edgetpu-pcie"
 TPUS = range(2, 9)

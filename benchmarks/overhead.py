@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from benchmarks.plans import even_stages, write
+from generators.plan_folders import even_stages, write
 from segsolve.graph.read import read_model
 from segsolve_runtime.backends import open_stages
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder
 
 MODEL = "synthetic-dense-8"
 INFERENCES, TRIALS = 10_000, 7

@@ -19,15 +19,15 @@ from typing import Any
 from benchmarks.common import write_result, zoo_file
 from benchmarks.faulty import FaultPlan, FaultyRunner, faulty
 from benchmarks.memory import growth_mib, resident_mib
-from benchmarks.plans import even_stages, write
+from generators.plan_folders import even_stages, write
 from segsolve.graph.read import read_model
-from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import open_stages
-from segsolve_runtime.faults import FaultPolicy
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.contract.result import Result
+from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder
-from segsolve_runtime.result import Result
 
 MODEL = "synthetic-dense-8"
 INFERENCES = 1_000_000

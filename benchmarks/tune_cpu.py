@@ -19,24 +19,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from segsolve.build import write_plan
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.layouts.single import as_answer
 from segsolve.measure.inputs import segment_of
 from segsolve.measure.operations import Effort
 from segsolve.measure.run import Measured, measure_model
 from segsolve.measure.samples import summarise
 from segsolve.measure.session import Session
-from segsolve.planners.registry import HEURISTICS
+from segsolve.plan.folder import write_plan
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.measured import MeasuredCosts, MeasuredDevice
-from segsolve.solve import solve
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
+from segsolve.search.strategies import HEURISTICS
 from segsolve.tune import Tuning, tune
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.backends import StageRunner, open_stages
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.backends import open_stages
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import load_plan
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import load_plan
 
 ZOO = ("mobilenetv2", "efficientnet-lite0", "densenet121", "resnet50", "inceptionv3")
 SHARED = Path(__file__).parents[2] / "shared" / "models"

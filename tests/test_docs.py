@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.readme import generated, render
 from segsolve.errors import ExitCode
-from segsolve.planners.registry import planner_names
+from segsolve.search.strategies import planner_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from segsolve.evaluate import check, score, stage_score, timeline
+from generators.drawn import problems
+from generators.problems import chain, op_cost, transfer
+from segsolve.cost.plan import check, score, timeline
+from segsolve.cost.stage import stage_score
 from segsolve.problem import Problem, Segmentation
-from tests.problems import chain, op_cost, problems, transfer
 
 WHOLE = Segmentation(cuts=())
 

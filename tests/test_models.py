@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve.build import write_plan
 from segsolve.compare import compare
 from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.layouts.single import as_answer
-from segsolve.planners.base import Status
+from segsolve.plan.folder import write_plan
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.single import as_answer
 from segsolve.segments.verify import verify
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.frames import random_frames
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 from tests.shared import real_models
 

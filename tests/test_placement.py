@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from segsolve.evaluate import stage_capacity, stage_score
-from segsolve.placement import Placement, placements
+from generators.drawn import problems
+from generators.problems import op_cost, transfer
+from segsolve.cost.stage import Placement, placements, stage_score
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_sentence, streamed_sentences
-
-from .problems import op_cost, problems, transfer
 
 MIB = 2**20
 
@@ -26,7 +25,7 @@ def test_placements_are_the_evaluator_s(problem: Problem) -> None:
             assert sum(p.streamed_bytes for p in placed) == score.offchip_bytes
             assert sum(p.cost_ns for p in placed) == score.stream_ns
             assert {p.op for p in placed if p.cacheable and not p.cached} == set(score.spilled_ops)
-            assert all(0 <= p.left_bytes <= stage_capacity(problem, stage) for p in placed)
+            assert all(0 <= p.left_bytes <= score.capacity_bytes for p in placed)
             assert all(p.weight_bytes <= p.left_bytes for p in placed if p.cached)
 
 

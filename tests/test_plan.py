@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsolve.evaluate import check_plan, score, score_plan
-from segsolve.plan import Pipeline, Plan, Stage, pipeline_of, segmentation_of, single_pipeline
+from generators.drawn import problems
+from generators.problems import chain, op_cost
+from segsolve.cost.plan import check_plan, score, score_plan
+from segsolve.plan.model import Pipeline, Plan, Stage, pipeline_of, segmentation_of, single_pipeline
 from segsolve.problem import Problem, Segmentation, SharedLink
-from tests.problems import chain, op_cost, problems
 
 
 def plan(*pipelines: Pipeline) -> Plan:

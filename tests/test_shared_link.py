@@ -11,25 +11,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.drawn import problems
+from generators.plan_files import plan_file
+from generators.problems import chain, op_cost
+from segsolve.cost.plan import PlanScore, plan_timeline, score_plan, timeline
 from segsolve.device.model import load_device
-from segsolve.evaluate import PlanScore, plan_timeline, score_plan, timeline
 from segsolve.graph.read import read_graph
-from segsolve.plan import Pipeline as PlannedPipeline
-from segsolve.plan import Plan, Stage, pipeline_of
-from segsolve.planners.base import Limits, ignore
-from segsolve.planners.registry import get_planner
+from segsolve.plan.model import Pipeline as PlannedPipeline
+from segsolve.plan.model import Plan, Stage, pipeline_of
 from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
+from segsolve.search.strategies import get_planner
+from segsolve.solvers.base import Limits, ignore
 from segsolve.zoo.files import write_network
 from segsolve_runtime.backends import simulated
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.lanes import is_link_bound
-from segsolve_runtime.link import intervals
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.flow.lanes import is_link_bound
+from segsolve_runtime.flow.link import intervals
 from segsolve_runtime.pipeline import Pipeline
-
-from .checker.cases import plan_file
-from .problems import chain, op_cost, problems
 
 
 @st.composite

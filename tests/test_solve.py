@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from generators.problems import chain, op_cost
 from segsolve.errors import SolverFault, UsageError
-from segsolve.planners import registry
-from segsolve.planners.base import Limits, Observer, SolveResult, Status
-from segsolve.planners.registry import get_planner
 from segsolve.problem import Problem, Segmentation
-from segsolve.solve import solve
-from tests.problems import chain, op_cost
+from segsolve.search import strategies
+from segsolve.search.base import SolveResult
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.strategies import get_planner
+from segsolve.solvers.base import Limits, Observer, Status
 
 PROBLEM = chain(op_cost(10), op_cost(20), op_cost(30), ns=1)  # optimum: cut before the last, 32 ns
 
@@ -29,7 +30,7 @@ class Liar:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, **lie: object) -> SolveResult:
-    monkeypatch.setattr("segsolve.solve.get_planner", lambda _: Liar(lie))
+    monkeypatch.setattr("segsolve.search.chain.confirmed.get_planner", lambda _: Liar(lie))
     return solve(PROBLEM, planner="liar")
 
 
@@ -78,4 +79,4 @@ def test_an_unknown_planner_is_the_users_mistake() -> None:
 
 
 def test_every_planner_is_called_what_it_is_registered_as() -> None:
-    assert [get_planner(name).name for name in registry.planner_names()] == list(registry.planner_names())
+    assert [get_planner(name).name for name in strategies.planner_names()] == list(strategies.planner_names())

@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.calibration.fit import Array, nonnegative, weights
 from benchmarks.calibration.measurements import Row
 from benchmarks.calibration.networks import VENDOR, quantised, vendor_graph, vendor_key
+from segsolve.cost.stage import stage_score
 from segsolve.device.latency import moved_bytes, padded_macs, passes
 from segsolve.device.memory import CACHED_KINDS, always_streams, streamed_bytes
 from segsolve.device.model import MIB, Device
-from segsolve.evaluate import stage_score
 from segsolve.graph.model import Graph, Op
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from benchmarks.calibration.measurements import Row, mib
 from benchmarks.calibration.networks import KERAS, VENDOR, keras_graph, quantised, swept_graph, vendor_graph
 from benchmarks.calibration.sweeps import sweep_device
+from segsolve.cost.stage import StageScore, stage_score
 from segsolve.device.memory import round_up, stored_bytes
 from segsolve.device.model import MIB, Device
-from segsolve.evaluate import StageScore, stage_score
 from segsolve.graph.model import Graph
 from segsolve.profile.analytic import AnalyticCosts
 

@@ -13,14 +13,14 @@ from benchmarks.calibration.fit import Array, nonnegative, weights
 from benchmarks.calibration.latency import Features, Rates, features
 from benchmarks.calibration.measurements import Row
 from benchmarks.calibration.networks import swept_graph
+from segsolve.cost.plan import score
 from segsolve.device.memory import stored_bytes
 from segsolve.device.model import MIB, Device
-from segsolve.evaluate import score
 from segsolve.graph.model import Graph
-from segsolve.planners.base import Limits, ignore
-from segsolve.planners.dp import PLANNER as OPTIMAL
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.chain.dp import PLANNER as OPTIMAL
+from segsolve.solvers.base import Limits, ignore
 
 FREE = ("conv", "input", "output", "large", "shared2", "shared3")
 MOVES = ("input", "output", "transfer", "large")

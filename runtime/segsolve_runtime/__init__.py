@@ -19,10 +19,10 @@ from segsolve_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from segsolve_runtime.faults import FaultPolicy
-    from segsolve_runtime.frames import random_frames
+    from segsolve_runtime.contract.frames import random_frames
+    from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.pipeline import Pipeline
-    from segsolve_runtime.plan import load_plan
 
 __all__ = [
     "BackendError",
@@ -41,7 +41,12 @@ __all__ = [
     "random_frames",
 ]
 
-_LAZY = {"FaultPolicy": "faults", "Pipeline": "pipeline", "load_plan": "plan", "random_frames": "frames"}
+_LAZY = {
+    "FaultPolicy": "flow.faults",
+    "Pipeline": "pipeline",
+    "load_plan": "contract.plan",
+    "random_frames": "contract.frames",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from segsolve_runtime.job import Tensors
-    from segsolve_runtime.places import Place
+    from segsolve_runtime.contract.arrays import Tensors
+    from segsolve_runtime.contract.places import Place
 
 _MOST_NAMED = 12
 

@@ -9,21 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from segsolve_runtime.arrays import Frame, array_specs, select
-from segsolve_runtime.backends import BackendOptions, StageRunner, open_stages
-from segsolve_runtime.clock import ClockFactory, wall_clocks
+from segsolve_runtime.backends import BackendOptions, open_stages
+from segsolve_runtime.contract.arrays import Frame, Tensors, array_specs, select
+from segsolve_runtime.contract.frames import frame_tensors
+from segsolve_runtime.contract.places import Place, places
+from segsolve_runtime.contract.plan import Plan, PlanFolder, load_plan
+from segsolve_runtime.contract.result import Result
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import ClosedError, DeviceLostError, StageError, StageTimeoutError
-from segsolve_runtime.faults import FaultPolicy
-from segsolve_runtime.frames import frame_tensors
-from segsolve_runtime.job import Tensors
-from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.places import Place, places
-from segsolve_runtime.plan import Plan, PlanFolder, load_plan
-from segsolve_runtime.result import Result
-from segsolve_runtime.run import Run, Setting
-from segsolve_runtime.stream import Stream
-from segsolve_runtime.submissions import Submissions
-from segsolve_runtime.warmup import warm_up
+from segsolve_runtime.flow.clock import ClockFactory, wall_clocks
+from segsolve_runtime.flow.faults import FaultPolicy
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.flow.run import Run, Setting
+from segsolve_runtime.flow.stream import Stream
+from segsolve_runtime.flow.submissions import Submissions
+from segsolve_runtime.flow.warmup import warm_up
 
 
 class Pipeline:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from segsolve.evaluate import Score, score
-from segsolve.planners.base import Limits, Observer, SolveResult, Status, ignore
-from segsolve.planners.registry import DEFAULT, HEURISTICS
+from segsolve.cost.plan import Score, score
 from segsolve.problem import Problem, Segmentation
-from segsolve.solve import solve
-
-STRATEGIES = (*HEURISTICS, "dp", DEFAULT)
-VENDOR = "compiler"
+from segsolve.search.base import SolveResult
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.strategies import COMPARED, VENDOR
+from segsolve.solvers.base import Limits, Observer, Status, ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,7 @@ class Comparison:
 def compare(
     problem: Problem,
     *,
-    strategies: Sequence[str] = STRATEGIES,
+    strategies: Sequence[str] = COMPARED,
     limits: Limits | None = None,
     observe: Observer = ignore,
 ) -> Comparison:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from segsolve_runtime.link import link_ns
+from segsolve_runtime.flow.link import link_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

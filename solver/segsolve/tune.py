@@ -14,11 +14,12 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.evaluate import stage_score
-from segsolve.planners.base import SolveResult, Status
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem, Segmentation
-from segsolve.solve import solve
+from segsolve.search.base import SolveResult
+from segsolve.search.chain.confirmed import solve
+from segsolve.solvers.base import Confirmation, Status
 
 Measure = Callable[[int, int], int]
 """Returns the time in ns of the stage of the operations from one position to another (exclusive)."""
@@ -85,6 +86,10 @@ class Tuning:
         """Number of stages that the problem has in all its plans, measured or not."""
         return (len(self.problem.cuts) + 1) * (len(self.problem.cuts) + 2) // 2
 
+    def _measured(self) -> Confirmation:
+        claim = f"all stages of plans that could be faster were measured, {self.measurements} of {self.stages}"
+        return Confirmation(by="measurements", claim=claim, strength="within the tolerance", seconds=0.0)
+
     def result(self, wall_s: float) -> SolveResult:
         """Return the plan as a planner's result."""
         stands = self.stopped_by is Stop.STANDS
@@ -95,9 +100,8 @@ class Tuning:
             objective_ns=self.bottleneck_ns,
             bound_ns=self.bound_ns,
             wall_s=wall_s,
-            proof=f"all stages of plans that could be faster were measured, {self.measurements} of {self.stages}"
-            if stands
-            else None,
+            found_by="tuning",
+            confirmed_by=(self._measured(),) if stands else (),
         )
 
 

@@ -14,13 +14,13 @@ import pytest
 from segsolve.batch.jobs import Options
 from segsolve.batch.log import RESULTS, TIMINGS, read_records
 from segsolve.batch.run import SUMMARY, News
+from segsolve.cost.plan import score
 from segsolve.errors import UsageError
-from segsolve.evaluate import score
 from segsolve.graph.read import read_graph
-from segsolve.layouts.search import answer
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.solve import solve
+from segsolve.search.ask import answer
+from segsolve.search.chain.confirmed import solve
 from tests.batch.runs import batch, device, lines, run
 
 PLANNERS = ("compiler", "uniform", "dp")

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from generators.problems import chain, op_cost
 from segsolve.batch.jobs import Job, Model, Options, Versions, expand
 from segsolve.batch.record import Outcome, answered, kind_of, solved
 from segsolve.batch.work import run_job
+from segsolve.cost.plan import score
 from segsolve.errors import SolverFault, UsageError
-from segsolve.evaluate import score
-from segsolve.layouts.search import answer
-from segsolve.planners.base import SolveResult, Status, Stop
 from segsolve.problem import Segmentation
+from segsolve.search.ask import answer
+from segsolve.search.base import SolveResult
+from segsolve.solvers.base import Status, Stop
 from tests.batch.runs import device
-from tests.problems import chain, op_cost
 
 
 def job(path: Path) -> Job:
@@ -55,7 +56,7 @@ def test_what_goes_wrong_is_recorded(
     def fail(*_: object, **__: object) -> SolveResult:
         raise error
 
-    monkeypatch.setattr("segsolve.solve.solve", fail)
+    monkeypatch.setattr("segsolve.search.chain.confirmed.solve", fail)
     answer = run_job(job(model), str(model))
     assert answer.record is not None
     assert (answer.record.outcome, answer.record.error_kind) == (Outcome.FAILED, kind)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from typing import Any
 
+from generators.plan_files import plan_file
 from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
-from segsolve.evaluate import PlanScore, StageScore, score_plan, stage_score
-from segsolve.layouts.exact import exact_answer
-from segsolve.plan import Plan, Stage
-from segsolve.planners.base import Limits
-from segsolve.planners.lattice.table import lattice_table
-from segsolve.planners.segment_table import segment_table
+from segsolve.cost.lattice_table import lattice_table
 from segsolve.problem import Problem
-from segsolve.question import Objective, Question, restricted
-from segsolve_runtime import plan as planfile
+from segsolve.question import Question, restricted
+from segsolve.search.chain.table import segment_table
+from segsolve.search.exact import exact_answer
+from segsolve.solvers.base import Limits
+from segsolve_runtime.contract import plan as planfile
 
 
 @dataclass(frozen=True)
@@ -32,89 +30,25 @@ class Case:
         text = self.text if document is None else json.dumps(document)
         return check(self.plan, lambda: parse(text))
 
+    def asked(self, **changes: Any) -> Case:
+        """The same, with another question recorded in the plan."""
+        solution = self.plan.solution
+        assert solution.question is not None
+        question = solution.question.model_copy(update=changes)
+        changed = solution.model_copy(update={"question": question})
+        return replace(self, plan=self.plan.model_copy(update={"solution": changed}))
+
     @property
     def document(self) -> Any:
         return json.loads(self.text)
 
 
 def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case | None:
-    """Answer a question and certify it; None if there is no plan."""
+    """Answer a question and certify it; None if there is no plan, or nothing that certifies it."""
     kept = restricted(problem, question.constraints)
     table = lattice_table(kept) if graph else segment_table(kept)
     assert table is not None
     found = exact_answer(table, question, "dp", Limits(), "dag" if graph else "chain")
-    if found.plan is None or found.value is None:
+    if found.plan is None or found.value is None or found.certificate is None:
         return None
     return Case(problem, plan_file(kept, found.plan, question, found.value), json.dumps(found.certificate))
-
-
-def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction) -> planfile.Plan:
-    """Write a plan down as its file would have it."""
-    score = score_plan(problem, plan)
-    names = [f"{t.name} {k}" for k, t in enumerate(problem.transfers)]
-    is_time = question.objective in (Objective.THROUGHPUT, Objective.LATENCY, Objective.BATCH)
-    objective = -(-value // 1) if is_time else score.period_ns
-    return planfile.Plan(
-        model=planfile.ModelReference(
-            name=f"{problem.name}.tflite", sha256="0" * 64, bytes=1, operations=len(problem.ops)
-        ),
-        device=planfile.Device(
-            name="generated",
-            memory_bytes=problem.capacity_bytes,
-            link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
-        ),
-        solution=_solution(problem, plan, question, score, int(objective)),
-        tensors=[planfile.TensorSpec(name=name, dtype="int8", shape=[1]) for name in names],
-        inputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer < 0],
-        outputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer >= 0 and t.is_output],
-        pipelines=[
-            planfile.PlanPipeline(stages=[_stage(problem, names, p, stage) for stage in pipeline.stages])
-            for p, pipeline in enumerate(plan.pipelines)
-        ],
-        provenance={},
-    )
-
-
-def _solution(
-    problem: Problem, plan: Plan, question: Question, score: PlanScore, objective_ns: int
-) -> planfile.Solution:
-    return planfile.Solution(
-        planner="test",
-        status="optimal",
-        objective=question.objective.value,
-        layout=plan.layout,
-        cuts="chain",
-        objective_ns=objective_ns,
-        bound_ns=objective_ns,
-        gap=0.0,
-        proof=None,
-        stopped_by="finished",
-        wall_s=0.0,
-        seed=0,
-        throughput_fps=score.throughput_fps,
-        latency_ns=score.latency_ns,
-        tpus_requested=problem.tpus,
-    )
-
-
-def _stage(problem: Problem, names: list[str], pipeline: int, stage: Stage) -> planfile.Stage:
-    held, score = set(stage.ops), stage_score(problem, stage.ops)
-    named = list(zip(names, problem.transfers, strict=True))
-    return planfile.Stage(
-        file=f"{pipeline}_{stage.ops[0]}_{len(held)}_{hash(stage.ops)}.tflite",
-        sha256="0" * 64,
-        bytes=1,
-        first_op=stage.ops[0],
-        last_op=stage.ops[-1],
-        op_ranges=[list(span) for span in stage.op_ranges],
-        replicas=stage.replicas,
-        inputs=[name for name, t in named if t.producer not in held and held & set(t.consumers)],
-        outputs=[name for name, t in named if t.producer in held and (t.is_output or set(t.consumers) - held)],
-        prediction=_prediction(score),
-    )
-
-
-def _prediction(score: StageScore) -> planfile.StagePrediction:
-    members = set(planfile.StagePrediction.model_fields)
-    values = {name: getattr(score, name) for name in members}
-    return planfile.StagePrediction(**values | {"spilled_ops": list(score.spilled_ops)})

@@ -12,19 +12,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segsolve import evaluate
+from generators.dags import spilling_dag
+from generators.drawn import Draw, problems
 from segsolve.checker import costs, document
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.least import least_work_ns
 from segsolve.checker.rows import FORBIDDEN, Rows
+from segsolve.checker.schedule import makespan_ns
 from segsolve.checker.states import Scope, States
+from segsolve.cost import plan as evaluate
+from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage import stage_score
+from segsolve.cost.states import ideals
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
-from segsolve.plan import Pipeline, Stage
-from segsolve.planners.lattice.ideals import ideals
-from segsolve.planners.segment_table import IMPOSSIBLE, segment_table
+from segsolve.plan.model import Pipeline, Stage
 from segsolve.problem import Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
-from tests.planners.dags import spilling_dag
-from tests.problems import problems
+from segsolve.search.chain.table import segment_table
+from segsolve_runtime.flow.schedule import Lane, schedule_lanes
 from tests.shared import real_models
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,7 +41,7 @@ def ours(problem: Problem) -> document.Problem:
 
 
 def agree(problem: Problem, read: document.Problem, stage: tuple[int, ...]) -> costs.StageCost:
-    cost, score = costs.stage_cost(read, stage), evaluate.stage_score(problem, stage)
+    cost, score = costs.stage_cost(read, stage), stage_score(problem, stage)
     said = {name: getattr(score, name) for name in costs.StageCost.__dataclass_fields__}
     assert asdict(cost) == said
     return cost
@@ -111,12 +117,36 @@ def test_plans_cost_what_the_evaluator_says(problem: Problem, ns_per_mib: int, d
     assert [p.bottleneck_ns for p in mine] == [p.bottleneck_ns for p in scores]
     assert [p.latency_ns for p in mine] == [p.latency_ns for p in scores]
     assert costs.rate(mine) == plan.rate
-    assert [costs.batch_ns(mine, n) for n in (1, 2, 7)] == [plan.batch_ns(n) for n in (1, 2, 7)]
+    assert [makespan_ns(mine, n) for n in (1, 2, 7)] == [plan.batch_ns(n) for n in (1, 2, 7)]
+
+
+@st.composite
+def pipelines(draw: Draw) -> list[costs.PipelineCost]:
+    stage = st.tuples(st.integers(0, 30), st.integers(1, 3))
+    link = st.integers(0, 40) if draw(st.booleans()) else st.just(0)
+    found = []
+    for stages in draw(st.lists(st.lists(stage, min_size=1, max_size=4), min_size=1, max_size=3)):
+        times, devices = zip(*stages, strict=True)
+        found.append(costs.PipelineCost(times_ns=times, devices=devices, link_ns=draw(link)))
+    return found
+
+
+@unhurried
+@given(pipelines(), st.integers(1, 30))
+def test_a_batch_ends_when_the_runtimes_schedule_says(mine: list[costs.PipelineCost], inferences: int) -> None:
+    lanes = [Lane(stage_ns=p.times_ns, replicas=p.devices, link_ns=p.link_ns) for p in mine]
+    slots = schedule_lanes(lanes, inferences, queue_size=2)
+    assert makespan_ns(mine, inferences) == max(slot.end_ns for slot in slots)
+
+
+def test_a_batch_that_is_too_large_to_follow() -> None:
+    with pytest.raises(CertificateFault, match="too large"):
+        makespan_ns([costs.PipelineCost(times_ns=(1, 2), devices=(1, 1), link_ns=0)], 10**8)
 
 
 @unhurried
 @given(problems())
 def test_no_plan_does_less_than_the_least_work(problem: Problem) -> None:
-    least = costs.least_work_ns(ours(problem))
+    least = least_work_ns(ours(problem))
     for cuts in ((), problem.cuts, problem.cuts[::2]):
         assert least <= evaluate.score(problem, Segmentation(cuts=cuts)).latency_ns

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsolve.asked import asked, recorded
+from generators.drawn import problems, questions
+from generators.problems import chain, op_cost
 from segsolve.cli import replan
 from segsolve.errors import ExitCode
-from segsolve.planners.base import Status
+from segsolve.plan.question import asked, recorded
 from segsolve.problem import SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.report.asked import asked_for
-from segsolve_runtime import plan as planfile
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract import plan as planfile
 
 from ..checker.cases import solved
-from ..checker.questions import questions
-from ..problems import chain, op_cost, problems
 from .tool import inside
 
 

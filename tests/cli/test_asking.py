@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from generators.documents import write
 from segsolve.errors import ExitCode
-from tests.profile.documents import write
 
 from .test_graph import graph
 from .tool import error, has_hint, inside

@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from segsolve.errors import ExitCode
 
+from ..checker.folders import documents
 from .tool import document, error, has_hint, inside, run
 
 CERTIFICATE = "certificate.json"
@@ -57,6 +59,44 @@ def test_json(proven: Path) -> None:
     found = document(inside("check", proven, "--json").stdout)
     assert found["certified"] is True and found["cuts"] in ("chain", "dag")
     assert [step["ok"] for step in found["steps"]] == [True] * 6
+
+
+def test_the_verdict_says_what_it_holds_for(net: Path, tmp_path: Path) -> None:
+    asked = "--objective latency --layout pipeline --max-stages 2 --cut-before 5 --min-fps 10"
+    kept = asked.split()
+    assert inside("solve", net, "--tpus", "3", "--no-verify", "-o", tmp_path, *kept).code == ExitCode.OK
+    *_, optimum, verdict = inside("check", tmp_path).stdout.splitlines()
+    assert "pipeline with one TPU per stage of up to 3 TPUs that keeps what was asked for has a latency" in optimum
+    assert verdict.startswith("certified: optimal over all cuts of the graph, among plans that make at least 10.0 ")
+    found = document(inside("check", tmp_path, "--json").stdout)
+    assert found["optimal"] is True and found["bound_by_hashes"] is True and found["limits"] == []
+    assert found["constraints"][1:] == [
+        "whose pipelines have at most 2 stages",
+        "with stages that begin at operation 5",
+    ]
+    assert found["verdict"] == verdict.removeprefix("certified: ") and found["claim"] in optimum
+
+
+def _without_question(plan: dict[str, Any]) -> None:
+    plan["solution"].pop("question")
+
+
+def _without_constraints(plan: dict[str, Any]) -> None:
+    plan["solution"]["question"].update(layout="any", max_stages=None, cut_before=[])
+
+
+@pytest.mark.parametrize("strip", [_without_question, _without_constraints])
+@pytest.mark.parametrize("binds", [False, True])
+def test_a_plan_whose_question_was_stripped(
+    strip: Callable[[dict[str, Any]], None], binds: bool, net: Path, tmp_path: Path
+) -> None:
+    """Also by whoever makes all hashes anew, or leaves them away as older releases did."""
+    kept = ["--layout", "pipeline", "--max-stages", "2", "--cut-before", "5"]
+    assert inside("solve", net, "--tpus", "3", "--no-verify", "-o", tmp_path, *kept).code == ExitCode.OK
+    found = documents(tmp_path)
+    strip(found.plan)
+    found.write(tmp_path, binds=binds)
+    error(inside("check", tmp_path), ExitCode.NOT_CERTIFIED, "asked")
 
 
 def test_plan_json_may_be_named(proven: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from generators.documents import by_hand, placement, write
 from segsolve.errors import ExitCode
-from tests.profile.documents import by_hand, write
 
 from .tool import inside, run
 
@@ -23,7 +23,7 @@ def graph(**changes: Any) -> dict[str, Any]:
     ]
     pairs = [(10, 11), (10, 12), (11, 13), (12, 13)]
     edges = [{"sourceId": a, "destId": b, "cost": 0.5} for a, b in pairs]
-    return {"maxSizePerFPGA": 400.0, "maxFPGAs": 2, "maxCPUs": 0, "nodes": nodes, "edges": edges} | changes
+    return placement(nodes, edges, **changes)
 
 
 def solved(file: Path, *options: str) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from segsolve.errors import ExitCode
 
 from .tool import inside, run
 
-HEAVY = ("numpy", "ortools", "ai_edge_litert", "rich", "pandas", "segsolve.graph", "segsolve.planners")
+HEAVY = (
+    "numpy",
+    "ortools",
+    "ai_edge_litert",
+    "rich",
+    "pandas",
+    "segsolve.graph",
+    "segsolve.search",
+    "segsolve.solvers",
+)
 COMMANDS = (
     "inspect",
     "solve",

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import ExitCode
-from segsolve.planners.base import SolveResult, Status, Stop
 from segsolve.problem import Problem, Segmentation
-from segsolve_runtime.plan import load_plan
+from segsolve.search.base import SolveResult
+from segsolve.solvers.base import Status, Stop
+from segsolve_runtime.contract.plan import load_plan
 
 from .tool import Done, document, error, inside, start
 
@@ -79,12 +80,12 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
     """The planner's own test shows that Ctrl-C gives such a result; here it is written, whatever comes then."""
     from dataclasses import replace
 
-    from segsolve.layouts import single as module
-    from segsolve.solve import solve as real
+    from segsolve.search import single as module
+    from segsolve.search.chain.confirmed import solve as real
 
     def stopped(*args: object, **options: object) -> SolveResult:
         result = real(*args, **options)  # type: ignore[arg-type]
-        return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED, proof=None)
+        return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED)
 
     monkeypatch.setattr(module, "solve", stopped)
     done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json", "-o", tmp_path / "plan")
@@ -94,7 +95,7 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
 
 
 def test_solver_interrupted_before_it_found_anything(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segsolve.layouts import single as module
+    from segsolve.search import single as module
 
     monkeypatch.setattr(module, "solve", lambda *_, **__: _stopped_by_the_user(None))
     done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json")

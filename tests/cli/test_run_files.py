@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from segsolve.errors import ExitCode
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
 
 from ..models import Net
 from ..shared import real_models

@@ -21,10 +21,10 @@ from segsolve.errors import ExitCode
 from segsolve.report.units import fps
 from segsolve_runtime import backends
 from segsolve_runtime.backends import BackendOptions, OpenStages, litert
-from segsolve_runtime.exporter import serve_metrics
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder, load_plan
+from segsolve_runtime.observe.exporter import serve_metrics
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import PlanFolder, load_plan
 
 from .tool import inside
 

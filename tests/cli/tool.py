@@ -8,16 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from segsolve.cli.guard import exit_code
-from segsolve.cli.main import app
+from generators.command import Done, inside
 from segsolve.errors import ExitCode
+
+__all__ = ["Done", "document", "error", "has_hint", "inside", "keys", "run", "start"]
 
 SCRIPT = Path(sys.executable).with_name("segsolve")
 _DECIDED_BY_THE_TEST = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED"}
@@ -26,15 +23,6 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """A process that has ended."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 def run(*args: str | Path, cwd: Path | None = None, stdin: str = "", **environment: str) -> Done:
@@ -49,17 +37,6 @@ def run(*args: str | Path, cwd: Path | None = None, stdin: str = "", **environme
         check=False,
     )
     return Done(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-
-
-def inside(*args: str | Path) -> Done:
-    """Do the same without a process, where that would add nothing but time."""
-    with (
-        patch.object(sys, "argv", ["segsolve", *map(str, args)]),
-        redirect_stdout(StringIO()) as stdout,
-        redirect_stderr(StringIO()) as stderr,
-    ):
-        code = exit_code(app)
-    return Done(code=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
 
 def start(*args: str | Path) -> subprocess.Popen[str]:

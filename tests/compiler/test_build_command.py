@@ -12,11 +12,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from segsolve.errors import ExitCode
 from segsolve.zoo.files import write_network
-from segsolve_runtime.compiled import compiled_name, read_record
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.compiled import compiled_name, read_record
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.places import places
+from segsolve_runtime.contract.plan import file_sha256, load_plan
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.places import places
-from segsolve_runtime.plan import file_sha256, load_plan
 
 from ..cli.tool import Done, document, error, has_hint, inside
 from ..models import residual_net

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from segsolve.compiler.coral import breaches
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.contract.plan import Plan
 
 from ..runtime.plans import Sketch, chain_plan, make_plan
 

@@ -7,15 +7,15 @@ from random import Random
 
 import pytest
 
+from benchmarks.simulated_compiler import Oracle, solver
 from segsolve.compiler.refine import End, Refinement, refine
 from segsolve.compiler.truth import AGREEMENT_BYTES, corrected, corrected_score, truth_of
-from segsolve.evaluate import score_plan, stage_score
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.cost.plan import score_plan
+from segsolve.cost.stage import stage_score
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import OpCost, Problem, Transfer
-from segsolve.solve import solve
-
-from .oracle import Oracle, solver
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
 
 MIB = 2**20
 RATE = 2.0  # ns per byte
@@ -105,6 +105,7 @@ def test_the_limit_of_rounds() -> None:
 def test_a_plan_that_is_not_solved_again() -> None:
     """Two pipelines, a stage with gaps, one with replicas, one on the CPU: each is corrected by its own report."""
     problem = chain(1, tpus=8)
+    problem = replace(problem, cpus=1, ops=tuple(replace(op, cpu_ns=9 * op.compute_ns) for op in problem.ops))
     gaps = tuple(i for i in range(12) if i not in (5, 6))
     first = Pipeline(stages=(Stage(ops=gaps), Stage(ops=(5, 6, *range(12, 24)), replicas=2)))
     second = Pipeline(stages=(Stage(ops=tuple(range(12))), Stage(ops=tuple(range(12, 24)), processor=Processor.CPU)))

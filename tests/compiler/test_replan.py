@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segsolve.errors import ExitCode
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
 
 from ..cli.tool import error, has_hint, inside
 from ..models import Net

@@ -9,7 +9,7 @@ import pytest
 
 from segsolve.compiler.run import Compiler, find_compiler
 from segsolve.errors import CompilerError
-from segsolve_runtime.edgetpu.open import CUSTOM_OP
+from segsolve_runtime.contract.compiled import CUSTOM_OP
 
 from ..models import residual_net
 

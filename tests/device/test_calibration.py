@@ -12,10 +12,10 @@ from benchmarks.calibration import devices, latency, memory, sweeps
 from benchmarks.calibration.fit import nonnegative
 from benchmarks.calibration.measurements import Measurements, mib
 from benchmarks.calibration.networks import VENDOR, swept_graph, vendor_graph, vendor_key
+from segsolve.cost.stage import stage_score
 from segsolve.device.latency import passes, streamed_ns
 from segsolve.device.memory import cache_key, input_scratch_bytes, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import MIB, load_device
-from segsolve.evaluate import stage_score
 from segsolve.profile.analytic import AnalyticCosts
 from tests.models import Net
 from tests.shared import MEASUREMENTS

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration.networks import KERAS, VENDOR, keras_graph, vendor_graph
+from segsolve.cost.plan import score
 from segsolve.device.latency import host_ns
 from segsolve.device.model import load_device
 from segsolve.device.operations import fallback_reason, mapped_part, taken_operations
-from segsolve.evaluate import score
 from segsolve.graph.model import Graph
-from segsolve.planners.base import Limits, ignore
-from segsolve.planners.dp import PLANNER
 from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.chain.dp import PLANNER
+from segsolve.solvers.base import Limits, ignore
 from tests.cli.tool import inside
 from tests.models import Net
 

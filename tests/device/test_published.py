@@ -18,8 +18,8 @@ import pytest
 from segsolve.device.memory import stored_bytes
 from segsolve.device.model import MIB, load_device
 from segsolve.graph.model import Graph, Op, Quantisation, Tensor
-from segsolve.planners.compiler import segment
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.baselines.compiler import segment
 from tests.models import Net
 from tests.shared import MEASUREMENTS
 

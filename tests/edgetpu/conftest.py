@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segsolve_runtime.compiled import compiled_name
+from segsolve_runtime.contract.compiled import compiled_name
 
 from ..runtime import tiny_model
 from ..runtime.plans import write_folder

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array, Frame
-from segsolve_runtime.compiled import CompiledSegment, CompileRecord, compiled_name, record_json
-from segsolve_runtime.edgetpu.library import LIBRARY_VARIABLE
-from segsolve_runtime.edgetpu.pycoral import find_pycoral
+from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
+from segsolve_runtime.backends.edgetpu.pycoral import find_pycoral
+from segsolve_runtime.contract.arrays import Array, Frame
+from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord, compiled_name, record_json
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.contract.plan import PLAN_FILE, file_sha256, load_plan, plan_json
 from segsolve_runtime.errors import BackendError, HardwareError, PlanError, RuntimeFault, StageError
-from segsolve_runtime.faults import FaultPolicy
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.places import Place
-from segsolve_runtime.plan import PLAN_FILE, file_sha256, load_plan, plan_json
 
 from ..runtime import tiny_model
 from ..standins.compiled import compiled

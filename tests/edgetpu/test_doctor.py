@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import ExitCode
+from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
+from segsolve_runtime.backends.edgetpu.pycoral import Pycoral
 from segsolve_runtime.doctor import EXIT_NOT_READY, Finding, State, examine, hardware, is_ready, lines, software
-from segsolve_runtime.edgetpu.library import LIBRARY_VARIABLE
-from segsolve_runtime.edgetpu.pycoral import Pycoral
 
 from ..cli.tool import document, error, has_hint, inside, run
 from ..standins.edgetpu import StandIn, in_use_by_another

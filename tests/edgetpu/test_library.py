@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from segsolve_runtime.edgetpu.choose import choose_devices, parse_devices
-from segsolve_runtime.edgetpu.library import LIBRARY_VARIABLE, open_library
+from segsolve_runtime.backends.edgetpu.choose import choose_devices, parse_devices
+from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE, open_library
 from segsolve_runtime.errors import BackendError, HardwareError
 
 from ..standins.edgetpu import StandIn

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segsolve_runtime.edgetpu import choose, system
-from segsolve_runtime.edgetpu.library import AttachedDevice
+from segsolve_runtime.backends.edgetpu import choose, system
+from segsolve_runtime.backends.edgetpu.library import AttachedDevice
 
 PCI = AttachedDevice(kind="pci", index=0, path="/dev/apex_0")
 USB = AttachedDevice(kind="usb", index=0, path="/sys/bus/usb/devices/1-2")

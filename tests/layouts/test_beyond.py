@@ -11,16 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
+from generators.asked import asked
+from generators.drawn import problems, questions
+from generators.enumeration import Point, truth
+from generators.problems import chain, op_cost
 from segsolve.errors import UsageError
-from segsolve.layouts import beyond, inquiry
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Status
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
-from tests.checker.questions import questions
-from tests.layouts.oracle import best, plans
-from tests.problems import chain, op_cost, problems
+from segsolve.search import inquiry, untried
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
+from tests.trying import best
 
 MOST = 2
 LINKS = st.none() | st.integers(0, 10**7)
@@ -30,7 +32,7 @@ LINKS = st.none() | st.integers(0, 10**7)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have pipelines of up to two TPUs tried, so that an oracle can try them all."""
     monkeypatch.setattr(inquiry, "MOST_TPUS", MOST)
-    monkeypatch.setattr(beyond, "MOST_TPUS", MOST)
+    monkeypatch.setattr(untried, "MOST_TPUS", MOST)
 
 
 SETTINGS = settings(
@@ -56,7 +58,7 @@ def test_what_is_claimed_is_true(data: st.DataObject, ns_per_mib: int | None) ->
     if question.objective is Objective.PARETO:
         _check_front(problem, question, found)
         return
-    wanted = best(problem, question, dag=question.cuts is Cuts.DAG)
+    wanted = best(problem, question, graph=question.cuts is Cuts.DAG)
     if found.status is Status.OPTIMAL:
         assert found.value == found.bound == wanted
         assert found.proof
@@ -76,14 +78,8 @@ def _check_front(problem: Problem, question: Question, found: Answer) -> None:
     if found.status not in (Status.OPTIMAL, Status.INFEASIBLE):
         assert (found.certificate, found.proof) == (None, None)
         return
-    points = [(p.plan.tpus, p.score) for p in found.points]
-    limit = question.constraints.max_latency_ns
-    for plan, score in plans(problem, question, dag=question.cuts is Cuts.DAG):
-        if limit is None or score.latency_ns <= limit:
-            assert any(
-                tpus <= plan.tpus and known.latency_ns <= score.latency_ns and known.rate >= score.rate
-                for tpus, known in points
-            )
+    points = {Point(p.plan.tpus, p.score.latency_ns, p.score.rate) for p in found.points}
+    assert points == truth(problem, asked(question)).points
 
 
 def many(**others: Any) -> Problem:

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.asked import Asked, asked
+from generators.drawn import problems
+from generators.enumeration import Point, pipelines, truth
+from generators.problems import chain, large_chain, op_cost, transfer
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.errors import UsageError
-from segsolve.evaluate import check_plan, score_plan
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.search import answer
-from segsolve.planners.base import Limits, Status, Stop
 from segsolve.problem import Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
-from tests.layouts.oracle import best, pipelines, plans, worth
-from tests.problems import chain, large_chain, op_cost, problems, transfer
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Limits, Status, Stop
+from tests.trying import best, worth
 
 Draw = Any  # hypothesis' draw function
 
@@ -61,7 +64,7 @@ def test_no_plan_is_better(data: st.DataObject) -> None:
     problem = data.draw(problems(max_ops=5, max_tpus=3))
     question = data.draw(questions(problem))
     found = answer(problem, question)
-    wanted = best(problem, question, dag=question.cuts is Cuts.DAG)
+    wanted = best(problem, question, graph=question.cuts is Cuts.DAG)
     if wanted is None:
         assert (found.status, found.plan) == (Status.INFEASIBLE, None)
         return
@@ -84,17 +87,8 @@ def valid(problem: Problem, question: Question, found: Answer) -> None:
 def test_the_pareto_front_is_complete_and_minimal(problem: Problem) -> None:
     question = Question(objective=Objective.PARETO, cuts=Cuts.CHAIN)
     found = answer(problem, question)
-    every: set[tuple[Any, ...]] = {(p.tpus, s.latency_ns, -s.rate) for p, s in plans(problem, question, dag=False)}
-    front = {
-        one
-        for one in every
-        if not any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in every)
-    }
-    assert {(p.plan.tpus, p.score.latency_ns, -p.score.rate) for p in found.points} == front
-
-
-def betters(other: tuple[Any, ...], one: tuple[Any, ...]) -> bool:
-    return other != one and all(a <= b for a, b in zip(other, one, strict=True))
+    points = {Point(p.plan.tpus, p.score.latency_ns, p.score.rate) for p in found.points}
+    assert points == truth(problem, asked(question)).points
 
 
 @settings(max_examples=80, deadline=None)
@@ -103,7 +97,7 @@ def test_the_best_on_a_shared_link(problem: Problem, ns_per_mib: int) -> None:
     linked = replace(problem, link=SharedLink(ns_per_mib=ns_per_mib))
     question = Question(cuts=Cuts.CHAIN)
     found = answer(linked, question)
-    wanted = best(linked, question, dag=False)
+    wanted = best(linked, question, graph=False)
     assert found.value == wanted
     if found.plan is not None:
         valid(linked, question, found)
@@ -170,7 +164,7 @@ def test_the_oracle_tries_replicas_and_cuts_of_the_graph() -> None:
     """Two branches: the oracle itself must not be blind to what it is to judge."""
     problem = restricted(chain(op_cost(1), op_cost(2), op_cost(3), tpus=3), Constraints())
     parallel = replace(problem, transfers=())
-    made = list(pipelines(parallel, Constraints(), dag=True, single=False))
+    made = list(pipelines(parallel, Asked(cuts="dag")))
     assert any(len(stage.op_ranges) > 1 for pipeline in made for stage in pipeline.stages)
     assert any(stage.replicas > 1 for pipeline in made for stage in pipeline.stages)
 
@@ -181,7 +175,7 @@ def test_a_graph_of_too_many_cuts_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     problem = replace(chain(*(op_cost(10 + i) for i in range(4)), tpus=3), transfers=branches)
     question = Question(layout=Layout.PIPELINE, cuts=Cuts.DAG)
     listed = answer(problem, question)
-    monkeypatch.setattr("segsolve.layouts.search.lattice_table", lambda _: None)
+    monkeypatch.setattr("segsolve.search.ask.lattice_table", lambda _: None)
     found = answer(problem, question)
     assert (found.value, found.status) == (listed.value, Status.OPTIMAL)
     assert found.proof

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from ortools.sat.python import cp_model
 
-from segsolve.evaluate import score
-from segsolve.planners.base import Limits, Progress, Status, Stop, ignore
-from segsolve.planners.cpsat.model import Model, build, hint_path, minimise_bottleneck, minimise_latency
-from segsolve.planners.cpsat.planner import PLANNER
-from segsolve.planners.cpsat.windows import Windows, windows, within_latency
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from generators.drawn import problems
+from generators.problems import chain, large_chain, op_cost
+from segsolve.cost.plan import score
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.problem import Problem, Segmentation
-from segsolve.solve import solve
-from tests.problems import chain, large_chain, op_cost, problems
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.chain.program import PLANNER
+from segsolve.solvers.base import Limits, Progress, Status, Stop, ignore
+from segsolve.solvers.cpsat.cuts import Model, build, hint_path, minimise_bottleneck, minimise_latency
+from segsolve.solvers.cpsat.windows import Windows, windows, within_latency
 
 TWO_STAGES = Windows(positions=((0,), (1, 2), (3,)), stages=(((0, 1, 10), (0, 2, 25)), ((1, 3, 30), (2, 3, 20))))
 
@@ -175,7 +176,7 @@ def test_ctrl_c_keeps_the_incumbent(monkeypatch: pytest.MonkeyPatch) -> None:
             assert arrived.wait(60)
 
     # A poor start leaves a large program, so that the search has much to do.
-    monkeypatch.setattr("segsolve.planners.cpsat.planner.HEURISTICS", ("uniform",))
+    monkeypatch.setattr("segsolve.search.chain.program.HEURISTICS", ("uniform",))
     monkeypatch.setattr(cp_model.CpSolver, "stop_search", stop_search_and_tell)
     result = PLANNER.solve(large_chain(260, 10, 5), Limits(time_limit_s=300), interrupt_once)
     assert interrupted.is_set()

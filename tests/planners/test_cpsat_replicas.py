@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from ortools.sat.python import cp_model
 
-from segsolve.layouts.paths import Paths
-from segsolve.planners.base import Limits, Status
-from segsolve.planners.cpsat.replicas import Stage, is_confirmed, keep_below, minimise, one_path, stages
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from generators.drawn import problems
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
 from segsolve.problem import Problem
-from tests.problems import problems
+from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.cpsat.paths import Stage, is_confirmed, keep_below, minimise, one_path, stages
+from segsolve.solvers.dynamic.paths import Paths
 
 # Two ways from state 0 to state 2: directly on two devices, or over state 1 on one each.
 DIRECT = Stage((0, 0), (2, 2), 50)

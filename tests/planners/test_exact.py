@@ -8,15 +8,17 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
-from segsolve.evaluate import check, score, stage_score
-from segsolve.planners.base import Limits, Status, ignore
-from segsolve.planners.bounds import lower_bound
-from segsolve.planners.reach import exists_plan
-from segsolve.planners.registry import HEURISTICS, get_planner, planner_names
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from generators.drawn import problems
+from generators.problems import chain, large_chain, op_cost
+from segsolve.cost.plan import check, score
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.stage import stage_score
 from segsolve.problem import Problem
-from segsolve.solve import solve
-from tests.problems import chain, large_chain, op_cost, problems
+from segsolve.search.chain.bounds import lower_bound
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.strategies import HEURISTICS, get_planner, planner_names
+from segsolve.solvers.base import Limits, Status, ignore
+from segsolve.solvers.probe import exists_plan
 
 EXACT = ("dp", "cpsat")
 

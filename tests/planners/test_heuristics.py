@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from segsolve.planners import balanced, compiler, profiled, uniform
-from segsolve.planners.balanced import level_starts
+from generators.problems import chain, op_cost, transfer
 from segsolve.problem import OpCost, Problem
-from tests.problems import chain, op_cost, transfer
+from segsolve.search.baselines import balanced, compiler, profiled, uniform
+from segsolve.search.baselines.balanced import level_starts
 
 
 def sized(*sizes: int, tpus: int, **others: object) -> Problem:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
+from segsolve.cost.lattice_table import lattice_table
 from segsolve.errors import SolverFault
-from segsolve.planners.base import Limits, Status
-from segsolve.planners.ladder import confirm
-from segsolve.planners.ladder.confirm import solve_and_confirm
-from segsolve.planners.ladder.solve import solve_dag
-from segsolve.planners.lattice.table import lattice_table
-from segsolve.planners.reach import exists_plan
-from tests.planners.dags import random_dag, spilling_dag
+from segsolve.search.ladder import confirm
+from segsolve.search.ladder.confirm import solve_and_confirm
+from segsolve.search.ladder.solve import solve_dag
+from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.probe import exists_plan
 
 
 @pytest.mark.parametrize("seed", range(12))

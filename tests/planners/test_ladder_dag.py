@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from segsolve.planners.ladder.dag import build, dag_of
-from segsolve.planners.ladder.reduce import reduced
+from generators.dags import random_dag
+from generators.problems import chain, op_cost, transfer
 from segsolve.problem import OpCost
-from tests.planners.dags import random_dag
-from tests.problems import chain, op_cost, transfer
+from segsolve.solvers.ladder.dag import build, dag_of
+from segsolve.solvers.ladder.reduce import reduced
 
 
 def test_operations_between_legal_cuts_are_one_group() -> None:

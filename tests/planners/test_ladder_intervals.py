@@ -7,14 +7,17 @@ import time
 
 import pytest
 
-from segsolve.planners.ladder.bounds import Bounds
-from segsolve.planners.ladder.dag import dag_of
-from segsolve.planners.ladder.intervals import accelerator_times, best_cuts
-from segsolve.planners.ladder.start import Start, find_start
-from segsolve.planners.segment_table import SegmentTable
+from generators.asked import Asked
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import least_bottleneck, pipelines
+from generators.problems import large_chain
+from segsolve.cost.segment_table import SegmentTable
 from segsolve.problem import MeasuredStage, Problem
-from tests.planners.dags import assignments, best_by_trying, bottleneck, random_dag, spilling_dag
-from tests.problems import large_chain
+from segsolve.search.ladder.start import Start, find_start
+from segsolve.solvers.ladder.bounds import Bounds
+from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.intervals import accelerator_times, best_cuts
+from tests.trying import bottleneck
 
 
 def small(seed: int) -> Problem:
@@ -43,14 +46,13 @@ def test_a_chain_has_the_times_of_the_segment_table(tpus: int) -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_a_start_is_priced_as_the_evaluator_does_and_never_beats_the_optimum(seed: int) -> None:
     problem = small(seed)
-    found, best = start(problem), best_by_trying(problem, problem.tpus)
+    found, best = start(problem), least_bottleneck(problem)
     if found is None:
         assert best is None or problem.no_spill
         return
     dag = dag_of(problem)
-    stages = tuple(dag.members(part.groups) for part in found.parts)
-    kinds = "".join("c" if part.on_cpu else "a" for part in found.parts)
-    assert bottleneck(problem, stages, kinds) == found.bottleneck_ns
+    stages = [(dag.members(part.groups), part.on_cpu) for part in found.parts]
+    assert bottleneck(problem, stages) == found.bottleneck_ns
     assert best is not None
     assert found.bottleneck_ns >= best
 
@@ -66,7 +68,7 @@ def test_starts_repeat_and_more_rounds_are_never_worse() -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_bounds_hold_for_every_assignment(seed: int) -> None:
     problem = small(seed)
-    best = best_by_trying(problem, problem.tpus)
+    best = least_bottleneck(problem)
     if best is None:
         return
     bounds = Bounds(dag_of(problem), problem.tpus)
@@ -75,11 +77,9 @@ def test_bounds_hold_for_every_assignment(seed: int) -> None:
     assert not space.empty
     if problem.cpus:
         return
-    kinds = "a" * problem.tpus
-    for stages in assignments(problem, problem.tpus):
-        value = bottleneck(problem, stages, kinds)
-        if value is not None and value <= best and all(stages[k] for k in range(sum(map(bool, stages)))):
-            stage_of = {op: k for k, ops in enumerate(stages) for op in ops}
+    for pipeline in pipelines(problem, Asked(layout="pipeline", cuts="dag")):
+        if pipeline.bottleneck_ns <= best:
+            stage_of = {op: k for k, stage in enumerate(pipeline.stages) for op in stage.ops}
             assert all(space.earliest[op] <= stage_of[op] <= space.latest[op] for op in stage_of)
 
 

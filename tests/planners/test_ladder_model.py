@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from ortools.sat.python import cp_model
 
-from segsolve.planners.ladder import model as ladder
-from segsolve.planners.ladder.bounds import Windows
-from segsolve.planners.ladder.dag import Dag, dag_of
-from segsolve.planners.ladder.intervals import Part
-from segsolve.planners.ladder.memory import weights_fit, weights_stream
-from segsolve.planners.ladder.model import Ladder, Load
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import least_bottleneck
+from generators.problems import chain, op_cost, transfer
 from segsolve.problem import Problem
-from tests.planners.dags import best_by_trying, bottleneck, random_dag, spilling_dag
-from tests.problems import chain, op_cost, transfer
+from segsolve.solvers.cpsat import ladder
+from segsolve.solvers.cpsat.ladder import Ladder, Load
+from segsolve.solvers.cpsat.ladder_memory import weights_fit, weights_stream
+from segsolve.solvers.ladder.bounds import Windows
+from segsolve.solvers.ladder.dag import Dag, dag_of
+from segsolve.solvers.ladder.intervals import Part
+from tests.trying import bottleneck
 
 
 def wide(dag: Dag, stages: int) -> Windows:
@@ -217,7 +219,7 @@ def test_the_optimum_is_that_of_every_assignment(kind: str, seed: int) -> None:
         "cores and memory": lambda: random_dag(5, 1, seed, cpus=2, memory=1.2),
         "spill": lambda: spilling_dag(6, 3, seed),
     }[kind]()
-    best = best_by_trying(problem, problem.tpus)
+    best = least_bottleneck(problem)
     model = program(problem)
     accelerators = ladder.accelerator_loads(model)
     if problem.no_spill:
@@ -234,5 +236,4 @@ def test_the_optimum_is_that_of_every_assignment(kind: str, seed: int) -> None:
     assert status == cp_model.OPTIMAL
     assert round(solver.objective_value) == best
     parts = ladder.parts_of(model, [solver.value(v) for v in ladder.decisions(model)])
-    stages = tuple(model.dag.members(part.groups) for part in parts)
-    assert bottleneck(problem, stages, "".join("c" if part.on_cpu else "a" for part in parts)) == best
+    assert bottleneck(problem, [(model.dag.members(part.groups), part.on_cpu) for part in parts]) == best

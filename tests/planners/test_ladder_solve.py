@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from generators.dags import random_dag, spilling_dag
+from generators.enumeration import least_bottleneck
+from generators.problems import chain, large_chain, op_cost
+from segsolve.cost.plan import check_pipeline, score_pipeline
 from segsolve.errors import SolverFault
-from segsolve.evaluate import check_pipeline, score_pipeline
-from segsolve.planners.base import Limits, Progress, Status, Stop
-from segsolve.planners.cpsat import search
-from segsolve.planners.ladder.certificate import Verdict, certify
-from segsolve.planners.ladder.solve import solve_dag
 from segsolve.problem import MeasuredStage, Problem
-from segsolve.solve import solve
-from tests.planners.dags import best_by_trying, random_dag, spilling_dag
-from tests.problems import chain, large_chain, op_cost
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.ladder.second_solver import Verdict, certify
+from segsolve.search.ladder.solve import solve_dag
+from segsolve.solvers.base import Limits, Progress, Status, Stop
+from segsolve.solvers.cpsat import engine
 
 
 def measured_dag(seed: int) -> Problem:
@@ -42,7 +43,7 @@ KINDS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, seed: int) -> None:
     problem = KINDS[kind](seed)
-    best = best_by_trying(problem, problem.tpus)
+    best = least_bottleneck(problem)
     result = solve_dag(problem, stages=problem.tpus)
     assert result.objective_ns == best
     assert result.status is (Status.INFEASIBLE if best is None else Status.OPTIMAL)
@@ -119,12 +120,12 @@ def test_a_wide_graph_ends_in_time_with_a_bound() -> None:
 
 
 def lie(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    honest = search.run
+    honest = engine.run
 
-    def run(*args: Any, **others: Any) -> search.Answer:
+    def run(*args: Any, **others: Any) -> engine.Answer:
         return dataclasses.replace(honest(*args, **others), **changes)
 
-    monkeypatch.setattr("segsolve.planners.cpsat.search.run", run)
+    monkeypatch.setattr("segsolve.solvers.cpsat.engine.run", run)
 
 
 def hard() -> Problem:

@@ -8,12 +8,13 @@ from itertools import combinations
 import numpy as np
 from hypothesis import given, settings
 
-from segsolve.evaluate import stage_score
-from segsolve.planners.lattice.ideals import ideals
-from segsolve.planners.lattice.table import lattice_table
-from segsolve.planners.segment_table import IMPOSSIBLE, SegmentTable
+from generators.drawn import problems
+from generators.problems import chain, op_cost
+from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.segment_table import IMPOSSIBLE, SegmentTable
+from segsolve.cost.stage import stage_score
+from segsolve.cost.states import ideals
 from segsolve.problem import Problem
-from tests.problems import chain, op_cost, problems
 
 
 def closed(problem: Problem, ops: frozenset[int]) -> bool:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from generators.documents import by_hand, write
 from segsolve.errors import ExitCode
 from segsolve.profile.load import load_profile
-from segsolve_runtime.plan import load_plan
+from segsolve_runtime.contract.plan import load_plan
 from tests.cli.tool import document, error, has_hint, inside, run
 from tests.models import residual_net
-
-from .documents import by_hand, write
 
 FEW = ("--runs", "3", "--warm-up", "0")
 

@@ -11,11 +11,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from generators.documents import by_hand, write
 from segsolve.errors import DeviceError
 from segsolve.profile.format import Profile, profile_json, profile_schema
 from segsolve.profile.load import load_profile
-
-from .documents import by_hand, write
 
 FULL = by_hand(
     model={"name": "net", "sha256": "0" * 64},

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsolve.cost.plan import score
 from segsolve.errors import ModelError, UsageError
-from segsolve.evaluate import score
 from segsolve.graph.read import LoadedModel
 from segsolve.measure.inputs import activations, noise, segment_of, units_of
 from segsolve.measure.operations import Effort

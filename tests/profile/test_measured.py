@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
+from generators.documents import by_hand, write
+from segsolve.cost.plan import score
 from segsolve.errors import DeviceError
-from segsolve.evaluate import score
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.format import Profile
 from segsolve.profile.load import device_costs
 from segsolve.profile.measured import MeasuredCosts
-from segsolve.solve import solve
+from segsolve.search.chain.confirmed import solve
 from tests.models import residual_net
-
-from .documents import by_hand, write
 
 WHOLE = Segmentation(cuts=())
 

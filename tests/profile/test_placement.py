@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from generators.documents import placement, write
 from segsolve.errors import DeviceError
 from segsolve.profile.placement import is_placement, load_placement
 
@@ -22,10 +22,7 @@ def edge(source: int, dest: int, cost: float = 0.25) -> dict[str, Any]:
 
 
 def written(folder: Path, nodes: list[dict[str, Any]], edges: list[dict[str, Any]], **others: Any) -> Path:
-    document = {"maxSizePerFPGA": 1000.0, "maxFPGAs": 2, "maxCPUs": 1, "nodes": nodes, "edges": edges}
-    path = folder / "graph.json"
-    path.write_text(json.dumps(document | others), encoding="utf-8")
-    return path
+    return write(folder, placement(nodes, edges, **{"maxSizePerFPGA": 1000.0, "maxCPUs": 1} | others), "graph.json")
 
 
 def test_times_become_ns_and_memory_hard_bytes(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsolve.evaluate import check, score, stage_score
-from segsolve.planners.base import Status
+from generators.drawn import problems
+from generators.problems import chain, large_chain, op_cost
+from segsolve.cost.plan import check, score
+from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem
-from segsolve.solve import solve
+from segsolve.search.chain.confirmed import solve
+from segsolve.solvers.base import Status
 from segsolve.tune import Stop, Tolerance, tune
-from tests.problems import chain, large_chain, op_cost, problems
 
 OFF = 0.1
 TOLERANCE = Tolerance(stage=0.2, change=0.12)

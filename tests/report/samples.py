@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from segsolve import plan as planned
 from segsolve.batch.record import Outcome, Record, to_line
-from segsolve.build import write_plan
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import check_plan, score_plan
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.single import as_answer
-from segsolve.plan import Plan, Processor, Stage
-from segsolve.planners.base import Status
+from segsolve.plan import model as planned
+from segsolve.plan.folder import write_plan
+from segsolve.plan.model import Plan, Processor, Stage
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
-from segsolve.solve import solve
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline
 
 from ..models import Net
@@ -92,6 +92,7 @@ def make_layout(
         )
     )
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=plan.tpus)
+    problem = replace(problem, cpus=plan.cores)
     assert check_plan(problem, plan) == ()
     score = score_plan(problem, plan)
     answer = Answer(
@@ -103,7 +104,7 @@ def make_layout(
         value=Fraction(1) / score.rate,
         bound=Fraction(1) / score.rate,
         cuts="dag",
-        proof="by hand",
+        found_by="hand",
     )
     write_plan(folder / "plan", loaded=loaded, device=device, problem=problem, answer=answer)
     return Sample(folder=folder / "plan", model=folder / "branches.tflite")

@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsolve.build import write_plan
 from segsolve.compiler.build import plan_of
+from segsolve.cost.plan import score_plan
 from segsolve.device.model import load_device
-from segsolve.evaluate import score_plan
 from segsolve.graph.read import read_graph
-from segsolve.layouts.answer import Answer
-from segsolve.layouts.single import as_answer
-from segsolve.planners.base import Status
+from segsolve.plan.folder import write_plan
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.report.answer import answer_table
@@ -24,8 +21,11 @@ from segsolve.report.model_explorer import node_data
 from segsolve.report.plan_source import plan_view
 from segsolve.report.run import run_table
 from segsolve.report.svg import plan_svg
-from segsolve.solve import solve
-from segsolve_runtime.frames import random_frames
+from segsolve.search.answer import Answer
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.single import as_answer
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
 
 from ..device.test_operations import swish_net
@@ -134,7 +134,7 @@ def test_the_table_of_a_plan_names_it(mixed: Sample) -> None:
         value=value,
         bound=value,
         cuts="dag",
-        proof=None,
+        found_by="hand",
     )
     console = Console(width=120, record=True)
     console.print(answer_table(problem, answer, "edgetpu-pcie"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import DeviceError, ModelError, OutputError, UsageError
-from segsolve.plan import Pipeline as SolverPipeline
-from segsolve.plan import Plan, pipeline_of
+from segsolve.plan.model import Pipeline as SolverPipeline
+from segsolve.plan.model import Plan, pipeline_of
 from segsolve.report import gantt
 from segsolve.report.bars import TIME_WIDTH, scale_of
 from segsolve.report.explain import explain
@@ -19,9 +19,9 @@ from segsolve.report.plan_source import plan_view
 from segsolve.report.strip import WIDTH, make_strip
 from segsolve.report.svg import plan_svg
 from segsolve.report.write import report_text, write_text
+from segsolve_runtime.contract.plan import load_plan
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.measurement import load_measurement
-from segsolve_runtime.plan import load_plan
+from segsolve_runtime.observe.measurement import load_measurement
 
 from ..models import Net
 from ..segments.networks import branches

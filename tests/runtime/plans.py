@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from segsolve_runtime.plan import (
+from segsolve_runtime.contract.plan import (
     PLAN_FILE,
     Device,
     ModelReference,
@@ -19,7 +19,7 @@ from segsolve_runtime.plan import (
     TensorSpec,
     plan_json,
 )
-from segsolve_runtime.schedule import Lane
+from segsolve_runtime.flow.schedule import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

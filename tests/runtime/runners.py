@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.flow.worker import THREAD_NAME
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import Plan
-from segsolve_runtime.worker import THREAD_NAME
 
 from .plans import chain_plan
 

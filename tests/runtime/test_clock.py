@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from segsolve_runtime.clock import Report, VirtualClock, virtual_clocks, wall_clocks
-from segsolve_runtime.job import Job
-from segsolve_runtime.places import Place
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.flow.clock import Report, VirtualClock, virtual_clocks, wall_clocks
+from segsolve_runtime.flow.job import Job
 
 FIRST, SECOND = Place(0, 0), Place(0, 1)
 

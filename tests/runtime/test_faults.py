@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.faulty import FaultPlan, FaultyRunner, faulty
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.places import Place, places, stage_at
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError, named_numbers
-from segsolve_runtime.faults import FaultPolicy, OnFault
+from segsolve_runtime.flow.faults import FaultPolicy, OnFault
+from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.places import Place, places, stage_at
-from segsolve_runtime.schedule import Lane
 
 from .plans import lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, stage_threads

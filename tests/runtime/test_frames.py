@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array, Frame, array_specs, select
+from segsolve_runtime.contract.arrays import Array, Frame, array_specs, select
+from segsolve_runtime.contract.frames import frame_tensors, random_frames
 from segsolve_runtime.errors import InputError
-from segsolve_runtime.frames import frame_tensors, random_frames
 
 from .plans import Sketch, make_plan
 

@@ -20,7 +20,7 @@ def imported_by(statement: str) -> set[str]:
     [
         "import segsolve_runtime",
         "from segsolve_runtime import Pipeline, load_plan, random_frames, PlanError",
-        "import segsolve_runtime.backends.simulated, segsolve_runtime.backends.litert, segsolve_runtime.schedule",
+        "import segsolve_runtime.backends.simulated, segsolve_runtime.backends.litert, segsolve_runtime.flow.schedule",
     ],
 )
 def test_nothing_heavy_is_imported(statement: str) -> None:

@@ -7,9 +7,9 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsolve_runtime.dispatch import Dispatcher
-from segsolve_runtime.link import Gate, Load, intervals
-from segsolve_runtime.schedule import Lane, schedule_lanes
+from segsolve_runtime.flow.dispatch import Dispatcher
+from segsolve_runtime.flow.link import Gate, Load, intervals
+from segsolve_runtime.flow.schedule import Lane, schedule_lanes
 
 
 def test_a_link_with_room_delays_nothing() -> None:

@@ -10,10 +10,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from segsolve_runtime import PlanError, load_plan, random_frames
-from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import open_stages
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import Plan
 
 from . import tiny_model
 from .plans import Sketch, make_plan, write_folder

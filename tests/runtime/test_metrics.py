@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from segsolve_runtime.dispatch import Dispatcher
-from segsolve_runtime.metrics import Metrics, metrics_of, percentile
-from segsolve_runtime.places import Place
-from segsolve_runtime.records import WINDOW, DepthRecord, FlowRecord, PlaceRecord, SlotRecord
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.flow.dispatch import Dispatcher
+from segsolve_runtime.flow.metrics import Metrics, metrics_of, percentile
+from segsolve_runtime.flow.records import WINDOW, DepthRecord, FlowRecord, PlaceRecord, SlotRecord
 
 
 def metrics(flow: FlowRecord, dispatcher: Dispatcher, slots: SlotRecord | None = None, now_ns: int = 6) -> Metrics:

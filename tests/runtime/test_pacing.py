@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve_runtime import Pipeline, pacing, random_frames
-from segsolve_runtime.clock import Report
-from segsolve_runtime.drift import SLOWER, drift_of
-from segsolve_runtime.job import Job
-from segsolve_runtime.pacing import PacedClock
-from segsolve_runtime.places import Place
-from segsolve_runtime.schedule import schedule
+from segsolve_runtime import Pipeline, random_frames
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.flow import pacing
+from segsolve_runtime.flow.clock import Report
+from segsolve_runtime.flow.job import Job
+from segsolve_runtime.flow.pacing import PacedClock
+from segsolve_runtime.flow.schedule import schedule
+from segsolve_runtime.observe.drift import SLOWER, drift_of
 
 from . import tiny_model
 from .plans import Sketch, make_plan, write_folder

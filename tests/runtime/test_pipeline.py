@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array
 from segsolve_runtime.backends import open_stages
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import load_plan
 from segsolve_runtime.errors import BackendError, ClosedError, InputError, StageError
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import load_plan
 
 from .plans import Sketch, chain_plan, make_plan, write_folder
 from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads

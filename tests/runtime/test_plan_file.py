@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,28 @@ from typing import Any
 import jsonschema
 import pytest
 
+from segsolve_runtime.contract.compiled import (
+    CompiledSegment,
+    CompileRecord,
+    MappedOperations,
+    check_compiled,
+    read_record,
+    record_json,
+    record_schema,
+)
+from segsolve_runtime.contract.plan import (
+    PLAN_FILE,
+    Confirmation,
+    Plan,
+    PlanPipeline,
+    content_sha256,
+    digest,
+    file_sha256,
+    load_plan,
+    plan_json,
+    plan_schema,
+)
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PLAN_FILE, Plan, PlanPipeline, file_sha256, load_plan, plan_json, plan_schema
 
 from .plans import Sketch, make_plan, write_folder
 
@@ -218,7 +241,7 @@ def test_pipelines_share_files_that_are_read_once(folder: Path, monkeypatch: pyt
         hashed.append(path.name)
         return file_sha256(path)
 
-    monkeypatch.setattr("segsolve_runtime.plan.file_sha256", digest)
+    monkeypatch.setattr("segsolve_runtime.contract.plan.file_sha256", digest)
     loaded = load_plan(folder)
     assert hashed == ["0.tflite", "1.tflite"]
     assert [path.name for path in loaded.segment_paths()] == hashed * 2
@@ -247,7 +270,7 @@ def test_a_missing_segment_is_refused(folder: Path) -> None:
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    published = files("segsolve_runtime").joinpath("plan.schema.json").read_text(encoding="utf-8")
+    published = files("segsolve_runtime.contract").joinpath("plan.schema.json").read_text(encoding="utf-8")
     assert published == json.dumps(plan_schema(), indent=2) + "\n"
 
 
@@ -258,9 +281,165 @@ def test_a_written_plan_fits_the_schema_and_an_edited_one_does_not(folder: Path)
     document = json.loads((folder / PLAN_FILE).read_text())
     validator.validate(document)
     for member in document:
-        if member not in {"format", "version"}:
+        if member not in {"format", "version", "certificate_sha256"}:
             lacking = copy.copy(document)
             del lacking[member]
             assert not validator.is_valid(lacking), member
     assert not validator.is_valid({**document, "extra": 1})
     assert not validator.is_valid({**document, "version": 1})
+
+
+def test_the_confirmations_of_a_plan_are_read_back(folder: Path) -> None:
+    confirmed = [Confirmation(by="cp-sat", claim="no bottleneck below 5 ns", strength="exact", seconds=0.25)]
+    plan = small_plan()
+    told = {"found_by": "dynamic program", "confirmed_by": confirmed, "best_over": "execution order"}
+    changed = plan.model_copy(update={"solution": plan.solution.model_copy(update=told)})
+    (folder / PLAN_FILE).write_text(plan_json(changed))
+    assert load_plan(folder).plan == changed
+
+
+def test_the_certificate_knows_a_plan_by_all_but_the_certificates_own_digest(folder: Path) -> None:
+    plan, content = small_plan(), load_plan(folder).content_sha256
+    assert content == content_sha256(plan)
+    named = plan.model_copy(update={"certificate_sha256": "f" * 64})
+    (folder / PLAN_FILE).write_text(plan_json(named))
+    assert load_plan(folder).content_sha256 == content
+
+
+LONG = "n" * 5000
+HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "lone surrogate in a name": (lambda d: d["tensors"][0].update(name="\ud800"), "tensors.0.name"),
+    "lone surrogate in a member": (lambda d: d["provenance"].update({"\udfff": "1"}), "surrogate"),
+    "lone surrogate as a member": (lambda d: d.update({"\ud800": 1}), "is not a valid plan"),
+    "long tensor": (lambda d: stages(d)[1].update(inputs=[LONG]), "is used but not described"),
+    "long file": (lambda d: stages(d)[0].update(file=LONG), "cannot be a file's name"),
+    "long path": (lambda d: stages(d)[0].update(file="/".join(["n" * 200] * 30)), "cannot be read"),
+    "file of two lines": (lambda d: stages(d)[0].update(file="a\nb"), "cannot be a file's name"),
+    "file with a zero": (lambda d: stages(d)[0].update(file="a\0b"), "cannot be a file's name"),
+    "10^18 operations": (
+        lambda d: (
+            d["model"].update(operations=10**18),
+            stages(d)[1].update(last_op=10**18 - 1, op_ranges=[[1, 10**18 - 1]]),
+        ),
+        "less than",
+    ),
+    "2^31 replicas": (lambda d: stages(d)[0].update(replicas=2**31), "replicas"),
+    "2^16 replicas twice": (lambda d: [s.update(replicas=2**16) for s in stages(d)], "131072 devices"),
+    "2^63 ns": (lambda d: stages(d)[0]["prediction"].update(time_ns=2**63), "time_ns"),
+    "10^400 ns": (lambda d: stages(d)[0]["prediction"].update(time_ns=10**400), "time_ns"),
+    "1e308 ns": (lambda d: stages(d)[0]["prediction"].update(time_ns=1e308), "time_ns"),
+    "no number": (lambda d: d["solution"].update(gap=float("nan")), "gap"),
+    "infinite": (lambda d: d["tensors"][0].update(scale=float("inf")), "scale"),
+    "2^63 as a seed": (lambda d: d["solution"].update(seed=2**63), "seed"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_values_end_in_a_sentence(folder: Path, kind: str) -> None:
+    """Also where the digest was made anew, as far as there is one."""
+    change, words = HOSTILE[kind]
+    path = folder / PLAN_FILE
+    document = json.loads(path.read_text())
+    del document["digest"]
+    change(document)
+    with suppress(UnicodeEncodeError):
+        document["digest"] = digest(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(PlanError) as caught:
+        load_plan(folder)
+    said = str(caught.value).replace(str(folder), "")
+    assert words in said and "\n" not in said and len(said) < 7000
+    assert said.encode().decode() == said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+@pytest.mark.parametrize("name", [PLAN_FILE, "segments/0.tflite", "compile.json"])
+def test_a_fifo_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(PlanError, match=r"not a regular file|is missing"):
+        check_compiled(load_plan(folder))
+
+
+@pytest.mark.parametrize("name", [PLAN_FILE, "compile.json"])
+def test_a_file_of_gigabytes_is_not_read(folder: Path, name: str) -> None:
+    with (folder / name).open("ab") as stream:
+        stream.truncate(5 * 2**30)  # a hole, which takes no room
+    with pytest.raises(PlanError, match="larger than 64 MiB"):
+        check_compiled(load_plan(folder))
+
+
+COMPILED = CompileRecord(
+    compiler="16.0",
+    segments=[
+        CompiledSegment(
+            segment="segments/0.tflite",
+            segment_sha256=sha256(SKETCHES[0].content).hexdigest(),
+            file="segments/0_edgetpu.tflite",
+            sha256=sha256(b"compiled").hexdigest(),
+            onchip_bytes=10,
+            onchip_free_bytes=None,
+            offchip_bytes=0,
+            subgraphs=1,
+            operations=[MappedOperations(kind="CONV_2D", count=3, status="Mapped to Edge TPU", on_tpu=True)],
+        )
+    ],
+)
+
+
+def test_a_record_of_compiled_segments(folder: Path) -> None:
+    assert check_compiled(load_plan(folder)) is None
+    (folder / "segments" / "0_edgetpu.tflite").write_bytes(b"compiled")
+    path = folder / "compile.json"
+    path.write_text(record_json(COMPILED))
+    jsonschema.validate(json.loads(path.read_text()), record_schema())
+    assert (read_record(folder), check_compiled(load_plan(folder))) == (COMPILED, 1)
+    older = json.loads(path.read_text()) | {"version": 1}
+    del older["digest"]
+    path.write_text(json.dumps(older))
+    assert check_compiled(load_plan(folder)) == 1
+    jsonschema.validate(older, record_schema())
+    assert not jsonschema.Draft202012Validator(record_schema()).is_valid(older | {"version": 2})
+
+
+RECORDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "count": (lambda d: d["segments"][0]["operations"][0].update(count=4), "was altered"),
+    "no digest": (lambda d: d.pop("digest"), "was altered"),
+    "absurd": (lambda d: d["segments"][0].update(onchip_bytes=2**63), "segments.0.onchip_bytes"),
+    "surrogate": (lambda d: d.update(compiler="\ud800"), "surrogate"),
+    "extra": (lambda d: d.update({LONG: 1}), "Extra inputs"),
+    "version": (lambda d: d.update(version=3), "version"),
+}
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_records_that_are_refused(folder: Path, kind: str) -> None:
+    change, words = RECORDS[kind]
+    document = json.loads(record_json(COMPILED))
+    change(document)
+    (folder / "compile.json").write_text(json.dumps(document))
+    with pytest.raises(PlanError, match=words) as caught:
+        read_record(folder)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_record_of_another_folder_is_refused(folder: Path) -> None:
+    """The compiled file is missing, altered, or of another segment."""
+    path, compiled = folder / "compile.json", folder / "segments" / "0_edgetpu.tflite"
+    path.write_text(record_json(COMPILED))
+    for content in (None, b"other"):
+        if content is not None:
+            compiled.write_bytes(content)
+        with pytest.raises(PlanError, match=r"missing|altered"):
+            check_compiled(load_plan(folder))
+    compiled.write_bytes(b"compiled")
+    for change in ({"segment": "segments/9.tflite"}, {"file": "x.tflite"}, {"segment_sha256": "0" * 64}):
+        segments = [COMPILED.segments[0].model_copy(update=change)]
+        path.write_text(record_json(COMPILED.model_copy(update={"segments": segments})))
+        with pytest.raises(PlanError, match=r"not the plan's|another segment"):
+            check_compiled(load_plan(folder))
+
+
+def test_the_published_schema_of_the_record_is_that_of_the_code() -> None:
+    published = files("segsolve_runtime.contract").joinpath("compile.schema.json").read_text(encoding="utf-8")
+    assert published == json.dumps(record_schema(), indent=2) + "\n"

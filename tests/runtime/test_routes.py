@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from segsolve_runtime.routes import routes
+from segsolve_runtime.flow.routes import routes
 
 from .plans import Sketch, chain_plan, make_plan
 

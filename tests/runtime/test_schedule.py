@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsolve_runtime.schedule import Lane, Slot, schedule, schedule_lanes
+from segsolve_runtime.flow.schedule import Lane, Slot, schedule, schedule_lanes
 
 
 def test_a_schedule_by_hand() -> None:

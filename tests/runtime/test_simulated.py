@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsolve_runtime.backends import simulated
-from segsolve_runtime.frames import random_frames
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.flow.schedule import Lane, schedule, schedule_lanes
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.plan import Plan
-from segsolve_runtime.schedule import Lane, schedule, schedule_lanes
 
 from .plans import Sketch, chain_plan, lanes_plan, make_plan
 

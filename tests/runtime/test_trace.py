@@ -4,14 +4,14 @@ import json
 from itertools import pairwise
 
 from segsolve_runtime.backends import simulated
-from segsolve_runtime.faults import Fault, FaultKind
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.metrics import Metrics
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.flow.faults import Fault, FaultKind
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.flow.schedule import Lane
+from segsolve_runtime.observe.trace import MEASURED, PREDICTED, chrome_trace, trace_json
 from segsolve_runtime.pipeline import Pipeline
-from segsolve_runtime.places import Place
-from segsolve_runtime.plan import Plan
-from segsolve_runtime.schedule import Lane
-from segsolve_runtime.trace import MEASURED, PREDICTED, chrome_trace, trace_json
 
 from .plans import lanes_plan
 

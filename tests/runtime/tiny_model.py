@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from segsolve.graph.flatbuffer import pack
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import Plan
 
 from .plans import Sketch, make_plan
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from segsolve.build import write_plan
+from generators import plan_folders
 from segsolve.device.model import load_device
-from segsolve.evaluate import score, score_plan
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
-from segsolve.layouts.single import as_answer
-from segsolve.plan import Plan
-from segsolve.planners.base import SolveResult, Status
-from segsolve.problem import Problem, Segmentation
-from segsolve.profile.analytic import AnalyticCosts
+from segsolve.plan.model import Plan, single_pipeline
+from segsolve.problem import Segmentation
 from segsolve.segments.writer import segment_bytes, segments_of
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.contract.plan import PlanFolder
 from tests.models import Array, noise
 
 DEVICE = load_device("edgetpu-usb")
@@ -29,25 +24,12 @@ DEVICE = load_device("edgetpu-usb")
 
 def cut(loaded: LoadedModel, folder: Path, cuts: Sequence[int]) -> PlanFolder:
     """Write a plan folder with these cuts."""
-    problem, result = decided(loaded, cuts)
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=as_answer(problem, result))
+    return write(loaded, folder, single_pipeline(Segmentation(cuts=tuple(cuts)), len(loaded.graph.ops)))
 
 
 def write(loaded: LoadedModel, folder: Path, plan: Plan) -> PlanFolder:
     """Write a plan folder of pipelines."""
-    problem, result = decided(loaded, ())
-    answer = replace(as_answer(problem, result), plan=plan, score=score_plan(problem, plan))
-    return write_plan(folder, loaded=loaded, device=DEVICE, problem=problem, answer=answer)
-
-
-def decided(loaded: LoadedModel, cuts: Sequence[int]) -> tuple[Problem, SolveResult]:
-    problem = AnalyticCosts(graph=loaded.graph, device=DEVICE).problem(tpus=len(cuts) + 1)
-    plan = Segmentation(cuts=tuple(cuts))
-    objective = score(problem, plan).bottleneck_ns
-    result = SolveResult(
-        planner="given", status=Status.FEASIBLE, plan=plan, objective_ns=objective, bound_ns=0, wall_s=0.0
-    )
-    return problem, result
+    return plan_folders.write(loaded, folder, plan.pipelines, DEVICE)
 
 
 def cut_and_run(

@@ -10,8 +10,8 @@ import pytest
 
 from segsolve.graph.model import Graph
 from segsolve.graph.read import LoadedModel
-from segsolve.plan import Pipeline as PlannedPipeline
-from segsolve.plan import Plan, Processor, Stage
+from segsolve.plan.model import Pipeline as PlannedPipeline
+from segsolve.plan.model import Plan, Processor, Stage
 from segsolve_runtime.pipeline import Pipeline
 from tests.models import Net
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from segsolve import build
-from segsolve.build import check_writable, write_plan
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.layouts.single import as_answer
+from segsolve.plan import folder as build
+from segsolve.plan.folder import check_writable, write_plan
+from segsolve.profile.analytic import AnalyticCosts
+from segsolve.search.ask import answer
 from segsolve.segments.writer import Segment
-from segsolve_runtime.plan import PLAN_FILE, load_plan, plan_schema
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract.plan import PLAN_FILE, load_plan, plan_schema
 from tests.models import residual_net
 
 from .networks import NETWORKS
-from .plans import DEVICE, cut, decided
+from .plans import DEVICE, cut
 
 
 @pytest.fixture
@@ -181,10 +184,11 @@ def test_segments_have_names_that_a_plan_may_contain(tmp_path: Path, stem: str) 
 
 
 def test_a_result_without_a_plan_is_not_written(loaded: LoadedModel, tmp_path: Path) -> None:
-    problem, result = decided(loaded, (3,))
-    empty = type(result)(planner="x", status=result.status, plan=None, objective_ns=None, bound_ns=0, wall_s=0.0)
+    problem = AnalyticCosts(graph=loaded.graph, device=DEVICE).problem(tpus=2, no_spill=True)
+    empty = answer(replace(problem, capacity_bytes=0))
+    assert empty.status is Status.INFEASIBLE
     with pytest.raises(ValueError, match="no plan"):
-        write_plan(tmp_path / "plan", loaded=loaded, device=DEVICE, problem=problem, answer=as_answer(problem, empty))
+        write_plan(tmp_path / "plan", loaded=loaded, device=DEVICE, problem=problem, answer=empty)
     assert not (tmp_path / "plan").exists()
 
 

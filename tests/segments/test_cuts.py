@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segsolve.graph.read import LoadedModel, read_model
-from segsolve.plan import Plan, pipeline_of
+from segsolve.plan.model import Plan, pipeline_of
 from segsolve.segments.verify import verify
 from tests.models import Array, Net
 from tests.shared import real_models

@@ -11,8 +11,8 @@ from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack, unpack
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.verify import Verification, verify
+from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, PlanPipeline, load_plan, plan_json
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.plan import PLAN_FILE, PlanFolder, PlanPipeline, load_plan, plan_json
 from tests.models import Net, residual_net
 
 from .plans import cut

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from segsolve_runtime.edgetpu.library import LIBRARY_VARIABLE
+from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
 
 SOURCE = Path(__file__).with_name("standin_libedgetpu.c")
 _KERNEL = ctypes.CFUNCTYPE(

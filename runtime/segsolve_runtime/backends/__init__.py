@@ -1,27 +1,14 @@
-"""What can run a stage: one protocol, and the backends by name, imported when they are asked for."""
+"""What can run a plan's stages: the backends by name, imported when they are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.clock import ClockFactory
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import BackendError
-from segsolve_runtime.plan import PlanFolder
-
-
-class StageRunner(Protocol):
-    """Runs one segment, in one thread at a time."""
-
-    def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
-        """Return new arrays for all outputs of the segment, given all of its inputs, by name."""
-        ...
-
-    def close(self) -> None:
-        """Give back what the runner holds; it is not used afterwards."""
-        ...
+from segsolve_runtime.flow.clock import ClockFactory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +46,9 @@ def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
 
 
 def _edgetpu(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-    from segsolve_runtime.backends import edgetpu
+    from segsolve_runtime.backends.edgetpu import stages
 
-    return edgetpu.open_stages(folder, options.threads, options.devices)
+    return stages.open_stages(folder, options.threads, options.devices)
 
 
 BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.backends import litert as cpu
-from segsolve_runtime.pacing import paced_clocks
-from segsolve_runtime.plan import PlanFolder
+from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.flow.pacing import paced_clocks
 
 
 def open_stages(folder: PlanFolder, threads: int) -> OpenStages:

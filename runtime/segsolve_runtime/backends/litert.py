@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import OpenStages
-from segsolve_runtime.clock import wall_clocks
+from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.contract.places import places, stage_at
+from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
-from segsolve_runtime.places import places, stage_at
-from segsolve_runtime.plan import PlanFolder, Stage
+from segsolve_runtime.flow.clock import wall_clocks
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter

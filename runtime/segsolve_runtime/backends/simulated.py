@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.backends import OpenStages
-from segsolve_runtime.clock import virtual_clocks
-from segsolve_runtime.places import places, stage_at
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.contract.places import places, stage_at
+from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.flow.clock import virtual_clocks
 
 
 class SimulatedRunner:

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from segsolve_runtime.backends.edgetpu.choose import why_none
+from segsolve_runtime.backends.edgetpu.library import AttachedDevice, EdgeTpuLibrary, open_library
+from segsolve_runtime.backends.edgetpu.system import holders, may_open, node_of
 from segsolve_runtime.doctor import DEVICE, Finding, State
-from segsolve_runtime.edgetpu.choose import why_none
-from segsolve_runtime.edgetpu.library import AttachedDevice, EdgeTpuLibrary, open_library
-from segsolve_runtime.edgetpu.system import holders, may_open, node_of
 from segsolve_runtime.errors import HardwareError
 
 _OLDEST_RUNTIME = 13  # what the compilers of the last years ask for is 13 or 14
@@ -58,7 +58,7 @@ def _device(library: EdgeTpuLibrary, device: AttachedDevice) -> Finding:
 
 def _opened(library: EdgeTpuLibrary, device: AttachedDevice) -> Finding:
     """Open a device in a process of its own, which may crash or hang."""
-    command = [sys.executable, "-m", "segsolve_runtime.edgetpu.probe", library.file, device.name]
+    command = [sys.executable, "-m", "segsolve_runtime.backends.edgetpu.probe", library.file, device.name]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_OPENING_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from segsolve_runtime.backends.edgetpu.pycoral import find_pycoral
 from segsolve_runtime.doctor import Finding, State
-from segsolve_runtime.edgetpu.pycoral import find_pycoral
 
 COMPILER = "edgetpu_compiler"
 _LEAST_PYTHON = (3, 11)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.pixels import Canvas, Fit
 

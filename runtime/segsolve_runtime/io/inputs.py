@@ -11,7 +11,8 @@ from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from segsolve_runtime.arrays import Array, array_specs
+from segsolve_runtime.contract.arrays import Array, array_specs
+from segsolve_runtime.contract.plan import Plan, TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.ahead import in_order
 from segsolve_runtime.io.images import SUFFIXES
@@ -26,7 +27,6 @@ from segsolve_runtime.io.pieces import (
     stream_piece,
 )
 from segsolve_runtime.io.pixels import DEFAULT_RULE, PixelRule, doubt
-from segsolve_runtime.plan import Plan, TensorSpec
 
 _RAW = frozenset({".bin", ".raw"})
 _STDIN = "-"

@@ -15,11 +15,11 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.io.quantise import dequantise, is_quantised
 from segsolve_runtime.io.top import TopClasses
-from segsolve_runtime.plan import TensorSpec
 
 SUFFIXES = (".npz", ".jsonl")
 ORIGINS = "input_files"

@@ -11,12 +11,12 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.images import check_pillow, load_pixels
 from segsolve_runtime.io.pixels import PixelRule, canvas_of, check_rule, tensor_of
 from segsolve_runtime.io.quantise import is_quantised, quantise
-from segsolve_runtime.plan import TensorSpec
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.quantise import quantise, real_range
-from segsolve_runtime.plan import TensorSpec
 
 Fit = Literal["stretch", "crop", "pad"]
 FITS: tuple[Fit, ...] = ("stretch", "crop", "pad")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array
-from segsolve_runtime.plan import TensorSpec
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 
 
 def is_quantised(spec: TensorSpec) -> bool:

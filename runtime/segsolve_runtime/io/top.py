@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.quantise import dequantise
-from segsolve_runtime.plan import TensorSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

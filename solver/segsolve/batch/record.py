@@ -10,11 +10,13 @@ from math import isfinite
 from typing import Any
 
 from segsolve.batch.jobs import Job
+from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.stage import StageScore
 from segsolve.errors import ExitCode, SegsolveError
-from segsolve.evaluate import PlanScore, Score, StageScore
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Plan, segmentation_of
-from segsolve.planners.base import SolveResult, Status, Stop
+from segsolve.plan.model import Plan, segmentation_of
+from segsolve.search.answer import Answer
+from segsolve.search.base import SolveResult
+from segsolve.solvers.base import Status, Stop
 
 
 class Outcome(StrEnum):

@@ -18,7 +18,7 @@ from segsolve.batch.summary import Summary, summarise
 from segsolve.device.model import Device
 from segsolve.errors import ExitCode, ModelError, SegsolveError, UsageError
 from segsolve.graph.flatbuffer import read_bytes
-from segsolve.planners.registry import planner_names
+from segsolve.search.strategies import planner_names
 
 MODELS = "models"
 SUMMARY = "summary.json"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.record import Outcome, Record
+from segsolve.search.strategies import DEFAULT, HEURISTICS, VENDOR
 
-REFERENCE = "cpsat"
-BASELINES = {REFERENCE: ("compiler", "balanced", "profiled"), LAYOUTS: ("compiler", REFERENCE)}
+REFERENCE = DEFAULT
+BASELINES = {REFERENCE: HEURISTICS, LAYOUTS: (VENDOR, REFERENCE)}
 """What each reference is held against: the best pipeline against others, the best layout also against that pipeline."""
 _DIGITS = 6  # as many as every machine's logarithm agrees on
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from segsolve.batch.jobs import LAYOUTS, Job, Model, installed
 from segsolve.batch.record import Record, answered, failed, kind_of, solved
+from segsolve.cost.plan import score
 from segsolve.device.model import Device
 from segsolve.errors import ModelError, SegsolveError, UsageError
-from segsolve.evaluate import score
 from segsolve.graph.model import Graph
-from segsolve.planners.base import Limits, SolveResult
 from segsolve.problem import Problem, Segmentation
+from segsolve.search.base import SolveResult
+from segsolve.solvers.base import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +70,12 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
     limits = Limits(time_limit_s=options.time_limit_s, workers=options.workers, seed=options.seed)
     one_tpu = score(problem, Segmentation(cuts=()))
     if job.planner == LAYOUTS:
-        from segsolve.layouts.search import answer
+        from segsolve.search.ask import answer
 
         found = answer(problem, limits=limits)
         timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
         return answered(job, found, one_tpu)
-    from segsolve.solve import solve
+    from segsolve.search.chain.confirmed import solve
 
     result: SolveResult = solve(problem, planner=job.planner, limits=limits)
     timing |= {"solve_s": result.wall_s, "deterministic_s": result.deterministic_s}

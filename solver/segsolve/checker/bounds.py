@@ -48,9 +48,9 @@ def most_rate(floors: Sequence[int | None], *, single: bool) -> list[Fraction]:
     return rates if single else [Fraction(best) for best in _knapsack(rates)]
 
 
-def most_done(steps: Sequence[Sequence[Corner]], done: Callable[[int, int], int], *, single: bool) -> int:
-    """Return a bound on what all devices do together; `done` says what a pipeline of a corner does."""
-    counts = [max((done(bottleneck, latency) for bottleneck, latency in corner), default=0) for corner in steps]
+def most_done(steps: Sequence[Sequence[Corner]], done: Callable[[int, Corner], int], *, single: bool) -> int:
+    """Return a bound on what all devices do together; `done` says what a pipeline of so many and of a corner does."""
+    counts = [max((done(count, corner) for corner in corners), default=0) for count, corners in enumerate(steps)]
     return counts[-1] if single else int(_knapsack([Fraction(count) for count in counts])[-1])
 
 

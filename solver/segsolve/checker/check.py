@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
+from segsolve.checker.asked import check_asked
 from segsolve.checker.claims import check_claims
-from segsolve.checker.costs import least_work_ns
-from segsolve.checker.document import Certificate
+from segsolve.checker.document import Certificate, read_certificate
 from segsolve.checker.failure import CertificateFault
-from segsolve.checker.plans import Priced, check_belongs, check_costs, check_valid, priced
+from segsolve.checker.figures import check_belongs, check_figures, check_points
+from segsolve.checker.least import is_least
+from segsolve.checker.plans import Priced, Prices, check_valid, pieces_of
 from segsolve.checker.proof import prove
 from segsolve.checker.states import Scope, States, read_states
-from segsolve_runtime.plan import Plan
+from segsolve.checker.verdict import Verdict, verdict
+from segsolve_runtime.contract.compiled import check_compiled
+from segsolve_runtime.contract.plan import Plan, PlanFolder
+from segsolve_runtime.errors import PlanError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +31,33 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The steps up to the first that failed; the cuts that the proof is about, if none did."""
+    """The steps up to the first that failed; what was proven, if none did."""
 
     steps: tuple[Step, ...]
-    cuts: Scope | None
+    verdict: Verdict | None
 
     @property
     def is_certified(self) -> bool:
         """Whether no step failed."""
-        return all(step.ok for step in self.steps)
+        return self.verdict is not None
+
+    @property
+    def cuts(self) -> Scope | None:
+        """The cuts that the proof is about, if no step failed."""
+        return self.verdict.scope if self.verdict else None
+
+
+def check_folder(folder: PlanFolder, observe: Callable[[Step], object] = lambda step: None) -> Report:
+    """Check a plan's folder as it lies there: the plan, its certificate, and the record of compiled segments."""
+
+    def read() -> Certificate:
+        try:
+            check_compiled(folder)
+        except PlanError as error:
+            raise CertificateFault(str(error)) from None
+        return read_certificate(folder)
+
+    return check(folder.plan, read, observe)
 
 
 def check(plan: Plan, read: Callable[[], Certificate], observe: Callable[[Step], object] = lambda step: None) -> Report:
@@ -49,8 +71,8 @@ def check(plan: Plan, read: Callable[[], Certificate], observe: Callable[[Step],
             steps.append(Step(name=name, ok=False, text=str(fault)))
         observe(steps[-1])
         if not steps[-1].ok:
-            return Report(steps=tuple(steps), cuts=None)
-    return Report(steps=tuple(steps), cuts=run.scope)
+            return Report(steps=tuple(steps), verdict=None)
+    return Report(steps=tuple(steps), verdict=run.verdict)
 
 
 class _Run:
@@ -60,6 +82,7 @@ class _Run:
     found: Priced
     states: States
     scope: Scope
+    verdict: Verdict
 
     def __init__(self, plan: Plan, read: Callable[[], Certificate]) -> None:
         self._plan, self._read = plan, read
@@ -77,16 +100,22 @@ class _Run:
     def files(self) -> str:
         self.certificate = self._read()
         check_belongs(self._plan, self.certificate)
+        check_asked(self._plan, self.certificate)
         files = len({stage.file for stage in self._plan.all_stages})
-        return f"plan.json and its segments ({files}) are as they were written, and the certificate belongs to them"
+        tied = "the certificate is theirs" if self.certificate.binding else "the certificate fits them"
+        return f"plan.json and its segments ({files}) are as they were written, {tied}"
 
     def valid(self) -> str:
-        self.found = priced(self._plan, self.certificate.problem)
+        self._prices = Prices(self.certificate.problem)
+        self.found = self._prices.priced(pieces_of(self._plan))
         check_valid(self.found, self.certificate)
         return f"layout {self._plan.solution.layout} is a plan for the problem, and keeps what was asked for"
 
     def costs(self) -> str:
-        return check_costs(self.found, self.certificate)
+        worth = check_figures(self._plan, self.found, self.certificate)
+        if self.certificate.question.objective == "pareto":
+            check_points(self.found, self.certificate, self._prices)
+        return worth
 
     def lattice(self) -> str:
         self.states = read_states(self.certificate)
@@ -105,22 +134,11 @@ class _Run:
         return f"{claims}, {done.inequalities} inequalities hold; {done.priced} stages were priced for them"
 
     def optimum(self) -> str:
+        claim = prove(self.certificate)
+        self.verdict = verdict(self._plan, self.certificate, self.scope, claim)
         where = "of the graph" if self.scope is Scope.GRAPH else "of the execution order"
-        return f"{prove(self.certificate)}, over all cuts {where}"
+        return f"{claim}, over all cuts {where}"
 
     def _scope(self) -> Scope:
         """Return what the proof holds for: the states, or more where a plan does no more than the work there is."""
-        question, problem = self.certificate.question, self.certificate.problem
-        if self.states.scope is Scope.GRAPH:
-            return Scope.GRAPH
-        value = Fraction(*self.certificate.value)
-        if question.objective == "throughput" and value * problem.tpus <= least_work_ns(problem):
-            return Scope.GRAPH
-        if self._says_graph:
-            raise CertificateFault("the plan speaks of all cuts of the graph, its certificate of the execution order's")
-        return Scope.ORDER
-
-    @property
-    def _says_graph(self) -> bool:
-        solution = self._plan.solution
-        return solution.cuts == "dag" or "of its graph" in (solution.proof or "")
+        return Scope.GRAPH if is_least(self.certificate) else self.states.scope

@@ -45,11 +45,21 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineCost:
-    """A pipeline as a whole: its largest share ceil(T / replicas), the sum of its T, and its use of a shared link."""
+    """A pipeline as a whole: the times and devices of its stages, and its use of a shared link."""
 
-    bottleneck_ns: int
-    latency_ns: int
+    times_ns: tuple[int, ...]
+    devices: tuple[int, ...]
     link_ns: int
+
+    @property
+    def bottleneck_ns(self) -> int:
+        """Its largest share ceil(T / replicas)."""
+        return max(-(-time // count) for time, count in zip(self.times_ns, self.devices, strict=True))
+
+    @property
+    def latency_ns(self) -> int:
+        """The sum of its T."""
+        return sum(self.times_ns)
 
 
 def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
@@ -95,8 +105,8 @@ def pipeline_cost(problem: Problem, stages: Collection[tuple[StageCost, int]]) -
     """Return the cost of stages with the numbers of their replicas."""
     moved = sum(stage.moved_bytes for stage, _ in stages)
     return PipelineCost(
-        bottleneck_ns=max(-(-stage.time_ns // replicas) for stage, replicas in stages),
-        latency_ns=sum(stage.time_ns for stage, _ in stages),
+        times_ns=tuple(stage.time_ns for stage, _ in stages),
+        devices=tuple(replicas for _, replicas in stages),
         link_ns=link_ns(problem, moved),
     )
 
@@ -116,37 +126,6 @@ def rate(pipelines: Collection[PipelineCost]) -> Fraction:
         total += own
         left -= own * pipeline.link_ns
     return total
-
-
-def batch_ns(pipelines: Collection[PipelineCost], inferences: int) -> int:
-    """Return the least time in which pipelines do a number of inferences: a latency, then one bottleneck each."""
-    low, high = 0, max(p.latency_ns + (inferences - 1) * p.bottleneck_ns for p in pipelines)
-    while low < high:
-        middle = (low + high) // 2
-        done = sum(ended(p.bottleneck_ns, p.latency_ns, middle, inferences) for p in pipelines)
-        low, high = (low, middle) if done >= inferences else (middle + 1, high)
-    return low
-
-
-def ended(bottleneck_ns: int, latency_ns: int, time_ns: int, most: int) -> int:
-    """Return how many inferences, `most` of them at most, a pipeline has done after a time."""
-    if time_ns < latency_ns:
-        return 0
-    return most if bottleneck_ns == 0 else min(most, 1 + (time_ns - latency_ns) // bottleneck_ns)
-
-
-def least_work_ns(problem: Problem) -> int:
-    """Return the time that one inference takes of all devices together at least, however the network is cut.
-
-    0 where stages were measured, which may take less than their parts.
-    """
-    if problem.measured:
-        return 0
-    ops = problem.ops
-    unavoidable = [op.compute_ns if op.cacheable or not op.weight_bytes else op.streamed_ns for op in ops]
-    given = sum(t.input_ns for t in problem.transfers if t.producer < 0 and t.consumers)
-    wanted = sum(t.output_ns for t in problem.transfers if t.producer >= 0 and t.is_output)
-    return problem.overhead_ns + sum(unavoidable) + given + wanted
 
 
 def _measured(problem: Problem, held: set[int], otherwise: int) -> int:

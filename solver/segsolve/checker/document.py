@@ -5,20 +5,28 @@ Amounts are bounded so that no sum of a problem's costs leaves 64 bits.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
+from math import gcd
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve.checker.failure import CertificateFault
+from segsolve_runtime.contract.files import MIB, read_bounded
+from segsolve_runtime.contract.plan import PlanFolder, digest
+from segsolve_runtime.contract.wording import first_fault
 
 CERTIFICATE_FILE = "certificate.json"
 MOST_TOTAL = 2**60
 """The most that all costs of a problem may add up to, in ns or bytes."""
 
-_MOST_BYTES = 2**31
+MOST_BYTES = 256 * MIB
+"""The largest certificate that is read."""
+
+_MOST_OPS = 10**6  # numbers of operations are exact in 32 bit floats
 
 
 def _printable(text: Any) -> Any:
@@ -26,9 +34,11 @@ def _printable(text: Any) -> Any:
 
 
 _Amount = Annotated[int, Field(ge=0, le=MOST_TOTAL)]
-_Op = Annotated[int, Field(ge=0, le=10**6)]
+_Op = Annotated[int, Field(ge=0, lt=_MOST_OPS)]
+_End = Annotated[int, Field(ge=0, le=_MOST_OPS)]
 _Count = Annotated[int, Field(ge=1, le=4096)]
 _Ratio = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, BeforeValidator(_printable)]
 
 
@@ -62,7 +72,7 @@ class Tensor(_Record):
 
     name: _Name
     nbytes: _Amount
-    producer: Annotated[int, Field(ge=-1, le=10**6)]
+    producer: Annotated[int, Field(ge=-1, lt=_MOST_OPS)]
     consumers: list[_Op]
     is_output: bool
     input_ns: _Amount
@@ -79,7 +89,7 @@ class Measured(_Record):
     """The measured time of exactly the operations `first` to `end` (exclusive) as one stage."""
 
     first: _Op
-    end: _Op
+    end: _End
     time_ns: _Amount
 
 
@@ -93,7 +103,7 @@ class Problem(_Record):
     """The costs that the optimum is the optimum of."""
 
     name: _Name
-    ops: Annotated[list[Op], Field(min_length=1)]
+    ops: Annotated[list[Op], Field(min_length=1, max_length=_MOST_OPS)]
     transfers: list[Tensor]
     cuts: list[_Op]
     tpus: _Count
@@ -103,6 +113,11 @@ class Problem(_Record):
     no_spill: bool
     measured: list[Measured] = Field(default_factory=list)
     link: Link | None = None
+
+    @property
+    def sha256(self) -> str:
+        """A digest of all costs, by which a verdict names them."""
+        return digest(self.model_dump(mode="json"))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -153,11 +168,27 @@ class Claim(_Record):
         return self
 
 
+Steps = list[tuple[Annotated[int, Field(ge=0, lt=2**20)], _Count]]
+"""A pipeline: for each stage the state that it ends at, and its replicas."""
+
+
+class Binding(_Record):
+    """What a certificate is of: the model's file, and the content of plan.json but for the certificate's own digest."""
+
+    model_sha256: _Sha256
+    plan_sha256: _Sha256
+
+
 class Certificate(_Record):
-    """A certificate as a whole; `value` and the rates of `points` are (numerator, denominator)."""
+    """A certificate as a whole; `value` and the rates of `points` are (numerator, denominator).
+
+    `points` are those of a Pareto front: TPUs, latency in ns, inferences per ns; `plans` is a plan for each, by its
+    pipelines. Version 1 had neither `binding` nor `plans`.
+    """
 
     format: Literal["segsolve-certificate"]
-    version: Literal[1]
+    version: Literal[1, 2]
+    binding: Binding | None = None
     problem: Problem
     question: Question
     replicate: bool
@@ -165,31 +196,44 @@ class Certificate(_Record):
     states: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]+$")]], Field(min_length=2)]
     claims: list[Claim]
     points: list[tuple[_Count, _Amount, _Ratio]] = Field(default_factory=list)
+    plans: list[Annotated[list[Annotated[Steps, Field(min_length=1)]], Field(min_length=1)]] | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        _require(
+            self.version > 1 or (self.binding is None and self.plans is None), "is of a later version than it says"
+        )
         n, asked = len(self.problem.ops), self.question.constraints
         named = [*asked.cut_before, *asked.no_cut_before, *(op for op, _ in asked.pins)]
         named += [op for group in asked.keep_together for op in group]
         _require(all(op < n for op in named), "a constraint names an operation that does not exist")
-        _require(self.value[1] > 0 and all(point[2][1] > 0 for point in self.points), "a value is divided by zero")
+        ratios = [self.value, *(point[2] for point in self.points)]
+        _require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")
+        _require(all(gcd(*ratio) == 1 for ratio in ratios), "a value is not in lowest terms")
         return self
 
 
-def read_certificate(folder: Path) -> Certificate:
+def read_certificate(folder: PlanFolder) -> Certificate:
     """Return the certificate of a plan's folder.
 
     Raises:
-        CertificateFault: it cannot be read, or is no certificate.
+        CertificateFault: it cannot be read, is no certificate, or is not the one that plan.json names.
     """
-    path = folder / CERTIFICATE_FILE
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise CertificateFault(f"{CERTIFICATE_FILE} is larger than any certificate")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_bounded(folder.root / CERTIFICATE_FILE, MOST_BYTES)
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise CertificateFault(f"{CERTIFICATE_FILE} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise CertificateFault(f"{CERTIFICATE_FILE} cannot be read: {error}") from None
-    return parse(text)
+    certificate = parse(text)
+    _check_binding(folder, certificate, hashlib.sha256(content).hexdigest())
+    return certificate
+
+
+def certificate_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``certificate.json``."""
+    return Certificate.model_json_schema()
 
 
 def parse(text: str) -> Certificate:
@@ -202,19 +246,43 @@ def parse(text: str) -> Certificate:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CertificateFault(f"{CERTIFICATE_FILE} is not JSON: {error}") from None
-    if isinstance(document, dict):
-        document |= {"points": [tuple(p) if isinstance(p, list) else p for p in _listed(document.get("points"))]}
     try:
-        return Certificate.model_validate(document)
+        return Certificate.model_validate(_with_tuples(document))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        why = first["msg"].removeprefix("Value error, ")
-        raise CertificateFault(f"{CERTIFICATE_FILE} is no valid certificate: {where}: {why}") from None
+        why = first_fault(error, "the document")
+        raise CertificateFault(f"{CERTIFICATE_FILE} is no valid certificate: {why}") from None
 
 
-def _listed(points: Any) -> list[Any]:
-    return points if isinstance(points, list) else [] if points is None else [points]
+def _check_binding(folder: PlanFolder, certificate: Certificate, sha256: str) -> None:
+    """Check that plan and certificate name each other, or that neither does, as in folders of older releases."""
+    named, binding = folder.plan.certificate_sha256, certificate.binding
+    if named is None and binding is None:
+        return
+    if named != sha256:
+        raise CertificateFault(f"{CERTIFICATE_FILE} is not the one that plan.json was written with")
+    if binding is None or binding.plan_sha256 != folder.content_sha256:
+        raise CertificateFault(f"plan.json is not the one that {CERTIFICATE_FILE} was written for")
+    if binding.model_sha256 != folder.plan.model.sha256:
+        raise CertificateFault(f"{CERTIFICATE_FILE} is about another model than plan.json")
+
+
+def _with_tuples(document: Any) -> Any:
+    """Return a document with tuples where the model has some, since JSON knows none."""
+    if not isinstance(document, dict):
+        return document
+    points, plans = document.get("points"), document.get("plans")
+    return document | {
+        "points": [] if points is None else _mapped(points, _tuple),
+        "plans": _mapped(plans, lambda plan: _mapped(plan, lambda steps: _mapped(steps, _tuple))),
+    }
+
+
+def _mapped(parts: Any, change: Callable[[Any], Any]) -> Any:
+    return [change(part) for part in parts] if isinstance(parts, list) else parts
+
+
+def _tuple(part: Any) -> Any:
+    return tuple(part) if isinstance(part, list) else part
 
 
 def _require(holds: bool, otherwise: str) -> None:

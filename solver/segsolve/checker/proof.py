@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 
+from segsolve.checker.asked import constraints_in_words
 from segsolve.checker.bounds import Corner, bottlenecks, corners, most_done, most_rate
-from segsolve.checker.costs import ended, link_ns
+from segsolve.checker.costs import link_ns
 from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.least import is_least
 from segsolve.checker.link import most_rate_on_link
 
 
@@ -30,8 +32,9 @@ def _throughput(certificate: Certificate) -> str:
     value = Fraction(*certificate.value)
     rate = _most_rate(certificate, certificate.problem.tpus)
     if rate * value > 1:
-        raise CertificateFault(
-            f"the claims leave room for a layout of {_ns(1 / rate)} ns per inference, the plan has {_ns(value)}"
+        _leaves_room(
+            certificate,
+            f"the claims leave room for a layout of {_ns(1 / rate)} ns per inference, the plan has {_ns(value)}",
         )
     return f"no {_layout(certificate)} takes less than {_ns(value)} ns per inference"
 
@@ -40,9 +43,8 @@ def _latency(certificate: Certificate) -> str:
     value = _whole(certificate)
     rate = Fraction(0) if value == 0 else _rates(certificate, value - 1)[-1]
     if rate and _is_fast_enough(certificate, rate):
-        raise CertificateFault(f"the claims do not rule out a plan with a latency of {value - 1} ns")
-    fast = "" if certificate.question.constraints.min_fps is None else " and is fast enough"
-    return f"no {_layout(certificate)} has a latency of less than {value} ns{fast}"
+        _leaves_room(certificate, f"the claims do not rule out a plan with a latency of {value - 1} ns")
+    return f"no {_layout(certificate)} has a latency of less than {value} ns"
 
 
 def _devices(certificate: Certificate) -> str:
@@ -52,20 +54,39 @@ def _devices(certificate: Certificate) -> str:
     fewer = min(value - 1, certificate.problem.tpus)
     rate = _most_rate(certificate, fewer)
     if rate and _is_fast_enough(certificate, rate):
-        raise CertificateFault(f"the claims do not rule out a plan of {value - 1} TPUs")
-    return f"fewer than {value} TPUs do not do"
+        _leaves_room(certificate, f"the claims do not rule out a plan of {value - 1} TPUs")
+    if value == 1:
+        return "no plan needs less than one TPU"
+    return f"there is no {_kind(certificate)} of fewer than {value} TPUs{_kept(certificate)}"
 
 
 def _batch(certificate: Certificate) -> str:
     value, question = _whole(certificate), certificate.question
     tpus, limit = certificate.problem.tpus, question.constraints.max_latency_ns
     steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
-    most = most_done(
-        steps, lambda b, latency: ended(b, latency, value - 1, question.batch), single=question.layout == "pipeline"
-    )
+
+    def done(count: int, corner: Corner) -> int:
+        turns = range(1, count + 1 if certificate.replicate else 2)
+        return max(_ended(corner, value - 1, replicas, question.batch) for replicas in turns)
+
+    most = most_done(steps, done, single=question.layout == "pipeline")
     if value > 0 and most >= question.batch:
-        raise CertificateFault(f"the claims do not rule out a batch of {question.batch} in {value - 1} ns")
+        _leaves_room(certificate, f"the claims do not rule out a batch of {question.batch} in {value - 1} ns")
     return f"no {_layout(certificate)} does a batch of {question.batch} in less than {value} ns"
+
+
+def _ended(corner: Corner, time_ns: int, replicas: int, most: int) -> int:
+    """Return a bound on the inferences that end within a time in a pipeline whose slowest stage has so many replicas.
+
+    With a share of at least B that stage takes r (B - 1) + 1 ns at least. Each of its r devices has its first result
+    at the end of the pipeline after a latency at least, and each further one after one more time of the stage.
+    """
+    bottleneck, latency_ns = corner
+    if time_ns < latency_ns:
+        return 0
+    if bottleneck < 1:
+        return most
+    return min(most, replicas * (1 + (time_ns - latency_ns) // (replicas * (bottleneck - 1) + 1)))
 
 
 def _pareto(certificate: Certificate) -> str:
@@ -78,9 +99,10 @@ def _pareto(certificate: Certificate) -> str:
         for count, rate in enumerate(most_rate(floors, single=question.layout == "pipeline")):
             known = max((r for n, ns, r in points if n <= count and ns <= latency), default=Fraction(0))
             if rate > known and _is_fast_enough(certificate, rate):
-                raise CertificateFault(
+                _leaves_room(
+                    certificate,
                     f"the claims do not rule out a plan of {count} TPUs, a latency of {latency} ns and "
-                    f"{_ns(1 / rate)} ns per inference, which none of the points betters"
+                    f"{_ns(1 / rate)} ns per inference, which none of the points betters",
                 )
     return f"no {_layout(certificate)} betters all {len(points)} points in TPUs, throughput or latency"
 
@@ -92,6 +114,12 @@ _PROOFS = {
     "devices": _devices,
     "pareto": _pareto,
 }
+
+
+def _leaves_room(certificate: Certificate, otherwise: str) -> None:
+    """Raise what the claims leave room for, unless the work that no plan avoids leaves none."""
+    if not is_least(certificate):
+        raise CertificateFault(otherwise)
 
 
 def _most_rate(certificate: Certificate, tpus: int) -> Fraction:
@@ -129,8 +157,19 @@ def _whole(certificate: Certificate) -> int:
 
 
 def _layout(certificate: Certificate) -> str:
-    tpus = certificate.problem.tpus
-    return f"pipeline of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"layout of {tpus} TPUs"
+    tpus, what = certificate.problem.tpus, _kind(certificate)
+    size = f"of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"of {tpus} TPUs"
+    return f"{what} {size}{_kept(certificate)}"
+
+
+def _kind(certificate: Certificate) -> str:
+    if certificate.question.layout == "any":
+        return "layout"
+    return "pipeline" if certificate.replicate else "pipeline with one TPU per stage"
+
+
+def _kept(certificate: Certificate) -> str:
+    return " that keeps what was asked for" if constraints_in_words(certificate) else ""
 
 
 def _ns(value: Fraction) -> str:

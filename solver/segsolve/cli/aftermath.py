@@ -11,7 +11,7 @@ from segsolve.cli.running import Leg, RunOptions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from segsolve_runtime.plan import PlanFolder
+    from segsolve_runtime.contract.plan import PlanFolder
 
 _WORTH_IT = 0.03
 """Share of the bottleneck that another plan must save to be worth a hint: less is within the noise."""
@@ -37,7 +37,7 @@ def check_written(files: Iterable[Path | None], folder: PlanFolder, options: Run
 def write_timeline(path: Path, leg: Leg, backend: str) -> None:
     """Write the measurement file of a run."""
     from segsolve.report.write import write_text
-    from segsolve_runtime.measurement import measurement_json, measurement_of
+    from segsolve_runtime.observe.measurement import measurement_json, measurement_of
 
     write_text(path, measurement_json(measurement_of(leg.plan, leg.metrics, backend)))
     news(f"wrote {path}")
@@ -46,7 +46,7 @@ def write_timeline(path: Path, leg: Leg, backend: str) -> None:
 def write_trace(path: Path, leg: Leg, options: RunOptions) -> None:
     """Write a run's trace, predicted and measured, for Perfetto."""
     from segsolve.report.write import write_text
-    from segsolve_runtime.trace import chrome_trace, trace_json
+    from segsolve_runtime.observe.trace import chrome_trace, trace_json
 
     trace = chrome_trace(leg.plan, leg.metrics, backend=options.backend, queue_size=options.queue_size)
     write_text(path, trace_json(trace))
@@ -81,8 +81,8 @@ def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
 def say_doubts(legs: Sequence[Leg], backend: str) -> None:
     """Say where an emulated device was too slow to keep to its prediction, or had more of a link than it would have."""
     from segsolve.report.units import ms
-    from segsolve_runtime.drift import SLOWER, drift_of
-    from segsolve_runtime.lanes import is_link_bound
+    from segsolve_runtime.flow.lanes import is_link_bound
+    from segsolve_runtime.observe.drift import SLOWER, drift_of
 
     if backend != "emulated":
         return

@@ -65,7 +65,7 @@ class Asking:
 
     def check(self, planner: str) -> None:
         """Raise a UsageError if the options make no sense, whatever the network."""
-        from segsolve.layouts.search import check_question
+        from segsolve.search.ask import check_question
 
         if self.batch is not None:
             within("--batch", self.batch, 1, MOST_BATCH)
@@ -81,7 +81,7 @@ class Asking:
         Raises:
             UsageError: an option's value makes no sense or names an operation that does not exist, or two contradict.
         """
-        from segsolve.layouts.search import check_question
+        from segsolve.search.ask import check_question
 
         plain = self._without_operations
         kept = replace(

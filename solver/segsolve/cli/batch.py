@@ -91,8 +91,8 @@ def command(
     from segsolve.batch.jobs import LAYOUTS, Options
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
-    from segsolve.compare import STRATEGIES
     from segsolve.report.batch import summary_document, summary_table
+    from segsolve.search.strategies import COMPARED
 
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
@@ -102,7 +102,7 @@ def command(
         models=tuple(models),
         tpus=counts,
         devices=_devices(devices, tpu_memory),
-        planners=parse_names("--planners", planners, (*STRATEGIES, LAYOUTS)),
+        planners=parse_names("--planners", planners, (*COMPARED, LAYOUTS)),
         options=Options(
             objective=objective.value, no_spill=no_spill, time_limit_s=time_limit, seed=seed, workers=workers
         ),

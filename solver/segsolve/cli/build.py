@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from segsolve.compiler.refine import Refinement, Solve
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
-    from segsolve.layouts.answer import Answer
-    from segsolve.planners.base import Limits
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
-    from segsolve_runtime.plan import Plan, PlanFolder
+    from segsolve.search.answer import Answer
+    from segsolve.solvers.base import Limits
+    from segsolve_runtime.contract.plan import Plan, PlanFolder
 
 _DEFAULT_TIMEOUT_S = 600.0
 _LONGEST_S = 86_400.0
@@ -64,7 +64,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile a plan's segments, and correct the plan by the reports."""
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     if compile_segments == check_coral:
         raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
@@ -79,7 +79,7 @@ def command(
         _check_coral(folder, as_json=as_json)
         return
     from segsolve.compiler.run import find_compiler
-    from segsolve.planners.base import Limits
+    from segsolve.solvers.base import Limits
 
     tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
     known, note = _costs(folder, model, device)
@@ -197,7 +197,7 @@ def _refine(
 
 def _solver(plan: Plan, layout: Layout | None, limits: Limits) -> tuple[Solve | None, str]:
     """Return what asks the plan's question again under corrected costs; if it cannot be asked again, why not."""
-    from segsolve.layouts.search import answer
+    from segsolve.search.ask import answer
 
     solution = plan.solution
     if solution.objective != Objective.THROUGHPUT:
@@ -215,7 +215,7 @@ def _solver(plan: Plan, layout: Layout | None, limits: Limits) -> tuple[Solve | 
 
 def _question(plan: Plan, layout: Layout | None) -> Question:
     """Return what the plan was asked for; of a plan that does not record it, what it looks like."""
-    from segsolve.asked import asked
+    from segsolve.plan.question import asked
 
     is_single = len(plan.pipelines) == 1 and all(stage.replicas == 1 for stage in plan.all_stages)
     record = plan.solution.question
@@ -228,8 +228,8 @@ def _write_better(
 ) -> PlanFolder:
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
-    from segsolve.planners.base import Status
-    from segsolve_runtime.plan import load_plan
+    from segsolve.solvers.base import Status
+    from segsolve_runtime.contract.plan import load_plan
 
     best, answer = refinement.best, refinement.answer
     if answer is None or (best is refinement.rounds[0] and best.predicted == best.corrected):
@@ -243,7 +243,7 @@ def _write_better(
         value=answer.value if stands else Fraction(period),
         bound=min(answer.bound, Fraction(period)),
         status=answer.status if stands else Status.FEASIBLE,
-        proof=answer.proof if stands else None,
+        confirmed_by=answer.confirmed_by if stands else (),
         certificate=answer.certificate if stands and best.plan == answer.plan else None,
     )
     write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)

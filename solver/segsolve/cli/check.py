@@ -11,31 +11,27 @@ from segsolve.errors import NoCertificateError, NotCertifiedError
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report, Step
-    from segsolve_runtime.plan import Plan
+    from segsolve_runtime.contract.plan import Plan
 
 
 @guarded
 def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
-    from segsolve.checker.check import check
-    from segsolve.checker.document import CERTIFICATE_FILE, read_certificate
-    from segsolve_runtime.plan import load_plan
+    from segsolve.checker.check import check_folder
+    from segsolve.checker.document import CERTIFICATE_FILE
+    from segsolve_runtime.contract.plan import load_plan
 
     folder = load_plan(plan)
     if not (folder.root / CERTIFICATE_FILE).exists():
         raise _missing(folder.plan)
     print_line = result_lines()
-    report = check(
-        folder.plan,
-        lambda: read_certificate(folder.root),
-        lambda step: None if as_json else print_line(_line(step)),
-    )
+    report = check_folder(folder, lambda step: None if as_json else print_line(_line(step)))
     if as_json:
         show_json(_document(report))
     if not report.is_certified:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
-        print_line(f"certified: optimal over all cuts {_where(report)}, under the costs that the certificate states")
+        print_line(f"certified: {report.verdict}")
 
 
 def _missing(plan: Plan) -> NoCertificateError:
@@ -48,13 +44,18 @@ def _line(step: Step) -> str:
     return f"{'ok' if step.ok else 'failed':<7}{step.name:<8} {step.text}"
 
 
-def _where(report: Report) -> str:
-    return "of the graph" if report.cuts == "dag" else "of the execution order"
-
-
 def _document(report: Report) -> dict[str, object]:
-    return {
-        "certified": report.is_certified,
-        "cuts": report.cuts,
-        "steps": [{"name": step.name, "ok": step.ok, "text": step.text} for step in report.steps],
-    }
+    proven = report.verdict
+    known: dict[str, object] = {"certified": report.is_certified, "cuts": proven.scope if proven else None}
+    if proven:
+        known |= {
+            "verdict": str(proven),
+            "claim": proven.claim,
+            "optimal": proven.is_optimal,
+            "constraints": list(proven.constraints),
+            "limits": list(proven.limits),
+            "bound_by_hashes": proven.is_bound,
+            "costs_sha256": proven.costs_sha256,
+            "model_sha256": proven.model_sha256,
+        }
+    return known | {"steps": [{"name": step.name, "ok": step.ok, "text": step.text} for step in report.steps]}

@@ -29,9 +29,9 @@ from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.compare import Comparison
-    from segsolve.layouts.beside import Layouts
-    from segsolve.planners.base import Limits, Observer
     from segsolve.problem import Problem
+    from segsolve.search.simple_layouts import Layouts
+    from segsolve.solvers.base import Limits, Observer
 
 
 @guarded
@@ -52,7 +52,7 @@ def command(
 
     Below, simple layouts of the TPUs, such as copies of the whole model, are held against the best of all layouts.
     """
-    from segsolve.planners.base import Limits
+    from segsolve.solvers.base import Limits
 
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
@@ -90,7 +90,7 @@ def _until_interrupted(
 
 def _beside(problem: Problem, limits: Limits, observe: Observer) -> Layouts | None:
     """Return the layouts of a problem, None after an interruption."""
-    from segsolve.layouts.beside import layouts_beside
+    from segsolve.search.simple_layouts import layouts_beside
 
     try:
         return layouts_beside(problem, limits=limits, observe=observe)
@@ -99,7 +99,7 @@ def _beside(problem: Problem, limits: Limits, observe: Observer) -> Layouts | No
 
 
 def _interrupted(comparison: Comparison) -> bool:
-    from segsolve.planners.base import Stop
+    from segsolve.solvers.base import Stop
 
     return any(strategy.result.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
 

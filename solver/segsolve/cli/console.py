@@ -18,7 +18,7 @@ from segsolve.errors import OutputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from segsolve.planners.base import Observer, Progress
+    from segsolve.solvers.base import Observer, Progress
 
 _PIPE_WIDTH = 100  # so that what a pipe gets does not depend on a terminal
 _LOG_EVERY_S = 5.0

@@ -45,8 +45,8 @@ def _described(name: str | None, as_json: bool) -> None:
 
 
 def _attached(as_json: bool) -> None:
-    from segsolve_runtime.edgetpu.choose import why_none
-    from segsolve_runtime.edgetpu.library import open_library
+    from segsolve_runtime.backends.edgetpu.choose import why_none
+    from segsolve_runtime.backends.edgetpu.library import open_library
     from segsolve_runtime.errors import HardwareError
 
     library = open_library()

@@ -14,8 +14,8 @@ from segsolve.cli.options import parse_memory, within
 from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from segsolve.planners.base import Limits
     from segsolve.problem import Problem
+    from segsolve.solvers.base import Limits
 
 MOST_CORES = 64
 
@@ -46,10 +46,10 @@ def solve_graph(
     Raises:
         DeviceError, UsageError, SolverFault: as the file, an option or a solver is at fault.
     """
-    from segsolve.planners.base import Stop
-    from segsolve.planners.ladder.confirm import solve_and_confirm
     from segsolve.report.dag import dag_document, dag_table
     from segsolve.report.units import count
+    from segsolve.search.ladder.confirm import solve_and_confirm
+    from segsolve.solvers.base import Stop
 
     if cpus is not None:
         within("--cpus", cpus, 0, MOST_CORES)

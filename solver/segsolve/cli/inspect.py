@@ -34,7 +34,7 @@ def command(
     Of a model that edgetpu_compiler has compiled, it shows what the file holds.
     """
     from segsolve.compiler.package import read_compiled
-    from segsolve.evaluate import score
+    from segsolve.cost.plan import score
     from segsolve.problem import Segmentation
     from segsolve.profile.analytic import AnalyticCosts
     from segsolve.report.documents import inspect_document, segments_document

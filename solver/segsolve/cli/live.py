@@ -13,8 +13,8 @@ from segsolve.cli.console import news
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from segsolve_runtime.metrics import Metrics
-    from segsolve_runtime.plan import Plan
+    from segsolve_runtime.contract.plan import Plan
+    from segsolve_runtime.flow.metrics import Metrics
 
 _PER_SECOND = 4
 _RECENT = 8

@@ -11,7 +11,7 @@ from segsolve.cli.guard import say_error
 from segsolve.errors import ExitCode
 
 if TYPE_CHECKING:
-    from segsolve.planners.base import Status, Stop
+    from segsolve.solvers.base import Status, Stop
 
 
 class Outcome(Protocol):
@@ -53,7 +53,7 @@ GRAPH = Rule("keeps the memory and runs every operation", "give more devices or 
 
 def no_plan(devices: str, result: Outcome, rule: Rule, who: str = "the search") -> typer.Exit:
     """Say why there is no plan on some devices, and return the exit to raise."""
-    from segsolve.planners.base import Status, Stop
+    from segsolve.solvers.base import Status, Stop
 
     if result.stopped_by is Stop.INTERRUPTED:
         say_error(f"{who} was interrupted before it found a plan")

@@ -13,12 +13,12 @@ from segsolve.errors import UsageError
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
-    from segsolve.layouts.answer import Answer
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
     from segsolve.question import Objective, Question
+    from segsolve.search.answer import Answer
+    from segsolve_runtime.contract.plan import PlanFolder, Solution
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.plan import PlanFolder, Solution
 
 PLANNER = "dp"
 """Exact, and the fastest: frames are waiting."""
@@ -54,9 +54,9 @@ def replan(
         DevicesLeftError: no device is left, or no plan for so few; it is `lost`.
         DeviceError: the costs that the plan was made with are not known; name them.
     """
-    from segsolve.build import write_plan
+    from segsolve.plan.folder import write_plan
     from segsolve.report.units import count, fps
-    from segsolve_runtime.places import places
+    from segsolve_runtime.contract.places import places
 
     left = len(places(folder.plan)) - len(lost.lost)
     for reason in lost.lost.values():
@@ -93,7 +93,7 @@ def costs(folder: PlanFolder, loaded: LoadedModel, device: str | None) -> CostSo
 
 def _answer(problem: Problem, solution: Solution) -> Answer:
     """Answer the question of a plan, and without its limits if nothing keeps them."""
-    from segsolve.layouts.search import answer
+    from segsolve.search.ask import answer
 
     question = _question(solution)
     kept = question.constraints
@@ -109,7 +109,7 @@ def _answer(problem: Problem, solution: Solution) -> Answer:
 
 def _question(solution: Solution) -> Question:
     """Return what a plan was asked for; of a front its plan of the most throughput runs."""
-    from segsolve.asked import asked
+    from segsolve.plan.question import asked
     from segsolve.question import Objective, Question
 
     if solution.question is None:

@@ -89,9 +89,9 @@ def command(
 ) -> None:
     """Run a plan as a pipeline and measure it."""
     from segsolve.report.units import count as plural
-    from segsolve_runtime.edgetpu.choose import parse_devices
-    from segsolve_runtime.plan import load_plan
-    from segsolve_runtime.trace import TRACED
+    from segsolve_runtime.backends.edgetpu.choose import parse_devices
+    from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.observe.trace import TRACED
 
     wanted = TrafficOptions(
         inputs=[*(inputs or []), *(files or [])],

@@ -18,12 +18,12 @@ from segsolve.errors import UsageError
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
-    from segsolve_runtime.arrays import Array
-    from segsolve_runtime.faults import FaultPolicy
-    from segsolve_runtime.metrics import Metrics
+    from segsolve_runtime.contract.arrays import Array
+    from segsolve_runtime.contract.places import Place
+    from segsolve_runtime.contract.plan import Plan, PlanFolder
+    from segsolve_runtime.flow.faults import FaultPolicy
+    from segsolve_runtime.flow.metrics import Metrics
     from segsolve_runtime.pipeline import Pipeline
-    from segsolve_runtime.places import Place
-    from segsolve_runtime.plan import Plan, PlanFolder
 
 ON_FAULT = ("stop", "retry", "replan")
 
@@ -121,7 +121,7 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
 
 
 def _policy(options: RunOptions) -> FaultPolicy:
-    from segsolve_runtime.faults import FaultPolicy
+    from segsolve_runtime.flow.faults import FaultPolicy
 
     timeout_s = options.stage_timeout_s
     match options.on_fault:
@@ -164,8 +164,8 @@ def _replanned(
     from dataclasses import replace
 
     from segsolve.cli.replan import replan
+    from segsolve_runtime.contract.places import places
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.places import places
 
     assert isinstance(error, DevicesLeftError)
     made = replan(folder, loaded, options.device, error, into)
@@ -194,7 +194,7 @@ def _served(pipeline: Pipeline, options: RunOptions) -> Iterator[None]:
     if options.metrics_port is None:
         yield
         return
-    from segsolve_runtime.exporter import serve_metrics
+    from segsolve_runtime.observe.exporter import serve_metrics
 
     port, address = options.metrics_port, options.metrics_address
     with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address=address):

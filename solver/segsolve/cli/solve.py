@@ -41,9 +41,9 @@ from segsolve.question import Cuts, Layout, Objective
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
-    from segsolve.layouts.answer import Answer
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
+    from segsolve.search.answer import Answer
 
 
 @guarded
@@ -85,10 +85,10 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
-    from segsolve.layouts.search import answer as ask
-    from segsolve.planners.base import Limits, Stop
     from segsolve.question import Constraints
     from segsolve.report.units import count
+    from segsolve.search.ask import answer as ask
+    from segsolve.solvers.base import Limits, Stop
 
     check_search(tpus, time_limit, workers, seed)
     asking = Asking(
@@ -142,7 +142,7 @@ def command(
 
 def _only_for_models(device: str, output: Path | None, asking: Asking, planner: str) -> None:
     """Raise a UsageError if an option is given that makes no sense for a graph."""
-    from segsolve.planners.registry import DEFAULT
+    from segsolve.search.strategies import DEFAULT
 
     if device != DEFAULT_DEVICE:
         raise UsageError("a graph has its costs in it", "leave out --device")
@@ -159,7 +159,7 @@ def _only_for_models(device: str, output: Path | None, asking: Asking, planner: 
 
 
 def _check_writable(output: Path) -> None:
-    from segsolve.build import check_writable
+    from segsolve.plan.folder import check_writable
 
     check_writable(output)
 
@@ -177,7 +177,7 @@ def write_and_verify(
     output: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, answer: Answer, *, verify: bool
 ) -> None:
     """Write a plan's folder, and prove its segments equal to the whole model."""
-    from segsolve.build import write_plan
+    from segsolve.plan.folder import write_plan
     from segsolve.report.units import count
     from segsolve.segments.verify import verify as verify_segments
 

@@ -15,10 +15,10 @@ from segsolve.cli.options import within
 from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
-    from segsolve_runtime.arrays import Array
+    from segsolve_runtime.contract.arrays import Array
+    from segsolve_runtime.contract.plan import Plan
     from segsolve_runtime.io.pixels import PixelRule
     from segsolve_runtime.io.top import TopClasses
-    from segsolve_runtime.plan import Plan
 
 DEFAULT_COUNT = 200
 
@@ -71,7 +71,7 @@ def check_traffic(options: TrafficOptions) -> None:
 @contextmanager
 def traffic(plan: Plan, options: TrafficOptions) -> Iterator[Traffic]:
     """Open what goes in and out; at the end, the output is complete, also after an error."""
-    from segsolve_runtime.frames import random_frames
+    from segsolve_runtime.contract.frames import random_frames
     from segsolve_runtime.io.inputs import open_inputs
 
     origins: deque[str] = deque()

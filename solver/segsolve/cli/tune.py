@@ -60,10 +60,10 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Solve, measure the stages, and solve again until the plan stands."""
-    from segsolve.build import check_writable
     from segsolve.graph.read import read_model
-    from segsolve.layouts.single import as_answer
+    from segsolve.plan.folder import check_writable
     from segsolve.profile.measured import MeasuredCosts
+    from segsolve.search.single import as_answer
 
     check_search(tpus, None, 1, seed)
     effort = check_effort(backend, runs, warm_up, seed)

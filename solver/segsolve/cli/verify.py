@@ -24,7 +24,7 @@ def command(
     from segsolve.graph.read import read_model
     from segsolve.report.units import count
     from segsolve.segments.verify import verify
-    from segsolve_runtime.plan import load_plan
+    from segsolve_runtime.contract.plan import load_plan
 
     within("--inputs", inputs, 1)
     within("--seed", seed, 0)

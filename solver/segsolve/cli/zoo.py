@@ -20,13 +20,13 @@ def list_networks(as_json: Json = False) -> None:
     """List the networks with their sizes."""
     from segsolve.report.zoo import zoo_document, zoo_table
     from segsolve.zoo.catalogue import CATALOGUE
-    from segsolve.zoo.facts import load
+    from segsolve.zoo.facts import facts_of
 
-    networks = tuple(CATALOGUE.values())
+    networks, facts = tuple(CATALOGUE.values()), facts_of(CATALOGUE)
     if as_json:
-        show_json(zoo_document(networks, load()))
+        show_json(zoo_document(networks, facts))
     else:
-        show(zoo_table(networks, load()))
+        show(zoo_table(networks, facts))
 
 
 @app.command("build")

@@ -12,10 +12,10 @@ from pathlib import Path
 from segsolve.compiler.run import Compiled, Compiler
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel
-from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.segments.writer import segment_bytes, segment_of
-from segsolve_runtime import plan as planfile
-from segsolve_runtime.compiled import (
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.compiled import (
     COMPILE_FILE,
     CompiledSegment,
     CompileRecord,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from segsolve_runtime.plan import Plan, Stage
+from segsolve_runtime.contract.plan import Plan, Stage
 
 _EIGHT_BITS = ("int8", "uint8")
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from segsolve.compiler.truth import Ops, StageTruth, corrected, corrected_score
-from segsolve.evaluate import PlanScore, score_plan
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Plan, Processor
+from segsolve.cost.plan import PlanScore, score_plan
+from segsolve.plan.model import Plan, Processor
 from segsolve.problem import Problem
+from segsolve.search.answer import Answer
 
 CompileStages = Callable[[Sequence[Ops]], Mapping[Ops, StageTruth]]
 Solve = Callable[[Problem, bool], Answer]

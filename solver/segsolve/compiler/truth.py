@@ -13,8 +13,9 @@ from statistics import median
 
 from segsolve.compiler.fallback import Fallbacks
 from segsolve.compiler.log import Mapping, Report
-from segsolve.evaluate import PlanScore, Score, StageScore, score_plan, stage_score
-from segsolve.plan import Plan
+from segsolve.cost.plan import PlanScore, Score, score_plan
+from segsolve.cost.stage import StageScore, stage_score
+from segsolve.plan.model import Plan, Processor
 from segsolve.problem import MeasuredStage, Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.measured import MeasuredCosts
@@ -108,7 +109,7 @@ def corrected_score(problem: Problem, plan: Plan, truths: MappingType[Ops, Stage
         pipelines=tuple(
             Score(
                 stages=tuple(
-                    _with_time(score, truths.get(stage.ops))
+                    score if stage.processor is Processor.CPU else _with_time(score, truths.get(stage.ops))
                     for stage, score in zip(pipeline.stages, cost.stages, strict=True)
                 ),
                 replicas=cost.replicas,

@@ -20,7 +20,7 @@ from segsolve.graph.schema import has_scale, operator_kind, tensor_type
 from segsolve.graph.supported import check_segmentable
 
 if TYPE_CHECKING:
-    from segsolve_runtime.plan import ModelReference
+    from segsolve_runtime.contract.plan import ModelReference
 
 # Where an operation of a kind has its weights and its bias among its inputs (schema and kernels of LiteRT).
 _WEIGHTS_AND_BIAS = {

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from segsolve.evaluate import score_plan
+from segsolve.cost.plan import score_plan
 from segsolve.graph.model import Graph
-from segsolve.layouts.search import answer
-from segsolve.plan import Pipeline, Plan, Processor, Stage
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
 from segsolve.profile.format import Device, Edge, Environment, Layer, Model, Profile, Segment, Statistics
 from segsolve.profile.measured import MeasuredCosts
 from segsolve.question import Cuts, Question
-from segsolve_runtime.drift import drift_of
-from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.plan import Plan as PlanFile
+from segsolve.search.ask import answer
+from segsolve_runtime.contract.plan import Plan as PlanFile
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.drift import drift_of
 
 PLANNER = "dp"
 _ON_HOST = frozenset({"litert"})

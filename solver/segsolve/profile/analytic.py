@@ -89,6 +89,7 @@ class AnalyticCosts:
             cacheable=not always_streams(self.device, self.graph, op),
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
+            cpu_ns=host_ns(self.device, self.graph, op),
         )
 
     def _on_host(self, op: Op, cache_rank: int) -> OpCost:
@@ -107,4 +108,5 @@ class AnalyticCosts:
             cacheable=False,
             cache_rank=cache_rank,
             scratch_bytes=0,
+            cpu_ns=host_ns(self.device, self.graph, op),
         )

@@ -8,16 +8,17 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.evaluate import PlanScore, Score, StageScore
-from segsolve.layouts.answer import Answer
-from segsolve.plan import Pipeline, Plan, Processor, Stage, segmentation_of
-from segsolve.planners.base import Status, Stop
+from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.stage import StageScore
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage, segmentation_of
 from segsolve.problem import Problem
-from segsolve.question import Layout, Objective
+from segsolve.question import Constraints, Layout, Objective
 from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
-from segsolve.report.units import count, fps, mib, ms, percent
+from segsolve.report.units import count, fps, mib, ms, names, percent, sentence
+from segsolve.search.answer import EVALUATOR, Answer
+from segsolve.solvers.base import Status, Stop
 
 _MOST_RANGES = 3
 _UNITS = "predicted time per inference in ms, weights in MiB"
@@ -37,7 +38,8 @@ def answer_document(problem: Problem, answer: Answer) -> Document:
         "objective": str(answer.question.objective),
         "layout": plan.layout if plan else None,
         **search_document(answer),
-        "proven_over": answer.cuts,
+        "best_over": answer.best_over,
+        "cuts_searched": answer.cuts,
         "tpus": problem.tpus,
         "tpus_used": plan.tpus if plan else None,
         "throughput_fps": score.throughput_fps if score else None,
@@ -137,18 +139,26 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
         yield f"Each stage's time includes a fixed {ms(problem.overhead_ns)} ms per inference."
     if answer.question.objective is Objective.BATCH:
         yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
-    if answer.status is Status.OPTIMAL:
-        yield f"Proven optimal by {answer.planner} in {answer.wall_s:.2f} s ({answer.proof})."
-    elif answer.points:
-        yield "Not proven to be all."
-    elif answer.gap == 0:
-        yield f"No plan is better: the plan of {answer.planner} reaches the bound."
-    else:
-        stopped = "" if answer.stopped_by is Stop.FINISHED else f", stopped by {answer.stopped_by}"
-        yield f"Not proven optimal ({answer.planner}{stopped}): {_distance(answer)}."
+    yield from _quality(answer)
     yield from unused(problem, answer, plan)
     if answer.note:
         yield f"{answer.note[0].upper()}{answer.note[1:].rstrip('.')}."
+
+
+def _quality(answer: Answer) -> Iterable[str]:
+    """Say how good the plan is, who found it and who confirmed what."""
+    made = f"found by {answer.found_by} in {answer.wall_s:.2f} s"
+    others = [c for c in answer.confirmed_by if c.by != EVALUATOR]
+    if answer.status is Status.OPTIMAL:
+        what = "All trade-offs are there" if answer.points else "Proven optimal"
+        yield f"{what}: {made}, confirmed by {names([c.by for c in answer.confirmed_by])}."
+    elif answer.points:
+        yield f"Not proven to be all: {made}."
+    else:
+        stopped = "" if answer.stopped_by is Stop.FINISHED else f", stopped by {answer.stopped_by}"
+        over = f"Best over the {answer.best_over}, not proven optimal" if answer.best_over else "Not proven optimal"
+        yield f"{over} ({made}{stopped}): {_distance(answer)}."
+    yield from (f"{sentence(c.by)}: {c.claim} ({c.strength})." for c in others)
 
 
 def _distance(answer: Answer) -> str:
@@ -163,9 +173,14 @@ def _distance(answer: Answer) -> str:
 def unused(problem: Problem, answer: Answer, plan: Plan) -> Iterable[str]:
     """Say that TPUs stay idle, which the fewest devices are asked for to do."""
     idle = problem.tpus - plan.tpus
-    if idle > 0 and answer.question.objective is not Objective.DEVICES:
-        why = "no more stages help" if answer.question.layout is Layout.PIPELINE else "no layout gains from more"
-        yield f"Uses {plan.tpus} of {count(problem.tpus, 'TPU')}: {why}."
+    if idle <= 0 or answer.question.objective is Objective.DEVICES:
+        return
+    why = "more stages do not help" if answer.question.layout is Layout.PIPELINE else "no layout gains from more"
+    if answer.question.constraints != Constraints() or problem.no_spill:
+        why += " within the constraints"
+    if answer.status is not Status.OPTIMAL:
+        why = "no better use of more was found"
+    yield f"Uses {plan.tpus} of {count(problem.tpus, 'TPU')}: {why}."
 
 
 def pipelines_document(problem: Problem, plan: Plan, score: PlanScore) -> list[Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segsolve.report.units import count, ms
-from segsolve_runtime.plan import Question, Solution
+from segsolve_runtime.contract.plan import Question, Solution
 
 _AIMS = {
     "throughput": "throughput",

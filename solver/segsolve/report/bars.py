@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from segsolve.evaluate import StageScore
-from segsolve.report.layout import operations, sentence
+from segsolve.cost.stage import StageScore
+from segsolve.report.layout import operations
 from segsolve.report.strategy import StageView, StrategyView
-from segsolve.report.units import mib, ms, size
+from segsolve.report.units import mib, ms, sentence, size
 
 TIME_X, TIME_WIDTH, WEIGHT_WIDTH = 96.0, 500.0, 250.0
 PARTS = ("overhead", "input", "compute", "stream", "output", "correction")

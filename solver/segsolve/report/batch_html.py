@@ -7,8 +7,9 @@ from typing import Any
 from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.record import Record
 from segsolve.report.batch_view import BatchView, Board, Cell, Metric, geometric_mean
-from segsolve.report.explain import TITLES, VENDOR
+from segsolve.report.explain import TITLES
 from segsolve.report.html import environment
+from segsolve.search.strategies import VENDOR
 
 
 def batch_html(view: BatchView) -> str:

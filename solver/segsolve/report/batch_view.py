@@ -12,10 +12,11 @@ from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.log import read_records
 from segsolve.batch.record import Record
 from segsolve.batch.summary import REFERENCE, Summary, summarise
-from segsolve.report.explain import TITLES, VENDOR
+from segsolve.report.explain import TITLES
 from segsolve.report.units import MIB, fps, times
+from segsolve.search.strategies import STRATEGIES, VENDOR
 
-EXACT = (REFERENCE, "dp", "brute", LAYOUTS)
+EXACT = (*(one.name for one in STRATEGIES if one.is_exact), LAYOUTS)
 _STRONGEST = 0.97  # the share of cells whose colour still grows with their value
 
 

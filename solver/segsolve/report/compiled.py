@@ -19,8 +19,8 @@ from segsolve.compiler.truth import AGREEMENT_BYTES, StageTruth
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, mib, ms, percent, size
-from segsolve_runtime.compiled import CompileRecord
-from segsolve_runtime.plan import Plan, Stage
+from segsolve_runtime.contract.compiled import CompileRecord
+from segsolve_runtime.contract.plan import Plan, Stage
 
 _DIFFERENT = "yellow"
 

@@ -8,13 +8,14 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.evaluate import StageScore, cpu_stage_ns, stage_score
-from segsolve.planners.base import Status, Stop
-from segsolve.planners.ladder.result import DagResult
+from segsolve.cost.stage import stage_score
+from segsolve.plan.model import Processor
 from segsolve.problem import Problem
 from segsolve.report.documents import Document, search_document
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, long_bar, mib, ms, percent
+from segsolve.solvers.base import Status, Stop
+from segsolve.solvers.ladder.result import DagResult
 
 Names = Callable[[int], Sequence[Any]]
 """What an operation of the problem is called where it comes from: one name, or those of all its nodes."""
@@ -44,15 +45,15 @@ def dag_table(problem: Problem, result: DagResult) -> RenderableType:
         optional=("", "stream"),
     )
     for k, (ops, cpu) in enumerate(_parts(result)):
-        time_ns, score = _priced(problem, ops, cpu)
-        terms = (score.compute_ns, score.stream_ns, score.input_ns, score.output_ns) if score else (time_ns, 0, 0, 0)
+        score = stage_score(problem, ops, Processor.CPU if cpu else Processor.EDGETPU)
+        terms = (score.compute_ns, score.stream_ns, score.input_ns, score.output_ns)
         weights = sum(problem.ops[i].weight_bytes for i in ops)
         table.add_row(
             str(k),
             "CPU core" if cpu else "accelerator",
             str(len(ops)),
-            long_bar(time_ns / max(1, result.objective_ns or 0), _BAR_WIDTH),
-            ms(time_ns),
+            long_bar(score.time_ns / max(1, result.objective_ns or 0), _BAR_WIDTH),
+            ms(score.time_ns),
             *map(ms, terms),
             mib(weights),
         )
@@ -75,25 +76,18 @@ def _devices(problem: Problem) -> str:
 
 
 def _stage(problem: Problem, ops: tuple[int, ...], cpu: bool, names: Names) -> Document:
-    time_ns, score = _priced(problem, ops, cpu)
+    score = stage_score(problem, ops, Processor.CPU if cpu else Processor.EDGETPU)
     return {
         "processor": "cpu" if cpu else "accelerator",
         "operations": [name for i in ops for name in names(i)],
-        "time_ns": time_ns,
-        "overhead_ns": score.overhead_ns if score else 0,
-        "compute_ns": score.compute_ns if score else time_ns,
-        "stream_ns": score.stream_ns if score else 0,
-        "input_ns": score.input_ns if score else 0,
-        "output_ns": score.output_ns if score else 0,
+        "time_ns": score.time_ns,
+        "overhead_ns": score.overhead_ns,
+        "compute_ns": score.compute_ns,
+        "stream_ns": score.stream_ns,
+        "input_ns": score.input_ns,
+        "output_ns": score.output_ns,
         "weight_bytes": sum(problem.ops[i].weight_bytes for i in ops),
     }
-
-
-def _priced(problem: Problem, ops: tuple[int, ...], cpu: bool) -> tuple[int, StageScore | None]:
-    if cpu:
-        return cpu_stage_ns(problem, ops) or 0, None
-    score = stage_score(problem, ops)
-    return score.time_ns, score
 
 
 def _parts(result: DagResult) -> list[tuple[tuple[int, ...], bool]]:

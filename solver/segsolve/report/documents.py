@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segsolve.compare import Comparison, Strategy
-from segsolve.evaluate import Score, StageScore, stage_score
+from segsolve.cost.plan import Score
+from segsolve.cost.stage import StageScore, stage_score
 from segsolve.graph.model import Graph
-from segsolve.planners.base import SolveResult
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
+from segsolve.search.base import SolveResult
 
 if TYPE_CHECKING:
-    from segsolve.layouts.answer import Answer
-    from segsolve.planners.ladder.result import DagResult
+    from segsolve.search.answer import Answer
+    from segsolve.solvers.ladder.result import DagResult
 
 Document = dict[str, Any]
 
@@ -40,7 +42,8 @@ def search_document(result: SolveResult | Answer | DagResult) -> Document:
         "objective_ns": result.objective_ns,
         "bound_ns": result.bound_ns,
         "gap": result.gap,
-        "proof": result.proof,
+        "found_by": result.found_by,
+        "confirmed_by": [asdict(confirmation) for confirmation in result.confirmed_by],
         "stopped_by": str(result.stopped_by),
         "note": result.note,
         "wall_s": result.wall_s,

@@ -5,30 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsolve.report.layout import describe, limited_by_link, operations, sentence, why_whole
+from segsolve.report.layout import describe, limited_by_link, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
-from segsolve.report.units import count, fps, ms, percent, size
+from segsolve.report.units import count, fps, ms, percent, sentence, size
+from segsolve.search.strategies import STRATEGIES, VENDOR
 
-VENDOR = "compiler"
-TITLES = {
-    "compiler": "Vendor's compiler",
-    "uniform": "Uniform",
-    "balanced": "Balanced",
-    "profiled": "Vendor's profiler",
-    "greedy": "Greedy",
+TITLES = {one.name: one.title for one in STRATEGIES} | {
     "optimum": "Optimum",
-    "cpsat": "Optimum",
-    "dp": "Optimum",
     "layouts": "Best layout",
     "copies": "Copies of the whole model",
 }
-RULES = {
-    "compiler": "cuts where the weights in the file add up to equal shares; does not look at time",
-    "uniform": "gives every TPU the same number of operations",
-    "balanced": "evens out parameters over the depth of the network, then relieves TPUs that spill",
-    "profiled": "bisects on a target stage time, each stage as long as the target allows",
-    "greedy": "the smallest bottleneck that the longest possible stages can keep",
+RULES = {one.name: one.rule for one in STRATEGIES} | {
     "optimum": "exact: no pipeline of consecutive operations has a smaller bottleneck",
     "copies": "every TPU runs the whole network by itself",
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsolve.evaluate import plan_timeline
+from segsolve.cost.plan import plan_timeline
 from segsolve.report.strategy import StrategyView
-from segsolve_runtime.measurement import Measurement
-from segsolve_runtime.schedule import Slot
+from segsolve_runtime.flow.schedule import Slot
+from segsolve_runtime.observe.measurement import Measurement
 
 WIDTH = 1000.0
 _QUEUE_SIZE = 2  # the runtime's default

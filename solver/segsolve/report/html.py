@@ -13,9 +13,11 @@ from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
 from segsolve.report.asked import asked_for
 from segsolve.report.bars import scale_of
-from segsolve.report.layout import operations, sentence
+from segsolve.report.layout import operations
 from segsolve.report.plan_view import Details, Layer, PlanView
 from segsolve.report.strategy import StrategyView
+from segsolve.report.units import sentence
+from segsolve.search.strategies import VENDOR
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 
@@ -29,7 +31,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
     """Return everything that the templates of a plan draw."""
     details = view.details
     others = _others(view, details) if details else []
-    vendor = next((s for s in others if s.key == explain.VENDOR), None)
+    vendor = next((s for s in others if s.key == VENDOR), None)
     title = explain.title_of(view.strategy, view)
     scale = scale_of(view.strategy, others)
     inferences = gantt.shown_inferences(max(len(s.rows) for s in (view.strategy, *others)))

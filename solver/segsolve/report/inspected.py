@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from segsolve.cost.plan import Score
+from segsolve.cost.stage import stage_score
 from segsolve.device.activations import TILE_BYTES, tile_bytes
 from segsolve.device.memory import image_scratch_bytes, packed_bytes
 from segsolve.device.ranges import regime, time_range
-from segsolve.evaluate import Score, stage_capacity
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.units import mib, ms
 
@@ -54,7 +55,7 @@ def inspected_document(costs: AnalyticCosts, one_tpu: Score) -> dict[str, Any]:
         "activation_bytes": device.tiles * tile_bytes(device, graph, costs.mapped.first, costs.mapped.end),
         "capacity_bytes": {
             "safe": stage.capacity_bytes,
-            "optimistic": stage_capacity(other, range(len(graph.ops)))
+            "optimistic": stage_score(other, range(len(graph.ops))).capacity_bytes
             if image_scratch_bytes(device, graph)
             else stage.capacity_bytes,
         },

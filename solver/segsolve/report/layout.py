@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
-from segsolve.report.units import count, fps, ms, size
+from segsolve.report.units import count, fps, ms, sentence, size
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _MOST_STRETCHES = 4
-
-
-def sentence(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
 
 
 def operations(stage: StageView) -> str:
@@ -53,7 +48,7 @@ def why_whole(plan: StrategyView, vendor: StrategyView) -> str:
 def limited_by_link(strategy: StrategyView) -> str:
     """Return that the link carries less than the TPUs could do."""
     return (
-        f"The TPUs could do {fps(strategy.score.unlimited_fps)} inferences per second; "
+        f"The TPUs could do {fps(float(strategy.score.unlinked_rate * 10**9))} inferences per second; "
         f"the link that they share carries {fps(strategy.throughput_fps)}."
     )
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.compare import Comparison
-from segsolve.evaluate import Score
-from segsolve.layouts.beside import Layout, Layouts
-from segsolve.planners.base import Status
+from segsolve.cost.plan import Score
 from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import bar, count, fps, mib, ms, percent, times
+from segsolve.search.simple_layouts import Layout, Layouts
+from segsolve.solvers.base import Status
 
 _MOST_BARS = 16
 _PLANNER = "layout"
@@ -118,7 +119,8 @@ def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
         "status": str(answer.status if answer else Status.FEASIBLE),
         "objective_ns": score.period_ns,
         "bound_ns": layouts.answer.bound_ns,
-        "proof": answer.proof if answer else None,
+        "found_by": answer.found_by if answer else _PLANNER,
+        "confirmed_by": [asdict(confirmation) for confirmation in answer.confirmed_by] if answer else [],
         "throughput_fps": score.throughput_fps,
         "latency_ns": score.latency_ns,
         "batch_ns": score.batch_ns(batch),

@@ -9,8 +9,8 @@ from rich.text import Text
 from segsolve.report.run import operations
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import count, fps, long_bar, ms, percent
-from segsolve_runtime.metrics import Metrics, StageMetrics
-from segsolve_runtime.plan import Plan
+from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.flow.metrics import Metrics, StageMetrics
 
 _BAR_WIDTH = 24
 

@@ -12,9 +12,9 @@ import json
 from typing import Any
 
 from segsolve.report import palette
-from segsolve.report.layout import sentence
 from segsolve.report.plan_view import Layer, PlanView
 from segsolve.report.strategy import StageView, StrategyView
+from segsolve.report.units import sentence
 
 
 def node_data(view: PlanView) -> dict[str, Any]:

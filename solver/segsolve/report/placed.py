@@ -8,8 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.evaluate import StageScore, stage_score
-from segsolve.placement import Placement, placements
+from segsolve.cost.stage import Placement, StageScore, placements, stage_score
 from segsolve.problem import Problem
 from segsolve.report.grid import Grid
 from segsolve.report.units import mib, ms, size

@@ -8,15 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from segsolve.compare import Comparison, compare
+from segsolve.cost.plan import check_pipeline, score_pipeline
+from segsolve.cost.stage import placements, stage_score
 from segsolve.device.model import load_device
 from segsolve.errors import DeviceError
-from segsolve.evaluate import check_pipeline, score_pipeline, stage_score
 from segsolve.graph.model import Graph
 from segsolve.graph.read import check_model, read_graph
-from segsolve.placement import placements
-from segsolve.plan import Pipeline, Processor, Stage, pipeline_of
-from segsolve.planners.base import Status
-from segsolve.planners.registry import HEURISTICS
+from segsolve.plan.model import Pipeline, Processor, Stage, pipeline_of
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.load import device_costs, is_profile
@@ -31,8 +29,10 @@ from segsolve.report.plan_view import (
     taken,
 )
 from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
-from segsolve_runtime.measurement import MEASUREMENT_FILE, load_measurement
-from segsolve_runtime.plan import Plan, PlanFolder, file_sha256, load_plan
+from segsolve.search.strategies import HEURISTICS
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract.plan import Plan, PlanFolder, file_sha256, load_plan
+from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, load_measurement
 
 OPTIMUM = "dp"
 """Finds the best single pipeline next to a plan that is not proven to be it."""
@@ -153,13 +153,22 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
 
 def _parts(problem: Problem, pipeline: Pipeline) -> list[Part]:
     return [
-        (stage.op_ranges, stage.replicas, stage_score(problem, stage.ops), stage.processor is Processor.CPU)
-        for stage in pipeline.stages
+        (s.op_ranges, s.replicas, stage_score(problem, s.ops, s.processor), s.processor is Processor.CPU)
+        for s in pipeline.stages
     ]
 
 
 def _pipeline(view: PipelineView) -> Pipeline:
-    return Pipeline(stages=tuple(Stage(ops=tuple(sorted(s.ops)), replicas=s.replicas) for s in view.stages))
+    return Pipeline(
+        stages=tuple(
+            Stage(
+                ops=tuple(sorted(s.ops)),
+                replicas=s.replicas,
+                processor=Processor.CPU if s.is_cpu else Processor.EDGETPU,
+            )
+            for s in view.stages
+        )
+    )
 
 
 def _layers(graph: Graph, problem: Problem) -> Iterable[Layer]:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from segsolve.evaluate import StageScore
+from segsolve.cost.stage import Placement, StageScore
 from segsolve.graph.model import ELEMENT_BITS, Restriction
-from segsolve.placement import Placement
 from segsolve.problem import SharedLink
 from segsolve.report.placed import spill_sentences
 from segsolve.report.strategy import Part, StageView, StrategyView, make_strategy
-from segsolve_runtime import plan as planfile
-from segsolve_runtime.measurement import Measurement
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.observe.measurement import Measurement
 
 _MOST_SENTENCES = 3
 HOST = -1

@@ -11,9 +11,9 @@ from rich.text import Text
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, long_bar, ms, percent
-from segsolve_runtime.drift import drift_of
-from segsolve_runtime.metrics import Metrics
-from segsolve_runtime.plan import Plan, Stage
+from segsolve_runtime.contract.plan import Plan, Stage
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.drift import drift_of
 
 _BAR_WIDTH = 16
 _KINDS = {

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsolve.evaluate import PlanScore, Score, StageScore
+from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.stage import StageScore
 from segsolve.problem import SharedLink
 
 Ranges = tuple[tuple[int, int], ...]

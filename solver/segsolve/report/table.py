@@ -10,13 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from segsolve.compare import Comparison, Strategy
-from segsolve.evaluate import Score, StageScore
+from segsolve.cost.plan import Score
+from segsolve.cost.stage import StageScore
 from segsolve.graph.model import Graph
-from segsolve.planners.base import SolveResult, Status
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.placed import streamed_sentences
 from segsolve.report.units import bar, fps, long_bar, mib, million, ms, percent, size, times
+from segsolve.search.base import SolveResult
+from segsolve.solvers.base import Status
 
 SPILL = "red"
 GOOD = "green"

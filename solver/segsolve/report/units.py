@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MIB = 2**20
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -63,3 +65,14 @@ def long_bar(share: float, width: int) -> str:
     """A horizontal bar of at most `width` characters, in eighths."""
     eighths = round(share * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def names(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence, each once."""
+    once = list(dict.fromkeys(words))
+    return once[0] if len(once) == 1 else f"{', '.join(once[:-1])} and {once[-1]}" if once else "nothing else"

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from segsolve.errors import MismatchError, ModelError
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel, check_model
-from segsolve_runtime.arrays import array_specs
-from segsolve_runtime.backends import StageRunner
 from segsolve_runtime.backends.litert import open_stage
-from segsolve_runtime.frames import random_frames
-from segsolve_runtime.plan import PlanFolder, Stage
+from segsolve_runtime.contract.arrays import array_specs
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.plan import PlanFolder, Stage
+from segsolve_runtime.contract.runner import StageRunner
 
 Array = NDArray[Any]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 FILE = Path(__file__).with_name("facts.json")
 
@@ -39,8 +40,25 @@ def measure(path: Path) -> Facts:
     )
 
 
+def facts_of(names: Iterable[str]) -> dict[str, Facts]:
+    """Return the facts of networks of the catalogue; those of which none are kept are built and read.
+
+    Raises:
+        UsageError: the zoo has no such network.
+    """
+    known = load()
+    return {name: known.get(name) or _built(name) for name in names}
+
+
+def _built(name: str) -> Facts:
+    from segsolve.zoo.files import write_network
+
+    with TemporaryDirectory() as folder:
+        return measure(write_network(name, Path(folder)))
+
+
 def load() -> dict[str, Facts]:
-    """Return the facts of every network of the catalogue."""
+    """Return the facts that are kept."""
     return {name: Facts(**values) for name, values in json.loads(FILE.read_text(encoding="utf-8")).items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from segsolve_runtime.plan import Plan, TensorSpec
+from segsolve_runtime.contract.plan import Plan, TensorSpec
 
 from ..plans import Sketch, make_plan
 

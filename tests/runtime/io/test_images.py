@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.images import load_pixels
 from segsolve_runtime.io.pixels import Canvas, PixelRule, canvas_of, check_rule, doubt, tensor_of
-from segsolve_runtime.plan import TensorSpec
 
 from .specs import FLOAT, IMAGE, SIGNED, VECTOR
 

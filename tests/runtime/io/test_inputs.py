@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.inputs import Inputs, open_inputs
-from segsolve_runtime.plan import TensorSpec
 
 from .specs import IMAGE, VECTOR, plan_of
 

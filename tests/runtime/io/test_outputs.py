@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError, ResultError
 from segsolve_runtime.io.outputs import open_output
 from segsolve_runtime.io.top import read_labels, top_classes
-from segsolve_runtime.plan import TensorSpec
 
 SCORES = TensorSpec(name="net/scores:0", dtype="uint8", shape=[1, 6], scale=0.1, zero_point=0)
 MASK = TensorSpec(name="mask", dtype="int64", shape=[2, 3])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segsolve_runtime.arrays import Array
+from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.io.quantise import dequantise, is_quantised, quantise, real_range
-from segsolve_runtime.plan import TensorSpec
 
 from ...models import Net, quantisation, type_name
 from .specs import FLOAT, VECTOR

@@ -1,0 +1,59 @@
+"""Tensors as numpy sees them, and the plan's descriptions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve_runtime.contract.plan import Plan, TensorSpec
+from segsolve_runtime.errors import PlanError
+
+Array: TypeAlias = NDArray[Any]
+Tensors: TypeAlias = Mapping[str, Array]
+Frame: TypeAlias = Mapping[str, Array] | Array
+
+_DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+        *("float16", "float32", "float64"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArraySpec:
+    """What an array must be to stand for a tensor."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+
+def array_specs(plan: Plan) -> dict[str, ArraySpec]:
+    """Return the specification of every tensor of `plan` by name.
+
+    Raises:
+        PlanError: a tensor has an element type that numpy cannot hold, or a negative dimension.
+    """
+    return {tensor.name: _array_spec(tensor) for tensor in plan.tensors}
+
+
+def select(specs: Mapping[str, ArraySpec], names: Iterable[str]) -> tuple[ArraySpec, ...]:
+    """Return the specifications of `names`, in their order."""
+    return tuple(specs[name] for name in names)
+
+
+def _array_spec(tensor: TensorSpec) -> ArraySpec:
+    if tensor.dtype not in _DTYPES:
+        raise PlanError(f"the plan's tensor {tensor.name!r} has the unknown element type {tensor.dtype!r}")
+    if min(tensor.shape, default=0) < 0:
+        raise PlanError(f"the plan's tensor {tensor.name!r} has the shape {tensor.shape}, which is not fixed")
+    return ArraySpec(name=tensor.name, dtype=_DTYPES[tensor.dtype], shape=tuple(tensor.shape))

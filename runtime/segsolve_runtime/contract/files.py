@@ -1,0 +1,41 @@
+"""Reading of files that others may have written: regular ones of a bounded size only, so that nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+MIB = 2**20
+
+
+class UnfitFileError(OSError):
+    """A file that is not read: not a regular one, or larger than any of its kind; `strerror` says which."""
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a regular file of at most `most_bytes`; a FIFO or a device is not waited for.
+
+    Raises:
+        OSError: it is missing or cannot be read; UnfitFileError: it is something else, or too large.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    with os.fdopen(os.open(path, flags), "rb") as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise UnfitFileError(None, "it is not a regular file")
+        if found.st_size <= most_bytes:
+            content = stream.read(most_bytes + 1)  # it may have grown since
+            if len(content) <= most_bytes:
+                return content
+    raise UnfitFileError(None, f"it is larger than {most_bytes / MIB:g} MiB")
+
+
+def read_bounded_text(path: Path, most_bytes: int) -> str:
+    """Return the text of a regular file in UTF-8.
+
+    Raises:
+        OSError: as `read_bounded`.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    return read_bounded(path, most_bytes).decode("utf-8")

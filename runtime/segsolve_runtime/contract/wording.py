@@ -1,0 +1,21 @@
+"""How a document's fault is put into one sentence, whatever the document holds."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+NO_TEXT = "it holds half of a surrogate pair, which is no text"
+_MOST = 100
+
+
+def shortened(name: str) -> str:
+    """Return a name as a sentence can hold it: 100 characters at most."""
+    return name if len(name) <= _MOST else f"{name[: _MOST - 3]}..."
+
+
+def first_fault(error: ValidationError, whole: str) -> str:
+    """Return in a line where the first fault of a document is, and what it is; `whole` names the document."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(shortened(str(part)) for part in first["loc"]) or whole
+    text = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    return " ".join(text.encode(errors="replace").decode().split())

@@ -1,0 +1,1 @@
+"""What can be seen of a run: the measurement file, traces, drift from the prediction, metrics for Prometheus."""

@@ -1,0 +1,1 @@
+"""What stages and plans cost: the specification, the tables of all stages, the states between them."""

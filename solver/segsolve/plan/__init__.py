@@ -1,0 +1,1 @@
+"""A plan: its form, its file, its folder."""

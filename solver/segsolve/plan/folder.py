@@ -1,0 +1,280 @@
+"""Turns a confirmed answer into a plan folder: plan.json, the segment files, and the certificate of an optimum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from segsolve.cost.plan import PlanScore
+from segsolve.cost.stage import StageScore
+from segsolve.errors import OutputError
+from segsolve.graph.model import Graph, Tensor
+from segsolve.graph.read import LoadedModel
+from segsolve.plan.model import Pipeline, Plan, Stage
+from segsolve.plan.question import recorded
+from segsolve.problem import Problem
+from segsolve.profile.source import DeviceFacts
+from segsolve.search.answer import Answer
+from segsolve.segments.writer import segment_bytes, segment_of
+from segsolve.solvers.base import Status
+from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.compiled import COMPILE_FILE
+
+CERTIFICATE_FILE = "certificate.json"
+_SEGMENTS = "segments"
+_SEGMENT_MARK = "_segment_"
+_UNSAFE = re.compile(r"[^\w. +-]")  # what a plan's paths may not contain, or not every file system allows
+
+
+def write_plan(
+    folder: Path,
+    *,
+    loaded: LoadedModel,
+    device: DeviceFacts,
+    problem: Problem,
+    answer: Answer,
+) -> planfile.PlanFolder:
+    """Write a plan folder, in place of an older plan there, and read it back.
+
+    Files of others in the folder are left alone. A failure or an interruption leaves the older plan, if there was one.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds something else under the names that a plan needs.
+        ValueError: the answer has no plan.
+    """
+    if answer.plan is None or answer.score is None:
+        raise ValueError("there is no plan to write")
+    with _scratch(folder) as scratch:
+        _write_into(scratch, loaded, device, problem, answer, answer.plan, answer.score)
+        _move_in(scratch, folder)
+    return planfile.load_plan(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise the OutputError that `write_plan` would raise for a folder, before time is spent on solving."""
+    with _scratch(folder):
+        pass
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder to write in, inside of `folder`; folders that were made for it vanish again if they stay empty."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        _refuse_to_overwrite(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    file, segments = folder / planfile.PLAN_FILE, folder / _SEGMENTS
+    ours = file.is_file() and '"segsolve-plan"' in file.read_text(errors="replace")[:4096]
+    if ours and segments.is_dir():
+        ours = all(_SEGMENT_MARK in path.name for path in segments.iterdir())
+    elif segments.exists():
+        ours = False
+    if (file.exists() or segments.exists()) and not ours:
+        raise OutputError(f"{folder} holds files that are not a segsolve plan", "choose another folder with -o")
+
+
+def _write_into(
+    scratch: Path,
+    loaded: LoadedModel,
+    device: DeviceFacts,
+    problem: Problem,
+    answer: Answer,
+    plan: Plan,
+    costs: PlanScore,
+) -> None:
+    pipelines = _write_segments(scratch, loaded, plan, costs)
+    document = planfile.Plan(
+        model=planfile.ModelReference(
+            name=loaded.path.name.encode(errors="replace").decode(),
+            sha256=loaded.graph.sha256,
+            bytes=loaded.graph.file_bytes,
+            operations=len(loaded.graph.ops),
+        ),
+        device=planfile.Device(
+            name=device.name,
+            memory_bytes=device.memory_bytes,
+            link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
+        ),
+        solution=_solution(problem, answer, plan, costs),
+        tensors=_tensors(loaded.graph, pipelines),
+        inputs=_names(loaded.graph, loaded.graph.inputs),
+        outputs=_names(loaded.graph, loaded.graph.outputs),
+        pipelines=pipelines,
+        provenance={package: version(package) for package in ("segsolve", "ortools", "ai-edge-litert", "numpy")}
+        | {"python": python_version()},
+    )
+    if answer.certificate is not None:
+        content = _certificate(document, answer.certificate)
+        (scratch / CERTIFICATE_FILE).write_bytes(content)
+        document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
+    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+
+
+def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
+    """Return the content of certificate.json, bound to its plan and model by their hashes."""
+    binding = {"model_sha256": plan.model.sha256, "plan_sha256": planfile.content_sha256(plan)}
+    return json.dumps(document | {"binding": binding}, separators=(",", ":")).encode()
+
+
+def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
+    """Write the segment files and return the pipelines; equal pipelines share their files."""
+    (scratch / _SEGMENTS).mkdir()
+    shapes = list(dict.fromkeys(_shape(pipeline) for pipeline in plan.pipelines))
+    files = {
+        shape: _write_shape(scratch, loaded, shape, f"_pipeline_{p}" if len(shapes) > 1 else "")
+        for p, shape in enumerate(shapes)
+    }
+    return [
+        planfile.PlanPipeline(
+            stages=[
+                _stage(loaded.graph, stage, predicted, *file)
+                for stage, predicted, file in zip(pipeline.stages, cost.stages, files[_shape(pipeline)], strict=True)
+            ]
+        )
+        for pipeline, cost in zip(plan.pipelines, costs.pipelines, strict=True)
+    ]
+
+
+def _shape(pipeline: Pipeline) -> tuple[tuple[int, ...], ...]:
+    """Return the operations of each stage: what the segment files depend on."""
+    return tuple(stage.ops for stage in pipeline.stages)
+
+
+def _write_shape(
+    scratch: Path, loaded: LoadedModel, shape: Sequence[tuple[int, ...]], mark: str
+) -> list[tuple[str, bytes]]:
+    """Write a segment file per stage, and return their names and contents."""
+    # The vendor's naming, so that its tools find compiled segments under the names they expect.
+    stem = _UNSAFE.sub("_", loaded.path.stem) + mark
+    written = []
+    for k, ops in enumerate(shape):
+        file = f"{_SEGMENTS}/{stem}{_SEGMENT_MARK}{k}_of_{len(shape)}.tflite"
+        content = segment_bytes(loaded, segment_of(loaded.graph, ops))
+        (scratch / file).write_bytes(content)
+        written.append((file, content))
+    return written
+
+
+def _move_in(scratch: Path, folder: Path) -> None:
+    """Replace an older plan by renaming alone, which can be undone.
+
+    The older plan.json goes first and the new one comes last, so that half a plan has none.
+    """
+    older = scratch / "older"
+    older.mkdir()
+    names = (planfile.PLAN_FILE, CERTIFICATE_FILE, _SEGMENTS)
+    outdated = (*names, COMPILE_FILE) if _is_ours(folder / COMPILE_FILE) else names
+    moves = [(folder / name, older / name) for name in outdated if (folder / name).exists()]
+    moves += [(scratch / name, folder / name) for name in reversed(names) if (scratch / name).exists()]
+    try:
+        for source, target in moves:
+            source.rename(target)
+    except BaseException:
+        for source, target in reversed(moves):
+            if target.exists() and not source.exists():
+                target.rename(source)
+        raise
+
+
+def _is_ours(record: Path) -> bool:
+    """Whether it is our record of compiled segments, which belong to the older plan."""
+    return record.is_file() and '"segsolve-compile"' in record.read_text(errors="replace")[:4096]
+
+
+def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:
+    segment = segment_of(graph, stage.ops)
+    return planfile.Stage(
+        file=file,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        first_op=stage.ops[0],
+        last_op=stage.ops[-1],
+        op_ranges=[list(span) for span in stage.op_ranges],
+        replicas=stage.replicas,
+        processor=stage.processor.value,
+        inputs=_names(graph, segment.inputs),
+        outputs=_names(graph, segment.outputs),
+        prediction=planfile.StagePrediction(
+            time_ns=predicted.time_ns,
+            overhead_ns=predicted.overhead_ns,
+            compute_ns=predicted.compute_ns,
+            stream_ns=predicted.stream_ns,
+            input_ns=predicted.input_ns,
+            output_ns=predicted.output_ns,
+            correction_ns=predicted.correction_ns,
+            onchip_bytes=predicted.onchip_bytes,
+            offchip_bytes=predicted.offchip_bytes,
+            capacity_bytes=predicted.capacity_bytes,
+            input_bytes=predicted.input_bytes,
+            output_bytes=predicted.output_bytes,
+            spilled_ops=list(predicted.spilled_ops),
+        ),
+    )
+
+
+def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) -> planfile.Solution:
+    return planfile.Solution(
+        planner=answer.planner,
+        status="optimal" if answer.status is Status.OPTIMAL else "feasible",
+        objective=answer.question.objective.value,
+        layout=plan.layout,
+        cuts="dag" if answer.cuts == "dag" else "chain",
+        objective_ns=answer.objective_ns or 0,
+        bound_ns=answer.bound_ns,
+        gap=answer.gap or 0.0,
+        proof=answer.proof,
+        found_by=answer.found_by,
+        confirmed_by=[planfile.Confirmation(**asdict(c)) for c in answer.confirmed_by],
+        best_over=answer.best_over,
+        stopped_by=answer.stopped_by,
+        wall_s=answer.wall_s,
+        seed=answer.seed,
+        throughput_fps=costs.throughput_fps,
+        latency_ns=costs.latency_ns,
+        tpus_requested=problem.tpus,
+        question=recorded(answer.question, no_spill=problem.no_spill),
+    )
+
+
+def _tensors(graph: Graph, pipelines: Iterable[planfile.PlanPipeline]) -> list[planfile.TensorSpec]:
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
+    used = dict.fromkeys(name for s in stages for name in (*s.inputs, *s.outputs))
+    used |= dict.fromkeys(_names(graph, graph.inputs))
+    known = {tensor.name: tensor for tensor in graph.tensors}
+    return [_tensor(known[name]) for name in used]
+
+
+def _tensor(tensor: Tensor) -> planfile.TensorSpec:
+    quantisation = tensor.quantisation if tensor.quantisation and not tensor.quantisation.per_channel else None
+    return planfile.TensorSpec(
+        name=tensor.name,
+        dtype=tensor.dtype.lower(),
+        shape=list(tensor.shape),
+        scale=quantisation.scales[0] if quantisation else None,
+        zero_point=quantisation.zero_points[0] if quantisation else None,
+    )
+
+
+def _names(graph: Graph, tensors: tuple[int, ...]) -> list[str]:
+    return [graph.tensors[t].name for t in tensors]

@@ -1,0 +1,183 @@
+"""Answer a question: on the execution order first, then on whatever cuts its graph allows beyond."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from segsolve.cost.lattice_table import lattice_table
+from segsolve.cost.segment_table import SegmentTable
+from segsolve.errors import UsageError
+from segsolve.problem import Problem
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+from segsolve.search.answer import Answer
+from segsolve.search.bounds import least_value
+from segsolve.search.exact import exact_answer
+from segsolve.search.single import answer_of_planner
+from segsolve.search.strategies import DEFAULT, EXACT, get_planner
+from segsolve.search.wide import wide_answer
+from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
+
+_TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
+_OTHERS = f"leave --planner away, or give one of: {', '.join(EXACT)}"
+_FEW_STATES = 600  # a trade-off between two costs takes a search per point
+
+
+def answer(
+    problem: Problem,
+    question: Question | None = None,
+    *,
+    planner: str = DEFAULT,
+    limits: Limits | None = None,
+    observe: Observer = ignore,
+) -> Answer:
+    """Return the best plan for a question, proven as far as its `proof`, `cuts` and `certificate` say.
+
+    Raises:
+        UsageError: the question makes no sense for the problem or the planner.
+        SolverFault: two ways to the same optimum disagree.
+    """
+    asked = question or Question()
+    check_question(asked, planner)
+    search = _Search(restricted(problem, asked.constraints), asked, planner, limits or Limits(), observe)
+    return replace(search.run(), wall_s=time.perf_counter() - search.start)
+
+
+def check_question(question: Question, planner: str) -> None:
+    """Raise a UsageError if a question makes no sense, or the planner does not answer it; whatever the problem."""
+    get_planner(planner)
+    kept, objective = question.constraints, question.objective
+    if planner not in EXACT and (objective is not Objective.THROUGHPUT or kept != Constraints()):
+        raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", _OTHERS)
+    if planner not in EXACT and question.cuts is Cuts.DAG:
+        raise UsageError(f"the planner {planner!r} cuts the execution order only", _OTHERS)
+    if objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
+        raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
+    if objective is Objective.BATCH and kept.min_fps is not None:
+        raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
+
+
+@dataclass
+class _Search:
+    problem: Problem
+    question: Question
+    planner: str
+    limits: Limits
+    observe: Observer
+
+    def __post_init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def run(self) -> Answer:
+        if self.planner not in EXACT or self._is_plain:
+            chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
+            if self.planner not in EXACT:
+                return chain
+        else:
+            chain = exact_answer(SegmentTable(self.problem), self.question, self.planner, self.limits, "chain")
+        self._tell(chain)
+        if self.question.cuts is Cuts.CHAIN:
+            return chain
+        if chain.stopped_by is not Stop.FINISHED:
+            return self._of_the_order(chain)
+        try:
+            return self._beyond(chain)
+        except KeyboardInterrupt:
+            return replace(self._of_the_order(chain), stopped_by=Stop.INTERRUPTED)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it is the question that every planner answers: one chain, one pipeline, its bottleneck."""
+        asked = self.question
+        is_free = replace(asked.constraints, no_cut_before=()) == Constraints()
+        return (
+            asked.objective is Objective.THROUGHPUT
+            and asked.layout is Layout.PIPELINE
+            and is_free
+            and self.problem.link is None
+        )
+
+    def _beyond(self, chain: Answer) -> Answer:
+        """Look for a better plan among all cuts of the graph."""
+        if self._cannot_pay(chain):
+            claim = "no cut of the graph does less work in all"
+            proof = Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0)
+            return replace(chain, cuts="dag", confirmed_by=(*chain.confirmed_by, proof))
+        if self._is_late:
+            return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
+        table = lattice_table(self.problem)
+        if table is None:
+            return self._without_lattice(chain)
+        if len(table.members) == len(self.problem.cuts) + 2:
+            return replace(chain, cuts="dag")
+        if (
+            chain.plan is not None
+            and self._needs_fronts
+            and len(table.members) > _FEW_STATES
+            and self.question.cuts is Cuts.AUTO
+        ):
+            return self._of_the_order(chain, "--cuts dag also tries cuts between branches")
+        graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
+        self._tell(graph)
+        return self._better(chain, graph)
+
+    def _better(self, chain: Answer, graph: Answer) -> Answer:
+        """Return the graph's answer, unless its search was not complete and the execution order has a better plan."""
+        if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
+            return graph
+        if graph.value is None or chain.value <= graph.value:
+            known = self._of_the_order(chain, graph.note)
+            return replace(known, bound=max(known.bound, min(graph.bound, chain.value)))
+        return graph
+
+    def _without_lattice(self, chain: Answer) -> Answer:
+        if self._is_plain and self.question.cuts is Cuts.DAG and chain.plan is not None:
+            return wide_answer(self.problem, chain, self.limits, self.observe)
+        return self._of_the_order(chain, _TOO_MANY)
+
+    def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
+        """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
+        if chain.status is Status.INFEASIBLE:
+            note = f"no cuts of the execution order keep the constraints; others were not tried{why and f': {why}'}"
+            return replace(chain, status=Status.UNKNOWN, bound=self._least, note=note)
+        if chain.value is None:
+            return replace(chain, bound=min(chain.bound, self._least))
+        bound = min(self._least, chain.value)
+        if bound == chain.value and not chain.points:
+            return replace(chain, status=Status.OPTIMAL, bound=bound, cuts="dag")
+        is_best = chain.status is Status.OPTIMAL
+        said = "the plan is the best over all cuts of the execution order" if is_best else "no other cuts were tried"
+        note = "; ".join(part for part in (chain.note, f"{said}{why and f': {why}'}") if part)
+        return replace(
+            chain,
+            status=Status.FEASIBLE,
+            bound=Fraction(-1) if chain.points else bound,
+            best_over="execution order" if is_best else None,
+            note=note,
+        )
+
+    @property
+    def _needs_fronts(self) -> bool:
+        by_bottleneck = self.question.objective in (Objective.THROUGHPUT, Objective.DEVICES)
+        return not by_bottleneck or self.question.constraints.max_latency_ns is not None
+
+    @property
+    def _is_late(self) -> bool:
+        limit = self.limits.time_limit_s
+        return limit is not None and time.perf_counter() - self.start >= limit
+
+    def _cannot_pay(self, chain: Answer) -> bool:
+        """Whether the plan of the execution order does no more than the work that no cut of the graph avoids."""
+        return chain.value is not None and not chain.points and 0 < chain.value <= self._least
+
+    @property
+    def _least(self) -> Fraction:
+        return least_value(self.problem, self.question)
+
+    def _tell(self, found: Answer) -> None:
+        if self.question.objective is not Objective.THROUGHPUT:
+            return  # no bound in ns that means anything to who watches
+        bound = min(found.bound, self._least) if found.cuts == "chain" else found.bound
+        elapsed = time.perf_counter() - self.start
+        self.observe(Progress(objective_ns=found.objective_ns, bound_ns=int(bound), wall_s=elapsed))

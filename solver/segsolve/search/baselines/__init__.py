@@ -1,0 +1,1 @@
+"""The strategies of vendor and research, one file each."""

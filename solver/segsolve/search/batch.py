@@ -1,0 +1,295 @@
+"""The least time of a batch: what the runtime's schedule makes of a plan, and the plans that may make it least.
+
+A pipeline that is given m inferences at once ends them at C(m), by the schedule alone. However the inferences are
+given out, a plan takes at least the least t with sum over its pipelines of (most m with C(m) <= t) >= the batch; the
+schedule, which gives each inference to the pipeline that can begin it first, may take longer.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, permutations
+
+import numpy as np
+
+from segsolve.cost.plan import PlanScore, score_pipeline
+from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.plan.model import Pipeline, Plan
+from segsolve.solvers.base import Confirmation
+from segsolve.solvers.dynamic.paths import Arc
+from segsolve.solvers.dynamic.pipelines import Pipelines
+from segsolve_runtime.flow.schedule import schedule_lanes
+
+MOST_WORK = 60_000
+"""Inferences times pipelines that are all looked at; of more, those that trade bottleneck for latency best."""
+MOST_TRIALS = 300_000
+"""Inferences times plans whose schedules are made before the search ends with what it has."""
+MOST_ORDERED = 4
+"""Pipelines whose orders are all tried."""
+MOST_SEARCHED = 16
+"""TPUs for which sets of pipelines are tried one by one."""
+_QUEUE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlan:
+    """The best plan for a batch and its time in ns; no plan is below the bound, `shown` says why where they meet.
+
+    `is_claimed` says that what bottleneck and latency of single pipelines allow is no less than its time.
+    """
+
+    plan: Plan
+    time_ns: int
+    bound_ns: int
+    shown: Confirmation | None
+    is_claimed: bool
+
+
+def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> BatchPlan | None:
+    """Return the plan that ends a batch first, None if no pipeline keeps the constraints."""
+    start = time.perf_counter()
+    everything = _all_pipelines(pipelines, max(50, MOST_WORK // inferences))
+    chosen = everything if everything is not None else _front_pipelines(pipelines)
+    candidates = [_Candidate(pipelines, pipeline, inferences) for pipeline in chosen]
+    limit = pipelines.constraints.max_latency_ns
+    candidates = [c for c in candidates if limit is None or c.score.latency_ns <= limit]
+    if not candidates:
+        return None
+    search = _Search(candidates, inferences, tpus, single=single)
+    best = search.best()
+    claimed = min(best.time_ns, _least_ns(pipelines, inferences, tpus, single=single))
+    bound = claimed
+    if everything is not None:
+        bound = best.time_ns if search.is_complete else max(claimed, search.least_ns)
+    claim = "no plan ends the batch earlier, however its inferences are given out"
+    if best.time_ns > max(claimed, search.least_ns):
+        claim = "the schedules of all sets of pipelines that might end the batch earlier end it no earlier"
+    shown = Confirmation(by="schedules", claim=claim, strength="exact", seconds=time.perf_counter() - start)
+    return BatchPlan(
+        plan=best.plan,
+        time_ns=best.time_ns,
+        bound_ns=bound,
+        shown=shown if bound == best.time_ns else None,
+        is_claimed=claimed == best.time_ns,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    plan: Plan
+    time_ns: int
+
+
+class _Candidate:
+    """A pipeline, and when it ends 1, 2, ... inferences that are all given to it."""
+
+    def __init__(self, pipelines: Pipelines, pipeline: Pipeline, inferences: int) -> None:
+        self.pipeline, self.devices = pipeline, pipeline.tpus
+        self.score = score_pipeline(pipelines.table.problem, pipeline)
+        slots = schedule_lanes([self.score.lane], inferences, _QUEUE)
+        last = len(self.score.stages) - 1
+        self.ends = [slot.end_ns for slot in slots if slot.stage == last]
+        self.ends = list(np.maximum.accumulate(self.ends))
+
+    def ended(self, time_ns: int) -> int:
+        """Return how many inferences end within a time."""
+        return bisect_right(self.ends, time_ns)
+
+
+class _Search:
+    """Tries sets of pipelines, in every order, whose least time is below that of the best plan so far."""
+
+    def __init__(self, candidates: Sequence[_Candidate], inferences: int, tpus: int, *, single: bool) -> None:
+        self._all = sorted(candidates, key=lambda c: (c.ends[-1], c.devices, len(c.pipeline.stages)))
+        self._inferences, self._tpus, self._single = inferences, tpus, single
+        self._trials = 0
+        self.is_complete = True
+
+    @cached_property
+    def least_ns(self) -> int:
+        """The least time that some set of the pipelines might have, however the inferences are given out."""
+        low, high = 0, self._all[0].ends[-1]
+        while low < high:
+            middle = (low + high) // 2
+            if self._most(middle)[-1] >= self._inferences:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def best(self) -> _Made:
+        best = min(
+            (made for chosen in ((self._all[0],), self._set(self.least_ns)) if (made := self._tried(chosen, None))),
+            key=lambda made: made.time_ns,
+        )
+        if self._tpus > MOST_SEARCHED:
+            self.is_complete = False
+            return best
+        while best.time_ns > self.least_ns:
+            better = next(self._better(best.time_ns), None)
+            if better is None:
+                break
+            best = better
+        return best
+
+    def _set(self, time_ns: int) -> tuple[_Candidate, ...]:
+        """Return a set of pipelines that may end the batch within a time, at least the least."""
+        own = self._own(time_ns)
+        most, chosen, left = self._most(time_ns), [], self._tpus
+        while left and most[left]:
+            if most[left] == most[left - 1]:
+                left -= 1
+                continue
+            size, candidate = next(
+                (k, c)
+                for k, (count, c) in own.items()
+                if k <= left and count + (0 if self._single else most[left - k]) == most[left]
+            )
+            chosen.append(candidate)
+            left = 0 if self._single else left - size
+        return tuple(chosen)
+
+    def _better(self, than_ns: int) -> Iterator[_Made]:
+        """Yield a plan that takes less, if one is found."""
+        target = max(self.least_ns, than_ns - 1)
+        # The closer the target to the bound, the fewer sets are left: halve the distance first.
+        for aim in sorted({self.least_ns, (self.least_ns + target) // 2, target}):
+            most = self._most(aim)
+            if most[-1] < self._inferences:
+                continue
+            counted = [(c, n) for c in self._all if (n := c.ended(aim))]
+            for chosen in self._sets(counted, 0, self._tpus, self._inferences, most):
+                made = self._tried(chosen, than_ns)
+                if made is not None:
+                    yield made
+                    return
+                if self._trials * self._inferences > MOST_TRIALS:
+                    self.is_complete = False
+                    return
+
+    def _sets(
+        self, counted: Sequence[tuple[_Candidate, int]], first: int, left: int, missing: int, most: Sequence[int]
+    ) -> Iterator[tuple[_Candidate, ...]]:
+        """Yield the sets of pipelines that together may end as many inferences as are missing."""
+        for index in range(first, len(counted)):
+            candidate, count = counted[index]
+            if candidate.devices > left or (self._single and left != self._tpus):
+                continue
+            if count >= missing:
+                yield (candidate,)
+            elif not self._single and count + most[left - candidate.devices] >= missing:
+                for others in self._sets(counted, index, left - candidate.devices, missing - count, most):
+                    yield (candidate, *others)
+
+    def _tried(self, chosen: tuple[_Candidate, ...], below_ns: int | None) -> _Made | None:
+        """Return the best order of some pipelines if it takes less than a time."""
+        best: _Made | None = None
+        for order in self._orders(chosen):
+            self._trials += 1
+            score = PlanScore(pipelines=tuple(candidate.score for candidate in order))
+            time_ns = score.batch_ns(self._inferences)
+            limit = below_ns if best is None else best.time_ns
+            if limit is None or time_ns < limit:
+                best = _Made(Plan(pipelines=tuple(candidate.pipeline for candidate in order)), time_ns)
+        return best
+
+    def _orders(self, chosen: tuple[_Candidate, ...]) -> Iterator[tuple[_Candidate, ...]]:
+        """Yield the orders of some pipelines, of many only those in which equal ones are neighbours."""
+        if len(chosen) <= MOST_ORDERED:
+            yield from dict.fromkeys(permutations(chosen))
+            return
+        kinds = Counter(chosen)
+        self.is_complete = self.is_complete and len(kinds) == 1
+        for order in islice(permutations(kinds), 24):
+            yield tuple(candidate for candidate in order for _ in range(kinds[candidate]))
+
+    def _own(self, time_ns: int) -> dict[int, tuple[int, _Candidate]]:
+        """Return for each number of devices the most that one pipeline ends within a time, and that pipeline."""
+        own: dict[int, tuple[int, _Candidate]] = {}
+        for candidate in self._all:
+            count = candidate.ended(time_ns)
+            if count > own.get(candidate.devices, (0, candidate))[0]:
+                own[candidate.devices] = (count, candidate)
+        return own
+
+    def _most(self, time_ns: int) -> list[int]:
+        """Return for each number of devices how many inferences a set of pipelines may end within a time."""
+        best, own = [0] * (self._tpus + 1), self._own(time_ns)
+        for total in range(1, self._tpus + 1):
+            options = (count + (0 if self._single else best[total - k]) for k, (count, _) in own.items() if k <= total)
+            best[total] = max(best[total - 1], max(options, default=0))
+        return best
+
+
+def _all_pipelines(pipelines: Pipelines, most: int) -> tuple[Pipeline, ...] | None:
+    """Return every pipeline that the constraints leave; None if there are more than so many."""
+    paths = pipelines.paths(pipelines.tpus)
+    found: list[Pipeline] = []
+    end = len(paths.time) - 1
+    nexts = [np.flatnonzero(row < IMPOSSIBLE).tolist() for row in paths.time]
+    stack: list[tuple[int, int, tuple[Arc, ...]]] = [(0, paths.most, ())]
+    steps = 0
+    while stack:
+        here, left, arcs = stack.pop()
+        steps += 1
+        if steps > 20 * most or len(found) > most:
+            return None
+        if here == end:
+            found.append(pipelines.made(arcs))
+            continue
+        if paths.is_layered and len(arcs) >= paths.most_stages:
+            continue
+        allowed = paths.allowed_at(len(arcs)) if paths.allowed_at else None
+        for there in nexts[here]:
+            if allowed is None or allowed[here, there]:
+                for r in range(1, (left if paths.replicate else min(left, 1)) + 1):
+                    stack.append((there, left - r, (*arcs, (here, there, r))))
+    return tuple(found)
+
+
+def _front_pipelines(pipelines: Pipelines) -> tuple[Pipeline, ...]:
+    """Return the pipelines of each number of devices that trade bottleneck for latency best."""
+    made = (pipelines.pipeline(k, point.bottleneck_ns) for k, front in pipelines.fronts.items() for point in front)
+    return tuple(dict.fromkeys(made))
+
+
+def _least_ns(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> int:
+    """Return a time that no plan is below, from what bottleneck and latency of single pipelines allow.
+
+    A stage of r devices whose share is at least B takes more than r (B - 1), and ends r inferences at most in that.
+    """
+    fronts = {k: [(p.bottleneck_ns, p.cost) for p in front] for k, front in pipelines.fronts.items()}
+    replicas = range(1, tpus + 1) if pipelines.replicate else range(1, 2)
+
+    def ended(k: int, time_ns: int) -> int:
+        counts = (
+            r * (1 + (time_ns - latency) // max(1, bottleneck if r == 1 else r * (bottleneck - 1) + 1))
+            for bottleneck, latency in fronts.get(k, ())
+            if latency <= time_ns
+            for r in replicas
+            if r <= k
+        )
+        return max(counts, default=0)
+
+    def most(time_ns: int) -> int:
+        own = [0, *(ended(k, time_ns) for k in range(1, tpus + 1))]
+        if single:
+            return own[tpus]
+        best = [0]
+        for total in range(1, tpus + 1):
+            best.append(max(own[k] + best[total - k] for k in range(1, total + 1)))
+        return best[tpus]
+
+    low, high = 0, max((ns + (inferences - 1) * max(1, b) for front in fronts.values() for b, ns in front), default=0)
+    while low < high:
+        middle = (low + high) // 2
+        if most(middle) >= inferences:
+            high = middle
+        else:
+            low = middle + 1
+    return low

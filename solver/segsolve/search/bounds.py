@@ -1,0 +1,44 @@
+"""Bounds on any layout that need no search: devices cannot do less than all of the work."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from segsolve.problem import Problem
+from segsolve.question import Objective, Question
+
+
+def least_work(problem: Problem) -> int:
+    """Return the ns that devices spend on an inference at least, whatever the layout and the cuts of the graph.
+
+    Some device takes each operation, the model's inputs and outputs pass once at least, and one stage at least pays its
+    overhead. No bound where stages were measured, which may take less than their parts, or cores take operations over.
+    """
+    if problem.measured or problem.cpus:
+        return 0
+    work = problem.overhead_ns + sum(op.compute_ns for op in problem.ops)
+    work += sum(op.streamed_ns - op.compute_ns for op in problem.ops if op.weight_bytes and not op.cacheable)
+    work += sum(t.input_ns for t in problem.transfers if t.producer < 0 and t.consumers)
+    return work + sum(t.output_ns for t in problem.transfers if t.producer >= 0 and t.is_output)
+
+
+def least_period(problem: Problem) -> Fraction:
+    """Return a time per inference in ns that no layout on any cuts of the graph betters."""
+    return Fraction(least_work(problem), problem.tpus)
+
+
+def least_value(problem: Problem, question: Question) -> Fraction:
+    """Return a value in the unit of a question's objective that no plan is below; 0 for a front."""
+    work = Fraction(least_work(problem))
+    match question.objective:
+        case Objective.THROUGHPUT:
+            return work / problem.tpus
+        case Objective.LATENCY:
+            return work
+        case Objective.BATCH:
+            return max(work, Fraction(-(-work * question.batch // problem.tpus)))
+        case Objective.DEVICES:
+            at_work = work * Fraction(question.constraints.min_fps or 0) / 10**9
+            return max(Fraction(1), Fraction(-(-at_work // 1)))
+        case Objective.PARETO:
+            return Fraction(0)

@@ -1,0 +1,1 @@
+"""One pipeline on one execution order."""

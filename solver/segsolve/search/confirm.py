@@ -1,0 +1,56 @@
+"""Other ways to what the search found, each of which says itself what it showed: evaluator, CP-SAT, certificate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+from segsolve.errors import SolverFault
+from segsolve.solvers.base import Confirmation, Limits
+from segsolve.solvers.statement import Statement
+
+MOST_SECONDS = 5.0
+"""That CP-SAT may take to refute an answer's claims."""
+_Made = TypeVar("_Made")
+
+
+def confirmed(by: str, claim: str, strength: str, make: Callable[[], _Made]) -> tuple[_Made, Confirmation]:
+    """Do the work behind a confirmation, and return what it made with what it shows and took."""
+    start = time.perf_counter()
+    made = make()
+    return made, Confirmation(by=by, claim=claim, strength=strength, seconds=time.perf_counter() - start)
+
+
+def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple[Confirmation | None, float]:
+    """Let CP-SAT look for a pipeline that contradicts a claim; `what` says what all claims together are.
+
+    Return its confirmation, None if it did not come to an end, and the deterministic seconds that it took.
+
+    Raises:
+        SolverFault: it finds one.
+    """
+    from segsolve.solvers.cpsat.claims import refute
+
+    start = time.perf_counter()
+    left = MOST_SECONDS if limits.time_limit_s is None else min(MOST_SECONDS, limits.time_limit_s)
+    done = refute(statements, replace(limits, time_limit_s=left))
+    if done.contradicted:
+        raise SolverFault(f"CP-SAT finds a pipeline where there is to be none: {what}", "please report this")
+    if not done.finished or not done.claims:
+        return None, done.deterministic_s
+    which = "" if done.claims == done.of else f" ({done.claims} of {done.of} claims)"
+    strength = f"refuted among {done.stages} stages of pipelines that come within {done.within:.1%} of it"
+    if not done.stages:
+        strength = f"no stage is on a pipeline that comes within {done.within:.1%} of the contrary"
+    seconds = time.perf_counter() - start
+    return Confirmation(by="cp-sat", claim=f"{what}{which}", strength=strength, seconds=seconds), done.deterministic_s
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    """Give a function that returns the seconds since."""
+    start = time.perf_counter()
+    yield lambda: time.perf_counter() - start

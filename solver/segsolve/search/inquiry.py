@@ -1,0 +1,256 @@
+"""A question about the stages of one table, with what the ways to its answer share: pipelines, plans, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from segsolve.cost.plan import PlanScore, check_plan, score_plan
+from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage_table import StageTable
+from segsolve.errors import SolverFault
+from segsolve.plan.model import Pipeline, Plan
+from segsolve.problem import Problem
+from segsolve.question import Constraints, Layout, Objective, Question
+from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
+from segsolve.search.bounds import least_value
+from segsolve.search.certificate import certificate, ways
+from segsolve.search.claims import claims, no_pipeline
+from segsolve.search.confirm import confirmed, refuted
+from segsolve.search.objectives import Choice
+from segsolve.solvers.base import Confirmation, Limits, Status
+from segsolve.solvers.dynamic.pipelines import Pipelines
+from segsolve.solvers.statement import Statement
+
+MOST_TPUS = 64  # of one pipeline; the search grows with the square
+DYNAMIC = "dynamic program"
+_MOST_TIES = 20  # equally good layouts that are told apart by their plans
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Inquiry:
+    """What is asked about which stages, and how; `cuts` says which cuts the stages are all of, "chain" or "dag"."""
+
+    table: StageTable
+    question: Question
+    planner: str
+    limits: Limits
+    cuts: str
+
+    @property
+    def problem(self) -> Problem:
+        """The problem whose stages these are."""
+        return self.table.problem
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one pipeline is asked for, one TPU per stage."""
+        return self.question.layout is Layout.PIPELINE
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """The pipelines that are tried: those of at most `MOST_TPUS` TPUs."""
+        most = min(self.problem.tpus, MOST_TPUS)
+        return Pipelines(self.table, self.question.constraints, most, replicate=not self.is_single)
+
+    def preferred(self, layouts: Sequence[tuple[Choice, ...]]) -> tuple[Plan, PlanScore]:
+        """Return, of layouts that are equally good, the plan of the smallest latency, then of the fewest TPUs."""
+        found = [self.plan(layout, self.pipelines.pipeline) for layout in layouts[:_MOST_TIES]]
+        scored = [(plan, score_plan(self.problem, plan)) for plan in found]
+        return min(scored, key=lambda one: (one[1].latency_ns, one[0].tpus, -len(one[0].pipelines)))
+
+    def plan(self, layout: tuple[Choice, ...], make: Callable[[int, int], Pipeline]) -> Plan:
+        """Return the plan of a layout, whose pipelines `make` returns for their TPUs and bottleneck in ns.
+
+        Raises:
+            SolverFault: the evaluator refuses it.
+        """
+        made = {choice: make(*choice) for choice in dict.fromkeys(layout)}
+        return self.checked(Plan(pipelines=tuple(made[choice] for choice in layout)))[0]
+
+    def best(
+        self,
+        plan: Plan,
+        score: PlanScore,
+        value: Fraction,
+        *,
+        bound: Fraction | None = None,
+        on_link: bool = False,
+        is_claimed: bool = True,
+        found_by: str = DYNAMIC,
+        note: str = "",
+        points: tuple[ParetoPoint, ...] = (),
+        shown: tuple[Confirmation, ...] = (),
+    ) -> Answer:
+        """Return the answer that a plan is the best of all whose pipelines were tried, with who confirms it.
+
+        `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
+        the value; `on_link`, that they are about what these move on the shared link. `shown` is what the search itself
+        has shown beside.
+
+        Raises:
+            SolverFault: the evaluator or CP-SAT disagrees.
+        """
+        confirmed_by, spent = [self._priced(plan, value), *shown], 0.0
+        document = None
+        least = value if bound is None else bound
+        if is_claimed and least == value:
+            statements = claims(self.pipelines, self.question, value, on_link=on_link)
+            if self.planner == "cpsat":
+                found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
+                confirmed_by += [found] if found else []
+            document, proven = self._certified(value, statements, self._claimed(on_link=False), points)
+            confirmed_by += [proven] if proven else []
+        elif least == value and 0 < value <= least_value(self.problem, self.question):
+            document, proven = self._certified(value, (), "no plan does less work")
+            confirmed_by += [proven] if proven else []
+        return self._answer(
+            status=Status.OPTIMAL if least == value else Status.FEASIBLE,
+            plan=plan,
+            score=score,
+            value=value,
+            bound=least,
+            found_by=found_by,
+            confirmed_by=tuple(confirmed_by),
+            note=note,
+            points=points,
+            certificate=document,
+            deterministic_s=spent,
+        )
+
+    def nothing(self, *, is_claimed: bool = True) -> Answer:
+        """Return the answer that no plan of the pipelines that were tried keeps the constraints.
+
+        `is_claimed` says that no single pipeline keeps them; otherwise it is their rates that do not add up.
+        """
+        what = f"no plan keeps the constraints, over all cuts {self._where}"
+        confirmed_by = [Confirmation(by=DYNAMIC, claim=what, strength="exact", seconds=0.0)]
+        spent = 0.0
+        if is_claimed and self.planner == "cpsat":
+            found, spent = refuted(
+                no_pipeline(self.pipelines),
+                f"no pipeline keeps the constraints, over all cuts {self._where}",
+                self.limits,
+            )
+            confirmed_by += [found] if found else []
+        return self._answer(
+            status=Status.INFEASIBLE,
+            plan=None,
+            score=None,
+            value=None,
+            bound=Fraction(0),
+            found_by=DYNAMIC,
+            confirmed_by=tuple(confirmed_by),
+            deterministic_s=spent,
+        )
+
+    def _priced(self, plan: Plan, value: Fraction) -> Confirmation:
+        """Let the evaluator check and price a plan again."""
+
+        def price() -> PlanScore:
+            if wrong := check_plan(self.problem, plan):
+                raise fault(f"its plan is not valid: {wrong[0]}")
+            return score_plan(self.problem, plan)
+
+        objective = self.question.objective
+        claim = f"the plan is valid and has the {objective} that is said"
+        score, found = confirmed(EVALUATOR, claim, "exact", price)
+        if objective is not Objective.PARETO and (again := self.value_of(plan, score)) != value:
+            raise fault(f"it claims a {objective} of {value}, its plan has {again}")
+        return found
+
+    def _certified(
+        self, value: Fraction, statements: Sequence[Statement], claim: str, points: Sequence[ParetoPoint] = ()
+    ) -> tuple[dict[str, Any] | None, Confirmation | None]:
+        """Return the document that proves a value; None where pipelines that were not tried might better it."""
+        is_few = self.question.objective is Objective.DEVICES and value <= MOST_TPUS + 1
+        if self.problem.tpus > MOST_TPUS and not is_few:
+            return None, None
+        document, found = confirmed(
+            "certificate",
+            claim,
+            "integer potentials, for `segsolve check` to prove again",
+            lambda: certificate(self.pipelines, self.question, value, statements),
+        )
+        if points:
+            listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
+            document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in points]}
+        return document, found
+
+    def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
+        """Order claims by their use: those about pipelines of the plan's own sizes come first."""
+        sizes = {pipeline.tpus for pipeline in plan.pipelines}
+        return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
+
+    def _claimed(self, on_link: bool) -> str:
+        kept, objective = self.question.constraints, self.question.objective
+        if on_link:
+            what = "no pipeline moves less at its bottleneck than the best of its size"
+        elif objective in (Objective.PARETO, Objective.BATCH):
+            what = "no pipeline lies beyond the front of bottleneck and latency of its size"
+        elif objective is Objective.LATENCY:
+            what = "no pipeline of a smaller latency is fast enough"
+        else:
+            what = "no pipeline is faster than the best of its size"
+            if kept.max_latency_ns is not None:
+                what += " within the latency"
+        if replace(kept, max_latency_ns=None, min_fps=None) != Constraints():
+            what += " that keeps the constraints"
+        return f"{what}, over all cuts {self._where}"
+
+    def unknown(self, bound: Fraction, note: str) -> Answer:
+        """Return the answer that no plan was found, which does not mean that there is none."""
+        return self._answer(
+            status=Status.UNKNOWN, plan=None, score=None, value=None, bound=bound, found_by=DYNAMIC, note=note
+        )
+
+    @cached_property
+    def has_pipelines(self) -> bool:
+        """Whether a single pipeline keeps the constraints but that of the rate, which is one of a whole plan."""
+        limit = self.question.constraints.max_latency_ns
+        best = self.pipelines.bottlenecks if limit is None else self.pipelines.within(limit)
+        return best[-1] < IMPOSSIBLE
+
+    def checked(self, plan: Plan) -> tuple[Plan, PlanScore]:
+        """Return a plan with its cost.
+
+        Raises:
+            SolverFault: the evaluator refuses it.
+        """
+        if wrong := check_plan(self.problem, plan):
+            raise fault(f"its plan is not valid: {wrong[0]}")
+        return plan, score_plan(self.problem, plan)
+
+    def is_fast_enough(self, score: PlanScore) -> bool:
+        """Whether a plan makes as many inferences per second as are asked for."""
+        least = self.question.constraints.min_fps
+        return least is None or score.rate * 10**9 >= Fraction(least)
+
+    def value_of(self, plan: Plan, score: PlanScore) -> Fraction:
+        """Return what a plan is worth under the objective, in the objective's unit."""
+        match self.question.objective:
+            case Objective.LATENCY:
+                return Fraction(score.latency_ns)
+            case Objective.BATCH:
+                return Fraction(score.batch_ns(self.question.batch))
+            case Objective.DEVICES:
+                return Fraction(plan.tpus)
+            case _:
+                return 1 / score.rate
+
+    def _answer(self, **known: Any) -> Answer:
+        return Answer(
+            question=self.question, planner=self.planner, cuts=self.cuts, **({"seed": self.limits.seed} | known)
+        )
+
+    @property
+    def _where(self) -> str:
+        return "of its graph" if self.cuts == "dag" else "of the execution order"
+
+
+def fault(what: str) -> SolverFault:
+    """Return the error that the exact search contradicts itself or the evaluator."""
+    return SolverFault(f"the exact search answered wrongly: {what}", "please report this with the model")

@@ -1,0 +1,1 @@
+"""One pipeline on any graph, improved and bounded round by round."""

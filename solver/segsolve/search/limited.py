@@ -1,0 +1,169 @@
+"""The best plan where a link that all devices share carries less than the pipelines could do.
+
+Rates on the link are those of `solvers.dynamic.link`, exact over the undominated (bottleneck, bytes) of pipelines.
+Where latency matters as well, pipelines are undominated in three ways; they are listed where that is possible, and else
+a plan is made of what is best without the link and what is best on it, with the better of both bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from functools import partial
+
+from segsolve.cost.plan import PlanScore, score_plan
+from segsolve.plan.model import Plan
+from segsolve.question import Objective
+from segsolve.search.answer import Answer, ParetoPoint
+from segsolve.search.inquiry import Inquiry
+from segsolve.solvers.dynamic.corners import Corner, corners
+from segsolve.solvers.dynamic.link import Choice, best_on_link
+
+Found = tuple[Plan, PlanScore]
+
+
+def answer_on_link(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
+    """Return the best plan for throughput, latency or devices on the link; `otherwise` is best without the link."""
+    note = f"the shared link limits the rate: what would be best without it needs {float(free.link_load):.0%} of it"
+    limit, objective = asked.question.constraints.max_latency_ns, asked.question.objective
+    if limit is None and objective is not Objective.LATENCY:
+        return _by_rate(asked, note)
+    listed = OnLink.of(asked)
+    if listed is None:
+        return _unlisted(asked, otherwise, free, note)
+    found = listed.best(objective, limit)
+    if found is None:
+        return asked.nothing(is_claimed=False)
+    plan, score = found
+    return asked.best(plan, score, asked.value_of(plan, score), is_claimed=False, note=note)
+
+
+class OnLink:
+    """The undominated (devices, bottleneck, latency, bytes) of single pipelines, and the best plans made of them."""
+
+    def __init__(self, asked: Inquiry, listed: tuple[Corner, ...]) -> None:
+        self._asked, self._listed = asked, listed
+
+    @classmethod
+    def of(cls, asked: Inquiry) -> OnLink | None:
+        """Return them for a question; None if they are too many to list."""
+        paths = asked.pipelines.paths(asked.pipelines.tpus)
+        listed = corners(paths, (paths.time, asked.pipelines.table.moved_bytes))
+        return None if listed is None else cls(asked, listed)
+
+    def best(self, objective: Objective, limit: int | None) -> Found | None:
+        """Return the best plan, None if none is fast enough within the latency."""
+        tpus = self._asked.problem.tpus
+        if objective is Objective.THROUGHPUT:
+            return self.fastest(tpus, limit)
+        if objective is Objective.DEVICES:
+            return self._first(partial(self.fastest, count, limit) for count in range(1, tpus + 1))
+        return self._first(partial(self.fastest, tpus, latency) for latency in self.latencies(limit))
+
+    def latencies(self, limit: int | None) -> list[int]:
+        """Return the latencies that pipelines can have, up to a limit."""
+        return sorted({c.costs[0] for c in self._listed if limit is None or c.costs[0] <= limit})
+
+    def fastest(self, count: int, limit: int | None) -> Found | None:
+        """Return the plan of the largest rate on so many devices, within a latency; None if it is not fast enough."""
+        kept = [c for c in self._listed if c.devices <= count and (limit is None or c.costs[0] <= limit)]
+        fronts: dict[int, list[Choice]] = {}
+        by_choice: dict[tuple[int, int, int], Corner] = {}
+        for corner in kept:
+            if not self._asked.is_single or corner.devices <= count:
+                size = count if self._asked.is_single else corner.devices
+                fronts.setdefault(size, []).append((corner.bottleneck_ns, corner.costs[1]))
+                by_choice.setdefault((size, corner.bottleneck_ns, corner.costs[1]), corner)
+        if not fronts:
+            return None
+        return self._made(fronts, by_choice, count)
+
+    def _made(
+        self, fronts: Mapping[int, Iterable[Choice]], by_choice: Mapping[tuple[int, int, int], Corner], count: int
+    ) -> Found | None:
+        asked = self._asked
+        assert asked.problem.link is not None
+        rate, choices = best_on_link(fronts, asked.problem.link, count)
+        if not rate:
+            return None
+        pipelines = []
+        for size, bottleneck in choices:
+            fitting = [c for (s, b, _), c in by_choice.items() if (s, b) == (size, bottleneck)]
+            pipelines.append(asked.pipelines.made(min(fitting, key=lambda c: (c.costs[1], c.key)).stages))
+        plan, score = asked.checked(Plan(pipelines=tuple(pipelines)))
+        return (plan, score) if asked.is_fast_enough(score) else None
+
+    @staticmethod
+    def _first(tries: Iterator[partial[Found | None]]) -> Found | None:
+        return next((found for attempt in tries if (found := attempt()) is not None), None)
+
+
+def front_on_link(asked: Inquiry) -> list[ParetoPoint] | None:
+    """Return all undominated plans by devices, latency and rate on the link; None if they are too many to list."""
+    listed = OnLink.of(asked)
+    if listed is None:
+        return None
+    kept: list[ParetoPoint] = []
+    for count in range(1, asked.problem.tpus + 1):
+        for latency in listed.latencies(asked.question.constraints.max_latency_ns):
+            found = listed.fastest(count, latency)
+            if found is not None:
+                kept.append(ParetoPoint(plan=found[0], score=found[1]))
+    return undominated(kept)
+
+
+def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
+    """Return the points that no other is as good as, by devices and then by latency."""
+    kept: list[ParetoPoint] = []
+    for point in sorted(points, key=lambda p: (p.plan.tpus, p.score.latency_ns, -p.score.rate)):
+        tpus, latency, rate = point.plan.tpus, point.score.latency_ns, point.score.rate
+        if not any(p.plan.tpus <= tpus and p.score.latency_ns <= latency and p.score.rate >= rate for p in kept):
+            kept.append(point)
+    return kept
+
+
+def _by_rate(asked: Inquiry, note: str) -> Answer:
+    """Return the plan of the largest rate, or of the fewest devices that are fast enough."""
+    if asked.question.objective is Objective.DEVICES:
+        for count in range(1, asked.pipelines.tpus + 1):
+            rate, plan = _linked(asked, count)
+            if rate and asked.is_fast_enough(score := score_plan(asked.problem, plan)):
+                return asked.best(plan, score, Fraction(plan.tpus), on_link=True, note=note)
+        return asked.nothing(is_claimed=False)
+    rate, plan = _linked(asked, asked.pipelines.tpus)
+    score = score_plan(asked.problem, plan)
+    if not asked.is_fast_enough(score):
+        return asked.nothing(is_claimed=False)
+    return asked.best(plan, score, 1 / score.rate, bound=1 / rate, on_link=True, note=note)
+
+
+def _linked(asked: Inquiry, count: int) -> tuple[Fraction, Plan]:
+    """Return the best rate on the shared link of so many devices, and the plan that has it."""
+    pipelines, single = asked.pipelines, asked.is_single
+    assert asked.problem.link is not None
+    sizes = {k: f for k, f in pipelines.link_fronts.items() if k == count or (k < count and not single)}
+    fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
+    rate, choices = best_on_link(fronts, asked.problem.link, count)
+    return rate, asked.plan(choices, pipelines.frugal_pipeline)
+
+
+def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> Answer:
+    """Return a plan that keeps the constraints on the link, if one of the two that are at hand does, and its bound."""
+    kept, objective = asked.question.constraints, asked.question.objective
+    rate, frugal = _linked(asked, asked.pipelines.tpus)
+    candidates = [(otherwise, free), (frugal, score_plan(asked.problem, frugal))]
+    allowed = [
+        (plan, score)
+        for plan, score in candidates
+        if plan.pipelines
+        and asked.is_fast_enough(score)
+        and (kept.max_latency_ns is None or score.latency_ns <= kept.max_latency_ns)
+    ]
+    unlinked = asked.value_of(otherwise, free) if objective is not Objective.THROUGHPUT else 1 / free.unlinked_rate
+    bound = max(unlinked, 1 / rate) if objective is Objective.THROUGHPUT else unlinked
+    if kept.min_fps is not None and rate * 10**9 < Fraction(kept.min_fps):
+        return asked.nothing(is_claimed=False)
+    if not allowed:
+        return asked.unknown(bound, "no plan was found that keeps the latency and is fast enough on the shared link")
+    plan, score = min(allowed, key=lambda one: asked.value_of(*one))
+    return asked.best(plan, score, asked.value_of(plan, score), bound=bound, is_claimed=False, note=note)

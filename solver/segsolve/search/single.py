@@ -1,0 +1,73 @@
+"""The plain question, one pipeline for throughput, as every planner answers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from segsolve.cost.plan import score_plan
+from segsolve.plan.model import single_pipeline
+from segsolve.problem import Problem
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.answer import Answer
+from segsolve.search.base import SolveResult
+from segsolve.search.certificate import certificate
+from segsolve.search.chain.confirmed import solve
+from segsolve.search.chain.table import segment_table
+from segsolve.search.claims import claims
+from segsolve.search.confirm import confirmed, refuted
+from segsolve.search.strategies import DEFAULT, EXACT
+from segsolve.solvers.base import Limits, Observer, Status
+from segsolve.solvers.dynamic.pipelines import Pipelines
+
+
+def answer_of_planner(problem: Problem, question: Question, planner: str, limits: Limits, observe: Observer) -> Answer:
+    """Return a planner's confirmed result as an answer.
+
+    Raises:
+        SolverFault: the planner answered wrongly.
+    """
+    result = solve(problem, planner=planner, limits=limits, observe=observe)
+    only = question if planner in EXACT else replace(question, layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+    return as_answer(problem, result, only, limits)
+
+
+def as_answer(
+    problem: Problem, result: SolveResult, asked: Question | None = None, limits: Limits | None = None
+) -> Answer:
+    """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
+    question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+    plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
+    value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
+    confirmed_by, document, spent = [*result.confirmed_by], None, result.deterministic_s
+    if result.status is Status.OPTIMAL and value is not None:
+        pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
+        statements = claims(pipelines, question, value)
+        claim = "no pipeline is faster, over all cuts of the execution order"
+        if result.planner == DEFAULT:
+            found, more = refuted(statements, claim, limits or Limits())
+            confirmed_by += [found] if found else []
+            spent += more
+        strength = "integer potentials, for `segsolve check` to prove again"
+        document, proven = confirmed(
+            "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
+        )
+        confirmed_by.append(proven)
+    return Answer(
+        question=question,
+        planner=result.planner,
+        status=result.status,
+        plan=plan,
+        score=score_plan(problem, plan) if plan else None,
+        value=value,
+        bound=Fraction(max(1, result.bound_ns)),  # a stage that costs nothing counts as 1 ns
+        cuts="chain",
+        found_by=result.found_by,
+        confirmed_by=tuple(confirmed_by),
+        note=result.note,
+        certificate=document,
+        stopped_by=result.stopped_by,
+        wall_s=result.wall_s,
+        deterministic_s=spent,
+        seed=result.seed,
+    )

@@ -1,0 +1,63 @@
+"""What every solver is told, what it tells while it works, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What is known of a plan, in the words of the solvers."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+
+
+class Stop(StrEnum):
+    """Why a planner stopped."""
+
+    FINISHED = "finished"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and how a planner may search; heuristics ignore it."""
+
+    time_limit_s: float | None = None
+    workers: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """News of a running search: the best plan's bottleneck and the proven bound so far, in ns."""
+
+    objective_ns: int | None
+    bound_ns: int
+    wall_s: float
+
+
+Observer = Callable[[Progress], None]
+
+
+def ignore(_: Progress) -> None:
+    """The observer for those who do not watch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What one way to an answer, apart from the one that found it, has shown: made by the code that ran.
+
+    `by` names it ("evaluator", "cp-sat", "exact probe", "highs", "certificate", "bounds"), `claim` is what it showed,
+    `strength` how firmly, `seconds` what it cost.
+    """
+
+    by: str
+    claim: str
+    strength: str
+    seconds: float

@@ -1,0 +1,174 @@
+"""Dynamic programs over states and devices: the exact answers for one pipeline of at most so many devices.
+
+A stage of time T on r devices takes ceil(T / r) per inference, its share. A stage's number matters only where it is
+pinned or the number of stages is limited; then the programs carry it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve.cost.segment_table import IMPOSSIBLE
+
+Times = NDArray[np.int64]
+Arc = tuple[int, int, int]  # state before, state after, devices
+_Rows = list[Times]  # by number of devices
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Pipelines through the stages of `time` [n, n], of at most `most` devices.
+
+    `allowed_at(k)` says which stages [n, n] may be stage k, None for all of them. Without `replicate` every stage is
+    one device. `cost` [n, n] is what a path adds up, in place of its time.
+    """
+
+    time: Times
+    most: int
+    replicate: bool = True
+    max_stages: int | None = None
+    allowed_at: Callable[[int], NDArray[np.bool_] | None] | None = None
+    cost: Times | None = None
+
+    @cached_property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """The smallest bottleneck in ns of at most k devices, k = 0..most; `IMPOSSIBLE` where there is no pipeline."""
+        rows = self._to_end(lambda r: -(-self.time // r), np.maximum)[0]
+        smallest = np.minimum.accumulate([int(row[0]) for row in rows])
+        return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
+
+    def best(self, devices: int, bound_ns: int) -> tuple[Arc, ...] | None:
+        """Return the preferred pipeline of at most so many devices, no share above `bound_ns`; None if there is none.
+
+        The smallest cost, which is the latency if no other is given, then the fewest devices, then the earliest cuts;
+        each stage has as few replicas as keep the bound. It is unique.
+        """
+        layers = self.least_costs(bound_ns)
+        left = int(np.argmin([int(row[0]) for row in layers[0][: devices + 1]]))
+        if layers[0][left][0] >= IMPOSSIBLE:
+            return None
+        need = self.need(bound_ns)
+        path: list[Arc] = []
+        here, end = 0, len(self.time) - 1
+        while here != end:
+            layer = len(path) if self.is_layered else 0
+            there, r = self._step(layers, layer, left, here, need)
+            path.append((here, there, r))
+            here, left = there, left - r
+        return tuple(path)
+
+    def fewest_devices(self, bound_ns: int) -> _Rows:
+        """Return for each stage number the fewest devices [n] from each state to the end, no share above `bound_ns`.
+
+        One entry stands for all stage numbers where they do not matter. Numbers above `most` mean that it takes more.
+        """
+        need = self.need(bound_ns)
+        if not self.is_layered:
+            fewest = np.full(len(need), self.most + 1, dtype=np.int64)
+            fewest[-1] = 0
+            for state in range(len(need) - 2, -1, -1):
+                fewest[state] = (need[state, state + 1 :] + fewest[state + 1 :]).min()
+            return [np.minimum(fewest, self.most + 1)]
+        last = np.full(len(need), self.most + 1, dtype=np.int64)
+        last[-1] = 0
+        layers = [last]
+        for layer in range(self.most_stages - 1, -1, -1):
+            allowed = self.allowed_at(layer) if self.allowed_at else None
+            here = need if allowed is None else np.where(allowed, need, self.most + 1)
+            row = np.minimum((here + layers[0][None, :]).min(axis=1), self.most + 1)
+            row[-1] = 0
+            layers.insert(0, row)
+        return layers
+
+    def least_costs(self, bound_ns: int) -> list[_Rows]:
+        """Return for each stage number the least cost [n] to the end with exactly 0..most devices, within a bound."""
+        return _least_costs(self, bound_ns)
+
+    def _step(self, layers: list[_Rows], layer: int, left: int, here: int, need: NDArray[np.int64]) -> tuple[int, int]:
+        """Return the first state that a least path goes to next, and with how many devices."""
+        after = layers[min(layer + 1, len(layers) - 1)]
+        allowed = self.allowed_at(layer) if self.allowed_at else None
+        costs = self._costs[here]
+        for there in map(int, np.flatnonzero(self.time[here] < IMPOSSIBLE)):
+            r = int(need[here, there])
+            fits = r <= left and (allowed is None or allowed[here, there])
+            if fits and costs[there] + after[left - r][there] == layers[layer][left][here]:
+                return there, r
+        raise AssertionError("a least path has a next stage")
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the number of a stage matters."""
+        return self.allowed_at is not None or self.max_stages is not None
+
+    @property
+    def most_stages(self) -> int:
+        """The most stages that a pipeline can have."""
+        most = min(self.most, len(self.time) - 1)
+        return most if self.max_stages is None else min(most, self.max_stages)
+
+    @property
+    def _costs(self) -> Times:
+        return self.time if self.cost is None else self.cost
+
+    def need(self, bound_ns: int) -> NDArray[np.int64]:
+        """Return the fewest devices that keep the bound, for every stage; too many where there is no stage."""
+        if bound_ns > 0:
+            shares = np.maximum(1, -(-self.time // bound_ns))
+        else:
+            shares = np.where(self.time <= bound_ns, 1, self.most + 1)  # no number of devices makes time vanish
+        need = np.where(self.time < IMPOSSIBLE, shares, self.most + 1)
+        return need if self.replicate else np.where(need > 1, self.most + 1, need)
+
+    def _to_end(self, value: Callable[[int], Times], combine: np.ufunc) -> list[_Rows]:
+        """Return for each stage number and number of devices the best value [n] of a path from each state to the end.
+
+        One entry stands for all stage numbers where they do not matter.
+        """
+        counts = range(1, self.most + 1 if self.replicate else 2)
+        priced = ((r, np.where(self.time < IMPOSSIBLE, value(r), IMPOSSIBLE)) for r in counts)
+        values = {r: made for r, made in priced if (made < IMPOSSIBLE).any()}  # many a count no stage needs
+        if not self.is_layered:
+            rows = _done(len(self.time), self.most)
+            for left in range(1, self.most + 1):
+                rows[left] = _improve(values, rows, left, combine)
+            return [rows]
+        layers = [_done(len(self.time), self.most)]
+        for layer in range(self.most_stages - 1, -1, -1):
+            allowed = self.allowed_at(layer) if self.allowed_at else None
+            here = values if allowed is None else {r: np.where(allowed, v, IMPOSSIBLE) for r, v in values.items()}
+            rows = _done(len(self.time), self.most)
+            for left in range(1, self.most + 1):
+                rows[left] = _improve(here, layers[0], left, combine)
+            layers.insert(0, rows)
+        return layers
+
+
+@lru_cache(maxsize=4)
+def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
+    need = paths.need(bound_ns)
+    return paths._to_end(lambda r: np.where(need == r, paths._costs, IMPOSSIBLE), np.add)
+
+
+def _done(states: int, most: int) -> _Rows:
+    """Return the values of having nothing left to do: 0 at the end without devices, else none."""
+    rows = [np.full(states, IMPOSSIBLE, dtype=np.int64) for _ in range(most + 1)]
+    rows[0][-1] = 0
+    return rows
+
+
+def _improve(values: dict[int, Times], after: _Rows, left: int, combine: np.ufunc) -> Times:
+    best = np.full(len(after[0]), IMPOSSIBLE, dtype=np.int64)
+    for r, value in values.items():
+        if r <= left:
+            reachable = np.flatnonzero(after[left - r] < IMPOSSIBLE)
+            if len(reachable):
+                sub = value if len(reachable) * 2 > len(value) else value[:, reachable]
+                row = after[left - r] if sub is value else after[left - r][reachable]
+                np.minimum(best, combine(sub, row[None, :]).min(axis=1), out=best)
+    return best

@@ -1,0 +1,113 @@
+"""What single pipelines of 1, 2, ... devices can do at best: their bottleneck, and what they trade for latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsolve.cost.segment_table import IMPOSSIBLE
+from segsolve.cost.stage_table import StageTable
+from segsolve.plan.model import Pipeline, Stage
+from segsolve.question import Constraints
+from segsolve.solvers.dynamic.constraints import allowed_at, allowed_time
+from segsolve.solvers.dynamic.paths import Arc, Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A pipeline that no other of as many devices betters both ways: bottleneck in ns, and what a path adds up."""
+
+    bottleneck_ns: int
+    cost: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pipelines:
+    """The pipelines of at most `tpus` devices through the stages of a table that the constraints leave."""
+
+    table: StageTable
+    constraints: Constraints
+    tpus: int
+    replicate: bool = True
+
+    @cached_property
+    def time(self) -> NDArray[np.int64]:
+        """The time [n, n] of the stages that are left."""
+        return allowed_time(self.table, self.constraints)
+
+    @cached_property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """The smallest bottleneck of at most k devices, k = 0..tpus, whatever the latency."""
+        return self.paths(self.tpus).bottlenecks
+
+    @cached_property
+    def fronts(self) -> dict[int, tuple[Point, ...]]:
+        """For k = 1..tpus the undominated (bottleneck, latency in ns) of at most k devices, descending bottleneck."""
+        return {k: _front(self.paths(k)) for k in range(1, self.tpus + 1)}
+
+    @cached_property
+    def link_fronts(self) -> dict[int, tuple[Point, ...]]:
+        """For k = 1..tpus the undominated (bottleneck, bytes moved) of at most k devices, by descending bottleneck."""
+        moved = self.table.moved_bytes
+        return {k: _front(self.paths(k, moved)) for k in range(1, self.tpus + 1)}
+
+    def within(self, latency_ns: int) -> tuple[int, ...]:
+        """Return the smallest bottleneck of at most k devices within a latency, k = 0..tpus, or `IMPOSSIBLE`."""
+        kept = [
+            min((p.bottleneck_ns for p in self.fronts[k] if p.cost <= latency_ns), default=IMPOSSIBLE)
+            for k in range(1, self.tpus + 1)
+        ]
+        return (IMPOSSIBLE, *kept)
+
+    def pipeline(self, devices: int, bottleneck_ns: int) -> Pipeline:
+        """Return the preferred pipeline that keeps a bottleneck: of the smallest latency; there must be one."""
+        return self._best(self.paths(devices), devices, bottleneck_ns)
+
+    def frugal_pipeline(self, devices: int, bottleneck_ns: int) -> Pipeline:
+        """Return the pipeline that keeps a bottleneck and moves the fewest bytes; there must be one."""
+        return self._best(self.paths(devices, self.table.moved_bytes), devices, bottleneck_ns)
+
+    def made(self, stages: Iterable[Arc]) -> Pipeline:
+        """Return the pipeline of some stages, each from state to state on so many devices."""
+        return Pipeline(stages=tuple(Stage(ops=self.table.ops(a, b), replicas=r) for a, b, r in stages))
+
+    def _best(self, paths: Paths, devices: int, bottleneck_ns: int) -> Pipeline:
+        arcs = paths.best(devices, bottleneck_ns)
+        assert arcs is not None
+        return self.made(arcs)
+
+    def paths(self, devices: int, cost: NDArray[np.int64] | None = None) -> Paths:
+        """Return the pipelines of at most so many devices; `cost` [n, n] is what a path adds up, if not its time."""
+        key = (devices, cost is None)
+        if key not in self._known:
+            self._known[key] = Paths(
+                self.time,
+                devices,
+                replicate=self.replicate,
+                max_stages=self.constraints.max_stages,
+                allowed_at=allowed_at(self.table, self.constraints),
+                cost=cost,
+            )
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, bool], Paths]:
+        return {}
+
+
+def _front(paths: Paths) -> tuple[Point, ...]:
+    """Lower the bottleneck bit by bit; each time the cheapest path that keeps it is the next point."""
+    points: list[Point] = []
+    bound, costs = IMPOSSIBLE - 1, paths.time if paths.cost is None else paths.cost
+    while (arcs := paths.best(paths.most, bound)) is not None:
+        bottleneck = max(-(-int(paths.time[a, b]) // r) for a, b, r in arcs)
+        point = Point(bottleneck, sum(int(costs[a, b]) for a, b, _ in arcs))
+        if points and points[-1].cost == point.cost:
+            points.pop()
+        points.append(point)
+        bound = bottleneck - 1
+    return tuple(points)

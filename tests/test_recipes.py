@@ -1,0 +1,187 @@
+"""The recipes of the solver's README hold: a copy of the sources is changed as they say, and the addition is used.
+
+The copy is run as processes, so that what is imported is the copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from typing import Any
+
+import pytest
+
+from generators.documents import device_toml
+from segsolve.errors import ExitCode
+
+ROOT = Path(__file__).parents[1]
+RECIPES = (ROOT / "solver" / "README.md").read_text(encoding="utf-8").split("## Where to add things")[1]
+_RUN = "from segsolve.cli.main import run; run()"
+
+
+class Tree:
+    """A copy of the sources that may be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in ("solver", "runtime"):
+            copytree(ROOT / part, folder / part, ignore=ignore_patterns("__pycache__"))
+
+    def add(self, name: str, text: str) -> None:
+        """Add a file to the package, where a recipe says that such files go."""
+        path = self._in_recipe(name, parent=True)
+        assert not path.exists()
+        path.write_text(text, encoding="utf-8")
+
+    def insert(self, name: str, before: str, text: str) -> None:
+        """Put lines into a file that a recipe names, before a line of it."""
+        path = self._in_recipe(name)
+        known = path.read_text(encoding="utf-8")
+        assert known.count(f"{before}\n") == 1, f"{name} has no line {before!r} any more: change this test"
+        path.write_text(known.replace(f"{before}\n", f"{text}\n{before}\n"), encoding="utf-8")
+
+    def segsolve(self, *args: str | Path, code: ExitCode = ExitCode.OK) -> str:
+        """Run a command of the copy and return what it printed."""
+        paths = os.pathsep.join(str(self.folder / part) for part in ("solver", "runtime"))
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN, *args],
+            env=os.environ | {"PYTHONPATH": paths, "COLUMNS": "200"},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    def json(self, *args: str | Path) -> Any:
+        return json.loads(self.segsolve(*args, "--json"))
+
+    def _in_recipe(self, name: str, *, parent: bool = False) -> Path:
+        named = f"{Path(name).parent}/" if parent else name
+        assert f"`{named}`" in RECIPES, f"no recipe names {named}"
+        return self.folder / "solver" / "segsolve" / name
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+NETWORK = '''
+"""A network that nobody knows yet."""
+
+from segsolve.zoo.builder import Builder
+from segsolve.zoo.steps import Value
+
+
+def novel(net: Builder) -> Value:
+    """Draw it: two branches and their sum."""
+    x = net.conv("stem", net.input(16, 16, 3), 64, 3, activation="RELU")
+    left = net.conv("left", x, 64, 3, activation="RELU")
+    right = net.conv("right", x, 64, 1, activation="RELU")
+    return net.softmax("class", net.dense("logits", net.global_mean("mean", net.add("sum", left, right)), 10))
+'''
+ENTRY = """    Network(
+        name="novelnet",
+        family="Novel",
+        title="A novel network",
+        input_shape=(16, 16, 3),
+        params=43_594,
+        macs=12_000_000,
+        source="counted from the layers",
+        build=novel.novel,
+    ),"""
+
+
+@pytest.fixture
+def with_network(tree: Tree) -> Tree:
+    tree.add("zoo/novel.py", NETWORK)
+    tree.insert("zoo/catalogue.py", "    resnet,", "    novel,")
+    tree.insert("zoo/catalogue.py", "    _synthetic_conv(512),", ENTRY)
+    return tree
+
+
+def test_a_network(with_network: Tree) -> None:
+    tree = with_network
+    (listed,) = [n for n in tree.json("zoo", "list")["networks"] if n["name"] == "novelnet"]
+    assert (listed["operations"], listed["fits_one_tpu"]) == (7, True)
+    assert "novelnet" in tree.segsolve("zoo", "list")
+    tree.segsolve("zoo", "build", "novelnet")
+    assert tree.json("solve", "novelnet.tflite", "--tpus", "2")["status"] == "optimal"
+    assert "novelnet" in tree.segsolve("compare", "novelnet.tflite", "--tpus", "2")
+    tree.segsolve("batch", "novelnet", "--tpus", "2", "--planners", "dp,layouts", "-o", "batch")
+    tree.segsolve("report", "batch", "-o", "batch.html")
+    assert "novelnet" in (tree.folder / "batch.html").read_text(encoding="utf-8")
+
+
+STRATEGY = '''
+"""Everything but the last possible stage on one TPU."""
+
+from __future__ import annotations
+
+from segsolve.problem import Problem, Segmentation
+from segsolve.search.base import Heuristic
+
+
+def segment(problem: Problem) -> Segmentation:
+    """Cut at the last legal position."""
+    return Segmentation(cuts=problem.cuts[-1:] if problem.tpus > 1 else ())
+
+
+PLANNER = Heuristic("hasty", segment)
+'''
+
+
+def test_a_strategy(with_network: Tree) -> None:
+    """It is compared, batched and reported under the name and with the rule of its entry."""
+    tree = with_network
+    tree.add("search/baselines/hasty.py", STRATEGY)
+    entry = '    Strategy(name="hasty", title="In haste", rule="cuts once, as late as can be"),'
+    tree.insert(
+        "search/strategies.py",
+        '    Strategy(name="uniform", title="Uniform", rule="gives every TPU the same number of operations"),',
+        entry,
+    )
+    tree.segsolve("zoo", "build", "novelnet")
+    assert tree.json("solve", "novelnet.tflite", "--tpus", "2", "--planner", "hasty")["cuts"] == [6]
+    compared = tree.json("compare", "novelnet.tflite", "--tpus", "2")["strategies"]
+    assert [s["cuts"] for s in compared if s["planner"] == "hasty"] == [[6]]
+    assert re.search(r"hasty", tree.segsolve("compare", "novelnet.tflite", "--tpus", "2"))
+    tree.segsolve("solve", "novelnet.tflite", "--tpus", "2", "--no-verify", "-o", "plan")
+    tree.segsolve("report", "plan", "--model", "novelnet.tflite", "-o", "plan.html")
+    page = (tree.folder / "plan.html").read_text(encoding="utf-8")
+    assert "In haste" in page and "cuts once, as late as can be" in page
+    tree.segsolve("batch", "novelnet.tflite", "--tpus", "2", "-o", "batch")
+    summary = json.loads((tree.folder / "batch" / "summary.json").read_text(encoding="utf-8"))
+    assert "hasty" in {versus["baseline"] for versus in summary["versus"]}
+    tree.segsolve("report", "batch", "-o", "batch.html")
+    assert "In haste" in (tree.folder / "batch.html").read_text(encoding="utf-8")
+
+
+def test_a_device(with_network: Tree) -> None:
+    """A description in the catalogue is known by its name to every command."""
+    tree = with_network
+    tree.add(
+        "device/catalogue/generated.toml", device_toml("edgetpu-usb", {"memory.onchip": 0.2, "time.invocation": 0.0})
+    )
+    assert "generated" in tree.segsolve("devices")
+    tree.segsolve("zoo", "build", "novelnet")
+    here = ("novelnet.tflite", "--tpus", "2", "--device", "generated")
+    found = tree.json("solve", *here)
+    assert found["status"] == "optimal"
+    assert found["objective_ns"] != tree.json("solve", *here[:3])["objective_ns"]
+    tree.segsolve("solve", *here, "--no-verify", "-o", "plan")
+    tree.segsolve("check", "plan")
+    assert "generated" in tree.segsolve("compare", *here)
+    tree.segsolve("report", "plan", "--model", "novelnet.tflite", "-o", "plan.html")
+    assert "Generated for a test" in (tree.folder / "plan.html").read_text(encoding="utf-8")
+    tree.segsolve(
+        "batch", "novelnet.tflite", "--tpus", "2", "--devices", "generated", "--planners", "dp", "-o", "batch"
+    )
