@@ -1,9 +1,9 @@
-"""Writes device descriptions: one text for all, with the figures of each."""
+"""Writes device descriptions: the figures that all share, and the form of the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsolve.device import model
@@ -41,86 +41,91 @@ COMMON: Mapping[str, Figure] = {
         "convolution sweep: segments that take a map of 1.9 MiB or more from the host",
         "0.64 to 0.70 explain the same rows; whether several tensors add up is unknown, the largest counts",
     ),
+    "memory.image": Figure(
+        307200,
+        "pixels",
+        f"{LOGS}: images of 480 x 640 and of 512 x 512 leave 7.0 MiB to the weights, as smaller ones do",
+        "no rule is known for larger images",
+    ),
+    "memory.image_pixel": Figure(
+        7.05,
+        "bytes",
+        "one published figure: 3.91 MiB for the weights of a network of 768 x 768 pixels",
+        "the safe end of what is not known; nothing at the other end",
+    ),
+    "memory.image_most": Figure(
+        6.14, "MiB", f"{LOGS}: 1.73 MiB left to the weights at 1920 x 1058 pixels", "as memory.image_pixel"
+    ),
     "memory.dense": Figure(0.135, "MiB", f"{LOGS} of dense networks: 7.735 MiB of weights fit", "0.01 MiB"),
     "weights.input_multiple": Figure(
         4, "channels", f"{LOGS}: kh*kw*ceil4(Cin)*ceil64(Cout) reproduces the stored size", EXACT
     ),
     "weights.output_multiple": Figure(64, "channels", "as input_multiple", EXACT),
-    "weights.narrow_multiple": Figure(
-        32, "channels", f"{LOGS} of DenseNet-201: streamed convolutions of 32 filters", "one network of 32 filters"
-    ),
     "weights.map_multiple": Figure(
         4, "pixels", "fitted with the time figures: padded multiply-accumulates", "part of the latency model's error"
     ),
     "weights.tiles": Figure(
         16, "tiles", f"{LOGS} of DenseNet-201: constants of MUL and ADD stream 16-fold", "exact on 7 segments"
     ),
-    "weights.channel_int8_per_channel": Figure(
-        4,
+    "weights.scale": Figure(
+        8,
         "bytes",
-        f"{LOGS} of ResNet50, InceptionV3 and DenseNet201 from Keras, the only ones known layer by layer",
-        "reports of other origin show 8 (convolution sweep) or 12 (CIFAR networks): at most 1 % of a ResNet",
+        "public compiled files: of each output, where the outputs' scales differ",
+        "exact on 18 of 19 public pairs; reports of Keras networks show none",
     ),
-    "weights.channel_int8_per_tensor": Figure(8, "bytes", f"{LOGS}, versions 15 and 16, per-tensor int8", EXACT),
-    "weights.channel_uint8": Figure(4, "bytes", f"{LOGS} of uint8 models", EXACT),
+    "weights.bias": Figure(
+        4, "bytes", "public compiled files: of each output, unless all biases are zero", "as weights.scale"
+    ),
+    "weights.dense_inputs": Figure(
+        8192,
+        "inputs",
+        "public compiled files: dense layers of 9,504 inputs and more always stream, of 5,904 and fewer do not",
+        "5,904 to 9,503",
+    ),
     "time.restream": Figure(
         1, "MiB", "convolution sweep: weights come again per MiB of input and output map", "27 % of a layer's stream"
     ),
 }
 
-# What devices of one kind share, on the two interfaces where they do.
-LINKS: Mapping[str, Figure] = {
-    "edgetpu-pcie-card": Figure(
-        15020,
-        "MiB/s",
-        "ASUS AI Accelerator CRL-G18U-P3DF: one PCI Express 3.0 slot of 16 lanes, 8 GT/s each, 128 of 130 bits data",
-        "an upper bound, never measured: packet headers take a part; a slot of 4 lanes carries a quarter",
-    ),
-    "edgetpu-usb-hub": Figure(
-        477,
-        "MiB/s",
-        "USB 3.1 Gen 1, as in Google's USB Accelerator datasheet: 5 Gbit/s, 8 of 10 bits data",
-        "an upper bound: one accelerator alone was measured at 440; the two directions are separate, here they share",
-    ),
-}
 
-_DESKTOP: Mapping[str, Figure] = {
-    "conv": Figure(
-        24, "ms/GMAC", "segsolve profile of DeepLab v3, LiteRT on one core of an AMD EPYC", "another CPU: a factor of 2"
-    ),
-    "activation": Figure(0.29, "ms/MiB", "the same: RESIZE_BILINEAR and ARG_MAX", "0.06 to 0.4 by operation"),
-}
-_EMBEDDED: Mapping[str, Figure] = {
-    "conv": Figure(
-        280,
-        "ms/GMAC",
-        "TensorFlow Lite's page of hosted models: MobileNet v1, 160 ms on one core of a phone",
-        "in float; int8 up to 3 times faster",
-    ),
-    "activation": Figure(3.4, "ms/MiB", "as on a desktop, slower in proportion to host.conv", "unknown"),
-}
-# What runs the operations that fall back.
-HOSTS: Mapping[str, Mapping[str, Figure]] = {"edgetpu-pcie": _EMBEDDED, "edgetpu-usb-pi": _EMBEDDED}
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The factors on a predicted time between which 80 % of the measurements of a regime lay."""
+
+    low: float
+    high: float
+    source: str
 
 
-def write(name: str, title: str, times: Mapping[str, Figure], folder: Path = CATALOGUE) -> Path:
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A device as its file has it: figures by section and key; `runner` is what drives it."""
+
+    name: str
+    title: str
+    runner: str
+    figures: Mapping[str, Figure]
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+
+def write(device: Description, folder: Path = CATALOGUE) -> Path:
     """Write a device description and return its path."""
-    figures = {**COMMON, **{f"time.{key}": figure for key, figure in times.items()}}
-    figures |= {"link.bandwidth": LINKS[name]} if name in LINKS else {}
-    figures |= {f"host.{key}": figure for key, figure in HOSTS.get(name, _DESKTOP).items()}
+    figures = {**COMMON, **device.figures}
     sections = ("memory", "weights", "time", "link", "host")
-    order = sorted(figures, key=lambda key: sections.index(key.split(".")[0]))
     lines = [
         "# Every figure carries its unit, where it comes from and how far it may be off.",
         "# Written by `python -m benchmarks.calibration`.",
         "",
-        f'name = "{name}"',
-        f'title = "{title}"',
+        f'name = "{device.name}"',
+        f'title = "{device.title}"',
+        f'runner = "{device.runner}"',
     ]
-    for key in order:
+    for key in sorted(figures, key=lambda key: sections.index(key.split(".")[0])):
         figure = figures[key]
         lines += ["", f"[{key}]", f"value = {figure.value:g}"]
-        lines += [f'{field} = "{getattr(figure, field)}"' for field in ("unit", "source", "error")]
-    path = folder / f"{name}.toml"
+        lines += [f'{name} = "{getattr(figure, name)}"' for name in ("unit", "source", "error")]
+    for key, each in device.ranges.items():
+        lines += ["", f"[range.{key}]", f"low = {each.low:.2f}", f"high = {each.high:.2f}", f'source = "{each.source}"']
+    path = folder / f"{device.name}.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from benchmarks.calibration.measurements import Row, mib
-from benchmarks.calibration.networks import KERAS, VENDOR, keras_graph, swept_graph, vendor_graph
-from benchmarks.calibration.sweeps import CHANNEL_BYTES
+from benchmarks.calibration.networks import KERAS, VENDOR, keras_graph, quantised, swept_graph, vendor_graph
+from benchmarks.calibration.sweeps import sweep_device
 from segsolve.cost.stage import StageScore, stage_score
 from segsolve.device.memory import round_up, stored_bytes
 from segsolve.device.model import MIB, Device
@@ -96,7 +96,7 @@ def stored(logs: Sequence[Row], conv: Sequence[Row], dense: Sequence[Row], devic
         if row["n_tpus"] == "1":
             graph = swept_graph(int(row["filters"]))
             published = float(row["onchip_mib_per_segment"]) + float(row["offchip_mib_per_segment"])
-            found.append(Comparison(f"conv sweep {row['filters']}", published, _stored(device, graph, CHANNEL_BYTES)))
+            found.append(Comparison(f"conv sweep {row['filters']}", published, _stored(sweep_device(device), graph)))
     for row in dense:
         published = float(row["onchip_mib"]) + float(row["offchip_mib"])
         found.append(Comparison(f"dense sweep {row['hidden']}", published, sum(dense_layers(int(row["hidden"]))) / MIB))
@@ -105,8 +105,8 @@ def stored(logs: Sequence[Row], conv: Sequence[Row], dense: Sequence[Row], devic
         on, off = mib(row["onchip_used_mib"]), mib(row["offchip_mib"])
         if match and on is not None and off is not None:
             key = f"efficientnet-edgetpu{match[1].lower()}"
-            size = _stored(device, vendor_graph(key), VENDOR[key].channel_bytes)
-            found.append(Comparison(row["model"], on + off, size, f"{VENDOR[key].channel_bytes} bytes per channel"))
+            size = _stored(quantised(device, VENDOR[key]), vendor_graph(key))
+            found.append(Comparison(row["model"], on + off, size, "12 bytes per channel"))
     return found
 
 
@@ -143,11 +143,10 @@ def as_rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
 
 
 def _score(device: Device, graph: Graph, stage: range) -> StageScore:
-    return stage_score(AnalyticCosts(graph=graph, device=device).problem(tpus=1), stage)
+    return stage_score(AnalyticCosts(graph=graph, device=quantised(device)).problem(tpus=1), stage)
 
 
-def _stored(device: Device, graph: Graph, channel_bytes: int) -> float:
-    device = replace(device, channel_bytes=device.channel_bytes | {"int8-per-channel": channel_bytes})
+def _stored(device: Device, graph: Graph) -> float:
     return sum(stored_bytes(device, graph, op) for op in graph.ops) / MIB
 
 

@@ -6,12 +6,13 @@ Exact: layers and sizes as published. Approximate: named so, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.calibration import drawings
+from segsolve.device.model import Device
 from segsolve.graph.model import Graph
 from segsolve.graph.read import read_graph
 from segsolve.zoo import (
@@ -36,13 +37,13 @@ Draw = Callable[[Builder], Value]
 class Network:
     """How a network of the measurements is drawn; `note` says in what it is approximate.
 
-    `channel_bytes` is what its compiler report shows per output channel: 4 for the uint8 networks.
+    `per_channel` says whether the outputs' scales differ: they do not in the uint8 networks.
     """
 
     draw: Draw
     size: int = 0
     note: str = ""
-    channel_bytes: int = 4
+    per_channel: bool = False
 
 
 class _Resized(Builder):
@@ -86,13 +87,13 @@ VENDOR: dict[str, Network] = {
     "vgg16224": Network(partial(vgg.vgg, depths=(2, 2, 3, 3, 3))),
     "vgg19224": Network(partial(vgg.vgg, depths=(2, 2, 4, 4, 4))),
     "efficientnet-edgetpus": Network(
-        partial(drawings.efficientnet_edgetpu, size=224, width=1.0, depth=1.0), channel_bytes=12
+        partial(drawings.efficientnet_edgetpu, size=224, width=1.0, depth=1.0), per_channel=True
     ),
     "efficientnet-edgetpum": Network(
-        partial(drawings.efficientnet_edgetpu, size=240, width=1.0, depth=1.1), channel_bytes=12
+        partial(drawings.efficientnet_edgetpu, size=240, width=1.0, depth=1.1), per_channel=True
     ),
     "efficientnet-edgetpul": Network(
-        partial(drawings.efficientnet_edgetpu, size=300, width=1.2, depth=1.4), channel_bytes=12
+        partial(drawings.efficientnet_edgetpu, size=300, width=1.2, depth=1.4), per_channel=True
     ),
 }
 
@@ -107,6 +108,14 @@ def vendor_key(model: str) -> str:
     if key.startswith("inceptionv3224"):
         return "inceptionv2224"
     return key.replace("224x224", "224").replace("299x299", "299")
+
+
+def quantised(device: Device, network: Network | None = None) -> Device:
+    """Return a device for which drawn networks, all per channel, are quantised as a network of the measurements was.
+
+    Reports of Keras networks, without `network`, show 4 bytes per output and so no scales of their own.
+    """
+    return device if network and network.per_channel else replace(device, scale_bytes=0)
 
 
 KERAS: dict[str, Draw] = {
@@ -124,8 +133,9 @@ def vendor_graph(key: str) -> Graph:
 
 @cache
 def keras_graph(name: str) -> Graph:
-    """Return the graph of a network of the compiler logs."""
-    return _graph(name, KERAS[name])
+    """Return the graph of a network of the compiler logs, which show as many bytes for an output of any layer."""
+    graph = _graph(name, KERAS[name])
+    return replace(graph, ops=tuple(replace(op, zero_bias=False) for op in graph.ops))
 
 
 @cache

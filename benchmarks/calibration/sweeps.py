@@ -1,10 +1,11 @@
-"""The sweep of five convolutions on 1, 2 and 4 TPUs: spills, times of the slowest stage, and choices between cuts."""
+"""The sweep of five convolutions on 1 to 4 TPUs: spills, times of the slowest stage, and choices between cuts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.dp import PLANNER as OPTIMAL
 from segsolve.solvers.base import Limits, ignore
 
-FREE = ("conv", "input", "output", "shared")
-CHANNEL_BYTES = 8  # of the reports of this sweep, byte-exact
+FREE = ("conv", "input", "output", "large", "shared2", "shared3")
+MOVES = ("input", "output", "transfer", "large")
+START = {"shared2": 1.5, "shared3": 1.5, "large": 1.0}
+_MISLABELLED = range(603, 684, 10)  # filter counts of the profiled cut on 3 TPUs, where the other series have one less
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,23 @@ class Pipeline:
 
     def time(self, rates: Rates) -> float:
         """Return the time of the slowest stage in ms."""
+        return self.slowest(rates).time(_slowed(rates, self))
+
+    def slowest(self, rates: Rates) -> Features:
+        """Return the slowest stage."""
         slowed = _slowed(rates, self)
-        return max(stage.time(slowed) for stage in self.stages)
+        return max(self.stages, key=lambda stage: stage.time(slowed))
 
 
 def _slowed(rates: Rates, row: Pipeline) -> dict[str, float]:
-    """Return the rates of a row: in the series on two TPUs, transfers took longer by the factor "shared"."""
-    factor = rates["shared"] if row.tpus == 2 else 1.0
-    return {**rates, "input": factor * rates["input"], "output": factor * rates["output"]}
+    """Return the rates of a row: in the series on two and three TPUs, transfers took longer by factors "shared"."""
+    factor = rates.get(f"shared{row.tpus}", 1.0)
+    return {**rates, **{key: factor * rates.get(key, 0.0) for key in MOVES}}
 
 
-def fit_card(rows: Sequence[Pipeline], start: Rates, rounds: int = 20) -> dict[str, float]:
+def fit_card(rows: Sequence[Pipeline], start: Rates, rounds: int = 25) -> dict[str, float]:
     """Return the rates with the least sum of relative deviations of the slowest stages; those not `FREE` are held."""
-    rates, measured = {"shared": 1.5, **start}, np.array([row.ms for row in rows])
+    rates, measured = {**START, **start}, np.array([row.ms for row in rows])
     weight = np.ones(len(rows))
     for _ in range(rounds):
         linear = [_linearised(row, rates) for row in rows]
@@ -75,16 +82,14 @@ def fit_card(rows: Sequence[Pipeline], start: Rates, rounds: int = 20) -> dict[s
 
 
 def _linearised(row: Pipeline, rates: Rates) -> tuple[list[float], float]:
-    """Return the coefficients of the slowest stage's time in `FREE` near `rates`, and what of it is none of theirs."""
+    """Return the derivatives of the slowest stage's time in `FREE` near `rates`, and what of it they do not make."""
     slowed = _slowed(rates, row)
-    amounts = max(row.stages, key=lambda stage: stage.time(slowed)).amounts(slowed)
-    costs = {key: amount * slowed[key] / rates[key] for key, amount in amounts.items() if rates[key]}
-    fixed = sum(rates[key] * cost for key, cost in costs.items() if key not in FREE)
-    if row.tpus != 2:
-        return [costs.get(key, 0.0) for key in FREE], fixed
-    transfers = sum(rates[key] * amounts[key] for key in ("input", "output"))
-    costs["shared"] = transfers
-    return [costs.get(key, 0.0) for key in FREE], fixed - rates["shared"] * transfers
+    slowest = max(row.stages, key=lambda stage: stage.time(slowed))
+    amounts = slowest.amounts(slowed)
+    costs = {key: amount * slowed[key] / rates[key] for key, amount in amounts.items() if rates.get(key)}
+    costs[f"shared{row.tpus}"] = sum(slowed[k] * amounts[k] for k in MOVES) / rates.get(f"shared{row.tpus}", 1.0)
+    made = [costs.get(key, 0.0) for key in FREE]
+    return made, slowest.time(slowed) - sum(rates[key] * cost for key, cost in zip(FREE, made, strict=True))
 
 
 def errors(rows: Sequence[Pipeline], rates: Rates) -> Array:
@@ -92,28 +97,37 @@ def errors(rows: Sequence[Pipeline], rates: Rates) -> Array:
     return np.array([row.time(rates) / row.ms - 1 for row in rows])
 
 
-def left_out(rows: Sequence[Pipeline], start: Rates, width: int = 100) -> Array:
-    """Return the errors of rows under rates fitted without the filter counts of the same hundred."""
+def left_out(rows: Sequence[Pipeline], start: Rates, width: int = 100, *, shared: bool = True) -> Array:
+    """Return the errors of rows under rates fitted without the filter counts of the same hundred.
+
+    Without `shared`, transfers are not lengthened where those of a series were: as for a machine that is not known.
+    """
     held = {
         group: fit_card([r for r in rows if r.filters // width != group], start)
         for group in {row.filters // width for row in rows}
     }
-    return np.array([row.time(held[row.filters // width]) / row.ms - 1 for row in rows])
+    unknown = {} if shared else {"shared2": 1.0, "shared3": 1.0}
+    return np.array([row.time(held[row.filters // width] | unknown) / row.ms - 1 for row in rows])
 
 
 def sweep_device(device: Device) -> Device:
-    """Return the device with the channel constants of this sweep's models."""
-    return replace(device, channel_bytes=device.channel_bytes | {"int8-per-channel": CHANNEL_BYTES})
+    """Return the device for which drawn models count as those of this sweep, whose biases are zero in public files."""
+    return replace(device, bias_bytes=0)
 
 
 def pipelines(rows: Sequence[Row], device: Device) -> list[Pipeline]:
-    """Return the rows of conv_sweep.csv."""
+    """Return the rows of conv_sweep.csv and conv_sweep_3tpu.csv."""
     device = sweep_device(device)
     return [_pipeline(row, device) for row in rows]
 
 
+def _filters(row: Row) -> int:
+    filters = int(row["filters"])
+    return filters - 1 if row["n_tpus"] == "3" and filters in _MISLABELLED else filters
+
+
 def _pipeline(row: Row, device: Device) -> Pipeline:
-    graph = swept_graph(int(row["filters"]))
+    graph = swept_graph(_filters(row))
     sizes = [tuple(map(float, row[f"{where}_mib_per_segment"].split("|"))) for where in ("onchip", "offchip")]
     # A first segment without weights has only the QUANTIZE of the published files, which have one more operation.
     held = [(on, off) for on, off in zip(*sizes, strict=True) if on + off > 0]
@@ -121,7 +135,7 @@ def _pipeline(row: Row, device: Device) -> Pipeline:
     problem = AnalyticCosts(graph=graph, device=device).problem(tpus=len(held))
     plan = Segmentation(cuts=cuts)
     return Pipeline(
-        filters=int(row["filters"]),
+        filters=_filters(row),
         tpus=int(row["n_tpus"]),
         split=row["split"],
         ms=float(row["ms_per_inference"]),
@@ -154,6 +168,28 @@ def choices(rows: Sequence[Pipeline], rates: Rates) -> list[dict[str, float | bo
             difference = max(a.ms, b.ms) / min(a.ms, b.ms) - 1
             result.append({"filters": filters, "tpus": tpus, "difference": difference, "right": right})
     return result
+
+
+def ranks(rows: Sequence[Pipeline], device: Device, rates: Rates) -> list[dict[str, int]]:
+    """Return, for each filter count and number of TPUs, the predicted rank of the cut that was measured to be best.
+
+    1 is the best of `of` cuts into at most so many stages; cuts whose predicted times are equal share a rank.
+    """
+    device = sweep_device(device)
+    best: dict[tuple[int, int], Pipeline] = {}
+    for row in rows:
+        if row.tpus > 1 and row.ms < best.get((row.filters, row.tpus), row).ms + 1e-9:
+            best[row.filters, row.tpus] = row
+    found = []
+    for (filters, tpus), row in sorted(best.items()):
+        graph, slowed = swept_graph(filters), _slowed(rates, row)
+        cuts = [c for n in range(tpus) for c in combinations(range(1, len(graph.ops)), n)]
+        spans = {span for c in cuts for span in pairwise((0, *c, len(graph.ops)))}
+        times = {span: features(device, graph, range(*span)).time(slowed) for span in spans}
+        periods = {c: max(times[span] for span in pairwise((0, *c, len(graph.ops)))) for c in cuts}
+        rank = 1 + sum(period < periods[row.cuts] * (1 - 1e-9) for period in periods.values())
+        found.append({"filters": filters, "tpus": tpus, "rank": rank, "of": len(cuts)})
+    return found
 
 
 def optima(rows: Sequence[Pipeline], device: Device) -> list[dict[str, object]]:

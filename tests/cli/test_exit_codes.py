@@ -132,7 +132,7 @@ def test_no_arguments_show_the_help(command: tuple[str, ...]) -> None:
 def test_unknown_device(net: Path) -> None:
     done = run("solve", net, "--tpus", "2", "--device", "edgetpu-quantum")
     error(done, ExitCode.BAD_DEVICE, "edgetpu-quantum")
-    assert "edgetpu-pcie" in done.stderr and not done.stdout
+    assert "edgetpu-dev-board" in done.stderr and not done.stdout
 
 
 BROKEN_TOML = {

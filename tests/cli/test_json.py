@@ -41,7 +41,7 @@ def call(*args: str | Path) -> Any:
 
 def test_devices() -> None:
     devices = call("devices")["devices"]
-    assert {"edgetpu-pcie", "edgetpu-usb"} <= {d["name"] for d in devices}
+    assert {"edgetpu-dev-board", "edgetpu-usb"} <= {d["name"] for d in devices}
     assert all(d["memory_bytes"] == 8 * 2**20 for d in devices)
 
 
@@ -204,7 +204,7 @@ def _free_device() -> str:
     """Return the description of the default device, with every time zero."""
     from importlib import resources
 
-    text = (resources.files("segsolve.device") / "catalogue" / "edgetpu-pcie.toml").read_text()
+    text = (resources.files("segsolve.device") / "catalogue" / "edgetpu-dev-board.toml").read_text()
     sections = text.split("\n[")
     return "\n[".join(
         "\n".join("value = 0.0" if line.startswith("value") else line for line in section.split("\n"))

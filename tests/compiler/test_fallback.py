@@ -9,7 +9,7 @@ import pytest
 from segsolve.compiler.fallback import Fallbacks
 from segsolve.compiler.log import Mapping, Report
 from segsolve.compiler.truth import truth_of
-from segsolve.device.latency import compute_ns, host_ns, transfer_ns
+from segsolve.device.latency import compute_ns, host_ns, output_ns
 from segsolve.device.model import load_device
 from segsolve.profile.analytic import AnalyticCosts
 
@@ -41,7 +41,7 @@ def extra(costs: AnalyticCosts, *positions: int) -> int:
 def test_the_last_of_a_kind_fall_back_and_take_the_hosts_time(costs: AnalyticCosts) -> None:
     fallbacks = Fallbacks(graph=costs.graph, costs=costs)
     tensor = costs.graph.ops[0].outputs[0]
-    handed = transfer_ns(costs.device.output_ns_per_byte, costs.graph.tensors[tensor].nbytes)
+    handed = output_ns(costs.device, costs.graph.tensors[tensor].nbytes)
     assert extra(costs, 1, 2) > 0
     assert fallbacks.more_ns((0, 1, 2), on_cpu(2)) == extra(costs, 1, 2) + handed
     assert fallbacks.more_ns((0, 1, 2), on_cpu(3)) == extra(costs, 0, 1, 2)

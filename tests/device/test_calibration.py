@@ -38,11 +38,21 @@ def test_an_empty_field_is_no_number() -> None:
 
 def test_a_written_description_loads(tmp_path: Path) -> None:
     names = ("invocation", "input", "output", "conv", "depthwise", "activation", "stream")
-    times = {n: devices.Figure(2, latency_unit(n), "a test", "unknown") for n in names}
-    device = load_device(str(devices.write("mine", "Mine", times, tmp_path)))
+    figures = {f"time.{n}": devices.Figure(2, latency_unit(n), "a test", "unknown") for n in names}
+    figures |= {
+        "host.conv": devices.Figure(24, "ms/GMAC", "a test", "unknown"),
+        "host.activation": devices.Figure(1, "ms/MiB", "a test", "unknown"),
+        "host.cores": devices.Figure(4, "cores", "a test", "unknown"),
+        "host.serial": devices.Figure(0.25, "ms", "a test", "unknown"),
+    }
+    ranges = {"small": devices.Range(0.9, 1.2, "a test")}
+    described = devices.Description("mine", "Mine", "by hand", figures, ranges)
+    device = load_device(str(devices.write(described, tmp_path)))
     assert device.name == "mine"
     assert device.invocation_ns == 2e6
     assert device.restream_bytes == MIB
+    assert (device.runner, device.host_cores, device.host_serial_ns) == ("by hand", 4, 250_000)
+    assert device.ranges == (("small", 0.9, 1.2),)
 
 
 def latency_unit(name: str) -> str:
@@ -59,12 +69,12 @@ def test_layers_of_small_maps_are_cached_first_and_larger_ones_before_smaller() 
 
 
 def test_a_narrow_convolution_streams_at_its_own_width() -> None:
-    graph = swept_graph(32)
-    first, second = graph.ops[:2]
-    for op, inputs in ((first, 4), (second, 32)):
-        assert stored_bytes(DEVICE, graph, op) - streamed_bytes(DEVICE, graph, op) == 9 * inputs * 32
-    wide = swept_graph(42)
-    assert streamed_bytes(DEVICE, wide, wide.ops[1]) == stored_bytes(DEVICE, wide, wide.ops[1])
+    device = sweeps.sweep_device(DEVICE)
+    for filters, lanes in ((32, 32), (42, 48), (62, 64), (72, 128)):
+        graph = swept_graph(filters)
+        for op, inputs in zip(graph.ops[:2], (4, -(-filters // 4) * 4), strict=True):
+            assert streamed_bytes(device, graph, op) == (9 * inputs + 8) * lanes
+            assert stored_bytes(device, graph, op) == (9 * inputs + 8) * max(64, lanes)
 
 
 def test_weights_come_again_for_every_mib_of_maps() -> None:
@@ -116,6 +126,7 @@ def test_features_price_a_stage_as_the_evaluator_does() -> None:
         "depthwise": DEVICE.depthwise_ns_per_mac * 1e3,
         "activation": DEVICE.activation_ns_per_byte * MIB / 1e6,
         "stream": DEVICE.stream_ns_per_byte * MIB / 1e6,
+        "operation": DEVICE.operation_ns / 1e6,
     }
     problem = AnalyticCosts(graph=graph, device=DEVICE).problem(tpus=1)
     priced = stage_score(problem, range(len(graph.ops))).time_ns / 1e6

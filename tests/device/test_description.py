@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks.calibration.networks import vendor_graph
 from segsolve.device import model
-from segsolve.device.model import MIB, device_names, load_device
+from segsolve.device.model import ALIASES, MIB, describe_device, device_names, load_device
 from segsolve.errors import DeviceError, ExitCode
 from segsolve.profile.analytic import AnalyticCosts
 
@@ -37,7 +38,24 @@ def refusal(path: Path | str) -> DeviceError:
 
 def test_the_catalogue_lists_its_files() -> None:
     assert device_names() == tuple(sorted(path.stem for path in CATALOGUE.glob("*.toml")))
-    assert {"edgetpu-usb", "edgetpu-pcie"} <= set(device_names())
+    assert {"edgetpu-usb", "edgetpu-m2", "edgetpu-dev-board", "edgetpu-card"} <= set(device_names())
+
+
+@pytest.mark.parametrize(("old", "now"), ALIASES.items())
+def test_names_of_earlier_releases_stay_and_are_shown_as_they_were_given(old: str, now: str) -> None:
+    assert old not in device_names()
+    assert load_device(old) == replace(load_device(now), name=old)
+    assert describe_device(old) == describe_device(now)
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_device_says_what_drives_it_and_what_its_host_is(name: str) -> None:
+    device = load_device(name)
+    assert device.runner
+    assert device.host_cores >= 1
+    assert device.host_serial_ns > 0
+    assert {regime for regime, _, _ in device.ranges} >= {"spilling", "transfers", "small", "plain"}
+    assert all(0 < low <= 1 <= high for _, low, high in device.ranges)
 
 
 def figures(section: dict[str, Any], where: str = "") -> dict[str, dict[str, Any]]:
@@ -65,7 +83,7 @@ def test_a_device_of_the_catalogue_loads_under_its_name(name: str) -> None:
     assert device.title
     assert device.memory_bytes == 8 * MIB
     assert (device.input_multiple, device.output_multiple, device.map_multiple) == (4, 64, 4)
-    assert device.channel_bytes.keys() == {"int8-per-channel", "int8-per-tensor", "uint8"}
+    assert (device.scale_bytes, device.bias_bytes) == (8, 4)
 
 
 def test_figures_are_converted_to_the_formulas_units() -> None:
@@ -80,7 +98,12 @@ def test_figures_are_converted_to_the_formulas_units() -> None:
 def test_a_shared_link_is_part_of_the_problem() -> None:
     graph = vendor_graph("mobilenetv10.25128")
     links = {name: load_device(name).link_mib_per_s for name in device_names()}
-    assert {name for name, rate in links.items() if rate is not None} == {"edgetpu-pcie-card", "edgetpu-usb-hub"}
+    assert {name for name, rate in links.items() if rate is not None} == {
+        "edgetpu-card",
+        "edgetpu-card-runner",
+        "edgetpu-card-threads",
+        "edgetpu-usb-hub",
+    }
     for name, rate in links.items():
         link = AnalyticCosts(graph=graph, device=load_device(name)).problem(tpus=2).link
         assert (link is None) == (rate is None)

@@ -76,7 +76,7 @@ def test_a_drawing_has_the_size_of_the_hosted_file(key: str) -> None:
 def test_networks_left_out_are_predicted_within_the_targets() -> None:
     samples = [s for interface in ("USB", "PCIe") for s in latency.vendor_samples(ROWS, DEVICE, interface)]
     _, found = check_latency(samples, KNOWN)
-    for name, mean in (("edgetpu-usb", 0.06), ("edgetpu-pcie", 0.035)):
+    for name, mean in (("edgetpu-usb", 0.06), ("edgetpu-dev-board", 0.035)):
         errors = found[name]["all"]
         assert errors["mean"] <= mean, name
         assert errors["worst"] <= 0.25, name

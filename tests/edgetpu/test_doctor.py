@@ -152,7 +152,7 @@ def test_attached_devices(standin: StandIn) -> None:
 
 def test_catalogue_as_json() -> None:
     names = {device["name"] for device in document(inside("devices", "--json").stdout)["devices"]}
-    assert {"edgetpu-pcie", "edgetpu-usb"} <= names
+    assert {"edgetpu-dev-board", "edgetpu-usb"} <= names
 
 
 def test_run_on_edge_tpus(plan_folder: Path, standin: StandIn) -> None:

@@ -152,7 +152,10 @@ def _compile(
     compiled = dict(zip(files, made, strict=True))
     record = write_compiled(folder, compiled, tool.version)
     reports = {file: each.report for file, each in compiled.items()}
-    done = CompiledPlan(plan=folder.plan, compiler=tool.version, reports=reports, refinement=refinement, note=note)
+    codes = {file: each.code for file, each in compiled.items() if each.code}
+    done = CompiledPlan(
+        plan=folder.plan, compiler=tool.version, reports=reports, codes=codes, refinement=refinement, note=note
+    )
     if as_json:
         show_json(compiled_document(done, record))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
-from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Model, TpuMemory, load_costs, within
+from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, TpuMemory, load_costs, within
 
 if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @guarded
 def command(
-    model: Model,
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, or a compiled one.")],
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
     operations: Annotated[
@@ -28,13 +29,27 @@ def command(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a model is, what fits one TPU, and where it can be cut."""
+    """Show what a model is, what fits one TPU, and where it can be cut.
+
+    Of a model that edgetpu_compiler has compiled, it shows what the file holds.
+    """
+    from segsolve.compiler.package import read_compiled
     from segsolve.cost.plan import score
     from segsolve.problem import Segmentation
+    from segsolve.profile.analytic import AnalyticCosts
     from segsolve.report.documents import inspect_document, segments_document
+    from segsolve.report.inspected import inspected_document, inspected_facts
     from segsolve.report.placed import segments_table
     from segsolve.report.table import inspect_table
 
+    if compiled := read_compiled(model):
+        from segsolve.report.compiled import model_document, model_table
+
+        if as_json:
+            show_json(model_document(compiled))
+        else:
+            show(model_table(compiled))
+        return
     ranges = parse_ranges("--segments", segments)
     loaded, costs = load_costs(model, device, tpu_memory)
     problem = costs.problem(tpus=1)
@@ -43,9 +58,13 @@ def command(
         within("--segments", end - 1, 0, len(problem.ops) - 1)
     if as_json:
         document = inspect_document(loaded.graph, problem, one_tpu) | {"host": _on_host(costs)}
+        if isinstance(costs, AnalyticCosts):
+            document |= inspected_document(costs, one_tpu)
         show_json(document | {"segments": segments_document(problem, ranges)} if ranges else document)
         return
-    show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=operations and not ranges))
+    more = inspected_facts(costs, one_tpu) if isinstance(costs, AnalyticCosts) else ()
+    layers = operations and not ranges
+    show(inspect_table(loaded.graph, problem, one_tpu, costs.device.name, operations=layers, more=more))
     if ranges:
         show(segments_table(problem, ranges, costs.device.name, layers=operations))
 

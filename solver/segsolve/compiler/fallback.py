@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from segsolve.compiler.log import Mapping
-from segsolve.device.latency import host_ns, transfer_ns
+from segsolve.device.latency import host_ns, output_ns
 from segsolve.graph.model import Graph
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.source import CostSource
@@ -47,4 +47,4 @@ class Fallbacks:
         """Return what it costs to bring back what the device made and operations read that fell back."""
         on_device = set(ops) - set(fallen)
         read = {t for i in fallen for t in self.graph.ops[i].inputs if self.graph.producer.get(t, -1) in on_device}
-        return sum(transfer_ns(costs.device.output_ns_per_byte, self.graph.tensors[t].nbytes) for t in read)
+        return sum(output_ns(costs.device, self.graph.tensors[t].nbytes) for t in read)

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segsolve.compiler.log import Report, read_report
-from segsolve.errors import CompilerError
+from segsolve.compiler.package import CompiledModel, compiled_model
+from segsolve.errors import CompilerError, ModelError
 
 NAME = "edgetpu_compiler"
 DEFAULT_TIMEOUT_S = 600.0
@@ -26,10 +27,14 @@ _HINT = "install the vendor's package edgetpu-compiler (x86-64 Linux only), or n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A compiled model in memory, and what the compiler said of it."""
+    """A compiled model in memory, what the compiler said of it, and what can be read of it.
+
+    The report has what streams to the byte if the file can be read, otherwise to the two digits that were printed.
+    """
 
     content: bytes
     report: Report
+    code: CompiledModel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +78,7 @@ class Compiler:
                 log, output = Path(folder) / f"{model.stem}_edgetpu.log", Path(folder) / f"{model.stem}_edgetpu.tflite"
                 report = read_report(printed, log.read_text(errors="replace") if log.is_file() else "")
                 if report.failure is None and output.is_file():
-                    return Compiled(content=output.read_bytes(), report=report)
+                    return _with_code(output.read_bytes(), report, output)
                 if not report.is_intermittent or attempt == _TRIES:
                     reason = report.failure or f"it wrote no {output.name}"
                     raise CompilerError(f"{self.path.name} cannot compile {model.name}: {reason}")
@@ -154,6 +159,16 @@ def find_compiler(
         jobs=jobs or os.cpu_count() or 1,
         min_runtime_version=min_runtime_version,
     )
+
+
+def _with_code(content: bytes, report: Report, path: Path) -> Compiled:
+    try:
+        code = compiled_model(content, path)
+    except ModelError:
+        code = None
+    if code is not None:
+        report = replace(report, offchip_bytes=code.streamed_bytes)
+    return Compiled(content=content, report=report, code=code)
 
 
 def _kill(group: int) -> None:

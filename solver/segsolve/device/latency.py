@@ -13,14 +13,15 @@ def compute_ns(device: Device, graph: Graph, op: Op) -> int:
     """Return the time of an operation whose weights are on chip, in ns.
 
     A convolution fills an array of 64 output by 4 input lanes and 4 x 4 pixels; what does not fill it costs as much.
-    Operations also pay for the bytes of the activations that they read and write.
+    Operations also pay for the bytes of the activations that they read and write. None takes less than its
+    instructions, which come from the host meanwhile.
     """
     ns = device.activation_ns_per_byte * moved_bytes(device, graph, op)
     if op.weights is not None:
         padded = padded_macs(device, graph.tensors[op.weights], graph.tensors[op.outputs[0]], op.kind)
         per_mac = device.depthwise_ns_per_mac if op.kind == "DEPTHWISE_CONV_2D" else device.conv_ns_per_mac
         ns += per_mac * padded
-    return round(ns)
+    return round(max(ns, device.operation_ns))
 
 
 def moved_bytes(device: Device, graph: Graph, op: Op) -> int:
@@ -48,8 +49,8 @@ def streamed_ns(device: Device, graph: Graph, op: Op) -> int:
     """
     compute, nbytes = compute_ns(device, graph, op), streamed_bytes(device, graph, op)
     if op.kind not in CACHED_KINDS:
-        return compute + transfer_ns(device.stream_ns_per_byte, nbytes)
-    return max(compute, transfer_ns(device.stream_ns_per_byte, nbytes * passes(device, graph, op)))
+        return compute + ceil(device.stream_ns_per_byte * nbytes)
+    return max(compute, ceil(device.stream_ns_per_byte * nbytes * passes(device, graph, op)))
 
 
 def passes(device: Device, graph: Graph, op: Op) -> int:
@@ -58,9 +59,19 @@ def passes(device: Device, graph: Graph, op: Op) -> int:
     return max(1, ceil(maps / device.restream_bytes))
 
 
-def transfer_ns(ns_per_byte: float, nbytes: int) -> int:
-    """Return the time to move `nbytes` between host and device at a rate of the device, in ns."""
-    return ceil(ns_per_byte * nbytes)
+def input_ns(device: Device, nbytes: int) -> int:
+    """Return the time to bring a tensor of `nbytes` from the host to the device, in ns."""
+    return _transfer_ns(device, device.input_ns_per_byte, nbytes)
+
+
+def output_ns(device: Device, nbytes: int) -> int:
+    """Return the time to bring a tensor of `nbytes` from the device to the host, in ns."""
+    return _transfer_ns(device, device.output_ns_per_byte, nbytes)
+
+
+def _transfer_ns(device: Device, ns_per_byte: float, nbytes: int) -> int:
+    beyond = max(0, nbytes - device.large_bytes)
+    return ceil(device.transfer_ns + ns_per_byte * nbytes + device.large_ns_per_byte * beyond)
 
 
 def padded_macs(device: Device, weights: Tensor, output: Tensor, kind: str) -> int:

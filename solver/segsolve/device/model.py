@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,9 +21,15 @@ class Device:
     """An accelerator, in the units of the formulas: bytes, nanoseconds, and ns per byte or per operation.
 
     The catalogue's files carry the source and the error of each figure; README of the solver shows the formulas.
+    `operation_ns` is the least time of an operation: its instructions come from the host with every inference.
+    A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
-    in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to its CPU;
-    `also_taken` are kinds of operations that the device takes beyond the table of `operations.toml`.
+    in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to one core of
+    its CPU, `host_cores` is how many there are, and `host_serial_ns` what `runner` keeps it busy per stage and
+    inference. `also_taken` are kinds of operations that the device takes beyond the table of `operations.toml`.
+    Images of more than `image_pixels` may leave less memory to the weights than is known: `image_bytes_per_pixel`, at
+    most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it.
+    `ranges` are the factors on a predicted time between which 80 % of measurements lay, by regime (ranges.py).
     """
 
     name: str
@@ -36,9 +42,10 @@ class Device:
     tiles: int
     input_multiple: int
     output_multiple: int
-    narrow_multiple: int
     map_multiple: int
-    channel_bytes: dict[str, int]
+    scale_bytes: int
+    bias_bytes: int
+    dense_inputs: int
     invocation_ns: float
     input_ns_per_byte: float
     output_ns_per_byte: float
@@ -47,15 +54,30 @@ class Device:
     activation_ns_per_byte: float
     stream_ns_per_byte: float
     restream_bytes: int
+    operation_ns: float = 0.0
+    transfer_ns: float = 0.0
+    large_ns_per_byte: float = 0.0
+    large_bytes: int = 0
+    image_pixels: int = 0
+    image_bytes_per_pixel: float = 0.0
+    image_most_bytes: int = 0
     link_mib_per_s: float | None = None
     input_factor: float = 0.0
     host_ns_per_mac: float = 0.024
     host_ns_per_byte: float = 0.29
+    host_cores: int = 1
+    host_serial_ns: float = 0.0
+    runner: str = ""
+    ranges: tuple[tuple[str, float, float], ...] = ()
     also_taken: tuple[str, ...] = ()
 
     def with_memory(self, memory_bytes: int) -> Device:
         """Return the same device with another amount of on-chip memory."""
         return replace(self, memory_bytes=memory_bytes)
+
+    def optimistic(self) -> Device:
+        """Return the same device with the other end of what is not known: large images take no more than small ones."""
+        return replace(self, image_bytes_per_pixel=0.0)
 
 
 class Figure(BaseModel):
@@ -108,6 +130,9 @@ class Memory(_Section):
     stripe: Annotated[Figure, _in("MiB")]
     dense: Annotated[Figure, _in("MiB")]
     input_factor: Annotated[Figure, _in("1")] | None = None
+    image: Annotated[Figure, _in("pixels")] | None = None
+    image_pixel: Annotated[Figure, _in("bytes")] | None = None
+    image_most: Annotated[Figure, _in("MiB")] | None = None
 
 
 class Weights(_Section):
@@ -115,12 +140,11 @@ class Weights(_Section):
 
     input_multiple: Annotated[Figure, _in("channels"), _whole(1)]
     output_multiple: Annotated[Figure, _in("channels"), _whole(1)]
-    narrow_multiple: Annotated[Figure, _in("channels"), _whole(1)]
     map_multiple: Annotated[Figure, _in("pixels"), _whole(1)]
     tiles: Annotated[Figure, _in("tiles"), _whole(1)]
-    channel_int8_per_channel: Annotated[Figure, _in("bytes"), _whole(0)]
-    channel_int8_per_tensor: Annotated[Figure, _in("bytes"), _whole(0)]
-    channel_uint8: Annotated[Figure, _in("bytes"), _whole(0)]
+    scale: Annotated[Figure, _in("bytes"), _whole(0)]
+    bias: Annotated[Figure, _in("bytes"), _whole(0)]
+    dense_inputs: Annotated[Figure, _in("inputs"), _whole(0)]
 
 
 class Time(_Section):
@@ -134,6 +158,10 @@ class Time(_Section):
     activation: Annotated[Figure, _in("ms/MiB")]
     stream: Annotated[Figure, _in("ms/MiB")]
     restream: Annotated[Figure, _in("MiB")]
+    operation: Annotated[Figure, _in("ms")] | None = None
+    transfer: Annotated[Figure, _in("ms")] | None = None
+    large: Annotated[Figure, _in("ms/MiB")] | None = None
+    large_from: Annotated[Figure, _in("MiB")] | None = None
 
 
 class Link(_Section):
@@ -143,10 +171,30 @@ class Link(_Section):
 
 
 class Host(_Section):
-    """What operations cost that fall back to the host's CPU."""
+    """What operations cost that fall back to a core of the host's CPU, and what driving the devices costs it."""
 
     conv: Annotated[Figure, _in("ms/GMAC")]
     activation: Annotated[Figure, _in("ms/MiB")]
+    cores: Annotated[Figure, _in("cores"), _whole(1)] | None = None
+    serial: Annotated[Figure, _in("ms")] | None = None
+
+
+class Range(_Section):
+    """The factors on a predicted time between which 80 % of the measurements of a regime lay."""
+
+    low: float = Field(gt=0, le=1)
+    high: float = Field(ge=1, allow_inf_nan=False)
+    source: str = Field(min_length=1)
+
+
+class Ranges(_Section):
+    """How far times may be off, by what they consist of."""
+
+    spilling: Range | None = None
+    transfers: Range | None = None
+    host: Range | None = None
+    small: Range | None = None
+    plain: Range | None = None
 
 
 class Operations(_Section):
@@ -160,11 +208,13 @@ class DeviceFile(_Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
+    runner: str = ""
     memory: Memory
     weights: Weights
     time: Time
     link: Link | None = None
     host: Host | None = None
+    range: Ranges | None = None
     operations: Operations | None = None
 
     def figures(self) -> dict[str, Figure]:
@@ -180,6 +230,10 @@ class DeviceFile(_Section):
             f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section if figure
         }
 
+    def ranges(self) -> dict[str, Range]:
+        """Return what is known of the errors of its times, by regime."""
+        return {name: each for name, each in self.range or () if each}
+
     def device(self) -> Device:
         """Convert to the formulas' units."""
         per_byte = 1e6 / MIB
@@ -194,13 +248,10 @@ class DeviceFile(_Section):
             tiles=int(self.weights.tiles.value),
             input_multiple=int(self.weights.input_multiple.value),
             output_multiple=int(self.weights.output_multiple.value),
-            narrow_multiple=int(self.weights.narrow_multiple.value),
             map_multiple=int(self.weights.map_multiple.value),
-            channel_bytes={
-                "int8-per-channel": int(self.weights.channel_int8_per_channel.value),
-                "int8-per-tensor": int(self.weights.channel_int8_per_tensor.value),
-                "uint8": int(self.weights.channel_uint8.value),
-            },
+            scale_bytes=int(self.weights.scale.value),
+            bias_bytes=int(self.weights.bias.value),
+            dense_inputs=int(self.weights.dense_inputs.value),
             invocation_ns=self.time.invocation.value * 1e6,
             input_ns_per_byte=self.time.input.value * per_byte,
             output_ns_per_byte=self.time.output.value * per_byte,
@@ -210,19 +261,43 @@ class DeviceFile(_Section):
             stream_ns_per_byte=self.time.stream.value * per_byte,
             restream_bytes=max(1, round(self.time.restream.value * MIB)),
             link_mib_per_s=self.link.bandwidth.value if self.link else None,
-            input_factor=self.memory.input_factor.value if self.memory.input_factor else 0.0,
+            input_factor=_value(self.memory.input_factor),
+            image_pixels=round(_value(self.memory.image)),
+            image_bytes_per_pixel=_value(self.memory.image_pixel),
+            image_most_bytes=round(_value(self.memory.image_most) * MIB),
+            operation_ns=_value(self.time.operation) * 1e6,
+            transfer_ns=_value(self.time.transfer) * 1e6,
+            large_ns_per_byte=_value(self.time.large) * per_byte,
+            large_bytes=round(_value(self.time.large_from) * MIB),
+            runner=self.runner,
+            ranges=tuple((name, each.low, each.high) for name, each in self.ranges().items()),
             also_taken=self.operations.also if self.operations else (),
             **self._host(),
         )
 
-    def _host(self) -> dict[str, float]:
-        """Return the host's rates; a description without them is of a desktop."""
+    def _host(self) -> dict[str, Any]:
+        """Return the host's figures; a description without them is of a desktop."""
         if self.host is None:
             return {}
         return {
             "host_ns_per_mac": self.host.conv.value * 1e-3,
             "host_ns_per_byte": self.host.activation.value * 1e6 / MIB,
+            "host_cores": int(_value(self.host.cores) or 1),
+            "host_serial_ns": _value(self.host.serial) * 1e6,
         }
+
+
+def _value(figure: Figure | None) -> float:
+    """Return the value of a figure that a description may leave out."""
+    return figure.value if figure else 0.0
+
+
+# Names of earlier releases, for what is now two devices or has a name that says what it is.
+ALIASES = {
+    "edgetpu-pcie": "edgetpu-dev-board",
+    "edgetpu-usb-pi": "edgetpu-usb-pi4",
+    "edgetpu-pcie-card": "edgetpu-card",
+}
 
 
 def device_names() -> tuple[str, ...]:
@@ -237,7 +312,8 @@ def load_device(name: str) -> Device:
         DeviceError: there is no such device, or its description is not valid.
     """
     try:
-        return describe_device(name).device()
+        device = describe_device(name).device()
+        return replace(device, name=name) if name in ALIASES else device
     except OverflowError as error:  # finite, but too large for the formulas' units
         raise DeviceError(f"{name} is not a device description: {error}") from None
 
@@ -250,6 +326,7 @@ def describe_device(name: str) -> DeviceFile:
     """
     if name.endswith(".toml"):
         return _parse(Path(name))
+    name = ALIASES.get(name, name)
     if name not in device_names():
         raise DeviceError(
             f"there is no device {name!r}", f"known: {', '.join(device_names())}; or give a description as FILE.toml"

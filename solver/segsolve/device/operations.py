@@ -15,7 +15,8 @@ from math import prod
 
 from segsolve.graph.model import Graph, Op, Restriction
 
-_MOST_SOFTMAX = 16_000
+_MOST_SOFTMAX = 16_384
+_MOST_ENLARGED = 4
 _BYTE_TYPES = frozenset({"INT8", "UINT8"})
 
 
@@ -71,8 +72,11 @@ def _unfused(_: Graph, op: Op) -> bool:
     return not op.fused_activation
 
 
-def _square_dilation(_: Graph, op: Op) -> bool:
-    return op.dilation[0] == op.dilation[1]
+def _resize(graph: Graph, op: Op) -> bool:
+    before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+    if len(before) != len(after) or len(after) != 4:
+        return False
+    return all(new <= _MOST_ENLARGED * old for old, new in zip(before[1:3], after[1:3], strict=True))
 
 
 def _softmax(graph: Graph, op: Op) -> bool:
@@ -82,6 +86,6 @@ def _softmax(graph: Graph, op: Op) -> bool:
 
 _CHECKS: Mapping[str, Callable[[Graph, Op], bool]] = {
     "unfused": _unfused,
-    "square_dilation": _square_dilation,
+    "resize": _resize,
     "softmax": _softmax,
 }

@@ -55,6 +55,7 @@ class Op:
     Operators that compute from constants only (a DEQUANTIZE of weights, say) have no position of their own: they
     are listed in `constant_operators` of every operation that needs them, and their constants in `constants`.
     `fused_activation` says whether it applies one to what it makes; `dilation` is that of a window, rows and columns.
+    `zero_bias` says that it adds nothing: it has no bias, or one of zeros only.
     """
 
     position: int
@@ -71,6 +72,7 @@ class Op:
     macs: int
     fused_activation: bool = False
     dilation: tuple[int, int] = (1, 1)
+    zero_bias: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segsolve.errors import ModelError
 from segsolve.graph.flatbuffer import read_bytes, unpack
 from segsolve.graph.macs import count_macs
@@ -153,7 +155,12 @@ class _Reader:
             macs=count_macs(kind, places, self._tensors[makes[0]]) if makes else 0,
             fused_activation=_option(operator, "fusedActivationFunction", 0) != 0,
             dilation=(_option(operator, "dilationHFactor", 1), _option(operator, "dilationWFactor", 1)),
+            zero_bias=bias is None or self._holds_zeros(bias),
         )
+
+    def _holds_zeros(self, tensor: int) -> bool:
+        data = self._model.buffers[self._subgraph.tensors[tensor].buffer].data
+        return data is not None and not np.any(data)
 
     def _constant_closure(self, reads: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the constant-only operators that `reads` depend on, and all constants behind them."""

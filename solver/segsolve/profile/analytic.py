@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsolve.device.latency import compute_ns, host_ns, streamed_ns, transfer_ns
+from segsolve.device.latency import compute_ns, host_ns, input_ns, output_ns, streamed_ns
 from segsolve.device.memory import (
-    CACHED_KINDS,
+    always_streams,
     cache_key,
     input_scratch_bytes,
     scratch_bytes,
@@ -69,8 +69,8 @@ class AnalyticCosts:
                 producer=producer,
                 consumers=graph.consumers.get(tensor, ()),
                 is_output=tensor in graph.outputs and producer >= 0,
-                input_ns=transfer_ns(device.input_ns_per_byte, graph.tensors[tensor].nbytes),
-                output_ns=transfer_ns(device.output_ns_per_byte, graph.tensors[tensor].nbytes),
+                input_ns=input_ns(device, graph.tensors[tensor].nbytes),
+                output_ns=output_ns(device, graph.tensors[tensor].nbytes),
                 scratch_bytes=input_scratch_bytes(device, graph.tensors[tensor]),
             )
             for tensor, producer in graph.producer.items()
@@ -86,7 +86,7 @@ class AnalyticCosts:
             weight_bytes=stored_bytes(self.device, self.graph, op),
             streamed_bytes=streamed_bytes(self.device, self.graph, op),
             parameter_bytes=op.weight_bytes,
-            cacheable=op.kind in CACHED_KINDS,
+            cacheable=not always_streams(self.device, self.graph, op),
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
             cpu_ns=host_ns(self.device, self.graph, op),
@@ -97,7 +97,7 @@ class AnalyticCosts:
         ns = host_ns(self.device, self.graph, op)
         if op.position == self.mapped.end:  # what the device made has to come back
             handed = [t for t in self.graph.crossing(op.position) if self.graph.producer[t] >= 0]
-            ns += sum(transfer_ns(self.device.output_ns_per_byte, self.graph.tensors[t].nbytes) for t in handed)
+            ns += sum(output_ns(self.device, self.graph.tensors[t].nbytes) for t in handed)
         return OpCost(
             name=op.name,
             compute_ns=ns,

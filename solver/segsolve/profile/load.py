@@ -24,11 +24,14 @@ def is_profile(name: str | Path) -> bool:
     return str(name).endswith(".json")
 
 
-def device_costs(device: str, memory_bytes: int | None = None) -> Callable[[Graph], CostSource]:
+def device_costs(
+    device: str, memory_bytes: int | None = None, *, optimistic: bool = False
+) -> Callable[[Graph], CostSource]:
     """Return what makes a network's costs on a device of the catalogue, on a described or on a measured one.
 
-    `memory_bytes` is the on-chip memory instead of the device's. What is returned raises a DeviceError too, if the
-    measured costs are those of another network.
+    `memory_bytes` is the on-chip memory instead of the device's; with `optimistic`, what no rule is known for takes
+    nothing of it, instead of the most that was seen. What is returned raises a DeviceError too, if the measured costs
+    are those of another network.
 
     Raises:
         DeviceError: there is no such device, or its file is not valid.
@@ -44,6 +47,8 @@ def device_costs(device: str, memory_bytes: int | None = None) -> Callable[[Grap
     description = load_device(device)
     if memory_bytes is not None:
         description = description.with_memory(memory_bytes)
+    if optimistic:
+        description = description.optimistic()
     return lambda graph: AnalyticCosts(graph=graph, device=description)
 
 

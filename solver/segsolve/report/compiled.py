@@ -1,21 +1,24 @@
-"""A compiled plan: what was predicted of each segment, and what the vendor's compiler says."""
+"""Compiled models and plans: what was predicted of a segment, what the compiler says, and what its files hold."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from segsolve.compiler.coral import Breach
 from segsolve.compiler.log import Report
+from segsolve.compiler.package import CompiledModel, Executable, Kind
 from segsolve.compiler.refine import End, Refinement, Round
 from segsolve.compiler.truth import AGREEMENT_BYTES, StageTruth
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
-from segsolve.report.units import count, fps, mib, ms, percent
+from segsolve.report.units import count, fps, mib, ms, percent, size
 from segsolve_runtime.contract.compiled import CompileRecord
 from segsolve_runtime.contract.plan import Plan, Stage
 
@@ -24,11 +27,15 @@ _DIFFERENT = "yellow"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledPlan:
-    """What there is to show: the plan as it is now, the reports by segment file, and the rounds that led to it."""
+    """What there is to show: the plan as it is now, and the rounds that led to it.
+
+    Reports and what was read of the compiled files are by segment file; not every file can be read.
+    """
 
     plan: Plan
     compiler: str
     reports: Mapping[str, Report]
+    codes: Mapping[str, CompiledModel]
     refinement: Refinement | None
     note: str
 
@@ -73,6 +80,47 @@ def compiled_table(done: CompiledPlan) -> RenderableType:
     return Group(table, *map(Text, _verdict(done)))
 
 
+def model_document(model: CompiledModel) -> dict[str, Any]:
+    """Return a compiled model as a JSON document; bytes."""
+    return {
+        "model": model.name,
+        "compiled": True,
+        "file_bytes": model.file_bytes,
+        **executables_document(model),
+        "on_host": list(model.on_host),
+    }
+
+
+def executables_document(model: CompiledModel) -> dict[str, Any]:
+    """Return what a compiled file's executables take, in all and each; bytes."""
+    return {
+        "cached_bytes": model.cached_bytes,
+        "streamed_bytes": model.streamed_bytes,
+        "instruction_bytes": model.instruction_bytes,
+        "activation_bytes": model.activation_bytes,
+        "packages": [
+            {
+                "min_runtime_version": package.min_runtime_version,
+                "compiler_version": package.compiler_version or None,
+                "executables": [_executable_document(e) for e in package.executables],
+            }
+            for package in model.packages
+        ],
+    }
+
+
+def model_table(model: CompiledModel) -> RenderableType:
+    """Return what a compiled model holds, a row per fact."""
+    facts = Table(
+        box=None, show_header=False, title=Text(model.name, style="bold"), title_justify="left", title_style="bold"
+    )
+    facts.add_column(style="cyan", no_wrap=True)
+    facts.add_column()
+    for name, fact in _code_facts(model):
+        facts.add_row(name, Text(fact))
+    return facts
+
+
 def coral_text(found: Sequence[Breach]) -> str:
     """Return what keeps a plan from the vendor's runner, a line each."""
     if not found:
@@ -97,6 +145,37 @@ def round_news(done: Round) -> str:
         f"compiled {count(done.compiled, 'segment')}: {fps(done.predicted.throughput_fps)} inferences per second "
         f"predicted, {fps(done.corrected.throughput_fps)} with the compiler's figures"
     )
+
+
+def _code_facts(model: CompiledModel) -> Iterable[tuple[str, str]]:
+    yield "file", f"{size(model.file_bytes)}, compiled for the Edge TPU"
+    for package in model.packages:
+        version = package.compiler_version or "version not in the file"
+        yield "compiler", f"{version}; needs an Edge TPU runtime of version {package.min_runtime_version} or newer"
+        yield "executables", ", ".join(_KIND[e.kind] for e in package.executables)
+    yield "weights", f"{model.cached_bytes:,} bytes cached, {model.streamed_bytes:,} streamed with every inference"
+    yield "instructions", f"{model.instruction_bytes:,} bytes with every inference"
+    yield "activations", f"{model.activation_bytes:,} bytes on chip"
+    for e in model.inferring:
+        yield "transfers", f"{e.input_bytes:,} bytes in, {e.output_bytes:,} out with every inference"
+        if e.scratch_bytes:
+            yield (
+                "host scratch",
+                f"{e.scratch_bytes:,} bytes of activations; {e.scratch_in_bytes:,} in and {e.scratch_out_bytes:,} out",
+            )
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(model.on_host).most_common())
+    yield "on the host", kinds or "no operation"
+
+
+def _executable_document(e: Executable) -> dict[str, Any]:
+    return asdict(e) | {"kind": e.kind.name.lower()}
+
+
+_KIND = {
+    Kind.ALONE: "one that streams all weights",
+    Kind.CACHING: "one that fills the cache",
+    Kind.EXECUTION: "one that infers",
+}
 
 
 def _cells(done: CompiledPlan, stage: Stage) -> Iterable[str | Text]:
@@ -173,6 +252,7 @@ def _stage_document(done: CompiledPlan, stage: Stage) -> dict[str, Any]:
                 {"kind": m.kind, "count": m.count, "status": m.status, "on_tpu": m.on_tpu} for m in report.operations
             ],
         },
+        "file": executables_document(code) if (code := done.codes.get(stage.file)) else None,
         "fallback_ns": truth.fallback_ns if truth else None,
         "corrected_ns": truth.time_ns if truth else None,
     }

@@ -53,14 +53,22 @@ def compare_table(comparison: Comparison, device: str, batch: int, *, solve_time
     return Group(table, *map(Text, lines))
 
 
-def inspect_table(graph: Graph, problem: Problem, one_tpu: Score, device: str, *, operations: bool) -> RenderableType:
-    """Return what a network is, what one TPU makes of it, and where it is cheap to cut."""
+def inspect_table(
+    graph: Graph,
+    problem: Problem,
+    one_tpu: Score,
+    device: str,
+    *,
+    operations: bool,
+    more: Iterable[tuple[str, str]] = (),
+) -> RenderableType:
+    """Return what a network is, what one TPU makes of it, and where it is cheap to cut; `more` are facts on that."""
     facts = Table(
         box=None, show_header=False, title=Text(graph.name, style="bold"), title_justify="left", title_style="bold"
     )
     facts.add_column(style="cyan", no_wrap=True)
     facts.add_column()
-    for name, fact in _facts(graph, problem, one_tpu, device):
+    for name, fact in (*_facts(graph, problem, one_tpu, device), *more):
         facts.add_row(name, Text(fact))  # names of tensors may look like Rich's markup
     return Group(facts, _operations(graph, problem)) if operations else facts
 

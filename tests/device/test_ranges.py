@@ -1,0 +1,55 @@
+"""Ranges of predicted times: which regime a time is of, and the range that a description gives it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration.ranges import inside, ranges
+from segsolve.device.model import load_device
+from segsolve.device.ranges import Regime, plan_range, regime, time_range
+
+DEVICE = replace(load_device("edgetpu-usb"), ranges=(("spilling", 0.9, 1.2), ("host", 1.0, 2.0)))
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("time", "stream", "transfer", "host", "expected"),
+    [
+        (10 * MS, 3 * MS, 5 * MS, 0, Regime.SPILLING),
+        (10 * MS, 2 * MS, 3 * MS, 0, Regime.TRANSFERS),
+        (10 * MS, 2 * MS, 2 * MS, 0, Regime.PLAIN),
+        (2 * MS, 0, 0, 0, Regime.SMALL),
+        (2 * MS, 2 * MS, 0, 2 * MS, Regime.HOST),
+    ],
+)
+def test_what_a_time_consists_of(time: int, stream: int, transfer: int, host: int, expected: Regime) -> None:
+    assert regime(time_ns=time, stream_ns=stream, transfer_ns=transfer, host_ns=host) is expected
+
+
+def test_a_range_is_that_of_the_regime_and_none_where_nothing_is_known() -> None:
+    assert time_range(DEVICE, Regime.SPILLING, 10 * MS) == (9 * MS, 12 * MS)
+    assert time_range(DEVICE, Regime.SMALL, MS) is None
+
+
+def test_a_plan_s_range_is_that_of_its_slowest_stage_or_of_its_host() -> None:
+    stages = [(4 * MS, 0, 0), (10 * MS, 5 * MS, 0)]
+    assert plan_range(DEVICE, stages) == (9 * MS, 12 * MS)
+    assert plan_range(DEVICE, stages, host_ns=20 * MS) == (20 * MS, 40 * MS)
+
+
+def test_ranges_hold_four_fifths_of_rows_like_those_that_made_them() -> None:
+    draw = np.random.default_rng(3)
+    kinds = [Regime.SMALL] * 400 + [Regime.PLAIN] * 400
+    spread = np.repeat([0.05, 0.2], 400)
+    found = ranges(kinds, np.exp(draw.normal(0, spread)) - 1, "a test")
+    assert found["small"].high < found["plain"].high
+    assert inside(found, kinds, np.exp(draw.normal(0, spread)) - 1) == pytest.approx(0.8, abs=0.07)
+
+
+def test_a_few_rows_have_the_range_of_all() -> None:
+    found = ranges([Regime.SMALL] * 4 + [Regime.PLAIN] * 8, np.linspace(-0.1, 0.1, 12), "a test")
+    assert found["small"].source == "a test: 12 rows of all kinds"
+    assert found["plain"].source == "a test: 8 rows"
