@@ -144,6 +144,8 @@ def lie(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None
         (CASE, {"throughput_fps": 1.0}, "throughput_fps is not the plan's"),
         (CASE, {"batch_ns": 1}, "batch_ns is not the plan's"),
         (CASE, {"pipelines": []}, "exit code and plan differ"),
+        (CASE, {"found_by": "highs"}, "a solver is named that did not run"),
+        (CASE, {"confirmed_by": []}, "nothing confirms the answer"),
         (PARETO, {"points": []}, "a front is not complete"),
     ],
 )
