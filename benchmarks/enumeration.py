@@ -14,7 +14,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, nextafter
@@ -22,6 +23,10 @@ from pathlib import Path
 from shlex import join
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
+
+from ortools.sat.python import cp_model
+from scipy import optimize
 
 from benchmarks.common import write_result
 from generators.asked import Asked, question
@@ -105,15 +110,37 @@ def judged(case: Case, folder: Path) -> str:
     args = [*case.write(folder), "--json"]
     if case.kind == "linked":
         problem = case.problem(folder)
-        return _Judge(problem, case.asked, _answered(problem, case.asked), {}).status()
+        with _solvers() as ran:
+            done = _answered(problem, case.asked)
+        return _Judge(problem, case.asked, done, {}, ran).status()
     plan = folder / "plan"
     if case.kind == "model":
         shutil.rmtree(plan, ignore_errors=True)
         args += ["--no-verify", "-o", plan]
-    done = inside(*args)
+    with _solvers() as ran:
+        done = inside(*args)
     problem = case.problem(folder)
-    status = _Judge(problem, case.asked, done, _names(case, folder, problem)).status()
+    status = _Judge(problem, case.asked, done, _names(case, folder, problem), ran).status()
     return f"{status}, {_certified(plan, status)}" if plan.exists() and case.kind == "model" else status
+
+
+@contextmanager
+def _solvers() -> Iterator[set[str]]:
+    """Collect the names of the solvers that run meanwhile, as answers name them."""
+    ran: set[str] = set()
+
+    def counted(name: str, solve: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            ran.add(name)
+            return solve(*args, **options)
+
+        return run
+
+    with (
+        patch.object(cp_model.CpSolver, "solve", counted("cp-sat", cp_model.CpSolver.solve)),
+        patch.object(optimize, "milp", counted("highs", optimize.milp)),
+    ):
+        yield ran
 
 
 def _answered(problem: Problem, asked: Asked) -> Done:
@@ -156,6 +183,7 @@ class _Judge:
     asked: Asked
     done: Done
     names: dict[Any, int]
+    ran: set[str]
 
     def status(self) -> str:
         """Return the status that the answer has, if it is a true one."""
@@ -180,11 +208,21 @@ class _Judge:
         answer = json.loads(self.done.stdout) if self.done.stdout else {"status": "infeasible"}
         if (self.done.code == ExitCode.NO_PLAN) != (not self._pipelines(answer)):
             raise Wrong("exit code and plan differ", (self.done.code, answer["status"]))
+        if "confirmed_by" in answer:
+            self._check_names(answer)
         if self.done.code == ExitCode.OK:
             self._check_plan(answer, true)
         elif answer["status"] == "infeasible" and true.value is not None:
             raise Wrong("a plan is missed", f"there is one of {_text(true.value)}; {_error(self.done)}")
         return f"{answer['status']}"
+
+    def _check_names(self, answer: dict[str, Any]) -> None:
+        """Check that what an answer names has run, and that what it claims was confirmed."""
+        named = {answer["found_by"], *(one["by"] for one in answer["confirmed_by"])}
+        if idle := (named & {"cp-sat", "highs"}) - self.ran:
+            raise Wrong("a solver is named that did not run", sorted(idle))
+        if answer["status"] in ("optimal", "infeasible") and not answer["confirmed_by"]:
+            raise Wrong("nothing confirms the answer", answer["status"])
 
     def _refused(self, true: Truth) -> str:
         """Questions that contradict themselves are refused; one that has an answer is not to be."""
