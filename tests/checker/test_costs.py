@@ -17,6 +17,7 @@ from generators.drawn import Draw, problems
 from segsolve.checker import costs, document
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import least_work_ns
+from segsolve.checker.proof import _ended, _turned
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.schedule import makespan_ns
 from segsolve.checker.states import Scope, States
@@ -150,3 +151,15 @@ def test_no_plan_does_less_than_the_least_work(problem: Problem) -> None:
     least = least_work_ns(ours(problem))
     for cuts in ((), problem.cuts, problem.cuts[::2]):
         assert least <= evaluate.score(problem, Segmentation(cuts=cuts)).latency_ns
+
+
+@unhurried
+@given(pipelines(), st.integers(1, 30))
+def test_no_pipeline_ends_more_of_a_batch_than_its_corner_allows(
+    mine: list[costs.PipelineCost], inferences: int
+) -> None:
+    one = mine[0]
+    time_ns, count = makespan_ns([one], inferences), sum(one.devices)
+    corner = (one.bottleneck_ns, one.latency_ns)
+    assert _turned(corner, time_ns, count, 99) >= inferences
+    assert max(_ended(corner, time_ns, r, 99) for r in range(1, count + 1)) >= inferences

@@ -66,8 +66,9 @@ def _batch(certificate: Certificate) -> str:
     steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
 
     def done(count: int, corner: Corner) -> int:
-        turns = range(1, count + 1 if certificate.replicate else 2)
-        return max(_ended(corner, value - 1, replicas, question.batch) for replicas in turns)
+        replicas = range(1, count + 1 if certificate.replicate else 2)
+        by_stage = max(_ended(corner, value - 1, r, question.batch) for r in replicas)
+        return min(by_stage, _turned(corner, value - 1, count, question.batch))
 
     most = most_done(steps, done, single=question.layout == "pipeline")
     if value > 0 and most >= question.batch:
@@ -87,6 +88,17 @@ def _ended(corner: Corner, time_ns: int, replicas: int, most: int) -> int:
     if bottleneck < 1:
         return most
     return min(most, replicas * (1 + (time_ns - latency_ns) // (replicas * (bottleneck - 1) + 1)))
+
+
+def _turned(corner: Corner, time_ns: int, count: int, most: int) -> int:
+    """Return a bound on the inferences that end within a time in a pipeline of so many devices, by its latency alone.
+
+    Inference m waits at a stage of r devices for inference m - r there. Going back so a times at every stage leads past
+    a (r1 + r2 + ...) <= a * count inferences, each time through all stages' times: inference m ends after
+    (1 + (m - 1) // count) latencies at least.
+    """
+    _, latency_ns = corner
+    return min(most, count * (time_ns // latency_ns)) if latency_ns else most
 
 
 def _pareto(certificate: Certificate) -> str:

@@ -261,14 +261,19 @@ def _front_pipelines(pipelines: Pipelines) -> tuple[Pipeline, ...]:
 def _least_ns(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> int:
     """Return a time that no plan is below, from what bottleneck and latency of single pipelines allow.
 
-    A stage of r devices whose share is at least B takes more than r (B - 1), and ends r inferences at most in that.
+    A stage of r devices whose share is at least B takes more than r (B - 1), and ends r inferences at most in that. And
+    inference m waits at each stage for the one that is as many before it as the stage has devices: along
+    (m - 1) // k such turns at every stage of k devices in all, each of which costs the latency once more.
     """
     fronts = {k: [(p.bottleneck_ns, p.cost) for p in front] for k, front in pipelines.fronts.items()}
     replicas = range(1, tpus + 1) if pipelines.replicate else range(1, 2)
 
     def ended(k: int, time_ns: int) -> int:
         counts = (
-            r * (1 + (time_ns - latency) // max(1, bottleneck if r == 1 else r * (bottleneck - 1) + 1))
+            min(
+                k * (time_ns // max(1, latency)),
+                r * (1 + (time_ns - latency) // max(1, bottleneck if r == 1 else r * (bottleneck - 1) + 1)),
+            )
             for bottleneck, latency in fronts.get(k, ())
             if latency <= time_ns
             for r in replicas
