@@ -28,7 +28,7 @@ import aiohttp
 from benchmarks.common import write_result, zoo_file
 from benchmarks.faulty import FaultPlan, faulty
 from benchmarks.memory import growth_mib, resident_mib
-from benchmarks.plans import even_stages, write
+from generators.plan_folders import even_stages, write
 from segsolve.graph.read import read_model
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
