@@ -22,13 +22,13 @@ import numpy as np
 from benchmarks import by_hand
 from benchmarks.common import write_result, zoo_file
 from generators.plan_folders import even_stages, write
+from generators.runtime_plans import Sketch, make_plan
 from segsolve.graph.read import read_model
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.pipeline import Pipeline
-from tests.runtime.plans import Sketch, make_plan
 
 SHAPE = [1, 56, 56, 24]
 STAGES = (1, 2, 4, 6, 8)

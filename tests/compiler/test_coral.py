@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from generators.runtime_plans import Sketch, chain_plan, make_plan
 from segsolve.compiler.coral import breaches
 from segsolve_runtime.contract.plan import Plan
-
-from ..runtime.plans import Sketch, chain_plan, make_plan
 
 
 def rules(plan: Plan) -> list[tuple[str, int | None]]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from generators.runtime_plans import write_folder
 from segsolve_runtime.contract.compiled import compiled_name
 
 from ..runtime import tiny_model
-from ..runtime.plans import write_folder
 from ..standins.compiled import compiled
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from generators.runtime_plans import chain_plan
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.flow.worker import THREAD_NAME
 from segsolve_runtime.pipeline import Pipeline
-
-from .plans import chain_plan
 
 PATIENCE_S = 30
 

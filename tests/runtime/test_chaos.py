@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.faulty import FaultPlan, faulty
+from generators.runtime_plans import lanes_plan
 from segsolve_runtime import ClosedError, DevicesLeftError, FaultPolicy, InputError, Pipeline, StageError, State
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.faults import OnFault
 from segsolve_runtime.flow.schedule import Lane
 
-from .plans import lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, stage_threads
 
 COUNT = 50

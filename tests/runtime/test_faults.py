@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.faulty import FaultPlan, FaultyRunner, faulty
+from generators.runtime_plans import lanes_plan
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import Place, places, stage_at
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError, named_numbers
@@ -18,7 +19,6 @@ from segsolve_runtime.flow.faults import FaultPolicy, OnFault
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.pipeline import Pipeline
 
-from .plans import lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, stage_threads
 
 GONE = FaultPlan(lost_from=5)

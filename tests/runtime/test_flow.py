@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from generators.runtime_plans import chain_plan, lanes_plan
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.errors import ClosedError, InputError, StageError
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.pipeline import Pipeline
 
-from .plans import chain_plan, lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
 
 

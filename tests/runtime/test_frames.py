@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from generators.runtime_plans import Sketch, make_plan
 from segsolve_runtime.contract.arrays import Array, Frame, array_specs, select
 from segsolve_runtime.contract.frames import frame_tensors, random_frames
 from segsolve_runtime.errors import InputError
-
-from .plans import Sketch, make_plan
 
 TYPES = {
     "bits": ("bool", [400]),

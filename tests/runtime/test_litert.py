@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from generators.runtime_plans import Sketch, make_plan, write_folder
 from segsolve_runtime import PlanError, load_plan, random_frames
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
@@ -16,7 +17,6 @@ from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.pipeline import Pipeline
 
 from . import tiny_model
-from .plans import Sketch, make_plan, write_folder
 
 COUNT = 12
 

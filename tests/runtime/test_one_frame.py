@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from generators.runtime_plans import chain_plan, lanes_plan
 from segsolve_runtime import (
     ClosedError,
     DevicesLeftError,
@@ -28,7 +29,6 @@ from segsolve_runtime.errors import DeviceLostError
 from segsolve_runtime.flow.faults import OnFault
 from segsolve_runtime.flow.schedule import Lane
 
-from .plans import chain_plan, lanes_plan
 from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
 
 CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 import numpy as np
 import pytest
 
+from generators.runtime_plans import Sketch, chain_plan, make_plan, write_folder
 from segsolve_runtime import Pipeline, random_frames
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.flow import worker
@@ -22,7 +23,6 @@ from segsolve_runtime.flow.worker import Post, Worker
 from segsolve_runtime.observe.drift import SLOWER, behind, drift_of
 
 from . import tiny_model
-from .plans import Sketch, chain_plan, make_plan, write_folder
 from .runners import IncrementRunner
 
 MS = 1_000_000

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from generators.runtime_plans import Sketch, chain_plan, make_plan, write_folder
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import load_plan
 from segsolve_runtime.errors import BackendError, ClosedError, InputError, StageError
 from segsolve_runtime.pipeline import Pipeline
 
-from .plans import Sketch, chain_plan, make_plan, write_folder
 from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
 
 

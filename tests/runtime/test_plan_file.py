@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from generators.runtime_plans import Sketch, make_plan, write_folder
 from segsolve_runtime.contract.compiled import (
     CompiledSegment,
     CompileRecord,
@@ -37,8 +38,6 @@ from segsolve_runtime.contract.plan import (
     plan_schema,
 )
 from segsolve_runtime.errors import PlanError
-
-from .plans import Sketch, make_plan, write_folder
 
 SKETCHES = [
     Sketch(takes=["x"], makes=["y"], content=b"first segment"),

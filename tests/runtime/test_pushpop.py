@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from generators.runtime_plans import chain_plan
 from segsolve_runtime import FaultPolicy, InputError, Pipeline, StageError
 from segsolve_runtime.pushpop import PipelinedModelRunner
 
-from .plans import chain_plan
 from .runners import IncrementRunner, increments
 
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
+from generators.runtime_plans import Sketch, chain_plan, make_plan
 from segsolve_runtime.flow.routes import routes
-
-from .plans import Sketch, chain_plan, make_plan
 
 
 def test_a_chain_keeps_only_what_the_next_stage_takes() -> None:

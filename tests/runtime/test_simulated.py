@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.runtime_plans import Sketch, chain_plan, lanes_plan, make_plan
 from segsolve_runtime.backends import simulated
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.flow.schedule import Lane, schedule, schedule_lanes
 from segsolve_runtime.pipeline import Pipeline
-
-from .plans import Sketch, chain_plan, lanes_plan, make_plan
 
 
 def open_pipeline(plan: Plan, *, queue_size: int = 2, record: bool = True) -> Pipeline:

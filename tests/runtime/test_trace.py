@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+from generators.runtime_plans import lanes_plan
 from segsolve_runtime.backends import simulated
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import Place
@@ -13,8 +14,6 @@ from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.observe.trace import MEASURED, PREDICTED, chrome_trace, trace_json
 from segsolve_runtime.pipeline import Pipeline
-
-from .plans import lanes_plan
 
 LANES = [Lane(stage_ns=(2_000, 6_000), replicas=(1, 2)), Lane(stage_ns=(5_000, 1_000), replicas=(1, 1))]
 

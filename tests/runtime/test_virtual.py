@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from generators.runtime_plans import lanes_plan
 from segsolve_runtime import FaultPolicy, Pipeline, StageError
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.schedule import Lane
 
-from .plans import lanes_plan
 from .runners import IncrementRunner, stage_threads
 
 

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from generators.runtime_plans import Sketch, make_plan
 from segsolve.graph.flatbuffer import pack
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import Plan
-
-from .plans import Sketch, make_plan
 
 SHAPE = [1, 4, 4, 8]
 SCALE = 0.05

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from generators.runtime_plans import Sketch, make_plan
 from segsolve_runtime.contract.plan import Plan, TensorSpec
-
-from ..plans import Sketch, make_plan
 
 IMAGE = TensorSpec(name="image", dtype="uint8", shape=[1, 4, 6, 3], scale=1 / 128, zero_point=128)
 SIGNED = IMAGE.model_copy(update={"dtype": "int8", "zero_point": 0})

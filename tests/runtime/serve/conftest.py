@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from generators.runtime_plans import lanes_plan
 from segsolve_runtime import FaultPolicy, Pipeline
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.schedule import Lane
@@ -18,7 +19,6 @@ from segsolve_runtime.serve.detection import Detector
 from segsolve_runtime.serve.log import Log
 from segsolve_runtime.serve.models import Models, ServedModel
 from segsolve_runtime.serve.server import Server, ServerOptions
-from tests.runtime.plans import lanes_plan
 from tests.runtime.runners import PATIENCE_S, IncrementRunner
 
 CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))

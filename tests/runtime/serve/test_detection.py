@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generators.runtime_plans import Sketch, chain_plan, make_plan
 from segsolve_runtime import InputError, Pipeline
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.serve.detection import POSTPROCESS, decoder_of, detector_of
 from segsolve_runtime.serve.models import ServedModel
-from tests.runtime.plans import Sketch, chain_plan, make_plan
 
 from .conftest import Running, running, served
 from .test_http import ask

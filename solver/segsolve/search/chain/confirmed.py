@@ -74,7 +74,8 @@ def _probe_says(result: SolveResult, table: StageTable, bound_ns: int, claim: st
         "exact probe", claim, "exact", lambda: exists_plan(table.time, table.most_stages, bound_ns)
     )
     if exists:
-        raise _fault(result, f"an exact probe finds a plan of {bound_ns} ns or less")
+        claimed = "there is no plan" if result.plan is None else f"no plan takes less than {result.objective_ns} ns"
+        raise _fault(result, f"it says that {claimed}, an exact probe finds one")
     return replace(result, confirmed_by=(*result.confirmed_by, confirmation))
 
 
