@@ -14,7 +14,7 @@ import pytest
 from benchmarks import enumeration
 from benchmarks.enumeration import Wrong, judged
 from generators.asked import Asked
-from generators.cases import Case
+from generators.cases import Case, random_case
 from generators.command import Done, inside
 from generators.documents import by_hand, placement
 from generators.enumeration import Point, Truth, pipelines, truth
@@ -188,3 +188,71 @@ def test_a_graph_is_asked_for_one_pipeline(tmp_path: Path) -> None:
     case.write(tmp_path)
     assert truth(case.problem(tmp_path), case.asked).value == 2_000_000
     assert judged(case, tmp_path) == "optimal"
+
+
+def profile(*layers: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """A profile of layers that hand nothing on; each takes no time and has no weights unless told otherwise."""
+    named = [{"name": f"l{i}", "time_ns": 0, "param_bytes": 0} | layer for i, layer in enumerate(layers)]
+    return by_hand(layers=named, edges=[]) | others
+
+
+NOTHING_TO_STREAM = profile({"time_ns": 4}, {"cacheable": False, "streamed_time_ns": 9})
+ODD_RATE = profile({"time_ns": 59})
+TWO_STAGES = profile({"param_bytes": 9, "time_ns": 20}, {"param_bytes": 9, "time_ns": 10}, device={"memory_bytes": 9})
+TOO_LARGE = profile(
+    *({"time_ns": 4, "param_bytes": 9},) * 2,
+    device={"memory_bytes": 9},
+    segments=[{"first_op": 0, "last_op": 1, "time_ns": 1}],
+)
+QUICK_WHOLE = profile({}, {}, device={"overhead_ns": 2}, segments=[{"first_op": 0, "last_op": 1, "time_ns": 1}])
+
+KNOWN = {
+    "a layer without bytes streams nothing, whatever its time": Case(
+        kind="profile", content=NOTHING_TO_STREAM, tpus=1, asked=Asked(objective="latency", max_latency_ns=4)
+    ),
+    "nor does it make a rate impossible": Case(
+        kind="profile", content=NOTHING_TO_STREAM, tpus=1, asked=Asked(layout="pipeline", min_fps=2.5e8)
+    ),
+    "the rate that a plan states can be asked for": Case(
+        kind="profile", content=ODD_RATE, tpus=1, asked=Asked(objective="devices", min_fps=16949152.54237288)
+    ),
+    "replicas begin a batch together": Case(
+        kind="profile", content=TWO_STAGES, tpus=3, no_spill=True, asked=Asked(objective="batch", batch=2)
+    ),
+    "a batch that costs nothing takes no time": Case(
+        kind="profile", content=profile({}), tpus=1, asked=Asked(objective="batch")
+    ),
+    "a link slows a batch down": Case(
+        kind="linked",
+        content=profile({"time_ns": 10, "param_bytes": 9}, device={"memory_bytes": 0}),
+        tpus=2,
+        link_ns_per_mib=2**22,
+        asked=Asked(objective="batch", batch=5),
+    ),
+    "latency and rate on a link": Case(
+        kind="linked",
+        content=profile({"time_ns": 10, "param_bytes": 9}, device={"memory_bytes": 0}),
+        tpus=2,
+        link_ns_per_mib=2**22,
+        asked=Asked(objective="pareto", min_fps=2e7, max_latency_ns=40),
+    ),
+    "a measured stage whose weights do not fit": Case(
+        kind="cores", cpus=0, content=TOO_LARGE, tpus=2, no_spill=True, asked=Asked(layout="pipeline", cuts="dag")
+    ),
+    "a measured stage that is quicker than the overhead": Case(
+        kind="cores", cpus=0, content=QUICK_WHOLE, tpus=2, asked=Asked(layout="pipeline", cuts="dag")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_was_once_wrong(name: str, tmp_path: Path) -> None:
+    assert judged(KNOWN[name], tmp_path) == "optimal"
+
+
+@pytest.mark.parametrize("first", range(0, 100, 25))
+def test_random_problems(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 25):
+        case = random_case(seed, tmp_path)
+        if case.kind not in ("cores", "graph"):
+            judged(case, tmp_path)
