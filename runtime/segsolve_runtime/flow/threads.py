@@ -20,7 +20,7 @@ from segsolve_runtime.flow.engine import Ends, Setting
 from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog, kind_of
 from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.line import Line, Seat, Source, is_alive
-from segsolve_runtime.flow.metrics import StageView
+from segsolve_runtime.flow.metrics import StageView, copied
 from segsolve_runtime.flow.records import PlaceRecord, SlotRecord
 from segsolve_runtime.flow.routes import routes
 from segsolve_runtime.flow.schedule import Slot
@@ -326,7 +326,7 @@ class ThreadEngine:
 
     def _patience_s(self) -> float:
         """Return how long an inference that is not hung may take."""
-        slowest_ns = max((max([*seat.record.times_ns], default=0) for seat in self._seats.values()), default=0)
+        slowest_ns = max((max(copied(seat.record.times_ns), default=0) for seat in self._seats.values()), default=0)
         return min(self._policy.stage_timeout_s or 1e9, max(LONGEST_JOIN_S, 4 * slowest_ns / 1e9))
 
     _lost_error: StageError
