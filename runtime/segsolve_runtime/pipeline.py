@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, get_args, overload
 
 from segsolve_runtime.backends import BackendOptions, open_stages
 from segsolve_runtime.contract.arrays import Frame, Tensors, array_specs, select
@@ -63,17 +63,20 @@ class Pipeline:
         """Take one runner for each of the plan's `places`, in their order, to be closed with the pipeline.
 
         At most `queue_size` inferences wait between two stages, and for the first. With `record`, the metrics hold the
-        timeline of every inference, for which memory grows with their number, or of the first so many.
+        timeline of every inference, for which memory grows with their number, or of the first so many. `clocks` say how
+        time passes: by itself, held to the predictions, or exactly as predicted.
 
         Raises:
             PlanError: an input has an element type that numpy cannot hold.
-            ValueError: there is not one runner per place, or `queue_size` is smaller than 1.
+            ValueError: there is not one runner per place, `queue_size` is smaller than 1, or `clocks` is unknown.
         """
         where = places(plan)
         if len(runners) != len(where):
             raise ValueError(f"{len(runners)} runners were given for {len(where)} places of the plan")
         if queue_size < 1:
             raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
+        if clocks not in get_args(Clocks):
+            raise ValueError(f"clocks is {clocks!r}; known are: {', '.join(get_args(Clocks))}")
         self._inputs = select(array_specs(plan), plan.inputs)
         self._retired: dict[Place, str] = {}
         self._setting = Setting(

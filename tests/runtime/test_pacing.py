@@ -76,7 +76,9 @@ class Stage:
             pace_ns=10 * MS,
             slots=self.slots,
             finish=self.done.append,
+            blame=lambda _: None,
             fail=raised,
+            refuse=lambda *_: None,
             strayed=lambda _: None,
         )
 

@@ -278,6 +278,8 @@ def test_each_stage_needs_a_runner_and_each_queue_a_place() -> None:
         Pipeline(chain_plan([1, 1]), [IncrementRunner("t1")])
     with pytest.raises(ValueError, match="queue size is 0"):
         Pipeline(chain_plan([1]), [IncrementRunner("t1")], queue_size=0)
+    with pytest.raises(ValueError, match="clocks is 'sun'; known are: wall, paced, virtual"):
+        Pipeline(chain_plan([1]), [IncrementRunner("t1")], clocks="sun")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="number of threads is 0"):
         Pipeline.load("anywhere", threads=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, TypeAlias, get_args
 
@@ -25,8 +25,8 @@ class FaultPolicy:
     its end, and the run gives back the frames that were not done, for another plan.
 
     An inference that failed `attempts` times is given up. A device is lost when its runner says so, when it takes
-    longer than `stage_timeout_s` for an inference, or when `strikes` different inferences fail there and none does not,
-    unless they fail elsewhere too or there is no other device for the stage.
+    longer than `stage_timeout_s` for an inference, or when `strikes` inferences failed there, with none done between,
+    and all were done elsewhere: a frame that fails everywhere says nothing of a device.
     """
 
     on_fault: OnFault = "stop"
@@ -97,6 +97,13 @@ class FaultLog:
         """Remember a fault."""
         self.counts[fault.kind] += 1
         self.latest.append(fault)
+
+    def retired(self, place: Place) -> None:
+        """Note that a place is out of use since its latest fault."""
+        for k in reversed(range(len(self.latest))):
+            if self.latest[k].place == place:
+                self.latest[k] = replace(self.latest[k], retired=True)
+                return
 
 
 def kind_of(cause: BaseException) -> FaultKind:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from time import sleep
 from typing import Final
 
 from segsolve_runtime.contract.places import Place
@@ -20,6 +21,7 @@ class Turn:
 
 
 TURN: Final = Turn()
+_LEFT_TO_OTHERS_S = 0.001
 
 
 @dataclass(slots=True, eq=False)
@@ -67,14 +69,23 @@ class Line:
         """The number of devices that are in use."""
         return sum(not seat.is_retired for seat in self.seats)
 
-    def turn(self, came: Job | Turn | None) -> Job | None:
-        """Return the inference whose turn it is where one came back, given what `inbox` had; None is the end."""
-        if came is None:
-            return None
-        with self._lock:
-            if isinstance(came, Job):
-                insort(self.returned, came, key=_number)
-            return self.returned.pop(0)
+    def turn(self, came: Job | Turn | None, seat: Seat) -> Job | None:
+        """Return the inference whose turn it is at a device where one came back, given what `inbox` had.
+
+        None is the end. One that failed at this device is left to another that is in use and may still do it.
+        """
+        while came is not None:
+            with self._lock:
+                if isinstance(came, Job):
+                    insort(self.returned, came, key=_number)
+                for job in self.returned:
+                    if job is came or suits(job, seat):
+                        self.returned.remove(job)
+                        return job
+            self.inbox.put(TURN)
+            sleep(_LEFT_TO_OTHERS_S)
+            came = self.inbox.get()
+        return None
 
     def give_back(self, job: Job) -> None:
         """Let an inference run again before all that wait."""
@@ -96,6 +107,12 @@ class Line:
             taken += self.returned
             self.returned.clear()
         return taken
+
+
+def suits(job: Job, seat: Seat) -> bool:
+    """Whether a device has not failed with an inference, or no other of its stage is left that has not."""
+    failed_at = job.failed_at
+    return seat.place not in failed_at or all(s.is_retired or s.place in failed_at for s in seat.line.seats)
 
 
 def is_alive(lane: list[Line]) -> bool:
@@ -143,6 +160,11 @@ class Source:
             self._under_way -= 1
             job.tensors = job.inputs
             self.waiting.insert(sum(other.number < job.number for other in self.waiting), job)
+            self._hand_out()
+
+    def look_again(self) -> None:
+        """Hand out what idle devices may take now, after others were lost."""
+        with self.lock:
             self._hand_out()
 
     def done(self) -> None:
@@ -209,9 +231,9 @@ class Source:
         return None
 
     def _suits(self, job: Job, seat: Seat) -> bool:
-        """Whether a device's pipeline is one that the inference has not failed in, or there is no such."""
+        """Whether an inference has not failed in a device's pipeline, or can be tried nowhere else."""
         failed = {place.pipeline for place in job.failed_at}
-        return seat.place.pipeline not in failed or not self._has_other(failed)
+        return seat.place.pipeline not in failed or (not self._has_other(failed) and suits(job, seat))
 
 
 def _nothing() -> None:

@@ -11,16 +11,16 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from queue import SimpleQueue
-from time import perf_counter_ns, sleep
+from time import perf_counter_ns
 
 from segsolve_runtime.contract.arrays import array_specs, select
 from segsolve_runtime.contract.places import Place, stage_at
-from segsolve_runtime.errors import DevicesLeftError, StageError, StageTimeoutError
+from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, StageError, StageTimeoutError
 from segsolve_runtime.flow.engine import Ends, Setting
 from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog, kind_of
 from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.line import Line, Seat, Source, is_alive
-from segsolve_runtime.flow.metrics import StageView
+from segsolve_runtime.flow.metrics import StageView, copied
 from segsolve_runtime.flow.records import PlaceRecord, SlotRecord
 from segsolve_runtime.flow.routes import routes
 from segsolve_runtime.flow.schedule import Slot
@@ -29,8 +29,6 @@ from segsolve_runtime.flow.worker import Post, Worker
 
 LONGEST_JOIN_S = 2.0
 """At the end, a stage is waited for so long at least, or four times its slowest inference of late."""
-_FIRST_GO_S, _FIRST_GO_STEPS = 0.001, 5
-"""What a device that failed lets the others of its stage have the first go at the inference."""
 
 
 class ThreadEngine:
@@ -87,6 +85,8 @@ class ThreadEngine:
                             slots=slots,
                             finish=self._ends.finish,
                             fail=self._fail,
+                            blame=self._blame,
+                            refuse=self._refuse,
                             strayed=self._gather,
                         )
                         self._workers.append(Worker(seat, post))
@@ -180,10 +180,6 @@ class ThreadEngine:
         with self._lock:
             self._handle(seat, job, cause, now)
         self._flush()
-        for _ in range(_FIRST_GO_STEPS):
-            if seat.is_retired or job not in seat.line.returned or seat.line.alive < 2:
-                break
-            sleep(_FIRST_GO_S)
         return not seat.is_retired
 
     def _check_times(self, timeout_ns: int) -> None:
@@ -209,7 +205,7 @@ class ThreadEngine:
         error = StageError(seat.place, job.number, cause, where=where)
         job.failures += kind is not FaultKind.LOST or policy.tries == 1
         job.failed_at += (seat.place,)
-        is_gone = kind is not FaultKind.RAISED or self._strikes_out(seat, job)
+        is_gone = kind is not FaultKind.RAISED
         message = f"{type(cause).__name__}: {cause}"
         self.faults.add(
             Fault(kind=kind, place=seat.place, inference=job.number, at_ns=now, message=message, retired=is_gone)
@@ -222,7 +218,6 @@ class ThreadEngine:
         if is_gone:
             self._retire(seat, f"{where}: {cause}", error)
         if policy.on_fault == "stop" or job.failures >= policy.tries:
-            self._forgive(job)
             self._give_up(job, error)
         else:
             self._again(seat, job, error)
@@ -230,20 +225,38 @@ class ThreadEngine:
             for waiting in self.source.drain():
                 self._give_up(waiting, error)
 
-    def _strikes_out(self, seat: Seat, job: Job) -> bool:
-        """Note that an inference failed at a place; say whether so many did that the device is to blame."""
-        if not self._policy.keeps_inputs:
-            return False
-        seat.strikes.add(job.number)
-        lane = seat.line.lane
-        others = seat.line.alive > 1 or any(other is not lane and is_alive(other) for other in self._lanes)
-        return len(seat.strikes) >= self._policy.strikes and others
+    def _blame(self, job: Job) -> None:
+        """Note that an inference that failed at a device is done: that many did says that the device is to blame.
 
-    def _forgive(self, job: Job) -> None:
-        """Do not blame devices for an inference that fails on several."""
-        if len({*job.failed_at}) > 1:
-            for place in job.failed_at:
-                self._seats[place].strikes.discard(job.number)
+        Not one that failed on several, and not the last device that there is: it may be the frames.
+        """
+        with self._lock:
+            seat, lane = self._seats[job.failed_at[0]], self._seats[job.failed_at[0]].line.lane
+            if len({*job.failed_at}) > 1 or seat.is_retired or self._is_closed:
+                return
+            seat.strikes.add(job.number)
+            if len(seat.strikes) < self._policy.strikes:
+                return
+            if seat.line.alive < 2 and not any(other is not lane and is_alive(other) for other in self._lanes):
+                return
+            cause = DeviceLostError(f"{len(seat.strikes)} inferences failed there that are done elsewhere")
+            where = seat.place.describe(self._setting.plan)
+            self.faults.retired(seat.place)
+            if self._policy.on_fault == "give-back":
+                self.gives_back = self.source.is_stopped = True
+            self._retire(seat, f"{where}: {cause}", StageError(seat.place, job.number, cause, where=where))
+        self._flush()
+
+    def _refuse(self, seat: Seat, job: Job) -> None:
+        """Take an inference back from a place that is out of use."""
+        with self._lock:
+            if seat.line.position == 0:
+                self.source.give_back(job)
+            elif seat.line.alive:
+                seat.line.give_back(job)
+            else:
+                self._strand(job, self._lost_error)
+        self._flush()
 
     def _again(self, seat: Seat, job: Job, error: StageError) -> None:
         """Let an inference run again: where it has not failed yet, if there is such a place, else at its own."""
@@ -271,6 +284,7 @@ class ThreadEngine:
         self.source.leave(seat)
         line = seat.line
         if line.alive:
+            self.source.look_again()
             return
         self._lost_error = error
         if not any(map(is_alive, self._lanes)):
@@ -284,6 +298,7 @@ class ThreadEngine:
             for _ in line.lane[each.position - 1].seats:  # what is blocked there must not wait for ever
                 each.room.put(0)
         self._sweep(line)
+        self.source.look_again()
 
     def _gather(self, line: Line) -> None:
         """Take back what was put where nothing takes it."""
@@ -326,7 +341,7 @@ class ThreadEngine:
 
     def _patience_s(self) -> float:
         """Return how long an inference that is not hung may take."""
-        slowest_ns = max((max([*seat.record.times_ns], default=0) for seat in self._seats.values()), default=0)
+        slowest_ns = max((max(copied(seat.record.times_ns), default=0) for seat in self._seats.values()), default=0)
         return min(self._policy.stage_timeout_s or 1e9, max(LONGEST_JOIN_S, 4 * slowest_ns / 1e9))
 
     _lost_error: StageError

@@ -30,8 +30,9 @@ class Post:
     """What a worker works on and with.
 
     `pace_ns` is what an inference takes at least, if it is held to that; `slots` are None where none are kept. `finish`
-    takes an inference that has passed its last stage, `fail` one that failed, with the exception: it says whether the
-    place goes on. `strayed` is called after a result was put where nothing takes it.
+    takes an inference that has passed its last stage, `blame` one before that if it failed somewhere on its way, `fail`
+    one that failed here, with the exception: it says whether the place goes on. `refuse` takes one back that came to a
+    place out of use. `strayed` is called after a result was put where nothing takes it.
     """
 
     source: Source
@@ -42,7 +43,9 @@ class Post:
     pace_ns: int | None
     slots: SlotRecord | None
     finish: Callable[[Job], None]
+    blame: Callable[[Job], None]
     fail: Callable[[Seat, Job, BaseException], bool]
+    refuse: Callable[[Seat, Job], None]
     strayed: Callable[[Line], None]
 
 
@@ -80,7 +83,7 @@ class Worker:
                 start = perf_counter_ns() - origin
             else:
                 came = get()
-                if (returned or came.__class__ is not Job) and (came := line.turn(came)) is None:
+                if (returned or came.__class__ is not Job) and (came := line.turn(came, seat)) is None:
                     return
                 job = came
                 start = perf_counter_ns() - origin
@@ -91,6 +94,9 @@ class Worker:
                 record.queue_most = max(record.queue_most, depth)
                 if pace_ns is None:
                     vacate(start)
+            if seat.is_retired:
+                post.refuse(seat, job)
+                return
             if pace_ns is not None:
                 begin = max(job.put_ns, due_free)
                 if not is_first:
@@ -138,6 +144,8 @@ class Worker:
                 record.free_ns = end
                 if pace_ns is not None:
                     due_free = due
+                if job.failed_at:
+                    post.blame(job)
                 finish(job)
                 continue
             free = room()

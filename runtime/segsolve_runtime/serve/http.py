@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -76,9 +76,9 @@ class HttpServer:
                 response = await handle(request)
             except Refusal as refusal:
                 headers = {} if refusal.retry_after_s is None else {"Retry-After": str(refusal.retry_after_s)}
-                response = JSONResponse({"error": refusal.message}, refusal.status, headers)
+                response = _refused(request, refusal.message, refusal.status, headers)
             except InputError as error:
-                response = JSONResponse({"error": str(error)}, 400)
+                response = _refused(request, str(error), 400)
             except ClientDisconnect:
                 response = Response(status_code=499)
             self._log.request(
@@ -199,6 +199,12 @@ class HttpServer:
 
     def _too_big(self) -> Refusal:
         return Refusal(413, f"the request has more than {self._max_body} bytes; --max-body says how many it may")
+
+
+def _refused(request: Request, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as the protocol has it, or as clients of detection expect it."""
+    more = {"success": False, "code": status} if request.url.path == DETECTION_PATH else {}
+    return JSONResponse({**more, "error": message}, status, headers)
 
 
 async def _gone(request: Request) -> None:

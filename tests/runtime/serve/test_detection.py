@@ -102,7 +102,7 @@ def test_boxes_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
             (picture(), {"min_confidence": "high"}, "min_confidence is 'high'"),
         ):
             status, answer = detect(server, file, **fields)
-            assert status == 400
+            assert (status, answer["success"], answer["code"]) == (400, False, 400)
             assert message in answer["error"]
         request = urllib.request.Request(f"http://{server.http}/v2/models/finds")
         with urllib.request.urlopen(request) as described:
