@@ -171,6 +171,10 @@ def load_costs(model: Path, device: str, tpu_memory: str | None) -> tuple[Loaded
     Raises:
         ModelError, DeviceError, UsageError: as the model, the device or the memory is at fault.
     """
+    from segsolve_runtime.native import prepare
+
+    prepare()  # the process that reads the model starts beside the imports
+
     from segsolve.graph.read import read_model
     from segsolve.profile.load import device_costs
 

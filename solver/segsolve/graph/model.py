@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 ELEMENT_BITS = {
@@ -29,7 +30,10 @@ class Quantisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """One tensor; `index` is its place in the file, `nbytes` its size in memory with the batch frozen."""
+    """One tensor; `index` is its place in the file, `nbytes` its size in memory with the batch frozen.
+
+    `shape` is what LiteRT infers. A `dynamic` tensor has none until the model runs: its shape is what the file says.
+    """
 
     index: int
     name: str
@@ -86,7 +90,9 @@ class Restriction:
 class Graph:
     """A quantised network: its operations in execution order, its tensors, and where it may be cut.
 
-    Position p, 0 < p < len(ops), is the place just before operation p.
+    Position p, 0 < p < len(ops), is the place just before operation p. `signature` is the one that was chosen in a file
+    of several, `folded` the number of operations that computed constants from sizes, and `blocked` has the operations
+    that LiteRT cannot prepare on the CPU, and what it says.
     """
 
     name: str
@@ -98,6 +104,9 @@ class Graph:
     outputs: tuple[int, ...]
     restrictions: tuple[Restriction, ...]
     frozen_batch: bool
+    signature: str | None = None
+    folded: int = 0
+    blocked: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def producer(self) -> dict[int, int]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import ModelError
-from segsolve.graph.flatbuffer import read_bytes, unpack
+from segsolve.graph.flatbuffer import read_bytes
+from segsolve.graph.load import Loaded, load
 from segsolve.graph.macs import count_macs
 from segsolve.graph.model import ELEMENT_BITS, Graph, Op, Quantisation, Tensor
 from segsolve.graph.restrictions import STATEFUL_KINDS, find_restrictions
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
-from segsolve.graph.supported import check_segmentable
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import ModelReference
@@ -31,7 +31,10 @@ _WEIGHTS_AND_BIAS = {
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A graph and the schema objects that it was read from, which the segment writer needs."""
+    """A graph and the schema objects that it was read from, which the segment writer needs.
+
+    `content` is what LiteRT runs as the whole model: the file, but for one of several signatures.
+    """
 
     path: Path
     content: bytes
@@ -45,19 +48,20 @@ def check_model(graph: Graph, path: Path, wanted: ModelReference) -> None:
         raise ModelError(f"{path} is not the model that the plan was made from", f"the plan's is {wanted.name}")
 
 
-def read_model(path: Path) -> LoadedModel:
-    """Read a quantised model.
+def read_model(path: Path, signature: str | None = None) -> LoadedModel:
+    """Read a quantised model; of a file with several signatures the network of `signature`, or of the first.
 
     Raises:
         ModelError: the file cannot be read, or the model cannot be segmented; the message says why.
+        UsageError: the file has no such signature.
     """
     content = read_bytes(path)
-    model = unpack(content, path)
     try:
-        graph = _Reader(model, path.stem.encode(errors="replace").decode(), content).read()
+        loaded = load(content, path, signature)
+        graph = _Reader(loaded, path.stem.encode(errors="replace").decode(), content).read()
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: its parts contradict each other", "write or download it again") from error
-    return LoadedModel(path=path, content=content, model=model, graph=graph)
+    return LoadedModel(path=path, content=loaded.content, model=loaded.model, graph=graph)
 
 
 def read_graph(path: Path) -> Graph:
@@ -68,14 +72,15 @@ def read_graph(path: Path) -> Graph:
 class _Reader:
     """Walks the one subgraph of a model once."""
 
-    def __init__(self, model: Any, name: str, content: bytes) -> None:
-        check_segmentable(model, name)
-        self._model, self._name, self._content = model, name, content
-        self._subgraph = model.subgraphs[0]
-        self._kinds = [operator_kind(model, o) for o in self._subgraph.operators]
+    def __init__(self, loaded: Loaded, name: str, content: bytes) -> None:
+        self._loaded, self._name, self._content = loaded, name, content
+        self._subgraph, self._found = loaded.model.subgraphs[0], loaded.found
+        self._kinds = [operator_kind(loaded.model, o) for o in self._subgraph.operators]
         self._inputs = _ids(self._subgraph.inputs)
         self._outputs = _ids(self._subgraph.outputs)
-        made = {t for o in self._subgraph.operators for t in _ids(o.outputs)}
+        # Folded operators are left where they are, so that all others keep their places; nothing refers to them.
+        self._run = [i for i in range(len(self._kinds)) if i not in self._found.folded]
+        made = {t for i in self._run for t in _ids(self._subgraph.operators[i].outputs)}
         self._given = made | set(self._inputs)
         self._frozen_batch = any(_has_open_batch(self._subgraph.tensors[t]) for t in self._inputs)
         names = unique_names([t.name for t in self._subgraph.tensors])
@@ -86,7 +91,7 @@ class _Reader:
 
     def read(self) -> Graph:
         constant_only = set(self._makers.values())
-        cuttable = [i for i in range(len(self._subgraph.operators)) if i not in constant_only]
+        cuttable = [i for i in self._run if i not in constant_only]
         ops = tuple(self._op(position, index) for position, index in enumerate(cuttable))
         if not ops:
             raise ModelError(f"{self._name} computes nothing from its inputs", "export the model again")
@@ -100,6 +105,9 @@ class _Reader:
             outputs=self._outputs,
             restrictions=find_restrictions(ops, self._tensors),
             frozen_batch=self._frozen_batch,
+            signature=self._loaded.signature,
+            folded=len(self._found.folded),
+            blocked={p: self._found.blocked[i] for p, i in enumerate(cuttable) if i in self._found.blocked},
         )
 
     def _tensor(self, index: int, tensor: Any, name: str) -> Tensor:
@@ -114,18 +122,14 @@ class _Reader:
             quantisation=_quantisation(tensor.quantization) if has_scale(tensor) else None,
             constant=index not in self._given and not tensor.isVariable,
             variable=bool(tensor.isVariable),
-            dynamic=self._is_dynamic(tensor),
+            dynamic=index in self._found.unsized,
         )
-
-    def _is_dynamic(self, tensor: Any) -> bool:
-        """Whether a size is unknown until the model runs; the first one is the batch where the inputs leave it open."""
-        signature = [] if tensor.shapeSignature is None else tensor.shapeSignature[int(self._frozen_batch) :]
-        return any(int(n) < 0 for n in signature)
 
     def _constant_makers(self) -> dict[int, int]:
         """Map each tensor that follows from constants alone to the operator that computes it."""
         makers: dict[int, int] = {}
-        for index, operator in enumerate(self._subgraph.operators):
+        for index in self._run:
+            operator = self._subgraph.operators[index]
             reads, makes = _ids(operator.inputs), _ids(operator.outputs)
             from_constants = reads and all(self._tensors[t].constant or t in makers for t in reads)
             if from_constants and self._kinds[index] not in STATEFUL_KINDS and not set(makes) & set(self._outputs):

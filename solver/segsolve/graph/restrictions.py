@@ -35,7 +35,7 @@ def _reason(tensor: Tensor) -> str | None:
         return f"the variable {tensor.name!r} keeps its value between inferences"
     if tensor.dtype not in MOVABLE_TYPES:
         return f"{tensor.name!r} of type {tensor.dtype} cannot leave a segment"
-    return f"{tensor.name!r} has a dynamic shape" if tensor.dynamic else None
+    return f"{tensor.name!r} has no size until the model runs" if tensor.dynamic else None
 
 
 def _together(positions: Iterable[int], reason: str) -> Restriction | None:

@@ -74,15 +74,6 @@ def _is_not_compiled(model: Any, name: str) -> None:
         )
 
 
-def _has_no_control_flow(model: Any, name: str) -> None:
-    """Control flow and initialisation live in further subgraphs, which edgetpu_compiler refuses too."""
-    if len(model.subgraphs) > 1:
-        raise ModelError(
-            f"{name} has {len(model.subgraphs)} subgraphs (control flow or initialisation); one is supported",
-            "export the network without IF, WHILE and CALL_ONCE",
-        )
-
-
 def _has_fixed_inputs(model: Any, name: str) -> None:
     """Input sizes other than the batch must be fixed; an open batch is frozen to the file's own, 1."""
     subgraph = model.subgraphs[0]
@@ -148,7 +139,6 @@ _RULES: tuple[Callable[[Any, str], None], ...] = (
     _has_operations,
     _has_computed_outputs,
     _is_not_compiled,
-    _has_no_control_flow,
     _is_in_execution_order,
     _has_fixed_inputs,
     _has_numeric_ends,
