@@ -29,6 +29,7 @@ _OPERATORS = {
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
     "DEQUANTIZE": ("", 3),
     "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
+    "GATHER": ("GatherOptions", 2),
     "MUL": ("MulOptions", 2),
     "PACK": ("PackOptions", 1),
     "QUANTIZE": ("", 2),

@@ -10,10 +10,13 @@ import numpy as np
 
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.flow.clock import wall_clocks
+from segsolve_runtime.native import NativeCrash
+from segsolve_runtime.trial import try_files
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -42,20 +45,35 @@ class LiteRTRunner:
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
+    def reset(self) -> None:
+        """Give all variables the value that they have when the segment is loaded."""
+        self._interpreter.reset_all_variables()
+
     def close(self) -> None:
         """Free the interpreter's memory."""
         del self._interpreter
 
 
 def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
-    """Load a segment for every place of a plan, with `threads` threads for each.
+    """Load a segment for every place of a plan, with `threads` threads for each; before, try them in a child process.
 
     Raises:
-        PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
+        PlanError: a segment cannot be loaded, LiteRT dies of it, or its inputs or outputs are not those of the plan.
     """
     specs = array_specs(folder.plan)
+    _try(folder)
     runners = tuple(open_stage(folder, stage_at(folder.plan, place), specs, threads) for place in places(folder.plan))
     return OpenStages(runners=runners, clocks=wall_clocks)
+
+
+def _try(folder: PlanFolder) -> None:
+    stages = {stage.file: stage for stage in folder.plan.all_stages}
+    files = [(f"the plan's segment {file}", folder.root / file) for file in stages]
+    frame = next(random_frames(folder.plan, 1, 0))
+    try:
+        try_files(files, frame, [stage.sha256 for stage in stages.values()])
+    except NativeCrash as crash:
+        raise PlanError(f"LiteRT {crash}; segsolve verify tells in which operation") from None
 
 
 def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec], threads: int) -> LiteRTRunner:

@@ -52,6 +52,8 @@ def fallback_reason(graph: Graph, op: Op, also: tuple[str, ...] = ()) -> str | N
     moved = [graph.tensors[t] for t in (*op.inputs, *op.outputs)]
     if strange := sorted({t.dtype for t in moved} - _BYTE_TYPES):
         return f"{op.kind} works on {', '.join(strange)}, an Edge TPU on 8 bits only"
+    if op.weights is not None and (kind := graph.tensors[op.weights].dtype) not in _BYTE_TYPES:
+        return f"{op.kind} has {kind} weights, an Edge TPU takes 8 bits only"
     if any(t.dynamic for t in moved):
         return f"{op.kind} has a shape that is not known when the model is compiled"
     check = _CHECKS.get(taken.get("check", ""))
@@ -80,8 +82,44 @@ def _softmax(graph: Graph, op: Op) -> bool:
     return bool(shape) and prod(shape) == shape[-1] <= _MOST_SOFTMAX
 
 
+def _dense(graph: Graph, op: Op) -> bool:
+    shape = graph.tensors[op.outputs[0]].shape
+    return not op.shuffled and prod(shape) == shape[-1]
+
+
+def _spares_the_batch(place: int | None) -> Callable[[Graph, Op], bool]:
+    """The axes at a place among the inputs, or in the options, are not the first one."""
+
+    def check(graph: Graph, op: Op) -> bool:
+        axes = (op.axis,) if place is None else op.integers.get(place, ())
+        rank = len(graph.tensors[op.outputs[0] if op.kind == "PACK" else op.inputs[0]].shape)
+        return not any(axis in (0, -rank) for axis in axes)
+
+    return check
+
+
+def _pads_no_batch(_: Graph, op: Op) -> bool:
+    return not any(op.integers.get(1, ())[:2])
+
+
+def _dense_slice(_: Graph, op: Op) -> bool:
+    return all(stride == 1 for stride in op.integers.get(3, ()))
+
+
+def _along_channels(graph: Graph, op: Op) -> bool:
+    shapes = [graph.tensors[t].shape for t in op.constants]
+    return all(prod(shape) == shape[-1] for shape in shapes if shape)
+
+
 _CHECKS: Mapping[str, Callable[[Graph, Op], bool]] = {
-    "unfused": _unfused,
-    "square_dilation": _square_dilation,
+    "along_channels": _along_channels,
+    "axes_without_batch": _spares_the_batch(1),
+    "axis_without_batch": _spares_the_batch(None),
+    "dense": _dense,
+    "dense_slice": _dense_slice,
+    "first_axis_without_batch": _spares_the_batch(0),
+    "no_padding_of_batch": _pads_no_batch,
     "softmax": _softmax,
+    "square_dilation": _square_dilation,
+    "unfused": _unfused,
 }

@@ -34,8 +34,9 @@ class Examination:
     """What LiteRT says of a model; tensors and operators by their places in its first subgraph.
 
     `error` is what it says if it cannot load the file, `refusal` if it cannot prepare it and does not say which
-    operator is at fault; then there is nothing else. `shapes` has the tensors that it knows a shape of. `unsized` have no size until the model runs. `constants` are values that follow from sizes, and
-    `folded` the operators that compute them. `blocked` are operators that LiteRT cannot prepare, and why.
+    operator is at fault; then there is nothing else. `shapes` has the tensors that it knows a shape of. `unsized` have
+    no size until the model runs. `constants` are values that follow from sizes, and `folded` the operators that compute
+    them. `blocked` are operators that LiteRT cannot prepare, and why.
     """
 
     error: str | None = None

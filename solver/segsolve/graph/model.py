@@ -59,6 +59,8 @@ class Op:
     Operators that compute from constants only (a DEQUANTIZE of weights, say) have no position of their own: they
     are listed in `constant_operators` of every operation that needs them, and their constants in `constants`.
     `fused_activation` says whether it applies one to what it makes; `dilation` is that of a window, rows and columns.
+    `axis` is its option of that name, `integers` are the few integers that it takes as constants, by their place among
+    its inputs: axes, paddings, strides. `shuffled` says that its weights are not stored in the default format.
     """
 
     position: int
@@ -75,6 +77,9 @@ class Op:
     macs: int
     fused_activation: bool = False
     dilation: tuple[int, int] = (1, 1)
+    axis: int | None = None
+    integers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    shuffled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +91,23 @@ class Restriction:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """Values that an input may have: integers from `low` to `high`, or these `values` and no others."""
+
+    low: int
+    high: int
+    values: tuple[int, ...] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Graph:
     """A quantised network: its operations in execution order, its tensors, and where it may be cut.
 
     Position p, 0 < p < len(ops), is the place just before operation p. `signature` is the one that was chosen in a file
     of several, `folded` the number of operations that computed constants from sizes, and `blocked` has the operations
-    that LiteRT cannot prepare on the CPU, and what it says.
+    that LiteRT cannot prepare on the CPU, and what it says. `allowed` are the values of inputs that cannot have all
+    that their type can hold. `state` says what the network keeps between inferences, None if it keeps nothing.
     """
 
     name: str
@@ -107,6 +122,8 @@ class Graph:
     signature: str | None = None
     folded: int = 0
     blocked: Mapping[int, str] = field(default_factory=dict)
+    allowed: Mapping[int, Allowed] = field(default_factory=dict)
+    state: str | None = None
 
     @cached_property
     def producer(self) -> dict[int, int]:

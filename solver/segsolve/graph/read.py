@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segsolve.errors import ModelError
+from segsolve.graph.allowed import Use, allowed_values
 from segsolve.graph.flatbuffer import read_bytes
 from segsolve.graph.load import Loaded, load
 from segsolve.graph.macs import count_macs
 from segsolve.graph.model import ELEMENT_BITS, Graph, Op, Quantisation, Tensor
-from segsolve.graph.restrictions import STATEFUL_KINDS, find_restrictions
+from segsolve.graph.restrictions import STATEFUL_KINDS, find_restrictions, state_of
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
 
 if TYPE_CHECKING:
@@ -95,6 +98,9 @@ class _Reader:
         ops = tuple(self._op(position, index) for position, index in enumerate(cuttable))
         if not ops:
             raise ModelError(f"{self._name} computes nothing from its inputs", "export the model again")
+        # Outputs that are constants are handed out by whoever comes last.
+        handed_out = tuple(t for t in self._outputs if self._tensors[t].constant)
+        ops = (*ops[:-1], replace(ops[-1], outputs=(*ops[-1].outputs, *handed_out)))
         return Graph(
             name=self._name,
             sha256=hashlib.sha256(self._content).hexdigest(),
@@ -108,7 +114,15 @@ class _Reader:
             signature=self._loaded.signature,
             folded=len(self._found.folded),
             blocked={p: self._found.blocked[i] for p, i in enumerate(cuttable) if i in self._found.blocked},
+            allowed=allowed_values([self._tensors[t] for t in self._inputs], [self._use(i) for i in self._run]),
+            state=state_of(ops, self._tensors),
         )
+
+    def _use(self, index: int) -> Use:
+        operator = self._subgraph.operators[index]
+        reads = [self._tensors[t] if t >= 0 else None for t in map(int, operator.inputs)]
+        makes = [self._tensors[t] for t in _ids(operator.outputs)]
+        return Use(self._kinds[index], operator.builtinOptions, reads, makes)
 
     def _tensor(self, index: int, tensor: Any, name: str) -> Tensor:
         dtype = tensor_type(tensor)
@@ -157,7 +171,15 @@ class _Reader:
             macs=count_macs(kind, places, self._tensors[makes[0]]) if makes else 0,
             fused_activation=_option(operator, "fusedActivationFunction", 0) != 0,
             dilation=(_option(operator, "dilationHFactor", 1), _option(operator, "dilationWFactor", 1)),
+            axis=_option(operator, "axis", 0) if hasattr(operator.builtinOptions, "axis") else None,
+            integers={place: self._integers(t) for place, t in enumerate(places) if t is not None and _is_few(t)},
+            shuffled=_option(operator, "weightsFormat", 0) != 0,
         )
+
+    def _integers(self, tensor: Tensor) -> tuple[int, ...]:
+        model = self._loaded.model
+        data = model.buffers[self._subgraph.tensors[tensor.index].buffer].data
+        return tuple(int(n) for n in np.frombuffer(data.tobytes(), tensor.dtype.lower())) if data is not None else ()
 
     def _constant_closure(self, reads: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the constant-only operators that `reads` depend on, and all constants behind them."""
@@ -199,6 +221,12 @@ def unique_names(names: list[bytes | None]) -> list[str]:
 def _option(operator: Any, name: str, default: int) -> int:
     """Return an operator's option, or what stands for it where its kind has none of that name."""
     return int(getattr(operator.builtinOptions, name, default))
+
+
+def _is_few(tensor: Tensor) -> bool:
+    return (
+        tensor.constant and tensor.dtype in ("INT32", "INT64") and tensor.quantisation is None and tensor.nbytes <= 256
+    )
 
 
 def _ids(indices: Any) -> tuple[int, ...]:

@@ -32,10 +32,10 @@ def _has_operations(model: Any, name: str) -> None:
 
 
 def _has_computed_outputs(model: Any, name: str) -> None:
-    """Every output is computed by an operation, or is an input handed through."""
+    """Every output is computed by an operation, or is an input or a constant handed through."""
     subgraph = model.subgraphs[0]
     made = {int(t) for o in subgraph.operators for t in o.outputs} | {int(t) for t in subgraph.inputs}
-    if any(int(t) not in made for t in subgraph.outputs):
+    if any(int(t) not in made and not _has_data(model, subgraph.tensors[t]) for t in subgraph.outputs):
         raise ModelError(f"{name} has an output that no operation computes", "export the model again")
 
 
@@ -60,9 +60,13 @@ def _is_in_execution_order(model: Any, name: str) -> None:
         known |= makes
 
 
-def _needs_no_maker(model: Any, tensor: Any) -> bool:
+def _has_data(model: Any, tensor: Any) -> bool:
     data = model.buffers[tensor.buffer].data
-    return (data is not None and len(data) > 0) or tensor.isVariable or prod(_dimensions(tensor)) == 0
+    return data is not None and len(data) > 0
+
+
+def _needs_no_maker(model: Any, tensor: Any) -> bool:
+    return _has_data(model, tensor) or tensor.isVariable or prod(_dimensions(tensor)) == 0
 
 
 def _is_not_compiled(model: Any, name: str) -> None:
@@ -129,8 +133,16 @@ def _is_quantised(model: Any, name: str) -> None:
     for index, operator in enumerate(subgraph.operators):
         kind = operator_kind(model, operator)
         makes = [tensor_type(subgraph.tensors[t]) for t in operator.outputs]
-        if kind in MAC_KINDS and makes and "FLOAT" in makes[0]:
-            raise ModelError(f"{name} is a float model: operation {index} ({kind}) makes {makes[0]}", _QUANTISE_HINT)
+        if kind not in MAC_KINDS or not makes or "FLOAT" not in makes[0]:
+            continue
+        where = f"operation {index} ({kind}) makes {makes[0]}"
+        reads = [tensor_type(subgraph.tensors[t]) for t in operator.inputs if t >= 0]
+        if len(reads) > 1 and reads[1] in QUANTISED_TYPES:
+            raise ModelError(
+                f"{name} has quantised weights only (dynamic range quantisation): {where} from {reads[1]} weights",
+                "quantise the activations too: full-integer post-training quantisation with a representative dataset",
+            )
+        raise ModelError(f"{name} is a float model: {where}", _QUANTISE_HINT)
     if not any(has_scale(t) and tensor_type(t) in QUANTISED_TYPES for t in subgraph.tensors):
         raise ModelError(f"{name} is not quantised: no tensor has integer values with a scale", _QUANTISE_HINT)
 
