@@ -118,7 +118,7 @@ def _costs(
     path = model or find_model(folder)
     if path is None:
         return None, f"the model {folder.plan.model.name} was not found, name it with --model"
-    loaded = read_model(path)
+    loaded = read_model(path, folder.plan.model.signature)
     check_model(loaded.graph, path, folder.plan.model)
     return (loaded, costs_of(loaded.graph)), ""
 

@@ -28,7 +28,8 @@ def command(
 
     within("--inputs", inputs, 1)
     within("--seed", seed, 0)
-    folder, loaded = load_plan(plan), read_model(model)
+    folder = load_plan(plan)
+    loaded = read_model(model, folder.plan.model.signature)
     with progress("comparing the segments with the whole model"):
         done = verify(folder, loaded, inputs=inputs, seed=seed)
     if as_json:

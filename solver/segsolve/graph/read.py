@@ -67,9 +67,9 @@ def read_model(path: Path, signature: str | None = None) -> LoadedModel:
     return LoadedModel(path=path, content=loaded.content, model=loaded.model, graph=graph)
 
 
-def read_graph(path: Path) -> Graph:
+def read_graph(path: Path, signature: str | None = None) -> Graph:
     """Read a quantised model's graph; see `read_model`."""
-    return read_model(path).graph
+    return read_model(path, signature).graph
 
 
 class _Reader:
