@@ -173,7 +173,8 @@ class Pipeline:
         is copied unless `copy` is False: then it must not be written to until its result is there. Frames are pulled
         in the caller's thread, while results are being pulled and the pipeline has room: neither need ever end. An
         exception, also one that `frames` raises, comes after the results of all frames before it. To begin another
-        ``map``, or to ``submit``, ends this one.
+        ``map``, or to ``submit``, ends this one. A model that keeps state begins each ``map`` with the state that it is
+        loaded with.
 
         With ``drop="oldest"``, for live video, frames are pulled in a thread of their own as fast as they come; one
         that finds the queue full takes the place of the oldest there. A result's `number` tells its frame. That thread
@@ -190,6 +191,7 @@ class Pipeline:
             raise ValueError(f"drop is {drop!r}; known is: oldest")
         self._check_open()
         self._run.close()
+        self._forget()
         self._run = stream = Stream(self._setting, drops_oldest=drop is not None)
         yield from stream.results(self._tensors(frames, copy))
 
@@ -210,6 +212,7 @@ class Pipeline:
         tensors = frame_tensors(frame, self._inputs, 0, copy=copy)
         if not isinstance(self._run, Submissions):
             self._run.close()
+            self._forget()
             self._run = Submissions(self._setting)
             self._run.start()
         return self._run.submit(tensors, timeout_s)
@@ -240,6 +243,15 @@ class Pipeline:
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError("the pipeline is closed; load it again")
+
+    def _forget(self) -> None:
+        """Give the stages of a model that keeps state the one that they were loaded with."""
+        if self._setting.plan.model.state is None:
+            return
+        for place, runner in self._setting.runners.items():
+            reset = getattr(runner, "reset", None)
+            if reset is not None and place not in self._retired:
+                reset()
 
     def _tensors(self, frames: Iterable[Frame], copy: bool) -> Iterator[Tensors]:
         for number, frame in enumerate(frames):

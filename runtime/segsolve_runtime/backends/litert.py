@@ -34,7 +34,7 @@ class LiteRTRunner:
         interpreter: Interpreter | None = None,
     ) -> None:
         """Load the segment at `path`, unless an `interpreter` for it is given, whose tensors are allocated."""
-        self._interpreter = interpreter or _load(path, threads)
+        self._interpreter = interpreter or interpret(path, threads)
         self._inputs = _indices(path, "takes", self._interpreter.get_input_details(), inputs)
         self._outputs = _indices(path, "makes", self._interpreter.get_output_details(), outputs)
 
@@ -82,14 +82,23 @@ def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec],
     Raises:
         PlanError: it cannot be loaded, or its inputs or outputs are not those of the plan.
     """
-    return LiteRTRunner(folder.root / stage.file, select(specs, stage.inputs), select(specs, stage.outputs), threads)
+    path = folder.root / stage.file
+    interpreter = interpret(path, threads, plain=folder.plan.model.plain_kernels)
+    return LiteRTRunner(path, select(specs, stage.inputs), select(specs, stage.outputs), threads, interpreter)
 
 
-def _load(path: Path, threads: int) -> Interpreter:
-    from ai_edge_litert.interpreter import Interpreter
+def interpret(path: Path, threads: int, *, content: bytes | None = None, plain: bool = False) -> Interpreter:
+    """Return an interpreter of a segment, or of the `content` that stands for it; `plain` without default delegates.
 
+    Raises:
+        PlanError: it cannot be loaded.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    source = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = Interpreter(**source, num_threads=threads, experimental_op_resolver_type=resolver)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise PlanError(f"LiteRT cannot load the plan's segment {path}: {error}") from error

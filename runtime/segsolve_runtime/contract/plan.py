@@ -124,6 +124,11 @@ class ModelReference(_Record):
     state: str | None = Field(
         default=None, description="what it keeps from one inference to the next; none if every inference stands alone"
     )
+    plain_kernels: bool = Field(
+        default=False,
+        description="whether LiteRT runs the whole model without its default delegate, as some that keep state; "
+        "so do its segments then, for the delegate rounds otherwise",
+    )
 
 
 class Question(_Record):

@@ -66,6 +66,19 @@ def examine(content: bytes) -> Examination:
     return Examination(shapes=shapes, unsized=unsized)
 
 
+def is_delegated(content: bytes) -> bool:
+    """Whether LiteRT by itself gives a part of a model to a delegate; not if it cannot prepare it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    note("preparing the model")
+    try:
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError):
+        return False
+    return any("DELEGATE" in interpreter._interpreter.NodeName(k).upper() for k in _nodes(interpreter))
+
+
 def _interpreter(content: bytes) -> Any:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

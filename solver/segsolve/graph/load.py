@@ -18,6 +18,7 @@ from segsolve.graph.supported import check_segmentable
 from segsolve_runtime.native import NativeCrash, call, prepare
 
 _EXAMINE = "segsolve.graph.examine:examine"
+_IS_DELEGATED = "segsolve.graph.examine:is_delegated"
 _BLAME = "segsolve.graph.examine:blame"
 _LONGEST_S = 120.0  # to load and prepare a model; real ones take milliseconds
 _CONVERTER_FAULT = "convert the model again with a newer converter"
@@ -33,13 +34,15 @@ class Loaded:
     """A model that LiteRT loads.
 
     `model` has one subgraph, with LiteRT's shapes, and the values of what follows from sizes as constants. `content` is
-    what LiteRT runs as the whole model: the file, or the part of it that has the chosen `signature`.
+    what LiteRT runs as the whole model: the file, or the part of it that has the chosen `signature`; `delegated` says
+    whether it gives some of it to its default delegate.
     """
 
     content: bytes
     model: Any
     signature: str | None
     found: Examination
+    delegated: bool
 
 
 def load(content: bytes, path: Path, signature: str | None = None) -> Loaded:
@@ -73,12 +76,21 @@ def load(content: bytes, path: Path, signature: str | None = None) -> Loaded:
         # LiteRT runs a file's first subgraph.
         model.subgraphs, model.signatureDefs = [model.subgraphs[chosen.index]], None
         content = pack(model)
-        found = _again(content, path)
+        found = _asked(_EXAMINE, content, path)
+        if found.error is not None:
+            raise ModelError(f"LiteRT cannot load {path}: {told(found.error)}", _hint(found.error))
     model.subgraphs = model.subgraphs[:1]
     check_segmentable(model, name)
     if found.refusal is not None:
         raise ModelError(f"LiteRT cannot prepare {path}: {told(found.refusal)}", "export or convert the model again")
-    return Loaded(content=content, model=_settled(model, found), signature=chosen.name, found=found)
+    unusual = bool(found.unsized) or any(tensor.isVariable for tensor in model.subgraphs[0].tensors)
+    return Loaded(
+        content=content,
+        model=_settled(model, found),
+        signature=chosen.name,
+        found=found,
+        delegated=bool(found.blocked) or not unusual or _asked(_IS_DELEGATED, content, path),
+    )
 
 
 def died(path: Path, content: bytes, crash: NativeCrash) -> ModelError:
@@ -115,14 +127,11 @@ def _hint(said: str) -> str:
     )
 
 
-def _again(content: bytes, path: Path) -> Examination:
+def _asked(function: str, content: bytes, path: Path) -> Any:
     try:
-        found: Examination = call(_EXAMINE, content, timeout_s=_LONGEST_S)
+        return call(function, content, timeout_s=_LONGEST_S)
     except NativeCrash as crash:
         raise died(path, content, crash) from None
-    if found.error is not None:
-        raise ModelError(f"LiteRT cannot load {path}: {told(found.error)}", _hint(found.error))
-    return found
 
 
 def _settled(model: Any, found: Examination) -> Any:

@@ -107,7 +107,8 @@ class Graph:
     Position p, 0 < p < len(ops), is the place just before operation p. `signature` is the one that was chosen in a file
     of several, `folded` the number of operations that computed constants from sizes, and `blocked` has the operations
     that LiteRT cannot prepare on the CPU, and what it says. `allowed` are the values of inputs that cannot have all
-    that their type can hold. `state` says what the network keeps between inferences, None if it keeps nothing.
+    that their type can hold. `state` says what the network keeps between inferences, None if it keeps nothing,
+    and `delegated` whether LiteRT gives some of it to its default delegate (it does not always, where there is state).
     """
 
     name: str
@@ -124,6 +125,7 @@ class Graph:
     blocked: Mapping[int, str] = field(default_factory=dict)
     allowed: Mapping[int, Allowed] = field(default_factory=dict)
     state: str | None = None
+    delegated: bool = True
 
     @cached_property
     def producer(self) -> dict[int, int]:

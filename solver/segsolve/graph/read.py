@@ -116,6 +116,7 @@ class _Reader:
             blocked={p: self._found.blocked[i] for p, i in enumerate(cuttable) if i in self._found.blocked},
             allowed=allowed_values([self._tensors[t] for t in self._inputs], [self._use(i) for i in self._run]),
             state=state_of(ops, self._tensors),
+            delegated=self._loaded.delegated,
         )
 
     def _use(self, index: int) -> Use:

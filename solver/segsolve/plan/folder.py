@@ -112,6 +112,7 @@ def _write_into(
             operations=len(loaded.graph.ops),
             signature=loaded.graph.signature,
             state=loaded.graph.state,
+            plain_kernels=not loaded.graph.delegated,
         ),
         device=planfile.Device(
             name=device.name,

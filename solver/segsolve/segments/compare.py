@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from segsolve.errors import MismatchError, ModelError
-from segsolve_runtime.backends.litert import LiteRTRunner
+from segsolve_runtime.backends.litert import LiteRTRunner, interpret
 from segsolve_runtime.contract.arrays import Array, ArraySpec
-from segsolve_runtime.errors import PlanError
 from segsolve_runtime.native import note
 
 _REPORT = "please report this with the model"
@@ -33,6 +32,7 @@ class Part:
     inputs: Sequence[ArraySpec]
     outputs: Sequence[ArraySpec]
     content: bytes | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +110,7 @@ class _Interpreted:
 
 
 def _runner(part: Part) -> LiteRTRunner:
-    if part.content is None:
-        return LiteRTRunner(part.path, part.inputs, part.outputs, 1)
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=part.content, num_threads=1)
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise PlanError(f"LiteRT cannot load what it knows of the plan's segment {part.path}: {error}") from error
+    interpreter = interpret(part.path, 1, content=part.content, plain=part.plain)
     return LiteRTRunner(part.path, part.inputs, part.outputs, 1, interpreter)
 
 

@@ -159,7 +159,7 @@ def _parts(folder: PlanFolder, graph: Graph, runs: _Runnable) -> dict[str, Part]
 def _part(path: Path, stage: Stage, graph: Graph, runs: _Runnable, specs: Mapping[str, ArraySpec]) -> Part:
     inputs, outputs = select(specs, stage.inputs), select(specs, stage.outputs)
     if runs.ops.issuperset(stage.ops):
-        return Part(path=path, inputs=inputs, outputs=outputs)
+        return Part(path=path, inputs=inputs, outputs=outputs, plain=not graph.delegated)
     content, takes, makes = _cut_down(path, {graph.tensors[t].name for t in runs.tensors})
     known = {t.name: t for t in graph.tensors}
     return Part(
@@ -167,6 +167,7 @@ def _part(path: Path, stage: Stage, graph: Graph, runs: _Runnable, specs: Mappin
         inputs=[_spec(known[name]) for name in takes],
         outputs=[_spec(known[name]) for name in makes],
         content=content,
+        plain=not graph.delegated,
     )
 
 
