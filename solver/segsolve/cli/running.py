@@ -182,7 +182,7 @@ def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow
     view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend)
     try:
         with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
-            for outputs in pipeline.map(frames, copy=False):
+            for outputs in pipeline.map(frames, drop="oldest" if flow.live else None, copy=False):
                 flow.take(outputs)
     except KeyboardInterrupt:
         return False
