@@ -105,7 +105,7 @@ class _Interpreted:
     def _refused(self, error: Exception, where: str) -> ModelError:
         return ModelError(
             f"LiteRT does not run {self._path} on the CPU{where}, so its segments cannot be verified: {error}",
-            "give inputs that the model takes with: segsolve verify --input; or solve with --no-verify",
+            "give inputs that it takes: `segsolve verify --input FILE`; or do without: `segsolve solve --no-verify`",
         )
 
 
