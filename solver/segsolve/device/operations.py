@@ -44,11 +44,17 @@ def taken_operations() -> dict[str, dict[str, str]]:
 
 def fallback_reason(graph: Graph, op: Op, also: tuple[str, ...] = ()) -> str | None:
     """Return why an operation falls back to the host's CPU, None if it does not; kinds in `also` are taken besides."""
+    if not op.inputs or not op.outputs:
+        return f"{op.kind} computes nothing from what it is given"
     if op.kind in also:
         return None
     taken = taken_operations().get(op.kind)
     if taken is None:
         return f"{op.kind} is not among the operations that an Edge TPU takes"
+    return _unfit_tensors(graph, op) or _beyond_limits(graph, op, taken)
+
+
+def _unfit_tensors(graph: Graph, op: Op) -> str | None:
     moved = [graph.tensors[t] for t in (*op.inputs, *op.outputs)]
     if strange := sorted({t.dtype for t in moved} - _BYTE_TYPES):
         return f"{op.kind} works on {', '.join(strange)}, an Edge TPU on 8 bits only"
@@ -56,8 +62,15 @@ def fallback_reason(graph: Graph, op: Op, also: tuple[str, ...] = ()) -> str | N
         return f"{op.kind} has {kind} weights, an Edge TPU takes 8 bits only"
     if any(t.dynamic for t in moved):
         return f"{op.kind} has a shape that is not known when the model is compiled"
+    return None
+
+
+def _beyond_limits(graph: Graph, op: Op, taken: Mapping[str, str]) -> str | None:
     check = _CHECKS.get(taken.get("check", ""))
-    return f"{op.kind}: {taken['limit']}" if check and not check(graph, op) else None
+    if check and not check(graph, op):
+        return f"{op.kind}: {taken['limit']}"
+    blocked = graph.blocked.get(op.position)
+    return None if blocked is None else f"{op.kind} is nothing that LiteRT can prepare: {blocked}"
 
 
 def mapped_part(graph: Graph, also: tuple[str, ...] = ()) -> MappedPart:
@@ -84,7 +97,7 @@ def _softmax(graph: Graph, op: Op) -> bool:
 
 def _dense(graph: Graph, op: Op) -> bool:
     shape = graph.tensors[op.outputs[0]].shape
-    return not op.shuffled and prod(shape) == shape[-1]
+    return not op.shuffled and bool(shape) and prod(shape) == shape[-1]
 
 
 def _spares_the_batch(place: int | None) -> Callable[[Graph, Op], bool]:

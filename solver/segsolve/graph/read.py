@@ -98,6 +98,7 @@ class _Reader:
         ops = tuple(self._op(position, index) for position, index in enumerate(cuttable))
         if not ops:
             raise ModelError(f"{self._name} computes nothing from its inputs", "export the model again")
+        self._check_layers(ops)
         # Outputs that are constants are handed out by whoever comes last.
         handed_out = tuple(t for t in self._outputs if self._tensors[t].constant)
         ops = (*ops[:-1], replace(ops[-1], outputs=(*ops[-1].outputs, *handed_out)))
@@ -118,6 +119,15 @@ class _Reader:
             state=state_of(ops, self._tensors),
             delegated=self._loaded.delegated,
         )
+
+    def _check_layers(self, ops: Iterable[Op]) -> None:
+        """Layers that multiply and accumulate do so with something that the model is given, not with constants only."""
+        for op in ops:
+            if op.weights is not None and (not op.inputs or not op.outputs):
+                raise ModelError(
+                    f"{self._name}: operation {op.file_index} ({op.kind}) reads constants only",
+                    "export the model again",
+                )
 
     def _use(self, index: int) -> Use:
         operator = self._subgraph.operators[index]

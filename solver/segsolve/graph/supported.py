@@ -54,6 +54,13 @@ def _is_in_execution_order(model: Any, name: str) -> None:
                 "export the model again",
             )
         makes = {int(t) for t in operator.outputs}
+        if given := [t for t in makes if t in subgraph.inputs or _has_data(model, subgraph.tensors[t])]:
+            tensor = _shown(subgraph, given[0])
+            raise ModelError(
+                f"{name}: operation {index} ({operator_kind(model, operator)}) makes {tensor}, which the model is given "
+                "or the file has data for",
+                "export the model again",
+            )
         if made & makes:
             raise ModelError(f"{name}: operation {index} makes a tensor for the second time", "export the model again")
         made |= makes

@@ -66,8 +66,8 @@ def compare(job: Comparison) -> int:
         runners[name] = _runner(part)
     compared = 0
     for turn in range(job.rounds):
-        for reset in (*(whole.reset for whole in wholes), *(runner.reset for runner in runners.values())):
-            reset()
+        if turn:
+            _reset(wholes, runners.values())
         for where, frame in job.frames:
             note(f"in the whole model on {where}")
             results = [whole.run(frame, where) for whole in wholes]
@@ -75,6 +75,14 @@ def compare(job: Comparison) -> int:
                 equal = _compare_pipeline({name: runners[name] for name in pipeline}, job.parts, frame, results, where)
                 compared += equal if turn == 0 else 0
     return compared
+
+
+def _reset(wholes: Iterable[_Interpreted], runners: Iterable[LiteRTRunner]) -> None:
+    try:
+        for reset in (*(whole.reset for whole in wholes), *(runner.reset for runner in runners)):
+            reset()
+    except RuntimeError as error:
+        raise ModelError(f"LiteRT cannot reset the variables of the model: {error}", "export it again") from error
 
 
 class _Interpreted:
