@@ -88,10 +88,10 @@ def command(
 
 
 def _check_coral(folder: PlanFolder, *, as_json: bool) -> None:
-    from segsolve.compiler.coral import breaches
+    from segsolve.compiler.coral import breaches, open_sizes
     from segsolve.report.compiled import coral_document, coral_text
 
-    found = breaches(folder.plan)
+    found = (*breaches(folder.plan), *open_sizes(folder))
     if as_json:
         show_json(coral_document(found))
     else:

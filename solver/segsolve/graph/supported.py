@@ -57,7 +57,7 @@ def _is_in_execution_order(model: Any, name: str) -> None:
         if given := [t for t in makes if t in subgraph.inputs or _has_data(model, subgraph.tensors[t])]:
             tensor = _shown(subgraph, given[0])
             raise ModelError(
-                f"{name}: operation {index} ({operator_kind(model, operator)}) makes {tensor}, which the model is given "
+                f"{name}: operation {index} ({operator_kind(model, operator)}) makes {tensor}, which is given to it "
                 "or the file has data for",
                 "export the model again",
             )
