@@ -171,3 +171,34 @@ def test_state_is_carried_from_input_to_input_on_both_sides(tmp_path: Path) -> N
     net.graph.outputs = [net.relu(net.add(x, state))]
     loaded = net.load(tmp_path)
     assert verify(cut(loaded, tmp_path / "plan", (1, 2)), loaded, inputs=3).inputs == 3
+
+
+def test_segments_round_as_the_whole_model_does_where_the_file_lacks_a_shape(tmp_path: Path) -> None:
+    net = Net()
+    inner = net.conv(net.input())
+    relu = net.relu(inner)
+    net.graph.tensors[inner].shape = None  # then LiteRT gives the whole model to no delegate, but would the segments
+    loaded = net.load(tmp_path, net.relu(net.conv(relu)))
+    assert not loaded.graph.delegated
+    folder = cut(loaded, tmp_path / "plan", (2,))
+    assert folder.plan.model.plain_kernels
+    assert verify(folder, loaded, inputs=30).inputs == 30
+
+
+def test_int8_before_a_post_processing_is_dequantised_for_litert(tmp_path: Path) -> None:
+    from flatbuffers import flexbuffers
+
+    net = Net()
+    x = net.conv(net.input())
+    boxes = net.op("RESHAPE", [x, net.constant(np.array([1, 32, 4], np.int32))], (1, 32, 4), {})
+    scores = net.op("RESHAPE", [x, net.constant(np.array([1, 32, 4], np.int32))], (1, 32, 4), {})
+    anchors = net.constant(net.rng.integers(1, 99, (32, 4), dtype="int8"), scale=0.01)
+    found = [net.tensor(f"found_{i}", (), "FLOAT32") for i in range(4)]
+    operator = net.operator("CUSTOM", [boxes, scores, anchors], found)
+    net.model.operatorCodes[-1].customCode = b"TFLite_Detection_PostProcess"
+    options = {"max_detections": 5, "max_classes_per_detection": 1, "num_classes": 3, "nms_iou_threshold": 0.5}
+    options |= {"nms_score_threshold": 0.1, "x_scale": 10.0, "y_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0}
+    operator.customOptions = np.frombuffer(flexbuffers.Dumps(options), np.uint8)
+    loaded = net.load(tmp_path, *found)
+    assert [loaded.graph.tensors[t].shape for t in found] == [(1, 5, 4), (1, 5), (1, 5), (1,)]
+    assert verify(cut(loaded, tmp_path / "plan", (2,)), loaded, inputs=5).output_tensors == 4

@@ -126,8 +126,8 @@ class ModelReference(_Record):
     )
     plain_kernels: bool = Field(
         default=False,
-        description="whether LiteRT runs the whole model without its default delegate, as some that keep state; "
-        "so do its segments then, for the delegate rounds otherwise",
+        description="whether segments run without LiteRT's default delegate, which rounds otherwise than it, and "
+        "takes another part of the whole model than of them",
     )
 
 

@@ -66,17 +66,31 @@ def examine(content: bytes) -> Examination:
     return Examination(shapes=shapes, unsized=unsized)
 
 
-def is_delegated(content: bytes) -> bool:
-    """Whether LiteRT by itself gives a part of a model to a delegate; not if it cannot prepare it."""
-    from ai_edge_litert.interpreter import Interpreter
+def delegates_alike(content: bytes, settled: bytes) -> bool:
+    """Whether LiteRT's default delegate takes the same parts of a model as of what it becomes with all sizes known.
 
+    Not if it takes none, nor if LiteRT cannot prepare the model.
+    """
     note("preparing the model")
     try:
-        interpreter = Interpreter(model_content=content)
-        interpreter.allocate_tensors()
+        parts = _delegated(content)
+        return bool(parts) and parts == _delegated(settled)
     except (RuntimeError, ValueError):
         return False
-    return any("DELEGATE" in interpreter._interpreter.NodeName(k).upper() for k in _nodes(interpreter))
+
+
+def _delegated(content: bytes) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the inputs and outputs of each part that the default delegate takes, constants not counted."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    inner = interpreter._interpreter
+    nodes = [
+        (inner.NodeName(k).upper(), _ids(inner.NodeInputs(k)), _ids(inner.NodeOutputs(k))) for k in _nodes(interpreter)
+    ]
+    made = {t for kind, _, makes in nodes for t in makes} | {int(t) for t in inner.InputIndices()}
+    return [(tuple(t for t in reads if t in made), makes) for kind, reads, makes in nodes if "DELEGATE" in kind]
 
 
 def _interpreter(content: bytes) -> Any:

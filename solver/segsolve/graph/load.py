@@ -12,13 +12,14 @@ import numpy as np
 
 from segsolve.errors import ModelError
 from segsolve.graph.examine import Examination
-from segsolve.graph.flatbuffer import is_empty, pack, unpack
+from segsolve.graph.flatbuffer import is_empty, pack, unpack, with_operators
+from segsolve.graph.mend import mend
 from segsolve.graph.subgraphs import choose
 from segsolve.graph.supported import check_segmentable
 from segsolve_runtime.native import NativeCrash, call, prepare
 
 _EXAMINE = "segsolve.graph.examine:examine"
-_IS_DELEGATED = "segsolve.graph.examine:is_delegated"
+_DELEGATES_ALIKE = "segsolve.graph.examine:delegates_alike"
 _BLAME = "segsolve.graph.examine:blame"
 _LONGEST_S = 120.0  # to load and prepare a model; real ones take milliseconds
 _CONVERTER_FAULT = "convert the model again with a newer converter"
@@ -34,8 +35,8 @@ class Loaded:
     """A model that LiteRT loads.
 
     `model` has one subgraph, with LiteRT's shapes, and the values of what follows from sizes as constants. `content` is
-    what LiteRT runs as the whole model: the file, or the part of it that has the chosen `signature`; `delegated` says
-    whether it gives some of it to its default delegate.
+    what LiteRT runs as the whole model: the file, or the part of it that has the chosen `signature`. `delegated` says
+    whether its default delegate takes the same of it as of the segments; it rounds otherwise than LiteRT's own kernels.
     """
 
     content: bytes
@@ -72,24 +73,29 @@ def load(content: bytes, path: Path, signature: str | None = None) -> Loaded:
     model = unpack(content, path)
     name = path.stem.encode(errors="replace").decode()
     chosen = choose(model, name, signature)
-    if chosen.index:
-        # LiteRT runs a file's first subgraph.
-        model.subgraphs, model.signatureDefs = [model.subgraphs[chosen.index]], None
+    model.subgraphs = [model.subgraphs[chosen.index]]
+    check_segmentable(model, name)
+    if mend(model) or chosen.index:
+        model.signatureDefs = None
         content = pack(model)
         found = _asked(_EXAMINE, content, path)
         if found.error is not None:
             raise ModelError(f"LiteRT cannot load {path}: {told(found.error)}", _hint(found.error))
-    model.subgraphs = model.subgraphs[:1]
-    check_segmentable(model, name)
     if found.refusal is not None:
         raise ModelError(f"LiteRT cannot prepare {path}: {told(found.refusal)}", "export or convert the model again")
-    unusual = bool(found.unsized) or any(tensor.isVariable for tensor in model.subgraphs[0].tensors)
+    unusual = bool(found.unsized or found.folded) or any(t.isVariable for t in model.subgraphs[0].tensors)
+    unusual = unusual or not _is_recorded(model, found)
+    model = _settled(model, found)
+    if unusual and not found.blocked:
+        kept = [o for i, o in enumerate(model.subgraphs[0].operators) if i not in found.folded]
+        settled = pack(with_operators(model, kept, [int(t) for t in model.subgraphs[0].outputs]))
+        unusual = not _asked(_DELEGATES_ALIKE, content, path, settled)
     return Loaded(
         content=content,
-        model=_settled(model, found),
+        model=model,
         signature=chosen.name,
         found=found,
-        delegated=bool(found.blocked) or not unusual or _asked(_IS_DELEGATED, content, path),
+        delegated=bool(found.blocked) or not unusual,
     )
 
 
@@ -127,11 +133,20 @@ def _hint(said: str) -> str:
     )
 
 
-def _asked(function: str, content: bytes, path: Path) -> Any:
+def _asked(function: str, content: bytes, path: Path, *more: Any) -> Any:
     try:
-        return call(function, content, timeout_s=_LONGEST_S)
+        return call(function, content, *more, timeout_s=_LONGEST_S)
     except NativeCrash as crash:
         raise died(path, content, crash) from None
+
+
+def _is_recorded(model: Any, found: Examination) -> bool:
+    """Whether the file records the shapes that LiteRT infers."""
+    tensors = model.subgraphs[0].tensors
+    recorded = {i: tensors[i].shape for i in found.shapes if i < len(tensors)}
+    return all(
+        shape is not None and tuple(shape) == tuple(found.shapes[i]) for i, shape in recorded.items() if found.shapes[i]
+    )
 
 
 def _settled(model: Any, found: Examination) -> Any:

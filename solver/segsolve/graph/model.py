@@ -108,7 +108,8 @@ class Graph:
     of several, `folded` the number of operations that computed constants from sizes, and `blocked` has the operations
     that LiteRT cannot prepare on the CPU, and what it says. `allowed` are the values of inputs that cannot have all
     that their type can hold. `state` says what the network keeps between inferences, None if it keeps nothing,
-    and `delegated` whether LiteRT gives some of it to its default delegate (it does not always, where there is state).
+    and `delegated` whether LiteRT's default delegate takes the same of the whole model as of its segments: not always
+    where there is state, or where the file lacks sizes. It rounds otherwise than LiteRT's own kernels.
     """
 
     name: str

@@ -22,6 +22,7 @@ class Whole:
     content: bytes
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,14 @@ class _Interpreted:
     """A whole model in one interpreter."""
 
     def __init__(self, whole: Whole, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self._whole, self._path = whole, path
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if whole.plain else OpResolverType.AUTO
         try:
-            self._interpreter = Interpreter(model_content=whole.content, num_threads=1)
+            self._interpreter = Interpreter(
+                model_content=whole.content, num_threads=1, experimental_op_resolver_type=resolver
+            )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise self._refused(error, "") from error

@@ -17,6 +17,8 @@ from segsolve.graph.flatbuffer import pack, unpack, with_operators
 from segsolve.graph.load import died
 from segsolve.graph.model import Graph, Tensor
 from segsolve.graph.read import LoadedModel, check_model, unique_names
+from segsolve.graph.restrictions import MOVABLE_TYPES
+from segsolve.graph.schema import tensor_type
 from segsolve.segments.compare import Comparison, Part, Whole
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.frames import random_frames
@@ -123,7 +125,8 @@ def _crossing(folder: PlanFolder, loaded: LoadedModel, runs: _Runnable) -> dict[
     made = {name for stage in folder.plan.all_stages for name in stage.outputs}
     made |= {graph.tensors[t].name for op in graph.ops if op.position not in runs.ops for t in op.inputs}
     made -= {*folder.plan.outputs, *folder.plan.inputs}
-    return {t.name: t.index for t in graph.tensors if t.name in made and t.index in runs.tensors}
+    known = (t for t in graph.tensors if t.index in runs.tensors and t.dtype in MOVABLE_TYPES)
+    return {t.name: t.index for t in known if t.name in made}
 
 
 def _wholes(loaded: LoadedModel, runs: _Runnable, crossing: dict[str, int]) -> list[Whole]:
@@ -136,13 +139,13 @@ def _wholes(loaded: LoadedModel, runs: _Runnable, crossing: dict[str, int]) -> l
     outputs = {graph.tensors[t].name: t for t in graph.outputs if t in runs.tensors}
     found = []
     if len(runs.ops) == len(graph.ops):
-        found.append(Whole(content=loaded.content, inputs=inputs, outputs=outputs))
+        found.append(Whole(content=loaded.content, inputs=inputs, outputs=outputs, plain=not graph.delegated))
     if crossing or not found:
         promoted = outputs | crossing
         kept = _operators(graph, runs)
         operators = [o for i, o in enumerate(loaded.model.subgraphs[0].operators) if i in kept]
         content = pack(with_operators(loaded.model, operators, list(promoted.values())))
-        found.append(Whole(content=content, inputs=inputs, outputs=promoted))
+        found.append(Whole(content=content, inputs=inputs, outputs=promoted, plain=not graph.delegated))
     return found
 
 
@@ -177,7 +180,7 @@ def _cut_down(path: Path, known: set[str]) -> tuple[bytes, list[str], list[str]]
     subgraph = model.subgraphs[0]
     names = unique_names([tensor.name for tensor in subgraph.tensors])
     kept = [o for o in subgraph.operators if all(names[t] in known for t in o.outputs)]
-    made = [int(t) for o in kept for t in o.outputs]
+    made = [int(t) for o in kept for t in o.outputs if tensor_type(subgraph.tensors[t]) in MOVABLE_TYPES]
     read = {int(t) for o in kept for t in o.inputs}
     inputs = [int(t) for t in subgraph.inputs if int(t) in read]
     content = pack(with_operators(model, kept, made, inputs)) if kept else b""
