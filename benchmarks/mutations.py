@@ -179,7 +179,7 @@ def _outcome(what: str, seed: int, windows: list[Any], folder: Path) -> tuple[st
 
 
 def _read(path: Path, folder: Path, seed: int) -> tuple[str, str]:
-    from benchmarks.plans import DEVICE
+    from generators.plan_folders import DEVICE
     from segsolve.errors import SegsolveError
     from segsolve.graph.read import read_model
     from segsolve.problem import Segmentation
@@ -197,7 +197,7 @@ def _read(path: Path, folder: Path, seed: int) -> tuple[str, str]:
 
 
 def _read_and_run(path: Path, folder: Path, seed: int) -> tuple[str, str]:
-    from benchmarks.plans import even_stages, write
+    from generators.plan_folders import even_stages, write
     from segsolve.errors import SegsolveError
     from segsolve.graph.read import read_model
     from segsolve.segments.verify import verify

@@ -47,7 +47,7 @@ class TensorSpec(_Record):
     shape: list[_Whole]
     scale: float | None = Field(default=None, description="per-tensor quantisation: real = scale * (q - zero_point)")
     zero_point: _Whole | None = None
-    low: _Whole | None = Field(default=None, description="least value that this input of the model may have, if not all")
+    low: _Whole | None = Field(default=None, description="least value that this input may have, if not all")
     high: _Whole | None = Field(default=None, description="greatest value, inclusive")
     values: list[_Whole] | None = Field(default=None, description="the only values that it may have: a shape, say")
 
