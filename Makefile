@@ -29,7 +29,7 @@ define step
 @$(BIN)/segsolve $(1)
 endef
 
-demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, and show it
+demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, then on a detector, and show it
 	$(call step,zoo build resnet101 -o demo)
 	$(call step,inspect demo/resnet101.tflite)
 	$(call step,compare demo/resnet101.tflite --tpus 4)
@@ -37,7 +37,10 @@ demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, and show i
 	$(call step,verify demo/plan demo/resnet101.tflite)
 	$(call step,check demo/plan)
 	$(call step,run demo/plan --backend litert --count 100)
-	@printf '\nIn demo/: the model resnet101.tflite, the plan plan/plan.json, its segments plan/segments/.\n'
+	$(call step,zoo build ssd-mobilenetv1 -o demo)
+	$(call step,solve demo/ssd-mobilenetv1.tflite --tpus 2 -o demo/detector)
+	$(call step,run demo/detector --count 4 --detections --threshold 0.9 --pictures demo/boxes)
+	@printf '\nIn demo/: the models (their weights are random), the plans plan/ and detector/ with their segments, boxes/.\n'
 
 test: .venv/dev lint ## Pass every check
 	@$(BIN)/pytest -n 2

@@ -29,11 +29,15 @@ _OPERATORS = {
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
     "DEQUANTIZE": ("", 3),
     "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
+    "GATHER": ("GatherOptions", 2),
     "MUL": ("MulOptions", 2),
+    "PACK": ("PackOptions", 1),
     "QUANTIZE": ("", 2),
     "RELU": ("", 2),
     "RESHAPE": ("ReshapeOptions", 1),
+    "SHAPE": ("ShapeOptions", 1),
     "SPLIT": ("SplitOptions", 2),
+    "STRIDED_SLICE": ("StridedSliceOptions", 1),
     "TRANSPOSE_CONV": ("TransposeConvOptions", 3),
     "BATCH_MATMUL": ("BatchMatMulOptions", 1),
 }
@@ -97,6 +101,22 @@ class Net:
         makes = [self.tensor(f"split_{len(self.graph.operators)}_{i}", shape) for i in range(parts)]
         self.operator("SPLIT", [axis, x], makes, {"numSplits": parts})
         return makes
+
+    def shaped_by_data(self, x: int, rank: int = 4) -> int:
+        """Append a RESHAPE whose shape is an input of the model: its size is not known until the model runs."""
+        return self.op("RESHAPE", [x, self.input((rank,), "INT32", scale=None)], self.shape(x), {})
+
+    def sizes(self, x: int, *rest: int) -> int:
+        """Append what Keras writes for the shape ``(batch of x, *rest)``: SHAPE, STRIDED_SLICE and PACK."""
+        begin, end, step = (self.constant(np.array([n], np.int32)) for n in (0, 1, 1))
+        whole = self.op("SHAPE", [x], (len(self.shape(x)),), {"outType": schema.TensorType.INT32}, kind="INT32")
+        first = self.op("STRIDED_SLICE", [whole, begin, end, step], (), {"shrinkAxisMask": 1})
+        others = [self.constant(np.array(n, np.int32)) for n in rest]
+        size = 1 + len(rest)
+        packed = self.op("PACK", [first, *others], (size,), {"valuesCount": size, "axis": 0})
+        for tensor in (whole, first, packed):
+            self.graph.tensors[tensor].quantization = None
+        return packed
 
     def dequantize(self, x: int) -> int:
         return self.op("DEQUANTIZE", [x], self.shape(x), kind="FLOAT32")

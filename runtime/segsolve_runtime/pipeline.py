@@ -239,7 +239,8 @@ class Pipeline:
         is copied unless `copy` is False: then it must not be written to until its result is there. Frames are pulled
         in the caller's thread, while results are being pulled and the pipeline has room: neither need ever end. An
         exception, also one that `frames` raises, comes after the results of all frames before it. To begin another
-        ``map``, or to ``submit``, ends this one.
+        ``map``, or to ``submit``, ends this one. A model that keeps state begins each ``map`` with the state that it is
+        loaded with.
 
         With ``on_error="yield"``, the error of a frame that does not fit or whose inference failed is yielded in its
         turn, and the others go on; a policy of ``stop`` is one of ``skip`` then.
@@ -266,6 +267,7 @@ class Pipeline:
         with self._lock:
             self._check_open()
             self._run.close()
+            self._forget()
             self._run = stream
         yield from stream.results(self._tensors(frames, copy, yields_errors))
 
@@ -340,10 +342,20 @@ class Pipeline:
             if isinstance(run, Submissions) and not run.is_over:
                 return run
             run.close()
+            self._forget()
             run = Submissions(self._setting)
             run.start()
             self._run = run
             return run
+
+    def _forget(self) -> None:
+        """Give the stages of a model that keeps state the one that they were loaded with."""
+        if self._setting.plan.model.state is None:
+            return
+        for place, runner in self._setting.runners.items():
+            reset = getattr(runner, "reset", None)
+            if reset is not None and place not in self._retired:
+                reset()
 
     def _tensors(self, frames: Iterable[Frame], copy: bool, yields_errors: bool) -> Iterator[Tensors | InputError]:
         for number, frame in enumerate(frames):

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from generators.runtime_plans import Sketch, chain_plan, make_plan
-from segsolve.compiler.coral import breaches
+from segsolve.compiler.coral import breaches, open_sizes
 from segsolve_runtime.contract.plan import Plan
+from tests.models import Net
+from tests.segments.plans import cut
 
 
 def rules(plan: Plan) -> list[tuple[str, int | None]]:
@@ -68,3 +72,17 @@ def test_devices() -> None:
     assert rules(changed(plan, 0, processor="cpu")) == [("every segment on an Edge TPU", 0)]
     twice = plan.model_copy(update={"pipelines": [*plan.pipelines, *plan.pipelines]})
     assert rules(twice) == [("one pipeline", None)]
+
+
+def test_a_segment_without_fixed_sizes_is_named(tmp_path: Path) -> None:
+    net = Net()
+    loaded = net.load(tmp_path, net.relu(net.shaped_by_data(net.relu(net.input()))))
+    folder = cut(loaded, tmp_path / "plan", (1,))
+    assert [(breach.rule, breach.stage) for breach in open_sizes(folder)] == [("fixed sizes", 1)]
+
+
+def test_what_follows_from_a_frozen_batch_has_fixed_sizes(tmp_path: Path) -> None:
+    net = Net()
+    x = net.relu(net.input(shapeSignature=np.array([-1, 4, 4, 8], np.int32)))
+    loaded = net.load(tmp_path, net.relu(net.op("RESHAPE", [x, net.sizes(x, 128)], (1, 128), {})))
+    assert open_sizes(cut(loaded, tmp_path / "plan", (1,))) == ()

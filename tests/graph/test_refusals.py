@@ -99,8 +99,45 @@ def _compiled(net: Net) -> int:
     return output
 
 
-def _several_subgraphs(net: Net) -> int:
+def _referring(net: Net, kind: str, options: str, **fields: object) -> int:
+    """Let a second subgraph, a copy of the first, be run by an operator."""
+    x = net.relu(net.input())
+    output = net.tensor("out", net.shape(x))
+    operator = net.operator(kind, [x], [output])
+    target = "builtinOptions2" if kind == "STABLEHLO_COMPOSITE" else "builtinOptions"
+    union = schema.BuiltinOptions2 if target == "builtinOptions2" else schema.BuiltinOptions
+    setattr(operator, f"{target}Type", getattr(union, options))
+    setattr(operator, target, getattr(schema, f"{options}T")())
+    for field, value in fields.items():
+        setattr(getattr(operator, target), field, value)
+    second = schema.SubGraphT()
+    second.tensors, second.operators = net.graph.tensors[:2], net.graph.operators[:1]
+    second.inputs, second.outputs = [0], [1]
+    net.model.subgraphs.append(second)
+    return output
+
+
+def _loop(net: Net) -> int:
+    return _referring(net, "WHILE", "WhileOptions", condSubgraphIndex=1, bodySubgraphIndex=1)
+
+
+def _composite(net: Net) -> int:
+    return _referring(
+        net,
+        "STABLEHLO_COMPOSITE",
+        "StableHLOCompositeOptions",
+        name=b"c",
+        compositeAttributes=[0],
+        decompositionSubgraphIndex=1,
+    )
+
+
+def _initialisation(net: Net) -> int:
     output = net.relu(net.input())
+    operator = net.operator("CALL_ONCE", [], [])
+    operator.builtinOptionsType = schema.BuiltinOptions.CallOnceOptions
+    operator.builtinOptions = schema.CallOnceOptionsT()
+    operator.builtinOptions.initSubgraphIndex = 1
     second = schema.SubGraphT()
     second.tensors, second.inputs, second.outputs, second.operators = [], [], [], []
     net.model.subgraphs.append(second)
@@ -124,11 +161,6 @@ def _no_outputs(net: Net) -> int:
 def _uncomputed_output(net: Net) -> int:
     net.relu(net.input())
     return net.tensor("from nowhere", (1, 4, 4, 8))
-
-
-def _constant_output(net: Net) -> int:
-    net.relu(net.input())
-    return net.constant(np.ones(3, np.int8), scale=1)
 
 
 def _wrong_order(net: Net) -> int:
@@ -194,15 +226,16 @@ def _newer_operator(net: Net) -> int:
     ("build", "reason"),
     [
         (_floats, "is a float model: operation 0 (CONV_2D) makes FLOAT32"),
-        (_hybrid, "is a float model: operation 0 (CONV_2D) makes FLOAT32"),
+        (_hybrid, "has quantised weights only (dynamic range quantisation): operation 0 (CONV_2D) makes FLOAT32"),
         (_floats_without_layers, "is not quantised"),
         (_compiled, "already compiled for the Edge TPU"),
-        (_several_subgraphs, "has 2 subgraphs"),
+        (_loop, "has control flow (WHILE)"),
+        (_composite, "has composite operations (STABLEHLO_COMPOSITE)"),
+        (_initialisation, "initialises variables (CALL_ONCE)"),
         (_dynamic_input, "'input_0' has the dynamic shape [1, -1, -1, 8]"),
         (_no_operations, "contains no operations"),
         (_no_outputs, "no inputs or no outputs"),
         (_uncomputed_output, "an output that no operation computes"),
-        (_constant_output, "an output that no operation computes"),
         (_wrong_order, "operation 0 (RELU) reads 'relu_0'"),
         (_made_twice, "makes a tensor for the second time"),
         (_lost_weights, "operation 0 (CONV_2D) reads 'constant_1'"),

@@ -32,16 +32,24 @@ def test_a_network_without_state_may_be_cut_everywhere(tmp_path: Path) -> None:
     assert graph.cuts == (1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("signature", [[1, -1, 4, 8], [-1, 4, 4, 8]], ids=["inner", "first of a closed batch"])
-def test_a_tensor_of_dynamic_shape_glues_its_maker_to_its_readers(tmp_path: Path, signature: list[int]) -> None:
+def test_a_tensor_without_a_size_glues_its_maker_to_its_readers(tmp_path: Path) -> None:
     net = Net()
-    values = chain(net, 5)
+    values = chain(net, 2)
+    values.append(net.shaped_by_data(values[2]))
+    graph = net.load(tmp_path, net.add(net.relu(values[2]), values[3])).graph
+    assert [(r.first, r.last) for r in graph.restrictions] == [(2, 4)]
+    assert graph.cuts == (1, 2)
+    assert "reshape_2" in only_reason(graph)
+    assert "until the model runs" in only_reason(graph)
+
+
+@pytest.mark.parametrize("signature", [[1, -1, 4, 8], [-1, 4, 4, 8]], ids=["inner", "first of a closed batch"])
+def test_a_size_that_the_file_leaves_open_and_litert_infers_is_known(tmp_path: Path, signature: list[int]) -> None:
+    net = Net()
+    values = chain(net, 3)
     net.graph.tensors[values[2]].shapeSignature = np.array(signature, np.int32)
-    graph = net.load(tmp_path, net.add(values[2], values[5])).graph
-    assert [(r.first, r.last) for r in graph.restrictions] == [(1, 5)]
-    assert graph.cuts == (1,)
-    assert "relu_1" in only_reason(graph)
-    assert "dynamic" in only_reason(graph)
+    graph = net.load(tmp_path, values[3]).graph
+    assert graph.restrictions == ()
     assert not graph.frozen_batch
 
 

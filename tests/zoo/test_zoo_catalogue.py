@@ -16,6 +16,8 @@ OTHERWISE_COUNTED = {
     "vgg16": (15_346_630_656 / 15_470_264_320, 100_000_000),  # convolutions only: 15.347 billion
     "inceptionv3": (1.0, 10_000_000),  # 5.713 billion; 5.72 in the source
     "xception": (1.003, 10_000_000),  # 8.357 billion; 8.38 in the source
+    "yolov5s": (1.0, 10_000_000),  # 2.054 billion; the source counts more than convolutions
+    "yolov8n": (1.0, 10_000_000),  # 1.093 billion
     # With normalisations, which the file has folded.
     "efficientnet-lite0": (1.057, 1_000_000),
     "efficientnet-lite1": (1.051, 1_000_000),
@@ -23,6 +25,20 @@ OTHERWISE_COUNTED = {
     "efficientnet-lite3": (1.041, 1_000_000),
     "efficientnet-lite4": (1.034, 1_000_000),
 }
+
+
+# Parameters that were published in fewer digits than the zoo counts.
+ROUNDED = {
+    "ssd-mobilenetv1": 6_800_000,  # Howard et al. (2017), table 13
+    "efficientdet-lite0": 3_200_000,  # github.com/google/automl, efficientdet, table of the Lite models
+    "efficientdet-lite1": 4_200_000,
+    "efficientdet-lite2": 5_300_000,
+}
+
+
+@pytest.mark.parametrize(("name", "published"), ROUNDED.items())
+def test_parameters_round_to_the_published_ones(name: str, published: int) -> None:
+    assert abs(zoo.get(name).params - published) <= 50_000
 
 
 def last_digit(published: int) -> int:

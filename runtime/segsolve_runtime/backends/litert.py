@@ -10,9 +10,12 @@ import numpy as np
 
 from segsolve_runtime.backends import OpenStages
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
+from segsolve_runtime.native import NativeCrash
+from segsolve_runtime.trial import try_files
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -30,7 +33,7 @@ class LiteRTRunner:
         interpreter: Interpreter | None = None,
     ) -> None:
         """Load the segment at `path`, unless an `interpreter` for it is given, whose tensors are allocated."""
-        self._interpreter = interpreter or _load(path, threads)
+        self._interpreter = interpreter or interpret(path, threads)
         self._inputs = _indices(path, "takes", self._interpreter.get_input_details(), inputs)
         self._outputs = _indices(path, "makes", self._interpreter.get_output_details(), outputs)
 
@@ -41,20 +44,35 @@ class LiteRTRunner:
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
+    def reset(self) -> None:
+        """Give all variables the value that they have when the segment is loaded."""
+        self._interpreter.reset_all_variables()
+
     def close(self) -> None:
         """Free the interpreter's memory."""
         del self._interpreter
 
 
 def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
-    """Load a segment for every place of a plan, with `threads` threads for each.
+    """Load a segment for every place of a plan, with `threads` threads for each; before, try them in a child process.
 
     Raises:
-        PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
+        PlanError: a segment cannot be loaded, LiteRT dies of it, or its inputs or outputs are not those of the plan.
     """
     specs = array_specs(folder.plan)
+    _try(folder)
     runners = tuple(open_stage(folder, stage_at(folder.plan, place), specs, threads) for place in places(folder.plan))
     return OpenStages(runners=runners, clocks="wall")
+
+
+def _try(folder: PlanFolder) -> None:
+    stages = {stage.file: stage for stage in folder.plan.all_stages}
+    files = [(f"the plan's segment {file}", folder.root / file) for file in stages]
+    frame = next(random_frames(folder.plan, 1, 0))
+    try:
+        try_files(files, frame, [stage.sha256 for stage in stages.values()])
+    except NativeCrash as crash:
+        raise PlanError(f"LiteRT {crash}; segsolve verify tells in which operation") from None
 
 
 def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec], threads: int) -> LiteRTRunner:
@@ -63,14 +81,23 @@ def open_stage(folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec],
     Raises:
         PlanError: it cannot be loaded, or its inputs or outputs are not those of the plan.
     """
-    return LiteRTRunner(folder.root / stage.file, select(specs, stage.inputs), select(specs, stage.outputs), threads)
+    path = folder.root / stage.file
+    interpreter = interpret(path, threads, plain=folder.plan.model.plain_kernels)
+    return LiteRTRunner(path, select(specs, stage.inputs), select(specs, stage.outputs), threads, interpreter)
 
 
-def _load(path: Path, threads: int) -> Interpreter:
-    from ai_edge_litert.interpreter import Interpreter
+def interpret(path: Path, threads: int, *, content: bytes | None = None, plain: bool = False) -> Interpreter:
+    """Return an interpreter of a segment, or of the `content` that stands for it; `plain` without default delegates.
 
+    Raises:
+        PlanError: it cannot be loaded.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    source = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = Interpreter(**source, num_threads=threads, experimental_op_resolver_type=resolver)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise PlanError(f"LiteRT cannot load the plan's segment {path}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,27 +32,42 @@ def frame_tensors(
 
 
 def random_frames(plan: Plan, count: int, seed: int) -> Iterator[dict[str, Array]]:
-    """Yield `count` frames of seeded noise, the same for the same seed.
-
-    Integers cover the whole range of their type evenly; floats are standard normal.
+    """Yield `count` frames of seeded noise, the same for the same seed; see `random_array`.
 
     Raises:
         PlanError: an input has an element type that numpy cannot hold.
     """
-    inputs = select(array_specs(plan), plan.inputs)
+    inputs = [(spec, plan.tensor(spec.name)) for spec in select(array_specs(plan), plan.inputs)]
     generator = np.random.default_rng(seed)
     for _ in range(count):
-        yield {spec.name: _random_array(generator, spec) for spec in inputs}
+        yield {
+            spec.name: random_array(generator, spec.dtype, spec.shape, low=t.low, high=t.high, values=t.values)
+            for spec, t in inputs
+        }
 
 
-def _random_array(generator: np.random.Generator, spec: ArraySpec) -> Array:
-    if spec.dtype.kind == "f":
-        return np.asarray(generator.standard_normal(spec.shape)).astype(spec.dtype)
-    if spec.dtype.kind == "b":
-        return np.asarray(generator.integers(0, 2, size=spec.shape)).astype(spec.dtype)
-    limits = np.iinfo(spec.dtype)
-    drawn = generator.integers(limits.min, limits.max, size=spec.shape, dtype=spec.dtype, endpoint=True)
-    return np.asarray(drawn)
+def random_array(
+    generator: np.random.Generator,
+    dtype: np.dtype[Any],
+    shape: Sequence[int],
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    values: Sequence[int] | None = None,
+) -> Array:
+    """Return noise: integers from `low` to `high`, else over the whole range of their type; floats standard normal.
+
+    Where only certain `values` make sense, an array of these.
+    """
+    if values is not None:
+        return np.resize(np.array(values, dtype), shape)
+    if dtype.kind == "f":
+        return np.asarray(generator.standard_normal(shape)).astype(dtype)
+    if dtype.kind == "b":
+        return np.asarray(generator.integers(0, 2, size=shape)).astype(dtype)
+    limits = np.iinfo(dtype)
+    least, most = limits.min if low is None else low, limits.max if high is None else high
+    return np.asarray(generator.integers(least, most, size=shape, dtype=dtype, endpoint=True))
 
 
 def _by_name(frame: Frame, specs: Sequence[ArraySpec], number: int | None) -> Mapping[str, Array]:

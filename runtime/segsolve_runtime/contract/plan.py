@@ -47,6 +47,9 @@ class TensorSpec(_Record):
     shape: list[_Whole]
     scale: float | None = Field(default=None, description="per-tensor quantisation: real = scale * (q - zero_point)")
     zero_point: _Whole | None = None
+    low: _Whole | None = Field(default=None, description="least value that this input may have, if not all")
+    high: _Whole | None = Field(default=None, description="greatest value, inclusive")
+    values: list[_Whole] | None = Field(default=None, description="the only values that it may have: a shape, say")
 
 
 class StagePrediction(_Record):
@@ -117,6 +120,15 @@ class ModelReference(_Record):
     sha256: str = _Sha256
     bytes: int = _Count
     operations: int = Field(ge=1, le=_MOST_OPERATIONS)
+    signature: str | None = Field(default=None, description="the one that was taken of a file with several")
+    state: str | None = Field(
+        default=None, description="what it keeps from one inference to the next; none if every inference stands alone"
+    )
+    plain_kernels: bool = Field(
+        default=False,
+        description="whether segments run without LiteRT's default delegate, which rounds otherwise than it, and "
+        "takes another part of the whole model than of them",
+    )
 
 
 class Question(_Record):

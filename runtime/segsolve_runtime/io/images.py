@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +37,40 @@ def load_pixels(path: Path, canvas: Canvas, fit: Fit) -> Array:
     Raises:
         InputError: the file is no image that Pillow can read, or its pixels have more than 8 bits.
     """
+    with _opened(path) as image:
+        return _pixels(image, canvas, fit, path)
+
+
+def load_original(path: Path) -> Image.Image:
+    """Return an image of a file as it is, upright.
+
+    Raises:
+        InputError: as for `load_pixels`.
+    """
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        return ImageOps.exif_transpose(image)
+
+
+def fitted_pixels(pixels: Array, canvas: Canvas, fit: Fit) -> Array:
+    """Return pixels, uint8 [any height, any width, 3], in the canvas's size and channels."""
+    from PIL import Image
+
+    drawn = _fitted(Image.fromarray(pixels).convert(canvas.mode), (canvas.width, canvas.height), fit)
+    return np.asarray(drawn, np.uint8).reshape(canvas.height, canvas.width, canvas.channels)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever Pillow finds wrong with it, then or later, is an InputError."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return _pixels(image, canvas, fit, path)
+                yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(f"{path} is an image of more than {Image.MAX_IMAGE_PIXELS} pixels; refused") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise all of these

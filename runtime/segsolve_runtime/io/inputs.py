@@ -19,14 +19,19 @@ from segsolve_runtime.io.images import SUFFIXES
 from segsolve_runtime.io.pieces import (
     Give,
     Piece,
+    camera_piece,
     image_piece,
     npy_piece,
     npz_arrays,
     npz_piece,
     raw_piece,
     stream_piece,
+    told,
+    video_piece,
 )
 from segsolve_runtime.io.pixels import DEFAULT_RULE, PixelRule, doubt
+from segsolve_runtime.io.video import SUFFIXES as VIDEOS
+from segsolve_runtime.io.video import camera
 
 _RAW = frozenset({".bin", ".raw"})
 _STDIN = "-"
@@ -35,11 +40,20 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Frames and where they come from. `count` is None where nobody knows how many come; `doubts` are for the user."""
+    """Frames and where they come from. `count` is None where nobody knows how many come.
+
+    `doubts` and `notes`, what was chosen for the user, are for the user to read.
+    """
 
     columns: dict[str, tuple[Piece, ...]]
     count: int | None
     doubts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether some of it comes when it comes, and waits for nobody."""
+        return any(piece.is_live for pieces in self.columns.values() for piece in pieces)
 
     def frames(self, threads: int | None = None) -> Iterator[tuple[str, dict[str, Array]]]:
         """Yield the frames with their origin's name; only a few frames are in memory at a time.
@@ -49,7 +63,7 @@ class Inputs:
         Raises:
             InputError: a file cannot be read, or one input ends before another.
         """
-        if not any(piece.is_image for pieces in self.columns.values() for piece in pieces):
+        if self.is_live or not any(piece.is_image for pieces in self.columns.values() for piece in pieces):
             yield from (give() for give in self._giving())
         else:
             yield from in_order(self._giving(), threads or min(_MOST_THREADS, os.cpu_count() or 1))
@@ -72,8 +86,9 @@ def open_inputs(plan: Plan, values: Sequence[str], rule: PixelRule = DEFAULT_RUL
     """Return the frames that `values` stand for; each is ``[NAME=]FILE``, a folder, a pattern, or ``-`` for stdin.
 
     ``.npy`` and ``.npz`` hold one tensor or several along a first axis, ``.raw`` and ``.bin`` and stdin nothing but
-    their bytes; what else there is are images. An ``.npz`` gives every input by its name. NAME is needed where the
-    model takes several inputs; they are then taken side by side, and must be equally many.
+    bytes: pixels for an image, if the rule does not say otherwise, else the tensor's own. Names of videos and
+    ``camera:N`` give their frames; what else there is are images. An ``.npz`` gives every input by its name. NAME is
+    needed where the model takes several inputs; they are then taken side by side, and must be equally many.
 
     Raises:
         InputError: a value names nothing, or nothing that fits an input; an input is missing.
@@ -91,11 +106,23 @@ def open_inputs(plan: Plan, values: Sequence[str], rule: PixelRule = DEFAULT_RUL
         columns={name: tuple(pieces) for name, pieces in columns.items()},
         count=_count(columns),
         doubts=tuple(text for text in doubts if text),
+        notes=tuple(
+            dict.fromkeys(text for name, ps in columns.items() for p in ps if (text := _note(p, specs[name], rule)))
+        ),
     )
+
+
+def _note(piece: Piece, spec: TensorSpec, rule: PixelRule) -> str | None:
+    is_raw = piece.label == "stdin" or Path(piece.label).suffix.lower() in _RAW
+    return told("stdin" if piece.label == "stdin" else "raw files", spec, rule) if is_raw else None
 
 
 def _pieces(value: str, specs: dict[str, TensorSpec], rule: PixelRule) -> Iterator[tuple[str, Piece]]:
     name, rest = _split(value, specs)
+    if (number := camera(rest)) is not None and not Path(rest).exists():
+        spec = specs[name] if name else _only(specs, value)
+        yield spec.name, camera_piece(number, spec, rule)
+        return
     for path in _paths(rest):
         if path is not None and path.suffix.lower() == ".npz":
             yield from _npz_pieces(path, name, specs)
@@ -106,11 +133,13 @@ def _pieces(value: str, specs: dict[str, TensorSpec], rule: PixelRule) -> Iterat
 
 def _piece(path: Path | None, spec: TensorSpec, rule: PixelRule) -> Piece:
     if path is None:
-        return stream_piece(sys.stdin.buffer, spec)
+        return stream_piece(sys.stdin.buffer, spec, rule)
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return npy_piece(path, spec)
-    return raw_piece(path, spec) if suffix in _RAW else image_piece(path, spec, rule)
+    if suffix in VIDEOS:
+        return video_piece(path, spec, rule)
+    return raw_piece(path, spec, rule) if suffix in _RAW else image_piece(path, spec, rule)
 
 
 def _npz_pieces(path: Path, name: str | None, specs: dict[str, TensorSpec]) -> Iterator[tuple[str, Piece]]:

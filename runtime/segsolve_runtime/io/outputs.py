@@ -19,7 +19,7 @@ from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.io.quantise import dequantise, is_quantised
-from segsolve_runtime.io.top import TopClasses
+from segsolve_runtime.io.reading import Reading
 
 SUFFIXES = (".npz", ".jsonl")
 ORIGINS = "input_files"
@@ -46,29 +46,29 @@ class Sink(Protocol):
 
 
 def open_output(
-    path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None = None, *, real: bool = False
+    path: Path, outputs: Sequence[TensorSpec], reading: Reading | None = None, *, real: bool = False
 ) -> Sink:
-    """Return the sink for a file that is named ``*.npz`` or ``*.jsonl``; with `top`, lines tell the best classes only.
+    """Return the sink for a file that is named ``*.npz`` or ``*.jsonl``; lines tell what a `reading` reads.
 
     With `real`, quantised outputs are written as the real numbers (float32) that their integers stand for.
 
     Raises:
-        ResultError: the name ends otherwise, a ``.npz`` should hold classes, or the file cannot be written.
+        ResultError: the name ends otherwise, a ``.npz`` should hold a reading, or the file cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise ResultError(f"the output {path} is neither a .npz nor a .jsonl file")
     if path.suffix == ".jsonl":
-        return _Lines(path, outputs, top, real=real)
-    if top is not None:
-        raise ResultError(f"the output {path} holds arrays; for the best classes name a .jsonl file")
+        return _Lines(path, outputs, reading, real=real)
+    if reading is not None:
+        raise ResultError(f"the output {path} holds arrays; for classes or detections name a .jsonl file")
     return _Archive(path, outputs, real=real)
 
 
 class _Lines:
     """A line per result, on disk as soon as it is there, so that others can follow."""
 
-    def __init__(self, path: Path, outputs: Sequence[TensorSpec], top: TopClasses | None, *, real: bool) -> None:
-        self._path, self._top, self._number = path, top, 0
+    def __init__(self, path: Path, outputs: Sequence[TensorSpec], reading: Reading | None, *, real: bool) -> None:
+        self._path, self._reading, self._number = path, reading, 0
         self._real = {spec.name: spec for spec in outputs} if real else {}
         try:
             self._file = path.open("w", encoding="utf-8")
@@ -77,10 +77,10 @@ class _Lines:
 
     def put(self, origin: str, outputs: Mapping[str, Array]) -> None:
         record: dict[str, Any] = {"frame": self._number, "input": origin}
-        if self._top is None:
+        if self._reading is None:
             record["outputs"] = {n: _numbers(_written(array, self._real.get(n))) for n, array in outputs.items()}
         else:
-            record["top"] = [c.as_dict() for c in self._top.of(outputs)]
+            record |= self._reading.record(origin, outputs)
         self._number += 1
         try:
             self._file.write(json.dumps(record, separators=(",", ":")) + "\n")

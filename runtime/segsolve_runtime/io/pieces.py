@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeAlias
 from zipfile import BadZipFile, ZipFile
@@ -14,9 +18,10 @@ from numpy.lib import format as npy
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
-from segsolve_runtime.io.images import check_pillow, load_pixels
-from segsolve_runtime.io.pixels import PixelRule, canvas_of, check_rule, tensor_of
+from segsolve_runtime.io.images import check_pillow, fitted_pixels, load_pixels
+from segsolve_runtime.io.pixels import PixelRule, canvas_of, check_rule, takes_pixels, tensor_of
 from segsolve_runtime.io.quantise import is_quantised, quantise
+from segsolve_runtime.io.video import camera_source, check_pyav, frame_count, video_frames
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -30,12 +35,15 @@ class Piece:
     """Tensors of one input from one place; `count` is None where nobody knows how many come.
 
     `read` yields what gives each tensor: at once, where it must be read in order, and with some work for an image.
+    `about` is a count that may be wrong. What is live comes when it comes, and waits for nobody.
     """
 
     label: str
     count: int | None
     read: Callable[[], Iterator[Give]]
     is_image: bool = False
+    is_live: bool = False
+    about: int | None = None
 
     def labelled(self) -> Iterator[tuple[str, Give]]:
         """Yield what gives each tensor, with a text that says where it is from."""
@@ -90,21 +98,86 @@ def npz_piece(path: Path, array: str, spec: TensorSpec) -> Piece:
     return _array_piece(f"{path}:{array}", spec, lambda: _Member(path, f"{array}.npy"))
 
 
-def raw_piece(path: Path, spec: TensorSpec) -> Piece:
-    """Return the tensors in a file of nothing but their bytes, one after the other.
+def video_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
+    """Return the frames of a video file.
 
     Raises:
-        InputError: its size is no multiple of the tensor's.
+        InputError: it cannot be opened, the input is no image, or PyAV or Pillow is not installed.
     """
-    size, one = path.stat().st_size, _nbytes(spec)
+    check_pyav()
+    return _film(str(path), None, spec, rule, label=str(path), count=frame_count(path))
+
+
+def camera_piece(number: int, spec: TensorSpec, rule: PixelRule) -> Piece:
+    """Return the frames of a camera, as they come.
+
+    Raises:
+        InputError: as for `video_piece`.
+    """
+    check_pyav()
+    source, form = camera_source(number)
+    return _film(source, form, spec, rule, label=f"camera:{number}", count=None)
+
+
+def _film(source: str, form: str | None, spec: TensorSpec, rule: PixelRule, *, label: str, count: int | None) -> Piece:
+    check_pillow()
+    check_rule(rule, spec)
+    canvas = canvas_of(spec)
+
+    def convert(pixels: Array) -> Array:
+        return tensor_of(fitted_pixels(pixels, canvas, rule.fit), spec, rule)
+
+    def read() -> Iterator[Give]:
+        for pixels in video_frames(source, form):
+            yield partial(convert, pixels)
+
+    # How many frames a file says it has is not always how many it has.
+    return Piece(label=label, count=None, about=count, read=read, is_image=True, is_live=form is not None)
+
+
+def raw_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
+    """Return the images or tensors in a file of nothing but their bytes, one after the other; see `takes_pixels`.
+
+    Raises:
+        InputError: its size is no multiple of one's.
+    """
+    size = path.stat().st_size
+    _check_size(size, str(path), spec, rule)
+    count = size // _raw_nbytes(spec, rule)
+    return Piece(label=str(path), count=count, read=lambda: _raw(path.open("rb"), str(path), spec, rule))
+
+
+def stream_piece(stream: BinaryIO, spec: TensorSpec, rule: PixelRule) -> Piece:
+    """Return the images or tensors that come as bytes on a stream, until it ends; see `takes_pixels`.
+
+    Raises:
+        InputError: it is a file whose size is no multiple of one's.
+    """
+    with suppress(OSError, ValueError):
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode):
+            _check_size(found.st_size - stream.tell(), "stdin", spec, rule)
+    return Piece(label="stdin", count=None, read=lambda: _raw(stream, "stdin", spec, rule))
+
+
+def told(label: str, spec: TensorSpec, rule: PixelRule) -> str:
+    """Return a sentence that says what bytes without a format are taken for."""
+    if takes_pixels(rule, spec):
+        canvas = canvas_of(spec)
+        what = f"pixels, {canvas.mode} of {canvas.width} x {canvas.height}, a byte each"
+        return f"the bytes of {label} are {what} (--raw-tensor: the tensor's own {spec.dtype})"
+    return f"the bytes of {label} are the tensor's own {spec.dtype} of shape {list(spec.shape)}"
+
+
+def _check_size(size: int, label: str, spec: TensorSpec, rule: PixelRule) -> None:
+    one = _raw_nbytes(spec, rule)
     if size == 0 or size % one:
-        raise InputError(f"{path} has {size} bytes; the input {spec.name!r} takes {one} at a time")
-    return Piece(label=str(path), count=size // one, read=lambda: _raw(path.open("rb"), str(path), spec))
+        what = "images" if takes_pixels(rule, spec) else "tensors"
+        raise InputError(f"{label} has {size} bytes; the input {spec.name!r} takes {one} at a time: no whole {what}")
 
 
-def stream_piece(stream: BinaryIO, spec: TensorSpec) -> Piece:
-    """Return the tensors that come as bytes on a stream, until it ends."""
-    return Piece(label="stdin", count=None, read=lambda: _raw(stream, "stdin", spec))
+def _raw_nbytes(spec: TensorSpec, rule: PixelRule) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64)) if takes_pixels(rule, spec) else _nbytes(spec)
 
 
 class _Member:
@@ -177,11 +250,17 @@ def _given(array: Array, spec: TensorSpec) -> Give:
     return lambda: quantise(array, spec)
 
 
-def _raw(stream: BinaryIO, label: str, spec: TensorSpec) -> Iterator[Give]:
-    dtype = np.dtype(spec.dtype)
+def _raw(stream: BinaryIO, label: str, spec: TensorSpec, rule: PixelRule) -> Iterator[Give]:
+    is_image = takes_pixels(rule, spec)
+    dtype = np.dtype(np.uint8 if is_image else spec.dtype)
     with stream:
         while (array := _take(stream, label, dtype, spec, may_end=True)).size:
-            yield _given(array, spec)
+            yield _from_pixels(array, spec, rule) if is_image else _given(array, spec)
+
+
+def _from_pixels(array: Array, spec: TensorSpec, rule: PixelRule) -> Give:
+    canvas = canvas_of(spec)
+    return lambda: tensor_of(array.reshape(canvas.height, canvas.width, canvas.channels), spec, rule)
 
 
 def _take(stream: IO[bytes], label: str, dtype: np.dtype[Any], spec: TensorSpec, *, may_end: bool = False) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
-from segsolve_runtime.io.quantise import quantise, real_range
+from segsolve_runtime.io.quantise import dequantise, quantise, real_range
 
 Fit = Literal["stretch", "crop", "pad"]
 FITS: tuple[Fit, ...] = ("stretch", "crop", "pad")
@@ -25,12 +25,14 @@ class PixelRule:
     """What the user says about images: how they fit, and which pixel stands for which number.
 
     `mean` and `std` are in pixels, of one channel or of each: real = (pixel - mean) / std. Without them a quantised
-    input takes pixels over its whole range.
+    input takes pixels over its whole range. With `raw_tensor`, bytes without a format are the tensor's own numbers, not
+    pixels.
     """
 
     fit: Fit = "stretch"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    raw_tensor: bool = False
 
 
 DEFAULT_RULE = PixelRule()
@@ -78,6 +80,15 @@ def check_rule(rule: PixelRule, spec: TensorSpec) -> None:
         )
 
 
+def takes_pixels(rule: PixelRule, spec: TensorSpec) -> bool:
+    """Whether bytes without a format are pixels for an input: if it is an image, and the user says nothing else."""
+    try:
+        canvas_of(spec)
+    except InputError:
+        return False
+    return not rule.raw_tensor and (spec.dtype in ("int8", "uint8") or (rule.mean, rule.std) != (None, None))
+
+
 def doubt(rule: PixelRule, spec: TensorSpec) -> str | None:
     """Return a sentence if a model's range of inputs is none of the usual ones, so that a guess may be wrong."""
     if rule.mean is not None or rule.std is not None or spec.scale is None:
@@ -90,6 +101,17 @@ def doubt(rule: PixelRule, spec: TensorSpec) -> str | None:
         f"the input {spec.name!r} stands for {low:.3g} to {high:.3g}, and pixels are spread evenly over that; "
         "say --mean and --std if the model was trained otherwise"
     )
+
+
+def pixels_of(tensor: Array, spec: TensorSpec, rule: PixelRule) -> Array:
+    """Return the image (uint8 [height, width, channels]) that `tensor_of` makes a tensor of, but for rounding."""
+    canvas = canvas_of(spec)
+    if rule.mean is None and rule.std is None:
+        pixels = tensor if spec.dtype == "uint8" else tensor.astype(np.int16) + 128
+    else:
+        mean, std = (np.asarray(given, np.float32) for given in (rule.mean or (0.0,), rule.std or (1.0,)))
+        pixels = np.rint(dequantise(tensor, spec) * std + mean)
+    return np.clip(pixels, 0, 255).astype(np.uint8).reshape(canvas.height, canvas.width, canvas.channels)
 
 
 def tensor_of(pixels: Array, spec: TensorSpec, rule: PixelRule) -> Array:

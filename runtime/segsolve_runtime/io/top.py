@@ -47,6 +47,14 @@ class TopClasses:
         best = np.argsort(-scores.astype(np.float64), kind="stable")[: self.count]
         return tuple(Scored(index=int(i), label=self.labels.get(int(i)), score=float(scores[i])) for i in best)
 
+    def record(self, origin: str, outputs: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the best classes as members of a JSON object."""
+        return {"top": [scored.as_dict() for scored in self.of(outputs)]}
+
+    def text(self, origin: str, outputs: Mapping[str, Array]) -> str:
+        """Return the best classes in a line."""
+        return ", ".join(map(str, self.of(outputs)))
+
     def doubt(self) -> str | None:
         """Return a sentence if the labels are not as many as the classes."""
         classes = int(np.prod(self.spec.shape))

@@ -88,10 +88,10 @@ def command(
 
 
 def _check_coral(folder: PlanFolder, *, as_json: bool) -> None:
-    from segsolve.compiler.coral import breaches
+    from segsolve.compiler.coral import breaches, open_sizes
     from segsolve.report.compiled import coral_document, coral_text
 
-    found = breaches(folder.plan)
+    found = (*breaches(folder.plan), *open_sizes(folder))
     if as_json:
         show_json(coral_document(found))
     else:
@@ -118,7 +118,7 @@ def _costs(
     path = model or find_model(folder)
     if path is None:
         return None, f"the model {folder.plan.model.name} was not found, name it with --model"
-    loaded = read_model(path)
+    loaded = read_model(path, folder.plan.model.signature)
     check_model(loaded.graph, path, folder.plan.model)
     return (loaded, costs_of(loaded.graph)), ""
 

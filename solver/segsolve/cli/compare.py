@@ -17,6 +17,7 @@ from segsolve.cli.options import (
     ModelOrProfile,
     NoSpill,
     Seed,
+    Signature,
     TimeLimit,
     TpuMemory,
     Workers,
@@ -45,6 +46,7 @@ def command(
     time_limit: TimeLimit = None,
     workers: Workers = 1,
     seed: Seed = 0,
+    signature: Signature = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows on stdout instead of tables.")] = False,
 ) -> None:
@@ -59,7 +61,7 @@ def command(
     within("--batch", batch, 1)
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", "leave out one of them")
-    _, costs = load_model_or_profile(model, device, tpu_memory)
+    _, costs = load_model_or_profile(model, device, tpu_memory, signature)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:

@@ -10,7 +10,7 @@ import typer
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
-from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, TpuMemory, load_costs, within
+from segsolve.cli.options import DEFAULT_DEVICE, DeviceName, Json, Signature, TpuMemory, load_costs, within
 
 if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
@@ -27,6 +27,7 @@ def command(
     segments: Annotated[
         str, typer.Option(help="Ranges of operations to explain as segments, layer by layer, e.g. 0-21,22-65.")
     ] = "",
+    signature: Signature = None,
     as_json: Json = False,
 ) -> None:
     """Show what a model is, what fits one TPU, and where it can be cut.
@@ -51,7 +52,7 @@ def command(
             show(model_table(compiled))
         return
     ranges = parse_ranges("--segments", segments)
-    loaded, costs = load_costs(model, device, tpu_memory)
+    loaded, costs = load_costs(model, device, tpu_memory, signature)
     problem = costs.problem(tpus=1)
     one_tpu = score(problem, Segmentation(cuts=()))
     for _, end in ranges:

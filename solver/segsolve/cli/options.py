@@ -14,6 +14,7 @@ from segsolve.cli.console import news
 from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
+    from segsolve.graph.model import Graph
     from segsolve.graph.read import LoadedModel
     from segsolve.profile.source import CostSource
 
@@ -62,6 +63,10 @@ TimeLimit = Annotated[
 Workers = Annotated[int, typer.Option("--workers", help="Threads of the solver.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the solver or of the random inputs.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a table.")]
+
+Signature = Annotated[
+    str | None, typer.Option("--signature", help="Which of a file's several signatures; the first by default.")
+]
 
 DEFAULT_DEVICE = "edgetpu-pcie"
 MOST_TPUS = 1024
@@ -165,32 +170,73 @@ def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> 
         raise UsageError(f"{option} is {value}", f"give at most {most}")
 
 
-def load_costs(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel, CostSource]:
+def load_costs(
+    model: Path, device: str, tpu_memory: str | None, signature: str | None = None
+) -> tuple[LoadedModel, CostSource]:
     """Read a model and a device and return the costs of the one on the other.
 
     Raises:
         ModelError, DeviceError, UsageError: as the model, the device or the memory is at fault.
     """
+    from segsolve_runtime.native import prepare
+
+    prepare()  # the process that reads the model starts beside the imports
+
     from segsolve.graph.read import read_model
     from segsolve.profile.load import device_costs
 
     costs_of = device_costs(device, None if tpu_memory is None else parse_memory(tpu_memory))
-    loaded = read_model(model)
+    loaded = read_model(model, signature)
     costs = costs_of(loaded.graph)
-    _tell_fallbacks(costs)
+    _tell_placement(costs)
+    _tell_peculiarities(loaded.graph)
     return loaded, costs
 
 
-def _tell_fallbacks(costs: CostSource) -> None:
+def _tell_placement(costs: CostSource) -> None:
+    """Say what an Edge TPU does of a model, and what the host's CPU does, and why."""
     from segsolve.profile.analytic import AnalyticCosts
 
-    for part in costs.mapped.fallbacks if isinstance(costs, AnalyticCosts) else ():
+    if not isinstance(costs, AnalyticCosts):
+        return
+    graph, mapped = costs.graph, costs.mapped
+    if mapped.first == mapped.end:
+        news(f"an Edge TPU does nothing for this model, all of it runs on the host's CPU: {mapped.fallbacks[0].reason}")
+        return
+    done = sum(op.macs for op in graph.ops[mapped.first : mapped.end])
+    if graph.macs and done < graph.macs / 2:
+        news(
+            f"an Edge TPU does {mapped.end - mapped.first} of the model's {len(graph.ops)} operations, "
+            f"{done / graph.macs:.0%} of its multiply-accumulates"
+        )
+    for part in mapped.fallbacks:
         one = part.first == part.last
         what = f"operation {part.first} runs" if one else f"operations {part.first} to {part.last} run"
         news(f"{what} on the host's CPU: {part.reason}")
+    custom = [op for op in graph.ops[mapped.end :] if op.kind.startswith("CUSTOM:")]
+    if custom:
+        news(f"what {custom[0].kind.removeprefix('CUSTOM:')} costs there is not known; segsolve profile measures it")
 
 
-def load_model_or_profile(model: Path, device: str, tpu_memory: str | None) -> tuple[LoadedModel | None, CostSource]:
+def _tell_peculiarities(graph: Graph) -> None:
+    """Say what is unusual about a model."""
+    if graph.signature is not None:
+        news(f"of the file's signatures {graph.signature!r} was taken; --signature names another")
+    if unsized := [t.name for t in graph.tensors if t.dynamic]:
+        more = f" and {len(unsized) - 1} more" if len(unsized) > 1 else ""
+        news(f"the size of {unsized[0]!r}{more} is not known until the model runs; an Edge TPU takes fixed sizes only")
+    for position, reason in graph.blocked.items():
+        news(f"operation {position} ({graph.ops[position].kind}) cannot be run here, only what comes before: {reason}")
+    if graph.state is not None:
+        news(
+            f"the model keeps {graph.state} from one inference to the next: copies of it, or of a stage, would each "
+            "keep their own, so that there is one pipeline unless you say --layout any"
+        )
+
+
+def load_model_or_profile(
+    model: Path, device: str, tpu_memory: str | None, signature: str | None = None
+) -> tuple[LoadedModel | None, CostSource]:
     """Do the same, or read a profile that stands for both model and device: then there is no model.
 
     Raises:
@@ -199,7 +245,7 @@ def load_model_or_profile(model: Path, device: str, tpu_memory: str | None) -> t
     from segsolve.profile.load import is_profile, profile_costs
 
     if not is_profile(model):
-        return load_costs(model, device, tpu_memory)
+        return load_costs(model, device, tpu_memory, signature)
     if device != DEFAULT_DEVICE:
         raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
     return None, profile_costs(model, None if tpu_memory is None else parse_memory(tpu_memory))

@@ -19,7 +19,7 @@ from segsolve.cli.measuring import (
     check_effort,
     parse_ranges,
 )
-from segsolve.cli.options import Json, Model, Seed
+from segsolve.cli.options import Json, Model, Seed, Signature
 
 
 @guarded
@@ -33,6 +33,7 @@ def command(
         str, typer.Option(help="Ranges of operations to measure as a whole too, e.g. 0-21,22-65.")
     ] = "",
     seed: Seed = 0,
+    signature: Signature = None,
     as_json: Json = False,
 ) -> None:
     """Measure every operation of a model on this machine. Other commands take the result as `--device`."""
@@ -44,7 +45,7 @@ def command(
 
     effort = check_effort(backend, runs, warm_up, seed)
     ranges = parse_ranges("--segments", segments)
-    loaded = read_model(model)
+    loaded = read_model(model, signature)
     with progress(f"measuring {loaded.graph.name} on {backend}"):
         profile = measure_model(loaded, ranges=ranges, effort=effort, seed=seed).profile
     write_text(output, profile_json(profile))

@@ -38,7 +38,7 @@ def plan_model(folder: PlanFolder, model: Path | None) -> LoadedModel:
     path = model or find_model(folder)
     if path is None:
         raise UsageError(f"the plan's model {wanted.name} is neither beside the plan nor here", "name it with --model")
-    loaded = read_model(path)
+    loaded = read_model(path, wanted.signature)
     check_model(loaded.graph, path, wanted)
     return loaded
 

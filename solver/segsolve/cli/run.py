@@ -26,7 +26,7 @@ Input = Annotated[
         "--input",
         "-i",
         metavar="[NAME=]FILE",
-        help="Images, .npy, .npz, .raw, a folder, a pattern, or - (bytes on stdin); may be repeated.",
+        help="Images, videos, camera:N, .npy, .npz, .raw, a folder, a pattern, or - (bytes on stdin); repeatable.",
     ),
 ]
 
@@ -49,7 +49,17 @@ def command(
         bool, typer.Option("--dequantize", help="Write real numbers to --output instead of the model's integers.")
     ] = False,
     top: Annotated[int | None, typer.Option(help="Give the best classes instead of all scores, that many.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="File with a label per line, for --top.")] = None,
+    detections: Annotated[
+        bool, typer.Option("--detections", help="Give the objects that a detector finds: class, score, box.")
+    ] = False,
+    threshold: Annotated[float | None, typer.Option(help="Least score of a detection: 0.5 by default.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for pictures with the boxes of the detections drawn on them.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="File with a label per line, for --top and --detections.")] = None,
+    raw_tensor: Annotated[
+        bool, typer.Option("--raw-tensor", help="Bytes of .raw, .bin and - are the tensor's own numbers, not pixels.")
+    ] = False,
     fit: Annotated[str, typer.Option(help="How images get their size: stretch, crop or pad.")] = "stretch",
     mean: Annotated[
         str | None, typer.Option(help="Pixel that stands for 0, e.g. 127.5, or one per channel: R,G,B.")
@@ -108,6 +118,10 @@ def command(
         labels=labels,
         dequantize=dequantize,
         as_json=as_json,
+        detections=detections,
+        threshold=threshold,
+        pictures=pictures,
+        raw_tensor=raw_tensor,
     )
     check_traffic(wanted)
     within("--threads", threads, 1, MOST_THREADS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from segsolve.cli.console import news
 from segsolve.cli.options import within
@@ -182,11 +182,12 @@ def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow
     view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend)
     try:
         with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
+            drop: Literal["oldest"] | None = "oldest" if flow.live else None
             if options.on_fault != "skip":
-                for outputs in pipeline.map(frames, copy=False):
+                for outputs in pipeline.map(frames, drop=drop, copy=False):
                     flow.take(outputs)
             else:
-                for outcome in pipeline.map(frames, copy=False, on_error="yield"):
+                for outcome in pipeline.map(frames, drop=drop, copy=False, on_error="yield"):
                     flow.fail(outcome) if isinstance(outcome, Exception) else flow.take(outcome)
     except KeyboardInterrupt:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from segsolve.cli.options import (
     ModelOrGraph,
     NoSpill,
     Seed,
+    Signature,
     TimeLimit,
     TpuMemory,
     TpusOfFile,
@@ -55,8 +57,9 @@ def command(
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
     layout: Annotated[
-        Layout, typer.Option(help="Any pipelines side by side and replicated stages, or a single pipeline.")
-    ] = Layout.ANY,
+        Layout | None,
+        typer.Option(help="Any pipelines side by side and replicated stages, or one, as for models that keep state."),
+    ] = None,
     cuts: Annotated[
         Cuts, typer.Option(help="Cut the execution order (chain), or also between branches of the graph (dag).")
     ] = Cuts.AUTO,
@@ -81,6 +84,7 @@ def command(
     time_limit: TimeLimit = None,
     workers: Workers = 1,
     seed: Seed = 0,
+    signature: Signature = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Prove the written segments equal to the whole model.")
     ] = True,
@@ -95,7 +99,7 @@ def command(
     check_search(tpus, time_limit, workers, seed)
     asking = Asking(
         objective=objective,
-        layout=layout,
+        layout=layout or Layout.ANY,
         cuts=cuts,
         batch=batch,
         max_latency=max_latency,
@@ -122,12 +126,14 @@ def command(
         return
     if output is not None:
         _check_writable(output)
-    loaded, costs = load_model_or_profile(model, device, tpu_memory)
+    loaded, costs = load_model_or_profile(model, device, tpu_memory, signature)
     if output is not None and loaded is None:
         raise UsageError(
             f"{model} is a profile: without the model, -o has no segments to cut",
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
+    if layout is None and loaded is not None and loaded.graph.state is not None:
+        asking = replace(asking, layout=Layout.PIPELINE)  # copies would each keep a state of their own
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     asked = asking.question(problem, planner)
     with progress(f"solving {problem.name}") as observe:
@@ -192,3 +198,7 @@ def write_and_verify(
             f"verified: {count(done.output_tensors, 'output')} and {count(done.crossing_tensors, 'crossing tensor')} "
             f"of the segments are identical to the whole model's on {count(done.inputs, 'random input')}"
         )
+        if done.left_out:
+            news(
+                f"not verified: {count(done.left_out, 'operation')} that LiteRT cannot run here, or that hang on these"
+            )

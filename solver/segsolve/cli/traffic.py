@@ -16,7 +16,9 @@ from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array
-    from segsolve_runtime.contract.plan import Plan
+    from segsolve_runtime.contract.plan import Plan, TensorSpec
+    from segsolve_runtime.contract.result import Result
+    from segsolve_runtime.io.detections import Detector
     from segsolve_runtime.io.pixels import PixelRule
     from segsolve_runtime.io.top import TopClasses
 
@@ -38,21 +40,27 @@ class TrafficOptions:
     labels: Path | None
     dequantize: bool
     as_json: bool
+    detections: bool = False
+    threshold: float | None = None
+    pictures: Path | None = None
+    raw_tensor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """Frames to run, how many they are if that is known, and what takes each result, in their order.
 
-    `prints` says that results go to stdout as they come, so that nothing else should write on the terminal.
+    `prints` says that results go to stdout as they come, so that nothing else should write on the terminal. Of what is
+    `live`, frames that nobody has time for are dropped.
     """
 
     frames: Iterator[dict[str, Array]]
     count: int | None
-    take: Callable[[Mapping[str, Array]], None]
+    take: Callable[[Result], None]
     fail: Callable[[Exception], None]
     """Takes the error that came instead of a result, in its turn."""
     prints: bool
+    live: bool = False
 
 
 def check_traffic(options: TrafficOptions) -> None:
@@ -61,12 +69,20 @@ def check_traffic(options: TrafficOptions) -> None:
         within("--count", options.count, 1)
     if options.top is not None:
         within("--top", options.top, 1)
-    if options.labels is not None and options.top is None:
-        raise UsageError("--labels says nothing without --top", "add e.g. --top 5")
+    if options.labels is not None and options.top is None and not options.detections:
+        raise UsageError("--labels says nothing without --top or --detections", "add e.g. --top 5")
+    if options.top is not None and options.detections:
+        raise UsageError("--top is for classifiers, --detections for detectors", "leave out one of them")
+    for option, given in (("--threshold", options.threshold), ("--pictures", options.pictures)):
+        if given is not None and not options.detections:
+            raise UsageError(f"{option} says nothing without --detections", "add --detections")
+    if options.threshold is not None:
+        within("--threshold", options.threshold, 0, 1)
     if options.dequantize and options.output is None:
         raise UsageError("--dequantize is about --output", "name a file: --output FILE.npz or FILE.jsonl")
-    if options.top is not None and options.output is None and options.as_json:
-        raise UsageError("--top and --json would both print on stdout", "add --output FILE.jsonl")
+    reading = "--top" if options.top is not None else "--detections" if options.detections else ""
+    if reading and options.output is None and options.as_json:
+        raise UsageError(f"{reading} and --json would both print on stdout", "add --output FILE.jsonl")
     _rule(options)
 
 
@@ -76,62 +92,126 @@ def traffic(plan: Plan, options: TrafficOptions) -> Iterator[Traffic]:
     from segsolve_runtime.contract.frames import random_frames
     from segsolve_runtime.io.inputs import open_inputs
 
-    origins: deque[str] = deque()
+    given: deque[_Given] = deque()
+    keeps = options.pictures is not None
+    live = False
     if options.inputs:
         inputs = open_inputs(plan, options.inputs, _rule(options))
         for doubt in inputs.doubts:
             news(f"warning: {doubt}")
-        frames = _noted(islice(inputs.frames(), options.count), origins)
+        for note in inputs.notes:
+            news(note)
+        frames, live = _noted(islice(inputs.frames(), options.count), given, keeps=keeps), inputs.is_live
         count = inputs.count if options.count is None or inputs.count is None else min(inputs.count, options.count)
     else:
         count = options.count or DEFAULT_COUNT
         random = random_frames(plan, count, options.seed)
-        frames = _noted(((f"random[{i}]", frame) for i, frame in enumerate(random)), origins)
+        frames = _noted(((f"random[{i}]", frame) for i, frame in enumerate(random)), given, keeps=keeps)
     with ExitStack() as stack:
-        take = _taker(plan, options, stack)
-        prints = take is not None and options.output is None
+        takers = _takers(plan, options, stack)
+        prints = options.output is None and (options.top is not None or options.detections)
         yield Traffic(
             frames=frames,
             count=count,
             prints=prints,
-            take=_with_origin(take, origins),
-            fail=lambda error: news(f"{origins.popleft()}: {error}"),
+            take=_with_origin(takers, given, live),
+            fail=lambda error: news(f"{given.popleft().origin}: {error}"),
+            live=live,
         )
 
 
-def _taker(plan: Plan, options: TrafficOptions, stack: ExitStack) -> Callable[[str, Mapping[str, Array]], None] | None:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A frame under way: its number, where it is from, and its tensors if they are still needed."""
+
+    number: int
+    origin: str
+    frame: Mapping[str, Array] | None
+
+
+Taker = Callable[["_Given", Mapping[str, "Array"]], None]
+
+
+def _takers(plan: Plan, options: TrafficOptions, stack: ExitStack) -> list[Taker]:
+    """Return all that a result is given to."""
     from segsolve_runtime.io.outputs import open_output
-    from segsolve_runtime.io.top import top_classes
 
     outputs = [plan.tensor(name) for name in plan.outputs]
-    top = None if options.top is None else top_classes(outputs, options.top, options.labels)
-    if top is not None and (doubt := top.doubt()):
+    found = _detector(plan, options) if options.detections else None
+    reading = found or _top(outputs, options)
+    if reading is not None and (doubt := reading.doubt()):
         news(f"warning: {doubt}")
+    takers: list[Taker] = []
     if options.output is not None:
-        return stack.enter_context(open_output(options.output, outputs, top, real=options.dequantize)).put
-    return None if top is None else _printer(top)
+        sink = stack.enter_context(open_output(options.output, outputs, reading, real=options.dequantize))
+        takers.append(lambda given, made: sink.put(given.origin, made))
+    elif reading is not None:
+        print_line = result_lines()
+        takers.append(lambda given, made: print_line(f"{given.origin}: {reading.text(given.origin, made)}"))
+    if found is not None and options.pictures is not None:
+        takers.append(_painter(plan, options, found, options.pictures))
+    return takers
 
 
-def _printer(top: TopClasses) -> Callable[[str, Mapping[str, Array]], None]:
-    print_line = result_lines()
-    return lambda origin, outputs: print_line(f"{origin}: {', '.join(map(str, top.of(outputs)))}")
+def _top(outputs: Sequence[TensorSpec], options: TrafficOptions) -> TopClasses | None:
+    from segsolve_runtime.io.top import top_classes
+
+    return None if options.top is None else top_classes(outputs, options.top, options.labels)
 
 
-def _with_origin(
-    take: Callable[[str, Mapping[str, Array]], None] | None, origins: deque[str]
-) -> Callable[[Mapping[str, Array]], None]:
-    def taken(outputs: Mapping[str, Array]) -> None:
-        origin = origins.popleft()
-        if take is not None:
-            take(origin, outputs)
+def _detector(plan: Plan, options: TrafficOptions) -> Detector:
+    from segsolve_runtime.io.detections import DEFAULT_THRESHOLD, detector
+    from segsolve_runtime.io.pixels import canvas_of
+
+    threshold = DEFAULT_THRESHOLD if options.threshold is None else options.threshold
+    image, outputs = plan.tensor(plan.inputs[0]), [plan.tensor(name) for name in plan.outputs]
+    found = detector(outputs, canvas_of(image), threshold, options.labels, _rule(options).fit)
+    news(f"detections are read as those of {found.way}")
+    return found
+
+
+def _painter(plan: Plan, options: TrafficOptions, found: Detector, folder: Path) -> Taker:
+    """Return what writes a picture of each frame, with the boxes of its detections."""
+    from segsolve_runtime.io.pictures import draw_on_file, draw_on_pixels, open_folder, save
+    from segsolve_runtime.io.pixels import pixels_of
+
+    open_folder(folder)
+    image, rule = plan.tensor(plan.inputs[0]), _rule(options)
+
+    def paint(given: _Given, outputs: Mapping[str, Array]) -> None:
+        if Path(given.origin).is_file():
+            picture = draw_on_file(Path(given.origin), found.of(given.origin, outputs))
+        else:
+            assert given.frame is not None
+            pixels = pixels_of(given.frame[image.name], image, rule)
+            picture = draw_on_pixels(pixels, found.of(given.origin, outputs, on_canvas=True))
+        save(picture, folder, given.number, given.origin)
+
+    return paint
+
+
+def _with_origin(takers: Sequence[Taker], under_way: deque[_Given], live: bool) -> Callable[[Result], None]:
+    done = -1  # the number of the latest result in its run
+
+    def taken(result: Result) -> None:
+        nonlocal done
+        if live:  # frames that were dropped have no result
+            for _ in range(result.number - done - 1 if result.number > done else 0):
+                under_way.popleft()
+            done = result.number
+        given = under_way.popleft()
+        for take in takers:
+            take(given, result)
 
     return taken
 
 
-def _noted(frames: Iterable[tuple[str, dict[str, Array]]], origins: deque[str]) -> Iterator[dict[str, Array]]:
-    """Yield the frames; note the origins of those that are under way."""
-    for origin, frame in frames:
-        origins.append(origin)
+def _noted(
+    frames: Iterable[tuple[str, dict[str, Array]]], under_way: deque[_Given], *, keeps: bool
+) -> Iterator[dict[str, Array]]:
+    """Yield the frames; note which ones are under way."""
+    for number, (origin, frame) in enumerate(frames):
+        under_way.append(_Given(number, origin, frame if keeps else None))
         yield frame
 
 
@@ -141,7 +221,12 @@ def _rule(options: TrafficOptions) -> PixelRule:
     fits = [fit for fit in FITS if fit == options.fit]
     if not fits:
         raise UsageError(f"--fit is {options.fit!r}", f"known: {', '.join(FITS)}")
-    return PixelRule(fit=fits[0], mean=_numbers("--mean", options.mean), std=_numbers("--std", options.std))
+    return PixelRule(
+        fit=fits[0],
+        mean=_numbers("--mean", options.mean),
+        std=_numbers("--std", options.std),
+        raw_tensor=options.raw_tensor,
+    )
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

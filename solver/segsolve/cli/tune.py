@@ -20,7 +20,7 @@ from segsolve.cli.measuring import (
     check_effort,
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
-from segsolve.cli.options import Json, Model, NoSpill, Seed, Tpus, check_search, within
+from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search, within
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import ExitCode
 
@@ -54,6 +54,7 @@ def command(
     runs: Runs = DEFAULT_RUNS,
     warm_up: WarmUp = DEFAULT_WARM_UP,
     seed: Seed = 0,
+    signature: Signature = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Prove the written segments equal to the whole model.")
     ] = True,
@@ -71,7 +72,7 @@ def command(
     within("--tolerance", tolerance, 0, 0.5)
     if output is not None:
         check_writable(output)
-    loaded = read_model(model)
+    loaded = read_model(model, signature)
     begin = time.perf_counter()
     with progress(f"measuring the operations of {loaded.graph.name} on {backend}"):
         measured = _begin(loaded, start, effort, seed)

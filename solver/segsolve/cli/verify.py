@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsolve.cli.console import progress, show_json, show_text
+from segsolve.cli.console import news, progress, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, Model, PlanDir, Seed, within
+
+if TYPE_CHECKING:
+    from segsolve.segments.verify import Frames
+    from segsolve_runtime.contract.plan import Plan
+
+_MOST_FILES = 100  # frames of `--input` that are compared, where nobody says how many
 
 
 @guarded
 def command(
     plan: PlanDir,
     model: Model,
-    inputs: Annotated[int, typer.Option("--inputs", help="Number of random inputs.")] = 2,
+    inputs: Annotated[
+        int | None, typer.Option("--inputs", help="Number of inputs: 2 random ones, a sequence for models with state.")
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="[NAME=]FILE", help="Inputs of your own, as for run; repeatable."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -26,16 +39,34 @@ def command(
     from segsolve.segments.verify import verify
     from segsolve_runtime.contract.plan import load_plan
 
-    within("--inputs", inputs, 1)
+    if inputs is not None:
+        within("--inputs", inputs, 1)
     within("--seed", seed, 0)
-    folder, loaded = load_plan(plan), read_model(model)
+    folder = load_plan(plan)
+    loaded = read_model(model, folder.plan.model.signature)
+    frames = _frames(folder.plan, files, inputs) if files else None
     with progress("comparing the segments with the whole model"):
-        done = verify(folder, loaded, inputs=inputs, seed=seed)
+        done = verify(folder, loaded, inputs=inputs, seed=seed, frames=frames)
     if as_json:
         show_json({"identical": True, **asdict(done)})
-    else:
-        show_text(
-            f"identical, byte for byte: {count(done.output_tensors, 'output')} and "
-            f"{count(done.crossing_tensors, 'crossing tensor')}, {count(done.compared_bytes, 'byte')} on "
-            f"{count(done.inputs, 'random input')}"
-        )
+        return
+    kind = "input" if files else "random input"
+    show_text(
+        f"identical, byte for byte: {count(done.output_tensors, 'output')} and "
+        f"{count(done.crossing_tensors, 'crossing tensor')}, {count(done.compared_bytes, 'byte')} on "
+        f"{count(done.inputs, kind)}"
+    )
+    if done.left_out:
+        show_text(f"not compared: {count(done.left_out, 'operation')} that LiteRT cannot run here, or hang on these")
+
+
+def _frames(plan: Plan, files: list[str], most: int | None) -> Frames:
+    from segsolve_runtime.io.inputs import open_inputs
+
+    given = open_inputs(plan, files)
+    for text in (*given.doubts, *given.notes):
+        news(text)
+    frames = list(islice(given.frames(), most or _MOST_FILES))
+    if most is None and len(frames) == _MOST_FILES:
+        news(f"the first {_MOST_FILES} inputs are compared; --inputs says how many")
+    return frames

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from segsolve_runtime.contract.plan import Plan, Stage
+from segsolve.graph.examine import Examination
+from segsolve_runtime.contract.plan import Plan, PlanFolder, Stage
+from segsolve_runtime.errors import PlanError
+from segsolve_runtime.native import NativeCrash, call
 
 _EIGHT_BITS = ("int8", "uint8")
 
@@ -38,6 +41,26 @@ def breaches(plan: Plan) -> tuple[Breach, ...]:
         *_early_results(plan, stages),
         *_wide_results(plan, stages),
     )
+    return tuple(found)
+
+
+def open_sizes(folder: PlanFolder) -> tuple[Breach, ...]:
+    """Return the segments with tensors that have no size until they run, as LiteRT says.
+
+    Raises:
+        PlanError: LiteRT dies of a segment.
+    """
+    found = []
+    for k, path in enumerate(folder.segment_paths()):
+        try:
+            seen: Examination = call("segsolve.graph.examine:examine", path.read_bytes())
+        except NativeCrash as crash:
+            raise PlanError(f"LiteRT {crash}: the plan's segment {path}") from None
+        if seen.unsized:
+            many = f"{len(seen.unsized)} tensors" if len(seen.unsized) > 1 else "a tensor"
+            text = f"segment {k} has {many} without a size until it runs"
+            consequence = "its compiler refuses dynamic-sized tensors, or leaves them and all behind them to the CPU"
+            found.append(Breach(rule="fixed sizes", text=text, consequence=consequence, stage=k))
     return tuple(found)
 
 

@@ -131,7 +131,7 @@ def cache_key(device: Device, graph: Graph, op: Op) -> tuple[int, int, int]:
 
 def positions(graph: Graph, op: Op) -> int:
     """Return the rows times columns of an operation's output, at each of which a convolution uses all its weights."""
-    shape = graph.tensors[op.outputs[0]].shape
+    shape = graph.tensors[op.outputs[0]].shape if op.outputs else ()  # one that assigns a variable makes none
     return prod(shape[1:3]) if len(shape) == 4 else 1
 
 

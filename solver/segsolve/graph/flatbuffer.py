@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -42,49 +43,63 @@ def read_bytes(path: Path) -> bytes:
 def unpack(content: bytes, path: Path) -> Any:
     """Return the ``ModelT`` of a file's content, with the data of every buffer inside it as uint8 arrays.
 
-    LiteRT's own verifier runs first: Python's FlatBuffers reader checks nothing. What may be absent in a file and
-    means "none" all the same, an operator's inputs and outputs, is an empty array in the objects.
+    LiteRT's own verifier must have passed it: Python's FlatBuffers reader checks nothing. What may be absent in a file
+    and means "none" all the same, an operator's inputs and outputs, is an empty array in the objects.
 
     Raises:
-        ModelError: the content is damaged, keeps its weights outside of the file, or is nothing that LiteRT can load.
+        ModelError: the content is damaged, or keeps its weights outside of the file.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     damaged = ModelError(f"{path} is damaged or truncated", "write or download the model again")
     try:
-        # LiteRT follows the missing pointer to the subgraphs, and the whole process ends with it.
-        empty = schema.Model.GetRootAs(content, 0).SubgraphsLength() == 0
-        if not empty:
-            _load_with_litert(content, path)
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
-    except ModelError:
-        raise
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # whatever struct, numpy or the generated code meets in a damaged file
         raise damaged from error
-    if empty:
-        raise ModelError(f"{path} contains no operations", "export the model again")
     if model.externalBuffers or any(t.externalBuffer for s in model.subgraphs for t in s.tensors or []):
         raise ModelError(f"{path} keeps weights in other files, which is not supported", "export it as a single file")
     if any(entry.buffer >= len(model.buffers) for entry in model.metadata or []):  # LiteRT checks those of tensors
         raise damaged
-    _normalise(model, content)
+    normalise(model, content)
     return model
 
 
-def _load_with_litert(content: bytes, path: Path) -> None:
-    """Raise a ModelError unless LiteRT's verifier and its loader accept a file; custom operators need not be known."""
-    from ai_edge_litert.interpreter import Interpreter
+def is_empty(content: bytes) -> bool:
+    """Whether a file has no subgraph; LiteRT follows the missing pointer, and its process ends with it.
+
+    Raises:
+        ValueError: the content is damaged.
+    """
+    from ai_edge_litert import schema_py_generated as schema
 
     try:
-        Interpreter(model_content=content)
-    except (RuntimeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if "flatbuffer" in reason.lower():
-            raise ModelError(f"{path} is damaged or truncated", "write or download the model again") from None
-        raise ModelError(f"LiteRT cannot load {path}: {reason}", "convert or download the model again") from None
+        return int(schema.Model.GetRootAs(content, 0).SubgraphsLength()) == 0
+    except Exception as error:
+        raise ValueError("damaged") from error
 
 
-def _normalise(model: Any, content: bytes) -> None:
+def with_operators(
+    model: Any, operators: Sequence[Any], outputs: Sequence[int], inputs: Sequence[int] | None = None
+) -> Any:
+    """Return a model of some operators of another's first subgraph, whose tensors all keep their places.
+
+    It shares the other's objects. Constants that no operator reads lose their data.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    result, subgraph = copy(model), copy(model.subgraphs[0])
+    read = {int(t) for operator in operators for t in operator.inputs} | {int(t) for t in outputs}
+    kept = {subgraph.tensors[t].buffer for t in read if t >= 0}
+    result.buffers = [b if i in kept else schema.BufferT() for i, b in enumerate(model.buffers)]
+    subgraph.operators = list(operators)
+    subgraph.outputs = np.array(outputs, dtype=np.int32)
+    if inputs is not None:
+        subgraph.inputs = np.array(inputs, dtype=np.int32)
+    result.subgraphs, result.signatureDefs, result.metadata = [subgraph], None, None
+    return result
+
+
+def normalise(model: Any, content: bytes) -> None:
     """Bring data that is stored behind the flatbuffer (by offset and size) into the objects; add empty lists.
 
     Offsets 0 and 1 mean that there is no such data. LiteRT has checked that all others are inside of the file.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 ELEMENT_BITS = {
@@ -29,7 +30,10 @@ class Quantisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """One tensor; `index` is its place in the file, `nbytes` its size in memory with the batch frozen."""
+    """One tensor; `index` is its place in the file, `nbytes` its size in memory with the batch frozen.
+
+    `shape` is what LiteRT infers. A `dynamic` tensor has none until the model runs: its shape is what the file says.
+    """
 
     index: int
     name: str
@@ -56,6 +60,8 @@ class Op:
     are listed in `constant_operators` of every operation that needs them, and their constants in `constants`.
     `fused_activation` says whether it applies one to what it makes; `dilation` is that of a window, rows and columns.
     `zero_bias` says that it adds nothing: it has no bias, or one of zeros only.
+    `axis` is its option of that name, `integers` are the few integers that it takes as constants, by their place among
+    its inputs: axes, paddings, strides. `shuffled` says that its weights are not stored in the default format.
     """
 
     position: int
@@ -73,6 +79,9 @@ class Op:
     fused_activation: bool = False
     dilation: tuple[int, int] = (1, 1)
     zero_bias: bool = False
+    axis: int | None = None
+    integers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    shuffled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +93,25 @@ class Restriction:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """Values that an input may have: integers from `low` to `high`, or these `values` and no others."""
+
+    low: int
+    high: int
+    values: tuple[int, ...] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Graph:
     """A quantised network: its operations in execution order, its tensors, and where it may be cut.
 
-    Position p, 0 < p < len(ops), is the place just before operation p.
+    Position p, 0 < p < len(ops), is the place just before operation p. `signature` is the one that was chosen in a file
+    of several, `folded` the number of operations that computed constants from sizes, and `blocked` has the operations
+    that LiteRT cannot prepare on the CPU, and what it says. `allowed` are the values of inputs that cannot have all
+    that their type can hold. `state` says what the network keeps between inferences, None if it keeps nothing,
+    and `delegated` whether LiteRT's default delegate takes the same of the whole model as of its segments: not always
+    where there is state, or where the file lacks sizes. It rounds otherwise than LiteRT's own kernels.
     """
 
     name: str
@@ -100,6 +123,12 @@ class Graph:
     outputs: tuple[int, ...]
     restrictions: tuple[Restriction, ...]
     frozen_batch: bool
+    signature: str | None = None
+    folded: int = 0
+    blocked: Mapping[int, str] = field(default_factory=dict)
+    allowed: Mapping[int, Allowed] = field(default_factory=dict)
+    state: str | None = None
+    delegated: bool = True
 
     @cached_property
     def producer(self) -> dict[int, int]:

@@ -25,6 +25,12 @@ def has_scale(tensor: Any) -> bool:
     return parameters is not None and parameters.scale is not None and len(parameters.scale) > 0
 
 
+def refers_to_subgraphs(operator: Any) -> bool:
+    """Whether an operator runs other subgraphs of the file: control flow, initialisation, composites."""
+    both = (operator.builtinOptions, operator.builtinOptions2)
+    return any("subgraph" in name.lower() for options in both if options is not None for name in vars(options))
+
+
 @cache
 def _builtin_names() -> dict[int, str]:
     from ai_edge_litert.schema_py_generated import BuiltinOperator

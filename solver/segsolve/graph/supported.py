@@ -32,10 +32,10 @@ def _has_operations(model: Any, name: str) -> None:
 
 
 def _has_computed_outputs(model: Any, name: str) -> None:
-    """Every output is computed by an operation, or is an input handed through."""
+    """Every output is computed by an operation, or is an input or a constant handed through."""
     subgraph = model.subgraphs[0]
     made = {int(t) for o in subgraph.operators for t in o.outputs} | {int(t) for t in subgraph.inputs}
-    if any(int(t) not in made for t in subgraph.outputs):
+    if any(int(t) not in made and not _has_data(model, subgraph.tensors[t]) for t in subgraph.outputs):
         raise ModelError(f"{name} has an output that no operation computes", "export the model again")
 
 
@@ -54,15 +54,26 @@ def _is_in_execution_order(model: Any, name: str) -> None:
                 "export the model again",
             )
         makes = {int(t) for t in operator.outputs}
+        if given := [t for t in makes if t in subgraph.inputs or _has_data(model, subgraph.tensors[t])]:
+            tensor = _shown(subgraph, given[0])
+            raise ModelError(
+                f"{name}: operation {index} ({operator_kind(model, operator)}) makes {tensor}, which is given to it "
+                "or the file has data for",
+                "export the model again",
+            )
         if made & makes:
             raise ModelError(f"{name}: operation {index} makes a tensor for the second time", "export the model again")
         made |= makes
         known |= makes
 
 
-def _needs_no_maker(model: Any, tensor: Any) -> bool:
+def _has_data(model: Any, tensor: Any) -> bool:
     data = model.buffers[tensor.buffer].data
-    return (data is not None and len(data) > 0) or tensor.isVariable or prod(_dimensions(tensor)) == 0
+    return data is not None and len(data) > 0
+
+
+def _needs_no_maker(model: Any, tensor: Any) -> bool:
+    return _has_data(model, tensor) or tensor.isVariable or prod(_dimensions(tensor)) == 0
 
 
 def _is_not_compiled(model: Any, name: str) -> None:
@@ -71,15 +82,6 @@ def _is_not_compiled(model: Any, name: str) -> None:
         raise ModelError(
             f"{name} is already compiled for the Edge TPU, so its layers cannot be seen",
             "give the quantised .tflite that was compiled, usually the same name without _edgetpu",
-        )
-
-
-def _has_no_control_flow(model: Any, name: str) -> None:
-    """Control flow and initialisation live in further subgraphs, which edgetpu_compiler refuses too."""
-    if len(model.subgraphs) > 1:
-        raise ModelError(
-            f"{name} has {len(model.subgraphs)} subgraphs (control flow or initialisation); one is supported",
-            "export the network without IF, WHILE and CALL_ONCE",
         )
 
 
@@ -138,8 +140,16 @@ def _is_quantised(model: Any, name: str) -> None:
     for index, operator in enumerate(subgraph.operators):
         kind = operator_kind(model, operator)
         makes = [tensor_type(subgraph.tensors[t]) for t in operator.outputs]
-        if kind in MAC_KINDS and makes and "FLOAT" in makes[0]:
-            raise ModelError(f"{name} is a float model: operation {index} ({kind}) makes {makes[0]}", _QUANTISE_HINT)
+        if kind not in MAC_KINDS or not makes or "FLOAT" not in makes[0]:
+            continue
+        where = f"operation {index} ({kind}) makes {makes[0]}"
+        reads = [tensor_type(subgraph.tensors[t]) for t in operator.inputs if t >= 0]
+        if len(reads) > 1 and reads[1] in QUANTISED_TYPES:
+            raise ModelError(
+                f"{name} has quantised weights only (dynamic range quantisation): {where} from {reads[1]} weights",
+                "quantise the activations too: full-integer post-training quantisation with a representative dataset",
+            )
+        raise ModelError(f"{name} is a float model: {where}", _QUANTISE_HINT)
     if not any(has_scale(t) and tensor_type(t) in QUANTISED_TYPES for t in subgraph.tensors):
         raise ModelError(f"{name} is not quantised: no tensor has integer values with a scale", _QUANTISE_HINT)
 
@@ -148,7 +158,6 @@ _RULES: tuple[Callable[[Any, str], None], ...] = (
     _has_operations,
     _has_computed_outputs,
     _is_not_compiled,
-    _has_no_control_flow,
     _is_in_execution_order,
     _has_fixed_inputs,
     _has_numeric_ends,

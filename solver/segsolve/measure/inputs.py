@@ -7,22 +7,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.graph.model import Graph, Tensor
+from segsolve.graph.model import Graph
 from segsolve.graph.read import LoadedModel
-from segsolve.measure.session import Session, Tensors
+from segsolve.measure.session import Session, Tensors, try_whole
 from segsolve.problem import Segmentation
 from segsolve.segments import writer as segments
+from segsolve_runtime.contract.frames import random_array
 
 
 def noise(graph: Graph, seed: int) -> Tensors:
-    """Return an array for every input of a network: integers over their whole range, floats standard normal."""
-    generator = np.random.default_rng(seed)
-    return {index: _noise(generator, graph.tensors[index]) for index in graph.inputs}
+    """Return an array for every input of a network: seeded noise, of values that the input may have."""
+    generator, found = np.random.default_rng(seed), dict[int, NDArray[Any]]()
+    for tensor in (graph.tensors[t] for t in graph.inputs):
+        limits = graph.allowed.get(tensor.index)
+        found[tensor.index] = random_array(
+            generator,
+            np.dtype(tensor.dtype.lower()),
+            tensor.shape,
+            low=limits.low if limits else None,
+            high=limits.high if limits else None,
+            values=limits.values if limits else None,
+        )
+    return found
 
 
 def activations(loaded: LoadedModel, seed: int) -> Tensors:
     """Return every tensor that can cross a cut, as an inference on noise makes it."""
     tensors = noise(loaded.graph, seed)
+    try_whole(loaded, tensors)
     for unit in units_of(loaded.graph):
         Session(loaded, unit).timed(tensors)
     return tensors
@@ -36,14 +48,3 @@ def units_of(graph: Graph) -> tuple[segments.Segment, ...]:
 def segment_of(graph: Graph, first: int, end: int) -> segments.Segment:
     """Return the segment of the operations `first` to `end` (exclusive)."""
     return segments.segment_of(graph, range(first, end))
-
-
-def _noise(generator: np.random.Generator, tensor: Tensor) -> NDArray[Any]:
-    dtype = np.dtype(tensor.dtype.lower())
-    if dtype.kind == "f":
-        return np.asarray(generator.standard_normal(tensor.shape)).astype(dtype)
-    if dtype.kind == "b":
-        return np.asarray(generator.integers(0, 2, size=tensor.shape)).astype(dtype)
-    limits = np.iinfo(dtype)
-    drawn = generator.integers(limits.min, limits.max, size=tensor.shape, dtype=dtype, endpoint=True)
-    return np.asarray(drawn)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from segsolve.graph.read import LoadedModel
 from segsolve.measure.inputs import noise, segment_of, units_of
 from segsolve.measure.samples import Summary, summarise
-from segsolve.measure.session import Session, Tensors, Timing
+from segsolve.measure.session import Session, Tensors, Timing, try_whole
 from segsolve.segments.writer import Segment
 
 _MOST_RUNS = 2_000  # so that what takes next to no time comes to an end too
@@ -57,6 +57,7 @@ def measure_operations(loaded: LoadedModel, *, effort: Effort, seed: int) -> Ope
         ModelError: LiteRT cannot run the model.
     """
     segments = units_of(loaded.graph)
+    try_whole(loaded, noise(loaded.graph, seed))
     sessions = [Session(loaded, segment) for segment in segments]
     whole = Session(loaded, segment_of(loaded.graph, 0, len(loaded.graph.ops)))
     tensors, passes, wholes = noise(loaded.graph, seed), list[list[Timing]](), list[Timing]()

@@ -13,8 +13,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from segsolve.errors import ModelError
+from segsolve.graph.load import died
 from segsolve.graph.read import LoadedModel
-from segsolve.segments.writer import Segment, segment_bytes
+from segsolve.segments.writer import Segment, segment_bytes, segment_of
+from segsolve_runtime.native import NativeCrash
+from segsolve_runtime.trial import try_files
 
 Tensors = MutableMapping[int, NDArray[Any]]
 
@@ -26,6 +29,20 @@ class Timing:
     inputs_ns: Mapping[int, int]
     invoke_ns: int
     outputs_ns: Mapping[int, int]
+
+
+def try_whole(loaded: LoadedModel, frame: Mapping[int, NDArray[Any]]) -> None:
+    """Run a model once in a child process.
+
+    Raises:
+        ModelError: LiteRT ends its process.
+    """
+    graph = loaded.graph
+    whole = segment_bytes(loaded, segment_of(graph, range(len(graph.ops))))
+    try:
+        try_files([("the whole model", whole)], {graph.tensors[t].name: array for t, array in frame.items()})
+    except NativeCrash as crash:
+        raise died(loaded.path, loaded.content, crash) from None
 
 
 class Session:

@@ -110,6 +110,9 @@ def _write_into(
             sha256=loaded.graph.sha256,
             bytes=loaded.graph.file_bytes,
             operations=len(loaded.graph.ops),
+            signature=loaded.graph.signature,
+            state=loaded.graph.state,
+            plain_kernels=not loaded.graph.delegated,
         ),
         device=planfile.Device(
             name=device.name,
@@ -262,10 +265,11 @@ def _tensors(graph: Graph, pipelines: Iterable[planfile.PlanPipeline]) -> list[p
     used = dict.fromkeys(name for s in stages for name in (*s.inputs, *s.outputs))
     used |= dict.fromkeys(_names(graph, graph.inputs))
     known = {tensor.name: tensor for tensor in graph.tensors}
-    return [_tensor(known[name]) for name in used]
+    return [_tensor(graph, known[name]) for name in used]
 
 
-def _tensor(tensor: Tensor) -> planfile.TensorSpec:
+def _tensor(graph: Graph, tensor: Tensor) -> planfile.TensorSpec:
+    allowed = graph.allowed.get(tensor.index)
     quantisation = tensor.quantisation if tensor.quantisation and not tensor.quantisation.per_channel else None
     return planfile.TensorSpec(
         name=tensor.name,
@@ -273,6 +277,9 @@ def _tensor(tensor: Tensor) -> planfile.TensorSpec:
         shape=list(tensor.shape),
         scale=quantisation.scales[0] if quantisation else None,
         zero_point=quantisation.zero_points[0] if quantisation else None,
+        low=allowed.low if allowed and allowed.values is None else None,
+        high=allowed.high if allowed and allowed.values is None else None,
+        values=list(allowed.values) if allowed and allowed.values is not None else None,
     )
 
 

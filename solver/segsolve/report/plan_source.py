@@ -98,7 +98,7 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
 
 
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
-    graph = read_graph(path)
+    graph = read_graph(path, plan.model.signature)
     check_model(graph, path, plan.model)
     asked, costs = plan.solution.question, costs_of(graph)
     problem = costs.problem(tpus=plan.solution.tpus_requested, no_spill=asked is not None and asked.no_spill)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from segsolve.zoo.spread import Range, Spread
-from segsolve.zoo.steps import Activation, ChannelConstant, Integers, Kernel, Padding, Step, Value, Window
+from segsolve.zoo.steps import Activation, ChannelConstant, Integers, Kernel, Padding, Reals, Step, Value, Window
 
 IMAGE = Spread(mean=0.0, std=3**-0.5, floor=-1.0, ceiling=1.0)  # pixels scaled to [-1, 1], uniform
 PROBABILITY = Range(0.0, 255 / 256)  # the output range that TFLite prescribes for SOFTMAX
@@ -122,21 +122,21 @@ class Builder:
         """Add a ReLU that is not fused, because its input is needed elsewhere."""
         return self._step("RELU", name, (x,), shape=x.shape, spread=x.spread.activated("RELU"))
 
-    def concat(self, name: str, values: Sequence[Value]) -> Value:
-        """Add the concatenation of the channels; TFLite wants one quantisation for all of them."""
-        spread, channels = values[0].spread, values[0].shape[3]
+    def concat(self, name: str, values: Sequence[Value], axis: int = 3) -> Value:
+        """Add the concatenation along an axis, by default the channels; TFLite wants one quantisation for all."""
+        spread, size, shape = values[0].spread, values[0].shape[axis], values[0].shape
         for value in values[1:]:
-            channels += value.shape[3]
-            spread = spread.joined(value.spread, value.shape[3] / channels)
+            size += value.shape[axis]
+            spread = spread.joined(value.spread, value.shape[axis] / size)
             values[0].range.tie(value.range)
         return self._step(
             "CONCATENATION",
             name,
             tuple(values),
-            shape=(*values[0].shape[:3], channels),
+            shape=(*shape[:axis], size, *shape[axis + 1 :]),
             spread=spread,
             covers=values[0].range,
-            options={"axis": 3, "fusedActivationFunction": "NONE"},
+            options={"axis": axis, "fusedActivationFunction": "NONE"},
         )
 
     def max_pool(
@@ -187,14 +187,119 @@ class Builder:
 
     def flatten(self, name: str, x: Value) -> Value:
         """Add a reshape to a vector."""
-        shape = (1, math.prod(x.shape))
-        target = Integers(f"{name}/shape", shape, (2,))
+        return self.reshape(name, x, (1, math.prod(x.shape)))
+
+    def reshape(self, name: str, x: Value, shape: tuple[int, ...]) -> Value:
+        """Add a reshape."""
+        target = Integers(f"{name}/shape", shape, (len(shape),))
         return self._step("RESHAPE", name, (x,), shape=shape, spread=x.spread, covers=x.range, constants=(target,))
 
     def softmax(self, name: str, x: Value) -> Value:
         """Add class probabilities."""
         options = {"beta": 1.0}
         return self._step("SOFTMAX", name, (x,), shape=x.shape, spread=x.spread, covers=PROBABILITY, options=options)
+
+    def logistic(self, name: str, x: Value) -> Value:
+        """Add the logistic function of every element."""
+        spread = Spread(0.5, 0.2, 0.0, 1.0)
+        return self._step("LOGISTIC", name, (x,), shape=x.shape, spread=spread, covers=PROBABILITY)
+
+    def silu(self, name: str, x: Value) -> Value:
+        """Add x times its logistic function, as the converter writes the SiLU of PyTorch."""
+        return self.multiply(name, x, self.logistic(f"{name}_gate", x), Spread(0.2, 0.6, -0.2785))
+
+    def multiply(self, name: str, x: Value, y: Value, spread: Spread) -> Value:
+        """Add the product of two tensors of the same shape, whose values have the given spread."""
+        options = {"fusedActivationFunction": "NONE"}
+        return self._step("MUL", name, (x, y), shape=x.shape, spread=spread, options=options)
+
+    def scaled(self, name: str, x: Value, shape: tuple[int, ...], low: float, high: float) -> Value:
+        """Add the product with a constant that broadcasts, of numbers between two bounds: strides, sizes of anchors."""
+        constant, mean = ChannelConstant(f"{name}/factor", shape, low, high), (low + high) / 2
+        spread = Spread(x.spread.mean * mean, x.spread.std * max(abs(low), abs(high)))
+        options = {"fusedActivationFunction": "NONE"}
+        return self._step("MUL", name, (x,), shape=x.shape, spread=spread, options=options, constants=(constant,))
+
+    def shifted(self, name: str, x: Value, shape: tuple[int, ...], low: float, high: float) -> Value:
+        """Add the sum with a constant that broadcasts, of numbers between two bounds: places of anchors."""
+        constant = ChannelConstant(f"{name}/summand", shape, low, high)
+        spread = x.spread.plus(Spread((low + high) / 2, (high - low) / math.sqrt(12)))
+        options = {"fusedActivationFunction": "NONE"}
+        return self._step("ADD", name, (x,), shape=x.shape, spread=spread, options=options, constants=(constant,))
+
+    def subtract(self, name: str, x: Value, y: Value) -> Value:
+        """Add the difference of two tensors of the same shape."""
+        options = {"fusedActivationFunction": "NONE"}
+        spread = x.spread.plus(Spread(-y.spread.mean, y.spread.std))
+        return self._step("SUB", name, (x, y), shape=x.shape, spread=spread, options=options)
+
+    def upsample(self, name: str, x: Value, height: int, width: int) -> Value:
+        """Add an enlargement to a size by repeating the nearest element."""
+        size = Integers(f"{name}/size", (height, width), (2,))
+        shape, options = (1, height, width, x.shape[3]), {"alignCorners": False, "halfPixelCenters": True}
+        return self._step(
+            "RESIZE_NEAREST_NEIGHBOR",
+            name,
+            (x,),
+            shape=shape,
+            spread=x.spread,
+            covers=x.range,
+            options=options,
+            constants=(size,),
+        )
+
+    def part(self, name: str, x: Value, first: int, end: int) -> Value:
+        """Take the elements ``first`` to ``end`` (exclusive) of the last axis."""
+        rank = len(x.shape)
+        slices = {"begin": (0,) * (rank - 1) + (first,), "end": (0,) * (rank - 1) + (end,), "strides": (1,) * rank}
+        whole = 2 ** (rank - 1) - 1
+        return self._step(
+            "STRIDED_SLICE",
+            name,
+            (x,),
+            shape=(*x.shape[:-1], end - first),
+            spread=x.spread,
+            covers=x.range,
+            options={"beginMask": whole, "endMask": whole},
+            constants=tuple(Integers(f"{name}/{part}", values, (rank,)) for part, values in slices.items()),
+        )
+
+    def transpose(self, name: str, x: Value, order: tuple[int, ...]) -> Value:
+        """Add a permutation of the axes."""
+        places = Integers(f"{name}/order", order, (len(order),))
+        shape = tuple(x.shape[axis] for axis in order)
+        return self._step("TRANSPOSE", name, (x,), shape=shape, spread=x.spread, covers=x.range, constants=(places,))
+
+    def requantize(self, name: str, x: Value) -> Value:
+        """Add a change of the integers' scale, where an operation prescribes one that its reader must not have."""
+        return self._step("QUANTIZE", name, (x,), shape=x.shape, spread=x.spread)
+
+    def dequantize(self, name: str, x: Value) -> Value:
+        """Add the conversion to real numbers."""
+        return self._step("DEQUANTIZE", name, (x,), shape=x.shape, spread=x.spread, covers=x.range, is_real=True)
+
+    def detections(
+        self,
+        name: str,
+        boxes: Value,
+        scores: Value,
+        anchors: Sequence[float],
+        *,
+        most: int,
+        options: Mapping[str, object],
+    ) -> Value:
+        """Add TFLite_Detection_PostProcess: boxes, classes, scores and number of the `most` best detections."""
+        spread = Spread(0.5, 0.3, 0.0)
+        shapes = ((1, most, 4), (1, most), (1, most), (1,))
+        first, *further = (
+            Value(f"{name}:{i}" if i else name, shape, spread, Range.covering(spread), is_real=True)
+            for i, shape in enumerate(shapes)
+        )
+        constant = Reals(f"{name}/anchors", tuple(anchors), (len(anchors) // 4, 4))
+        known = {"max_detections": most, "max_classes_per_detection": 1, **options}
+        operator = "TFLite_Detection_PostProcess"
+        self.steps.append(Step(operator, (boxes, scores), first, known, None, (constant,), tuple(further)))
+        return first
 
     def classifier(self, name: str, x: Value, classes: int = 1000) -> Value:
         """Add a dense layer and its softmax."""
@@ -230,8 +335,9 @@ class Builder:
         options: Mapping[str, object] | None = None,
         kernel: Kernel | None = None,
         constants: tuple[ChannelConstant | Integers, ...] = (),
+        is_real: bool = False,
     ) -> Value:
-        output = Value(name, shape, spread, covers or Range.covering(spread))
+        output = Value(name, shape, spread, covers or Range.covering(spread), is_real)
         self.steps.append(Step(operator, inputs, output, options or {}, kernel, constants))
         return output
 

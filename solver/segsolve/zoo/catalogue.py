@@ -12,6 +12,7 @@ from types import MappingProxyType
 from segsolve.errors import UsageError
 from segsolve.zoo import (
     densenet,
+    efficientdet_lite,
     efficientnet_lite,
     inception_resnet,
     inception_v3,
@@ -21,9 +22,11 @@ from segsolve.zoo import (
     resnet,
     resnet_v2,
     squeezenet,
+    ssd,
     synthetic,
     vgg,
     xception,
+    yolo,
 )
 from segsolve.zoo.builder import Builder
 from segsolve.zoo.steps import Value
@@ -202,6 +205,62 @@ def _efficientnets() -> Iterator[Network]:
         )
 
 
+def _detectors() -> Iterator[Network]:
+    config = "object_detection of TensorFlow; counted from the layers"
+    for name, title, size, params, macs, source, build in (
+        (
+            *("ssd-mobilenetv1", "SSD MobileNet v1", 300, 6_845_183, 1_200_000_000),
+            "Howard et al. (2017), table 13: 6.8 million parameters, 1.2 billion MACs",
+            ssd.ssd_mobilenet_v1,
+        ),
+        ("ssd-mobilenetv2", "SSD MobileNet v2", 300, 6_103_999, 772_779_056, config, ssd.ssd_mobilenet_v2),
+        ("ssdlite-mobiledet", "SSDLite MobileDet", 320, 4_196_095, 1_533_181_504, config, ssd.ssdlite_mobiledet),
+    ):
+        yield Network(
+            name=name,
+            family="SSD",
+            title=title,
+            input_shape=(size, size, 3),
+            params=params,
+            macs=macs,
+            source=source,
+            build=build,
+        )
+    for index, (size, width, depth, filters, cells, params, macs, published) in enumerate(
+        (
+            (320, 1.0, 1.0, 64, 3, 3_243_470, 973_589_696, 3.2),
+            (384, 1.0, 1.1, 88, 4, 4_248_318, 1_966_649_904, 4.2),
+            (448, 1.1, 1.2, 112, 5, 5_252_334, 3_371_304_384, 5.3),
+        )
+    ):
+        yield Network(
+            name=f"efficientdet-lite{index}",
+            family="EfficientDet-Lite",
+            title=f"EfficientDet-Lite{index}",
+            input_shape=(size, size, 3),
+            params=params,
+            macs=macs,
+            source=f"parameters: github.com/google/automl, {published} million; {COUNTED}",
+            build=partial(
+                efficientdet_lite.efficientdet_lite, size=size, width=width, depth=depth, filters=filters, cells=cells
+            ),
+        )
+    for name, title, params, macs, flops, draw in (
+        ("yolov5s", "YOLOv5s", 7_235_389, 2_062_500_000, "16.5", yolo.yolov5s),
+        ("yolov8n", "YOLOv8n", 3_157_200, 1_087_500_000, "8.7", yolo.yolov8n),
+    ):
+        yield Network(
+            name=name,
+            family="YOLO",
+            title=f"{title} at 320",
+            input_shape=(320, 320, 3),
+            params=params,
+            macs=macs,
+            source=f"Ultralytics, summary of {title}: {flops} billion FLOPs at 640, an eighth as many MACs at 320",
+            build=partial(draw, size=320),
+        )
+
+
 def _others() -> Iterator[Network]:
     for name, family, title, size, params, macs, build in (
         ("xception", "Xception", "Xception", 299, 22_910_480, 8_380_000_000, xception.xception),
@@ -257,6 +316,7 @@ _NETWORKS = (
     *_vggs(),
     *_squeezenets(),
     *_others(),
+    *_detectors(),
     _synthetic_conv(512),
     _synthetic_dense(2048),
 )

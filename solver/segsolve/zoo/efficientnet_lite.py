@@ -25,18 +25,25 @@ STAGES = (  # kernel, expansion, filters, repetitions, strides of the first
 
 def efficientnet_lite(net: Builder, size: int, width: float, depth: float) -> Value:
     """Draw an EfficientNet-Lite for images of the given size; stem, head and depth of the outer stages are fixed."""
+    x = features(net, size, width, depth)[-1]
+    x = net.conv("head", x, 1280, 1, activation="RELU6", bias=False, norm=2)
+    x = net.flatten("squeeze", net.avg_pool("pool", x, x.shape[1]))
+    return net.classifier("predictions", x)
+
+
+def features(net: Builder, size: int, width: float, depth: float) -> list[Value]:
+    """Draw all before the head; return the last map of each size from an eighth of the image's on."""
     x = net.input(size, size, 3)
     x = net.conv("stem", x, 32, 3, strides=2, activation="RELU6", bias=False, norm=2)
-    block = 0
+    block, maps = 0, list[Value]()
     for stage, (kernel, expansion, filters, repetitions, strides) in enumerate(STAGES, start=1):
         inner = 1 < stage < len(STAGES)
         for repetition in range(math.ceil(depth * repetitions) if inner else repetitions):
             layout = Layout(expansion, _rounded(width * filters), kernel, strides if repetition == 0 else 1)
             x = _block(net, f"blocks_{block}", x, layout)
             block += 1
-    x = net.conv("head", x, 1280, 1, activation="RELU6", bias=False, norm=2)
-    x = net.flatten("squeeze", net.avg_pool("pool", x, x.shape[1]))
-    return net.classifier("predictions", x)
+        maps = [*(known for known in maps if known.shape[1] != x.shape[1]), x]
+    return maps[-3:]
 
 
 def _rounded(filters: float) -> int:

@@ -20,6 +20,7 @@ class Value:
     shape: tuple[int, ...]
     spread: Spread
     range: Range
+    is_real: bool = False  # float32 instead of int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,25 @@ class Integers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One operation of the network; a kernel adds the weights and the bias to its inputs."""
+class Reals:
+    """A float32 constant, such as the anchors of a detector."""
 
-    operator: str  # as in the schema's BuiltinOperator
+    name: str
+    values: tuple[float, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One operation of the network; a kernel adds the weights and the bias to its inputs.
+
+    The options of a custom operation, which the schema does not know, are a map in its file's own encoding.
+    """
+
+    operator: str  # as in the schema's BuiltinOperator, or the name of a custom operation
     inputs: tuple[Value, ...]
     output: Value
     options: Mapping[str, object]  # fields of the operator's options in the schema, enumerations by name
     kernel: Kernel | None = None
-    constants: tuple[ChannelConstant | Integers, ...] = ()
+    constants: tuple[ChannelConstant | Integers | Reals, ...] = ()
+    further: tuple[Value, ...] = ()  # outputs behind the first

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segsolve.graph import flatbuffer
 from segsolve.zoo.builder import Builder
-from segsolve.zoo.steps import ChannelConstant, Integers, Kernel, Step, Value
+from segsolve.zoo.steps import ChannelConstant, Integers, Kernel, Reals, Step, Value
 from segsolve.zoo.weights import draw
 
 SCHEMA_VERSION = 3
@@ -23,16 +23,22 @@ OPERATORS = {
     "AVERAGE_POOL_2D": ("Pool2DOptions", 2),
     "CONCATENATION": ("ConcatenationOptions", 2),
     "CONV_2D": ("Conv2DOptions", 3),
+    "DEQUANTIZE": ("", 2),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
     "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
+    "LOGISTIC": ("", 2),
     "MAX_POOL_2D": ("Pool2DOptions", 2),
     "MEAN": ("ReducerOptions", 2),
     "MUL": ("MulOptions", 2),
     "PAD": ("PadOptions", 2),
+    "QUANTIZE": ("", 2),
     "RELU": ("", 2),
     "RESHAPE": ("ReshapeOptions", 1),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", 3),
     "SOFTMAX": ("SoftmaxOptions", 2),
     "STRIDED_SLICE": ("StridedSliceOptions", 2),
+    "SUB": ("SubOptions", 2),
+    "TRANSPOSE": ("TransposeOptions", 2),
 }
 ENUMERATIONS = {"fusedActivationFunction": "ActivationFunctionType", "padding": "Padding"}
 
@@ -45,7 +51,8 @@ def write(name: str, net: Builder, output: Value, seed: int) -> bytes:
     for step in net.steps:
         writer.step(step)
     description = f"segsolve zoo: {name}, seed {seed}"
-    return flatbuffer.pack(writer.model(name, description, inputs, [writer.value(output)]))
+    outputs = [output, *net.steps[-1].further]
+    return flatbuffer.pack(writer.model(name, description, inputs, [writer.value(value) for value in outputs]))
 
 
 class _Writer:
@@ -81,7 +88,8 @@ class _Writer:
         """Return the index of a value's tensor, which is written at its first use."""
         if value not in self._index:
             quantisation = self._quantisation([value.range.scale], [value.range.zero_point])
-            self._index[value] = self._tensor(value.name, value.shape, "INT8", 0, quantisation)
+            kind, known = ("FLOAT32", None) if value.is_real else ("INT8", quantisation)
+            self._index[value] = self._tensor(value.name, value.shape, kind, 0, known)
         return self._index[value]
 
     def step(self, step: Step) -> None:
@@ -92,17 +100,21 @@ class _Writer:
         if step.kernel is not None:
             operator.inputs += self._weights(step, step.kernel)
         operator.inputs += [self._constant(constant) for constant in step.constants]
-        operator.outputs = [self.value(step.output)]
-        if kind := OPERATORS[step.operator][0]:
+        operator.outputs = [self.value(value) for value in (step.output, *step.further)]
+        if step.operator not in OPERATORS:
+            operator.customOptions = _custom_options(step.options)
+        elif kind := OPERATORS[step.operator][0]:
             operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, kind)
             operator.builtinOptions = self._options(kind, step.options)
         self._operators.append(operator)
 
     def _code(self, operator: str) -> Any:
         code = self._schema.OperatorCodeT()
-        code.builtinCode = getattr(self._schema.BuiltinOperator, operator)
+        is_custom = operator not in OPERATORS
+        code.builtinCode = getattr(self._schema.BuiltinOperator, "CUSTOM" if is_custom else operator)
         code.deprecatedBuiltinCode = min(code.builtinCode, LARGEST_BUILTIN_BYTE)
-        code.version = OPERATORS[operator][1]
+        code.version = 1 if is_custom else OPERATORS[operator][1]
+        code.customCode = operator if is_custom else None
         return code
 
     def _options(self, kind: str, fields: Mapping[str, object]) -> Any:
@@ -122,7 +134,10 @@ class _Writer:
             self._tensor(f"{name}/bias", drawn.bias.shape, "INT32", self._buffer(drawn.bias), products),
         ]
 
-    def _constant(self, constant: ChannelConstant | Integers) -> int:
+    def _constant(self, constant: ChannelConstant | Integers | Reals) -> int:
+        if isinstance(constant, Reals):
+            real = np.array(constant.values, np.float32)
+            return self._tensor(constant.name, constant.shape, "FLOAT32", self._buffer(real), None)
         if isinstance(constant, Integers):
             data = np.array(constant.values, np.int32)
             return self._tensor(constant.name, constant.shape, "INT32", self._buffer(data), None)
@@ -158,3 +173,10 @@ class _Writer:
         tensor.quantization = quantisation
         self._tensors.append(tensor)
         return len(self._tensors) - 1
+
+
+def _custom_options(options: Mapping[str, object]) -> npt.NDArray[np.uint8]:
+    """Return the options of a custom operation as a FlexBuffer, as TensorFlow's converter writes them."""
+    from flatbuffers import flexbuffers
+
+    return np.frombuffer(flexbuffers.Dumps(dict(options)), np.uint8)

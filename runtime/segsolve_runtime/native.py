@@ -1,0 +1,203 @@
+"""Calls functions in a child process, so that native code that ends its process does not end ours.
+
+LiteRT aborts or crashes on some files that are valid by the schema, and no exception reaches Python. Whatever loads or
+runs a model of others does it in such a child, or tries it there first. The child stays for a moment for further
+calls: the first costs the start of a Python process and what the function imports, some 0.1 s on a desktop.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, Any, Literal
+
+_CODE = "import sys; sys.path[:] = {path!r}; from segsolve_runtime.native import _serve; _serve()"
+_IDLE_S = 2.0  # after which a child ends itself; a pipeline that runs for days needs it at its start only
+_LENGTH = struct.Struct("<Q")
+_Kind = Literal["note", "returned", "raised"]
+
+
+class NativeCrash(Exception):
+    """A child was ended by a signal, or ended itself. `where` is the last note that it left, or empty."""
+
+    def __init__(self, how: str, where: str, said: str) -> None:
+        self.how, self.where, self.said = how, where, said
+        super().__init__(f"{how} {where}".strip() + (f" ({said})" if said else ""))
+
+
+def call(function: str, *args: Any, timeout_s: float | None = None) -> Any:
+    """Call ``package.module:name`` in a child, with what can be pickled, and return what it returns or raise it.
+
+    Raises:
+        NativeCrash: the child ended without an answer, or had none within `timeout_s`.
+    """
+    request = pickle.dumps((function, args), protocol=5)
+    with _lock:
+        is_fresh = _child is None or not _child.is_alive()
+        try:
+            return _ready().call(request, timeout_s)
+        except NativeCrash:
+            # A child that had other work before may have suffered from that.
+            if is_fresh:
+                raise
+            return _ready().call(request, timeout_s)
+
+
+def prepare() -> None:
+    """Start a child that is not there yet, which then gets ready beside whatever else is to be done."""
+    with _lock:
+        _ready()
+
+
+def note(where: str) -> None:
+    """Leave a note of what comes next, which a `NativeCrash` will quote; does nothing outside of a child."""
+    if _answers is not None:
+        _put("note", where)
+
+
+class _Child:
+    """A process that answers calls one after the other."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CODE.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+
+    def is_alive(self) -> bool:
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def call(self, request: bytes, timeout_s: float | None) -> Any:
+        where, timer = "", threading.Timer(timeout_s or 0, self._process.kill)
+        if timeout_s is not None:
+            timer.start()
+        try:
+            assert self._process.stdin is not None and self._process.stdout is not None
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(_LENGTH.pack(len(request)) + request)
+                self._process.stdin.flush()
+            while (record := _read(self._process.stdout)) is not None:
+                kind, value = record
+                if kind == "returned":
+                    return value
+                if kind == "raised":
+                    raise value
+                where = value
+            code = self._process.wait()
+        except BaseException as error:
+            if not isinstance(error, Exception):  # interrupted: the answer would come to the next call
+                self.close()
+            raise
+        finally:
+            timed_out = timeout_s is not None and timer.finished.is_set()
+            timer.cancel()
+        how = f"does not end within {timeout_s:g} s" if timed_out else _how(code)
+        self._errors.seek(0)
+        raise NativeCrash(how, where, _complaint(self._errors.read()))
+
+    def close(self) -> None:
+        """End the process; one that a fork left to another process is let alone."""
+        if self.owner != os.getpid():
+            return
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
+
+_lock = threading.RLock()
+_child: _Child | None = None
+_answers: IO[bytes] | None = None
+
+
+def _ready() -> _Child:
+    global _child  # noqa: PLW0603 - one child a process, under the lock
+    if _child is None or not _child.is_alive():
+        _end()
+        _child = _Child()
+    return _child
+
+
+@atexit.register
+def _end() -> None:
+    if _child is not None:
+        _child.close()
+
+
+def _serve() -> None:
+    global _answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
+    _answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb", buffering=0)
+    os.dup2(2, 1)  # what native code prints must not come between the answers
+    with suppress(ImportError):  # what nearly every call needs, while the parent is still at other things
+        import ai_edge_litert.interpreter  # noqa: F401
+    while select.select([requests], [], [], _IDLE_S)[0] and (request := _read(requests)) is not None:
+        os.ftruncate(2, 0)
+        os.lseek(2, 0, os.SEEK_SET)
+        function, args = request
+        try:
+            module, name = function.split(":")
+            _put("returned", getattr(__import__(module, fromlist=[name]), name)(*args))
+        except Exception as error:
+            _put("raised", error)
+    os._exit(0)  # native code may crash while it is taken down, after all is done
+
+
+def _put(kind: _Kind, value: Any) -> None:
+    assert _answers is not None
+    try:
+        data = pickle.dumps((kind, value), protocol=5)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        data = pickle.dumps((kind, RuntimeError(str(value))), protocol=5)
+    _answers.write(_LENGTH.pack(len(data)) + data)
+    _answers.flush()
+
+
+def _read(stream: IO[bytes]) -> Any:
+    """Return the next record of a stream, None where it ends."""
+    head = _take(stream, _LENGTH.size)
+    if head is None:
+        return None
+    data = _take(stream, *_LENGTH.unpack(head))
+    return None if data is None else pickle.loads(data)
+
+
+def _take(stream: IO[bytes], size: int) -> bytes | None:
+    parts, missing = [], size
+    while missing:
+        part = stream.read(missing)
+        if not part:
+            return None
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ends its process with code {code}"
+    with suppress(ValueError):
+        return f"ends its process with {signal.Signals(-code).name}"
+    return f"ends its process with signal {-code}"
+
+
+def _complaint(printed: bytes) -> str:
+    """Return the last line that native code printed, if it is a complaint."""
+    lines: Sequence[str] = [line.strip() for line in printed.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines and not lines[-1].startswith("INFO:") else ""
