@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from benchmarks.common import geometric_mean, write_result, write_rows, zoo_file
-from segsolve.compare import Comparison, compare
+from segsolve.comparison import Comparison, compare
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.profile.analytic import AnalyticCosts

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve.compare import compare
+from segsolve.comparison import compare
 from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve.plan.folder import write_plan

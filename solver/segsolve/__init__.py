@@ -1,3 +1,38 @@
-"""segsolve: proven-best segmentation of quantised TFLite CNNs over several Edge TPUs."""
+"""segsolve: proven-best segmentation of quantised TFLite CNNs over several Edge TPUs.
 
-__version__ = "0.1.0"
+What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segsolve.library.answer import Answer, Rows
+    from segsolve.library.plans import build, check, replan, verify
+    from segsolve.library.solving import compare, solve
+    from segsolve.solvers.base import Limits
+
+from segsolve.version import __version__
+
+__all__ = ["Answer", "Limits", "Rows", "__version__", "build", "check", "compare", "replan", "solve", "verify"]
+
+_HOMES = {
+    "Answer": "segsolve.library.answer",
+    "Limits": "segsolve.solvers.base",
+    "Rows": "segsolve.library.answer",
+    "build": "segsolve.library.plans",
+    "check": "segsolve.library.plans",
+    "compare": "segsolve.library.solving",
+    "replan": "segsolve.library.plans",
+    "solve": "segsolve.library.solving",
+    "verify": "segsolve.library.plans",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is: the solver alone takes a second."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segsolve' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from generators.drawn import problems, questions
 from generators.problems import chain, op_cost
-from segsolve.cli import replan
 from segsolve.errors import ExitCode
+from segsolve.library import plans
+from segsolve.library.costs import quiet
 from segsolve.plan.question import asked, recorded
 from segsolve.problem import SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
@@ -107,14 +108,15 @@ AGAIN = [
 
 @pytest.mark.parametrize("question", AGAIN)
 def test_another_plan_answers_the_same_question(question: Question) -> None:
-    found = replan._answer(LOST, solution(question))
+    found = plans._answer(LOST, solution(question), quiet)
     assert (found.question, found.status) == (question, Status.OPTIMAL)
 
 
-def test_limits_that_too_few_devices_cannot_keep_are_given_up_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_that_too_few_devices_cannot_keep_are_given_up_aloud() -> None:
+    heard: list[str] = []
     kept = Constraints(min_fps=1e9, max_stages=2)
-    found = replan._answer(LOST, solution(Question(objective=Objective.DEVICES, constraints=kept)))
-    assert "going on without" in capsys.readouterr().err
+    found = plans._answer(LOST, solution(Question(objective=Objective.DEVICES, constraints=kept)), heard.append)
+    assert "going on without" in heard[0]
     assert found.plan is not None
     assert found.question == Question(constraints=Constraints(max_stages=2))
 
@@ -122,12 +124,11 @@ def test_limits_that_too_few_devices_cannot_keep_are_given_up_aloud(capsys: pyte
 def test_what_is_not_planned_on_a_shared_link_does_not_end_the_run() -> None:
     whole = chain(op_cost(10, weight_bytes=2**20), tpus=2, capacity_bytes=0, overhead_ns=1)
     narrow = replace(whole, link=SharedLink(ns_per_mib=1000))
-    found = replan._answer(
-        narrow, solution(Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6)))
-    )
+    asked = Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6))
+    found = plans._answer(narrow, solution(asked), quiet)
     assert found.plan is not None
     assert found.question.constraints == Constraints()
 
 
 def test_of_a_front_the_most_throughput_goes_on() -> None:
-    assert replan._answer(LOST, solution(Question(objective=Objective.PARETO))).question == Question()
+    assert plans._answer(LOST, solution(Question(objective=Objective.PARETO)), quiet).question == Question()

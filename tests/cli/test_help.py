@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from segsolve import __version__
 from segsolve.errors import ExitCode
+from segsolve.version import __version__
 
 from .tool import inside, run
 

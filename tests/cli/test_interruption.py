@@ -104,7 +104,7 @@ def test_solver_interrupted_before_it_found_anything(net: Path, monkeypatch: pyt
 
 
 def test_interrupted_comparison_shows_what_is_compared(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segsolve import compare as module
+    from segsolve import comparison as module
 
     real = module.compare
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsolve.compare import compare
+from segsolve.comparison import compare
 from segsolve.device.model import device_names, load_device
 from segsolve.errors import ExitCode
 from segsolve.graph.read import read_model

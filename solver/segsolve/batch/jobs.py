@@ -11,8 +11,8 @@ from importlib.metadata import version
 from itertools import product
 from typing import Any
 
-from segsolve import __version__
 from segsolve.device.model import Device
+from segsolve.version import __version__
 
 OBJECTIVE = "throughput"
 LAYOUTS = "layouts"

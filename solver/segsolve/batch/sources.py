@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
 from pathlib import Path
 
-from segsolve import __version__
 from segsolve.batch.engines import EngineFault, LocalExecutor
 from segsolve.batch.jobs import Model
 from segsolve.errors import UsageError
+from segsolve.version import __version__
 
 ZOO = "zoo"
 ZOO_SEED = 0

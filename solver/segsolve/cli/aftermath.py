@@ -24,7 +24,7 @@ def check_written(files: Iterable[Path | None], folder: PlanFolder, options: Run
         OutputError: a file cannot be written.
         UsageError, ModelError: the profile needs the plan's model, which is not there.
     """
-    from segsolve.cli.replan import plan_model
+    from segsolve.library.plans import plan_model
     from segsolve.report.write import check_writable
 
     for path in files:
@@ -55,7 +55,7 @@ def write_trace(path: Path, leg: Leg, options: RunOptions) -> None:
 
 def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
     """Write what a run measured as costs for ``segsolve solve``, and say whether they ask for another plan."""
-    from segsolve.cli.replan import plan_model
+    from segsolve.library.plans import plan_model
     from segsolve.measure.run_profile import better_plan, profile_of_run
     from segsolve.profile.format import profile_json
     from segsolve.profile.load import device_costs

@@ -12,22 +12,9 @@ import typer
 from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import (
-    DEFAULT_DEVICE,
-    MOST_THREADS,
-    Json,
-    NoSpill,
-    Seed,
-    TimeLimit,
-    TpuMemory,
-    Workers,
-    check_search,
-    parse_counts,
-    parse_memory,
-    parse_names,
-    within,
-)
+from segsolve.cli.options import Json, NoSpill, Seed, TimeLimit, TpuMemory, Workers, check_search
 from segsolve.errors import ExitCode
+from segsolve.library.values import DEFAULT_DEVICE, MOST_THREADS, parse_counts, parse_memory, parse_names, within
 
 if TYPE_CHECKING:
     from segsolve.batch.engines import Engine

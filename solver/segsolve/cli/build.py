@@ -12,9 +12,10 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, PlanDir, TimeLimit, within
+from segsolve.cli.options import Json, PlanDir, TimeLimit
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
+from segsolve.library.values import within
 from segsolve.question import Cuts, Layout, Objective, Question
 
 if TYPE_CHECKING:

@@ -7,37 +7,25 @@ from typing import TYPE_CHECKING
 from segsolve.cli.console import result_lines, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir
-from segsolve.errors import NoCertificateError, NotCertifiedError
+from segsolve.errors import NotCertifiedError
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report, Step
-    from segsolve_runtime.contract.plan import Plan
 
 
 @guarded
 def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
-    from segsolve.checker.check import check_folder
-    from segsolve.checker.document import CERTIFICATE_FILE
-    from segsolve_runtime.contract.plan import load_plan
+    from segsolve.library.plans import check
 
-    folder = load_plan(plan)
-    if not (folder.root / CERTIFICATE_FILE).exists():
-        raise _missing(folder.plan)
     print_line = result_lines()
-    report = check_folder(folder, lambda step: None if as_json else print_line(_line(step)))
+    report = check(plan, lambda step: None if as_json else print_line(_line(step)))
     if as_json:
         show_json(_document(report))
     if not report.is_certified:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
         print_line(f"certified: {report.verdict}")
-
-
-def _missing(plan: Plan) -> NoCertificateError:
-    if plan.solution.status == "optimal":
-        return NoCertificateError("the plan has no certificate, that it is optimal is the solver's word")
-    return NoCertificateError("the plan has no certificate, and does not claim to be optimal")
 
 
 def _line(step: Step) -> str:

@@ -11,7 +11,6 @@ from segsolve.cli.console import is_terminal, progress, show, show_csv, show_jso
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.no_plan import ON_CHIP, no_plan
 from segsolve.cli.options import (
-    DEFAULT_DEVICE,
     DeviceName,
     Json,
     ModelOrProfile,
@@ -23,13 +22,12 @@ from segsolve.cli.options import (
     Workers,
     check_search,
     load_model_or_profile,
-    parse_counts,
-    within,
 )
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:
-    from segsolve.compare import Comparison
+    from segsolve.comparison import Comparison
     from segsolve.problem import Problem
     from segsolve.search.simple_layouts import Layouts
     from segsolve.solvers.base import Limits, Observer
@@ -77,7 +75,7 @@ def _until_interrupted(
     problems: Iterable[Problem], limits: Limits, observe: Observer
 ) -> Iterator[tuple[Comparison, Layouts | None]]:
     """Yield what was compared, and nothing after an interruption, be it in a search or between two."""
-    from segsolve.compare import compare
+    from segsolve.comparison import compare
 
     for problem in problems:
         try:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from segsolve.cli.console import progress, show, show_json
 from segsolve.cli.no_plan import GRAPH, no_plan
-from segsolve.cli.options import device_count, parse_memory, tpus_or, within
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.graphs import solve_graph as solved
 
 if TYPE_CHECKING:
-    from segsolve.problem import Problem
     from segsolve.solvers.base import Limits
-
-MOST_CORES = 64
 
 
 def is_graph(file: Path, cpus: int | None) -> bool:
@@ -48,39 +44,17 @@ def solve_graph(
     """
     from segsolve.report.dag import dag_document, dag_table
     from segsolve.report.units import count
-    from segsolve.search.ladder.confirm import solve_and_confirm
     from segsolve.solvers.base import Stop
 
-    if cpus is not None:
-        within("--cpus", cpus, 0, MOST_CORES)
-    problem, names = _problem(file, tpus, cpus, tpu_memory, no_spill)
-    with progress(f"solving {problem.name}") as observe:
-        result = solve_and_confirm(problem, stages=problem.tpus, limits=limits, observe=observe)
+    with progress(f"solving {file.stem}") as observe:
+        found = solved(file, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=observe)
+    problem, answer = found.problem, found.answer
     if as_json:
-        show_json(dag_document(problem, result, lambda op: names[op]))
-    elif result.stages is not None:
-        show(dag_table(problem, result))
-    if result.stages is None:
+        show_json(dag_document(problem, answer, lambda op: found.names[op]))
+    elif answer.plan is not None:
+        show(dag_table(problem, answer))
+    if answer.plan is None:
         devices = f"{count(problem.tpus, 'accelerator')} and {count(problem.cpus, 'CPU core')}"
-        raise no_plan(devices, result, GRAPH)
-    if result.stopped_by is Stop.INTERRUPTED:
+        raise no_plan(devices, answer, GRAPH)
+    if answer.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
-
-
-def _problem(
-    file: Path, tpus: int | None, cpus: int | None, tpu_memory: str | None, no_spill: bool
-) -> tuple[Problem, Sequence[Sequence[Any]]]:
-    """Return the problem, and what each of its operations is called in the file."""
-    from segsolve.profile.load import profile_costs
-    from segsolve.profile.placement import is_placement, load_placement
-
-    memory = None if tpu_memory is None else parse_memory(tpu_memory)
-    if is_placement(file):
-        graph = load_placement(file)
-        cores = graph.graph.max_cpus if cpus is None else cpus
-        within("the number of CPU cores", cores, 0, MOST_CORES)
-        accelerators = tpus_or(tpus, graph.graph.max_fpgas)
-        return graph.problem(accelerators=accelerators, cpus=cores, memory_bytes=memory), graph.members
-    costs = profile_costs(file, memory, cpus or 0)
-    problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
-    return problem, [(op.name,) for op in problem.ops]

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from segsolve import __version__
 from segsolve.cli import (
     batch,
     build,
@@ -32,6 +31,7 @@ from segsolve.cli import (
 )
 from segsolve.cli.console import prepare
 from segsolve.cli.guard import exit_code
+from segsolve.version import __version__
 
 app = typer.Typer(
     name="segsolve",

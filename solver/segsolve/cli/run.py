@@ -11,10 +11,11 @@ import typer
 from segsolve.cli.aftermath import check_written, say_doubts, write_profile, write_timeline, write_trace
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
-from segsolve.cli.options import MOST_THREADS, Json, PlanDir, Seed, within
+from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode
+from segsolve.library.values import MOST_THREADS, within
 
 _LONGEST_QUEUE = 100_000
 

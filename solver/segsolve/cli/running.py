@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from segsolve.cli.console import news
-from segsolve.cli.options import within
 from segsolve.cli.traffic import Traffic
 from segsolve.errors import UsageError
+from segsolve.library.values import within
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
@@ -135,12 +135,12 @@ def _policy(options: RunOptions) -> FaultPolicy:
 
 def _model(options: RunOptions, folder: PlanFolder) -> LoadedModel | None:
     """Read what another plan would be made from before anything runs: it may be missing."""
-    from segsolve.cli.replan import costs, plan_model
+    from segsolve.library.plans import plan_costs, plan_model
 
     if options.on_fault != "replan":
         return None
     loaded = plan_model(folder, options.model)
-    costs(folder, loaded, options.device)  # not known only when a device is lost would be too late
+    plan_costs(folder, loaded, options.device)  # not known only when a device is lost would be too late
     return loaded
 
 

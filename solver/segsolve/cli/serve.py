@@ -13,8 +13,8 @@ import typer
 
 from segsolve.cli.console import news
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import MOST_THREADS, within
 from segsolve.errors import UsageError
+from segsolve.library.values import MOST_THREADS, within
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import PlanFolder

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsolve.cli.asking import (
-    Asking,
     CutBefore,
     KeepTogether,
     MaxLatency,
@@ -23,7 +22,6 @@ from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
 from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
 from segsolve.cli.options import (
-    DEFAULT_DEVICE,
     Cpus,
     DeviceName,
     Json,
@@ -36,11 +34,12 @@ from segsolve.cli.options import (
     TpusOfFile,
     Workers,
     check_search,
-    device_count,
     load_model_or_profile,
-    tpus_or,
 )
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.asking import Asking
+from segsolve.library.costs import device_count, tpus_or
+from segsolve.library.values import DEFAULT_DEVICE
 from segsolve.question import Cuts, Layout, Objective
 
 if TYPE_CHECKING:
@@ -113,7 +112,9 @@ def command(
     asking.check(planner)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
-        _only_for_models(device, output, asking, planner)
+        asking.check_graph(device, planner, layout)
+        if output is not None:
+            raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
         solve_graph(
             model,
             tpus=tpus,
@@ -146,24 +147,6 @@ def command(
         write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
     if answer.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
-
-
-def _only_for_models(device: str, output: Path | None, asking: Asking, planner: str) -> None:
-    """Raise a UsageError if an option is given that makes no sense for a graph."""
-    from segsolve.search.strategies import DEFAULT
-
-    if device != DEFAULT_DEVICE:
-        raise UsageError("a graph has its costs in it", "leave out --device")
-    if asking.objective is not Objective.THROUGHPUT:
-        raise UsageError(f"graphs are solved for throughput, not for {asking.objective}", "leave out --objective")
-    if output is not None:
-        raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
-    if asking.constrains:
-        raise UsageError("graphs are solved without constraints but --no-spill", "leave out the other constraints")
-    if asking.cuts is Cuts.CHAIN:
-        raise UsageError("a graph has no execution order to cut", "leave out --cuts")
-    if planner != DEFAULT:
-        raise UsageError(f"graphs are solved by {DEFAULT} alone", "leave out --planner")
 
 
 def _check_writable(output: Path) -> None:

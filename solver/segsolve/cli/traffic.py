@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.cli.console import news, result_lines
-from segsolve.cli.options import within
 from segsolve.errors import UsageError
+from segsolve.library.values import within
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array

@@ -20,9 +20,10 @@ from segsolve.cli.measuring import (
     check_effort,
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
-from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search, within
+from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import ExitCode
+from segsolve.library.values import within
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel

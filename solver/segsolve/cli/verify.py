@@ -10,7 +10,8 @@ import typer
 
 from segsolve.cli.console import news, progress, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, Model, PlanDir, Seed, within
+from segsolve.cli.options import Json, Model, PlanDir, Seed
+from segsolve.library.values import within
 
 if TYPE_CHECKING:
     from segsolve.segments.verify import Frames

@@ -139,13 +139,13 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
         yield f"Each stage's time includes a fixed {ms(problem.overhead_ns)} ms per inference."
     if answer.question.objective is Objective.BATCH:
         yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
-    yield from _quality(answer)
+    yield from quality(answer)
     yield from unused(problem, answer, plan)
     if answer.note:
         yield f"{answer.note[0].upper()}{answer.note[1:].rstrip('.')}."
 
 
-def _quality(answer: Answer) -> Iterable[str]:
+def quality(answer: Answer) -> Iterable[str]:
     """Say how good the plan is, who found it and who confirmed what."""
     made = f"found by {answer.found_by} in {answer.wall_s:.2f} s"
     others = [c for c in answer.confirmed_by if c.by != EVALUATOR]

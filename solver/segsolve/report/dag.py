@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.cost.stage import stage_score
-from segsolve.plan.model import Processor
+from segsolve.cost.stage import StageScore
+from segsolve.plan.model import Processor, Stage
 from segsolve.problem import Problem
+from segsolve.report.answer import quality
 from segsolve.report.documents import Document, search_document
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, fps, long_bar, mib, ms, percent
-from segsolve.solvers.base import Status, Stop
-from segsolve.solvers.ladder.result import DagResult
+from segsolve.report.units import count, fps, long_bar, mib, ms, sentence
+from segsolve.search.answer import Answer
 
 Names = Callable[[int], Sequence[Any]]
 """What an operation of the problem is called where it comes from: one name, or those of all its nodes."""
@@ -23,20 +23,24 @@ Names = Callable[[int], Sequence[Any]]
 _BAR_WIDTH = 12
 
 
-def dag_document(problem: Problem, result: DagResult, names: Names) -> Document:
-    """Return a result with its parts; times in ns unless the name says otherwise."""
+def dag_document(problem: Problem, answer: Answer, names: Names) -> Document:
+    """Return an answer with its parts; times in ns unless the name says otherwise."""
     return {
-        "status": str(result.status),
-        **search_document(result),
+        "status": str(answer.status),
+        "planner": answer.planner,
+        "objective": str(answer.question.objective),
+        **search_document(answer),
+        "best_over": answer.best_over,
         "tpus": problem.tpus,
         "cpus": problem.cpus,
         "capacity_bytes": problem.capacity_bytes,
-        "throughput_fps": _throughput(result),
-        "stages": [_stage(problem, ops, cpu, names) for ops, cpu in _parts(result)],
+        "throughput_fps": answer.score.throughput_fps if answer.score else None,
+        "latency_ns": answer.score.latency_ns if answer.score else None,
+        "stages": [_stage(problem, stage, score, names) for stage, score in _parts(answer)],
     }
 
 
-def dag_table(problem: Problem, result: DagResult) -> RenderableType:
+def dag_table(problem: Problem, answer: Answer) -> RenderableType:
     """Return the parts of a plan and what is known of its quality."""
     table = Grid(
         f"{problem.name} on {_devices(problem)}: time per inference in ms, weights in MiB",
@@ -44,30 +48,26 @@ def dag_table(problem: Problem, result: DagResult) -> RenderableType:
         left=("runs on", ""),
         optional=("", "stream"),
     )
-    for k, (ops, cpu) in enumerate(_parts(result)):
-        score = stage_score(problem, ops, Processor.CPU if cpu else Processor.EDGETPU)
+    for k, (stage, score) in enumerate(_parts(answer)):
         terms = (score.compute_ns, score.stream_ns, score.input_ns, score.output_ns)
-        weights = sum(problem.ops[i].weight_bytes for i in ops)
         table.add_row(
             str(k),
-            "CPU core" if cpu else "accelerator",
-            str(len(ops)),
-            long_bar(score.time_ns / max(1, result.objective_ns or 0), _BAR_WIDTH),
+            "CPU core" if stage.processor is Processor.CPU else "accelerator",
+            str(len(stage.ops)),
+            long_bar(score.time_ns / max(1, answer.objective_ns or 0), _BAR_WIDTH),
             ms(score.time_ns),
             *map(ms, terms),
-            mib(weights),
+            mib(sum(problem.ops[i].weight_bytes for i in stage.ops)),
         )
-    return Group(table, *map(Text, _verdict(result)))
+    return Group(table, *map(Text, _verdict(answer)))
 
 
-def _verdict(result: DagResult) -> list[str]:
-    found = f"Bottleneck {ms(result.objective_ns or 0)} ms, {fps(_throughput(result) or 0.0)} inferences per second"
-    if result.status is Status.OPTIMAL:
-        why = f"proven ({result.proof})" if result.proof else result.note
-        return [f"{found}: {why}, in {result.wall_s:.2f} s."]
-    stopped = "interrupted" if result.stopped_by is Stop.INTERRUPTED else "the search ended"
-    bound = f"no plan is below {ms(result.bound_ns)} ms, gap {percent(result.gap or 0.0)}"
-    return [f"{found}: {stopped} in {result.wall_s:.2f} s; {bound}."]
+def _verdict(answer: Answer) -> Iterator[str]:
+    rate = answer.score.throughput_fps if answer.score else 0.0
+    yield f"Bottleneck {ms(answer.objective_ns or 0)} ms, {fps(rate)} inferences per second (one pipeline)."
+    yield from quality(answer)
+    if answer.note:
+        yield f"{sentence(answer.note).rstrip('.')}."
 
 
 def _devices(problem: Problem) -> str:
@@ -75,24 +75,21 @@ def _devices(problem: Problem) -> str:
     return f"{accelerators} and {count(problem.cpus, 'CPU core')}" if problem.cpus else accelerators
 
 
-def _stage(problem: Problem, ops: tuple[int, ...], cpu: bool, names: Names) -> Document:
-    score = stage_score(problem, ops, Processor.CPU if cpu else Processor.EDGETPU)
+def _stage(problem: Problem, stage: Stage, score: StageScore, names: Names) -> Document:
     return {
-        "processor": "cpu" if cpu else "accelerator",
-        "operations": [name for i in ops for name in names(i)],
+        "processor": "cpu" if stage.processor is Processor.CPU else "accelerator",
+        "operations": [name for i in stage.ops for name in names(i)],
         "time_ns": score.time_ns,
         "overhead_ns": score.overhead_ns,
         "compute_ns": score.compute_ns,
         "stream_ns": score.stream_ns,
         "input_ns": score.input_ns,
         "output_ns": score.output_ns,
-        "weight_bytes": sum(problem.ops[i].weight_bytes for i in ops),
+        "weight_bytes": sum(problem.ops[i].weight_bytes for i in stage.ops),
     }
 
 
-def _parts(result: DagResult) -> list[tuple[tuple[int, ...], bool]]:
-    return list(zip(result.stages or (), result.on_cpu, strict=True))
-
-
-def _throughput(result: DagResult) -> float | None:
-    return None if result.objective_ns is None else 1e9 / max(1, result.objective_ns)
+def _parts(answer: Answer) -> list[tuple[Stage, StageScore]]:
+    if answer.plan is None or answer.score is None:
+        return []
+    return list(zip(answer.plan.pipelines[0].stages, answer.score.pipelines[0].stages, strict=True))

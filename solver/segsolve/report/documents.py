@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from segsolve.compare import Comparison, Strategy
+from segsolve.comparison import Comparison, Strategy
 from segsolve.cost.plan import Score
 from segsolve.cost.stage import StageScore, stage_score
 from segsolve.graph.model import Graph
@@ -16,7 +16,6 @@ from segsolve.search.base import SolveResult
 
 if TYPE_CHECKING:
     from segsolve.search.answer import Answer
-    from segsolve.solvers.ladder.result import DagResult
 
 Document = dict[str, Any]
 
@@ -36,12 +35,13 @@ def solve_document(problem: Problem, result: SolveResult, score: Score | None) -
     }
 
 
-def search_document(result: SolveResult | Answer | DagResult) -> Document:
+def search_document(result: SolveResult | Answer) -> Document:
     """Return what is known of a result's quality, and how its search went."""
     return {
         "objective_ns": result.objective_ns,
         "bound_ns": result.bound_ns,
         "gap": result.gap,
+        "proof": result.proof,
         "found_by": result.found_by,
         "confirmed_by": [asdict(confirmation) for confirmation in result.confirmed_by],
         "stopped_by": str(result.stopped_by),

@@ -8,7 +8,6 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from segsolve import __version__
 from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
 from segsolve.report.asked import asked_for
@@ -18,6 +17,7 @@ from segsolve.report.plan_view import Details, Layer, PlanView
 from segsolve.report.strategy import StrategyView
 from segsolve.report.units import sentence
 from segsolve.search.strategies import VENDOR
+from segsolve.version import __version__
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 

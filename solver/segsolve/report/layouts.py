@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from segsolve.compare import Comparison
+from segsolve.comparison import Comparison
 from segsolve.cost.plan import Score
 from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
@@ -119,6 +119,7 @@ def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
         "status": str(answer.status if answer else Status.FEASIBLE),
         "objective_ns": score.period_ns,
         "bound_ns": layouts.answer.bound_ns,
+        "proof": answer.proof if answer else None,
         "found_by": answer.found_by if answer else _PLANNER,
         "confirmed_by": [asdict(confirmation) for confirmation in answer.confirmed_by] if answer else [],
         "throughput_fps": score.throughput_fps,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from segsolve.compare import Comparison, compare
+from segsolve.comparison import Comparison, compare
 from segsolve.cost.plan import check_pipeline, score_pipeline
 from segsolve.cost.stage import placements, stage_score
 from segsolve.device.model import load_device

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from segsolve.compare import Comparison, Strategy
+from segsolve.comparison import Comparison, Strategy
 from segsolve.cost.plan import Score
 from segsolve.cost.stage import StageScore
 from segsolve.graph.model import Graph

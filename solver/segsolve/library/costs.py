@@ -1,0 +1,129 @@
+"""Models, devices and profiles as people name them, and the costs of the one on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segsolve.errors import UsageError
+from segsolve.library.values import DEFAULT_DEVICE, MOST_TPUS, parse_memory, within
+
+if TYPE_CHECKING:
+    from segsolve.graph.model import Graph
+    from segsolve.graph.read import LoadedModel
+    from segsolve.profile.source import CostSource
+
+Tell = Callable[[str], object]
+"""Hears a sentence that a user should read."""
+
+
+def quiet(_: str) -> None:
+    """Hear, and say nothing."""
+
+
+def load_costs(
+    model: Path, device: str, tpu_memory: str | None, signature: str | None = None, tell: Tell = quiet
+) -> tuple[LoadedModel, CostSource]:
+    """Read a model and a device and return the costs of the one on the other; `tell` hears what is unusual.
+
+    Raises:
+        ModelError, DeviceError, UsageError: as the model, the device or the memory is at fault.
+    """
+    from segsolve_runtime.native import prepare
+
+    prepare()  # the process that reads the model starts beside the imports
+
+    from segsolve.graph.read import read_model
+    from segsolve.profile.load import device_costs
+
+    costs_of = device_costs(device, None if tpu_memory is None else parse_memory(tpu_memory))
+    loaded = read_model(model, signature)
+    costs = costs_of(loaded.graph)
+    for note in (*placement_notes(costs), *peculiarities(loaded.graph)):
+        tell(note)
+    return loaded, costs
+
+
+def placement_notes(costs: CostSource) -> Iterator[str]:
+    """Yield what an Edge TPU does of a model, and what the host's CPU does, and why, a sentence each."""
+    from segsolve.profile.analytic import AnalyticCosts
+
+    if not isinstance(costs, AnalyticCosts):
+        return
+    graph, mapped = costs.graph, costs.mapped
+    if mapped.first == mapped.end:
+        yield (
+            f"an Edge TPU does nothing for this model, all of it runs on the host's CPU: {mapped.fallbacks[0].reason}"
+        )
+        return
+    done = sum(op.macs for op in graph.ops[mapped.first : mapped.end])
+    if graph.macs and done < graph.macs / 2:
+        yield (
+            f"an Edge TPU does {mapped.end - mapped.first} of the model's {len(graph.ops)} operations, "
+            f"{done / graph.macs:.0%} of its multiply-accumulates"
+        )
+    for part in mapped.fallbacks:
+        one = part.first == part.last
+        what = f"operation {part.first} runs" if one else f"operations {part.first} to {part.last} run"
+        yield (f"{what} on the host's CPU: {part.reason}")
+    custom = [op for op in graph.ops[mapped.end :] if op.kind.startswith("CUSTOM:")]
+    if custom:
+        yield (f"what {custom[0].kind.removeprefix('CUSTOM:')} costs there is not known; segsolve profile measures it")
+
+
+def peculiarities(graph: Graph) -> Iterator[str]:
+    """Yield what is unusual about a model, a sentence each."""
+    if graph.signature is not None:
+        yield (f"of the file's signatures {graph.signature!r} was taken; --signature names another")
+    if unsized := [t.name for t in graph.tensors if t.dynamic]:
+        more = f" and {len(unsized) - 1} more" if len(unsized) > 1 else ""
+        yield (
+            f"the size of {unsized[0]!r}{more} is not known until the model runs; an Edge TPU takes fixed sizes only"
+        )
+    for position, reason in graph.blocked.items():
+        yield (
+            f"operation {position} ({graph.ops[position].kind}) cannot be run here, only what comes before: {reason}"
+        )
+    if graph.state is not None:
+        yield (
+            f"the model keeps {graph.state} from one inference to the next: copies of it, or of a stage, would each "
+            "keep their own, so that there is one pipeline unless you say --layout any"
+        )
+
+
+def load_model_or_profile(
+    model: Path, device: str, tpu_memory: str | None, signature: str | None = None, tell: Tell = quiet
+) -> tuple[LoadedModel | None, CostSource]:
+    """Do the same, or read a profile that stands for both model and device: then there is no model.
+
+    Raises:
+        ModelError, DeviceError, UsageError: as the model, the device, the profile or the memory is at fault.
+    """
+    from segsolve.profile.load import is_profile, profile_costs
+
+    if not is_profile(model):
+        return load_costs(model, device, tpu_memory, signature, tell)
+    if device != DEFAULT_DEVICE:
+        raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
+    return None, profile_costs(model, None if tpu_memory is None else parse_memory(tpu_memory))
+
+
+def tpus_or(given: int | None, said: int | None) -> int:
+    """Return the number of TPUs that was given, or what a file says of it.
+
+    Raises:
+        UsageError: nobody says it, or it makes no sense.
+    """
+    tpus = said if given is None else given
+    if tpus is None:
+        raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
+    within("--tpus" if given is not None else "the number of accelerators", tpus, 1, MOST_TPUS)
+    return tpus
+
+
+def device_count(costs: CostSource) -> int | None:
+    """Return how many devices measured costs say there are; None if they do not, or are not measured."""
+    from segsolve.profile.measured import MeasuredCosts
+
+    return costs.profile.device.count if isinstance(costs, MeasuredCosts) else None

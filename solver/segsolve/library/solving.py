@@ -1,0 +1,136 @@
+"""`segsolve.solve` and `segsolve.comparison`: from what a user names to an answer, or to rows of all strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from segsolve.errors import UsageError
+from segsolve.library.answer import Answer, Rows
+from segsolve.library.asking import Asking
+from segsolve.library.costs import Tell, device_count, load_model_or_profile, quiet, tpus_or
+from segsolve.library.values import DEFAULT_DEVICE, MOST_TPUS, within
+from segsolve.question import Cuts, Layout, Objective
+
+if TYPE_CHECKING:
+    from segsolve.solvers.base import Limits, Observer
+
+
+_Word = TypeVar("_Word", Objective, Layout, Cuts)
+
+
+def solve(
+    model: str | Path,
+    *,
+    tpus: int | None = None,
+    device: str = DEFAULT_DEVICE,
+    objective: str = "throughput",
+    layout: str | None = None,
+    cuts: str = "auto",
+    batch: int | None = None,
+    max_latency: str | None = None,
+    min_fps: float | None = None,
+    max_stages: int | None = None,
+    cut_before: Sequence[str | int] = (),
+    no_cut_before: Sequence[str | int] = (),
+    keep_together: Sequence[Sequence[str | int]] = (),
+    pin: Sequence[tuple[str | int, int]] = (),
+    tpu_memory: str | None = None,
+    no_spill: bool = False,
+    cpus: int | None = None,
+    planner: str = "cpsat",
+    signature: str | None = None,
+    limits: Limits | None = None,
+    tell: Tell = quiet,
+    observe: Observer | None = None,
+) -> Answer:
+    """Return the best plan for a model on some devices, as `segsolve solve` does.
+
+    `model` is a quantised `.tflite`, a profile or a graph (`.json`); `device` a name of the catalogue, a description
+    (`.toml`) or a profile. Times are text with a unit ("20ms"), operations positions or names. `tell` hears what is
+    unusual about the model, `observe` how the search goes on.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
+        SolverFault: a solver contradicted a known fact.
+    """
+    from segsolve.search.ask import answer
+    from segsolve.solvers.base import Limits as Unlimited
+    from segsolve.solvers.base import ignore
+
+    path, watch = Path(model), observe or ignore
+    asking = Asking(
+        objective=_word("objective", objective, Objective),
+        layout=Layout.ANY if layout is None else _word("layout", layout, Layout),
+        cuts=_word("cuts", cuts, Cuts),
+        batch=batch,
+        max_latency=max_latency,
+        min_fps=min_fps,
+        max_stages=max_stages,
+        cut_before=[str(op) for op in cut_before],
+        no_cut_before=[str(op) for op in no_cut_before],
+        keep_together=[",".join(map(str, group)) for group in keep_together],
+        pin=[f"{op}={stage}" for op, stage in pin],
+    )
+    asking.check(planner)
+    limits = limits or Unlimited()
+    if cpus is not None or _is_graph(path):
+        from segsolve.library.graphs import solve_graph
+
+        asking.check_graph(device, planner, layout)
+        solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
+        return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
+    loaded, costs = load_model_or_profile(path, device, tpu_memory, signature, tell)
+    if layout is None and loaded is not None and loaded.graph.state is not None:
+        asking = replace(asking, layout=Layout.PIPELINE)  # copies would each keep a state of their own
+    problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
+    question = asking.question(problem, planner)
+    found = answer(problem, question, planner=planner, limits=limits, observe=watch)
+    return Answer(found=found, problem=problem, device=costs.device, model=loaded)
+
+
+def compare(
+    model: str | Path,
+    *,
+    tpus: int | Sequence[int],
+    device: str = DEFAULT_DEVICE,
+    tpu_memory: str | None = None,
+    no_spill: bool = False,
+    batch: int = 15,
+    limits: Limits | None = None,
+    tell: Tell = quiet,
+) -> Rows:
+    """Return a row per number of TPUs and strategy, and per layout, as `segsolve compare --csv` does; times in ns.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
+        SolverFault: a solver contradicted a known fact.
+    """
+    from segsolve.comparison import compare as beside_each_other
+    from segsolve.report.layouts import rows_with_layouts
+    from segsolve.search.simple_layouts import layouts_beside
+
+    counts = [tpus] if isinstance(tpus, int) else list(tpus)
+    for count in counts:
+        within("tpus", count, 1, MOST_TPUS)
+    within("batch", batch, 1)
+    _, costs = load_model_or_profile(Path(model), device, tpu_memory, tell=tell)
+    problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
+    comparisons = [beside_each_other(problem, limits=limits) for problem in problems]
+    layouts = [layouts_beside(problem, limits=limits) for problem in problems]
+    return Rows(rows_with_layouts(comparisons, layouts, batch))
+
+
+def _word(name: str, text: str, kind: type[_Word]) -> _Word:
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}", f"known: {', '.join(kind)}") from None
+
+
+def _is_graph(path: Path) -> bool:
+    from segsolve.profile.placement import is_placement
+
+    return path.suffix == ".json" and is_placement(path)

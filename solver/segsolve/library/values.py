@@ -1,0 +1,98 @@
+"""Values as people write them: sizes, times, numbers, names; and what makes sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from segsolve.errors import UsageError
+
+DEFAULT_DEVICE = "edgetpu-pcie"
+MOST_TPUS = 1024
+MOST_THREADS = 256
+MOST_BATCH = 10**6
+_MOST_MEMORY = 2**40
+_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "kb": 10**3, "mb": 10**6, "k": 2**10, "m": 2**20}
+_TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "": 10**6}
+_LONGEST_NS = 10**15
+
+
+def parse_bytes(text: str) -> int:
+    """Return a size such as ``6MiB``, ``7.5M`` or ``8000000`` in bytes.
+
+    Raises:
+        UsageError: the text is not a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
+    if not match or match[2].lower() not in _UNITS:
+        raise UsageError(f"{text!r} is not a size", "write bytes or a unit, e.g. 8000000, 7.5MiB, 512KiB")
+    return round(Decimal(match[1]) * _UNITS[match[2].lower()])
+
+
+def parse_counts(option: str, text: str) -> tuple[int, ...]:
+    """Return the numbers that ``2..8``, ``2,4,8`` or ``2..4,8`` stand for, ascending.
+
+    Raises:
+        UsageError: the text stands for none, or for numbers out of range.
+    """
+    counts: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,19})\s*(?:\.\.\s*(\d{1,19})\s*)?", part, re.ASCII)
+        if not match:
+            raise UsageError(f"{option} is {text!r}", "write numbers or ranges, e.g. 4, 2..8 or 2,4,8")
+        first, last = int(match[1]), int(match[2] or match[1])
+        for number in (first, last):
+            within(option, number, 1, MOST_TPUS)
+        if first > last:
+            raise UsageError(f"{option} is {text!r}", f"write the smaller number first: {last}..{first}")
+        counts.update(range(first, last + 1))
+    return tuple(sorted(counts))
+
+
+def parse_names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return comma-separated names, each once; ``all`` stands for the known ones.
+
+    Raises:
+        UsageError: the text has no names.
+    """
+    given = (name for part in text.split(",") if (name := part.strip()))
+    names = tuple(dict.fromkeys(n for name in given for n in (known if name == "all" else (name,))))
+    if not names:
+        raise UsageError(f"{option} names nothing", f"known: {', '.join(known)}")
+    return names
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes that ``--tpu-memory`` asks for.
+
+    Raises:
+        UsageError: the text is not a size, or not one that makes sense.
+    """
+    memory = parse_bytes(text)
+    within("--tpu-memory", memory, 1, _MOST_MEMORY)
+    return memory
+
+
+def parse_time(option: str, text: str) -> int:
+    """Return a time such as ``20ms``, ``0.5 s`` or ``20`` (ms) in ns.
+
+    Raises:
+        UsageError: the text is no time, or none that makes sense.
+    """
+    number = text.strip().rstrip("nums ").strip()
+    unit = text.strip()[len(number) :].strip()
+    try:
+        time_ns = round(Decimal(number) * _TIMES[unit])
+    except (InvalidOperation, KeyError, ValueError, OverflowError):
+        raise UsageError(f"{option} is {text!r}, which is not a time", "write e.g. 20ms, 1.5s or 800us") from None
+    within(f"{option} in ns", time_ns, 1, _LONGEST_NS)
+    return time_ns
+
+
+def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> None:
+    """Raise a UsageError if an option's value is outside of what makes sense, or of what the libraries take."""
+    if not value >= least:
+        raise UsageError(f"{option} is {value}", f"give at least {least}")
+    if value > most:
+        raise UsageError(f"{option} is {value}", f"give at most {most}")
