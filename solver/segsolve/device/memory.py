@@ -141,6 +141,8 @@ def _whole_map_bytes(device: Device, graph: Graph, op: Op) -> int:
     if margin == 0:
         return 0
     source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if len(source.shape) != 4 or len(target.shape) != 4:  # no maps: nothing that LiteRT prepares
+        return 0
     side = isqrt(device.tiles)
     rows, columns = (round_up(n, side) // side + margin for n in target.shape[1:3])
     return device.tiles * rows * columns * source.shape[3] + target.nbytes

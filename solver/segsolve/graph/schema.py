@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isfinite
 from typing import Any
 
 
@@ -20,9 +21,10 @@ def tensor_type(tensor: Any) -> str:
 
 
 def has_scale(tensor: Any) -> bool:
-    """Whether a tensor carries affine quantisation parameters."""
+    """Whether a tensor carries affine quantisation parameters, of scales that are numbers."""
     parameters = tensor.quantization
-    return parameters is not None and parameters.scale is not None and len(parameters.scale) > 0
+    scales = parameters.scale if parameters is not None and parameters.scale is not None else ()
+    return len(scales) > 0 and all(isfinite(scale) for scale in scales)
 
 
 def refers_to_subgraphs(operator: Any) -> bool:
