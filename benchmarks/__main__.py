@@ -19,6 +19,7 @@ from benchmarks import (
     overhead,
     picture,
     readme,
+    serve,
     soak,
     study,
     tune_cpu,
@@ -47,6 +48,7 @@ BENCHMARKS = (
     emulated,
     equal,
     soak,
+    serve,
     readme,
 )
 
