@@ -149,6 +149,8 @@ def _answered(problem: Problem, asked: Asked) -> Done:
         found = answer(problem, question(asked))
     except SegsolveError as error:
         return Done(code=error.exit_code, stdout="", stderr=f"error: {error}")
+    except Exception as error:  # the command line would end with a bug report
+        return Done(code=ExitCode.INTERNAL, stdout="", stderr=f"error: {type(error).__name__}: {error}")
     code = ExitCode.NO_PLAN if found.plan is None else ExitCode.OK
     return Done(code=code, stdout=json.dumps(answer_document(problem, found)), stderr="error: no plan")
 

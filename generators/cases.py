@@ -53,7 +53,7 @@ class Case:
             write(folder, self.content, self.file)
         args: list[Path | str] = ["solve", path, f"--tpus={self.tpus}", *self.asked.options()]
         if self.kind == "model":
-            args.append(f"--device={write(folder, device_toml('edgetpu-pcie', self.device), 'device.toml')}")
+            args.append(f"--device={write(folder, device_toml('edgetpu-m2', self.device), 'device.toml')}")
         if self.cpus is not None:
             args.append(f"--cpus={self.cpus}")
         return [*args, "--no-spill"] if self.no_spill else args
