@@ -192,3 +192,12 @@ def test_bytes_that_are_no_toml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
     assert f"{path} is not a device description: " in str(refusal(path))
+
+
+def test_descriptions_of_the_first_release_load() -> None:
+    """What they say of channels by kind of model now follows from the model; what they do not say has a default."""
+    old = load_device(str(Path(__file__).parent / "samples" / "description_0_1.toml"))
+    now = load_device("edgetpu-dev-board")
+    assert (old.scale_bytes, old.bias_bytes, old.dense_inputs) == (now.scale_bytes, now.bias_bytes, now.dense_inputs)
+    graph = vendor_graph("mobilenetv1224x224")
+    assert AnalyticCosts(graph=graph, device=old).problem(tpus=2).overhead_ns > 0

@@ -142,9 +142,14 @@ class Weights(_Section):
     output_multiple: Annotated[Figure, _in("channels"), _whole(1)]
     map_multiple: Annotated[Figure, _in("pixels"), _whole(1)]
     tiles: Annotated[Figure, _in("tiles"), _whole(1)]
-    scale: Annotated[Figure, _in("bytes"), _whole(0)]
-    bias: Annotated[Figure, _in("bytes"), _whole(0)]
-    dense_inputs: Annotated[Figure, _in("inputs"), _whole(0)]
+    scale: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
+    bias: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
+    dense_inputs: Annotated[Figure, _in("inputs"), _whole(0)] | None = None
+    # Of older descriptions: what a layer takes per channel now follows from the model's own biases and scales.
+    narrow_multiple: Annotated[Figure, _in("channels"), _whole(1)] | None = None
+    channel_int8_per_channel: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
+    channel_int8_per_tensor: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
+    channel_uint8: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
 
 
 class Time(_Section):
@@ -249,9 +254,9 @@ class DeviceFile(_Section):
             input_multiple=int(self.weights.input_multiple.value),
             output_multiple=int(self.weights.output_multiple.value),
             map_multiple=int(self.weights.map_multiple.value),
-            scale_bytes=int(self.weights.scale.value),
-            bias_bytes=int(self.weights.bias.value),
-            dense_inputs=int(self.weights.dense_inputs.value),
+            scale_bytes=int(_value(self.weights.scale, _SCALE_BYTES)),
+            bias_bytes=int(_value(self.weights.bias, _BIAS_BYTES)),
+            dense_inputs=int(_value(self.weights.dense_inputs, _DENSE_INPUTS)),
             invocation_ns=self.time.invocation.value * 1e6,
             input_ns_per_byte=self.time.input.value * per_byte,
             output_ns_per_byte=self.time.output.value * per_byte,
@@ -287,9 +292,15 @@ class DeviceFile(_Section):
         }
 
 
-def _value(figure: Figure | None) -> float:
+# What descriptions of earlier releases do not say, from public compiled files: see benchmarks/calibration/README.md.
+_SCALE_BYTES = 8
+_BIAS_BYTES = 4
+_DENSE_INPUTS = 8192
+
+
+def _value(figure: Figure | None, otherwise: float = 0.0) -> float:
     """Return the value of a figure that a description may leave out."""
-    return figure.value if figure else 0.0
+    return figure.value if figure else otherwise
 
 
 # Names of earlier releases, for what is now two devices or has a name that says what it is.

@@ -147,18 +147,23 @@ def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> 
 
 def quality(answer: Answer) -> Iterable[str]:
     """Say how good the plan is, who found it and who confirmed what."""
-    made = f"found by {answer.found_by} in {answer.wall_s:.2f} s"
+    made = f"found by {_who(answer.found_by)} in {answer.wall_s:.2f} s"
     others = [c for c in answer.confirmed_by if c.by != EVALUATOR]
     if answer.status is Status.OPTIMAL:
         what = "All trade-offs are there" if answer.points else "Proven optimal"
-        yield f"{what}: {made}, confirmed by {names([c.by for c in answer.confirmed_by])}."
+        yield f"{what}: {made}, confirmed by {names([_who(c.by) for c in answer.confirmed_by])}."
     elif answer.points:
         yield f"Not proven to be all: {made}."
     else:
         stopped = "" if answer.stopped_by is Stop.FINISHED else f", stopped by {answer.stopped_by}"
         over = f"Best over the {answer.best_over}, not proven optimal" if answer.best_over else "Not proven optimal"
         yield f"{over} ({made}{stopped}): {_distance(answer)}."
-    yield from (f"{sentence(c.by)}: {c.claim} ({c.strength})." for c in others)
+    yield from (f"{sentence(_who(c.by))}: {c.claim} ({c.strength})." for c in others)
+
+
+def _who(name: str) -> str:
+    """Return what found or confirmed something as it is called in a sentence."""
+    return {"cp-sat": "CP-SAT", "highs": "HiGHS"}.get(name, name)
 
 
 def _distance(answer: Answer) -> str:
