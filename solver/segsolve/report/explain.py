@@ -307,15 +307,16 @@ def _copies(view: PlanView, details: Details) -> Iterator[Paragraph]:
 
 def _proof(view: PlanView) -> str:
     s = view.plan.solution
+    found = f"found by {s.found_by or s.planner} in {s.wall_s:.2f} s"
+    confirmed = "; ".join(f"{c.by}: {c.claim} ({c.strength})" for c in s.confirmed_by) or s.proof
+    others = f" Confirmed by {confirmed}." if confirmed else ""
     if view.is_optimal:
-        return (
-            f"{_nothing_better(view)} under the same costs: {s.planner} proved it in "
-            f"{s.wall_s:.2f} s, and an independent argument confirmed it ({s.proof})."
-        )
+        return f"{_nothing_better(view)} under the same costs: {found}.{others}"
     value = "have a bottleneck" if view.strategy.is_chain else "take a time"
+    over = f"It is the best over the {s.best_over}. " if s.best_over else ""
     return (
-        f"The plan is not proven optimal ({s.planner}, {s.stopped_by}): no plan can {value} below "
-        f"{ms(s.bound_ns)} ms, so it is at most {percent(s.gap)} away from the best."
+        f"{over}The plan is not proven optimal ({found}, {s.stopped_by}): no plan can {value} below "
+        f"{ms(s.bound_ns)} ms, so it is at most {percent(s.gap)} away from the best.{others}"
     )
 
 

@@ -48,7 +48,7 @@ def compare_table(comparison: Comparison, device: str, batch: int, *, solve_time
     lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:
         if best.result.status is Status.OPTIMAL:
-            lines.append(f"The optimum is proven for one pipeline ({best.result.proof}).")
+            lines.append(f"The optimum is proven for one pipeline cut along the execution order ({best.result.proof}).")
         lines += _unused(problem, best.result, best.score)
     return Group(table, *map(Text, lines))
 
