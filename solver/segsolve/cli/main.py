@@ -20,6 +20,7 @@ from segsolve.cli import (
     inspect,
     profile,
     report,
+    schema,
     serve,
     solve,
     tune,
@@ -37,6 +38,7 @@ app = typer.Typer(
     name="segsolve",
     help="Proven-best segmentation of quantised TFLite CNNs over several Coral Edge TPUs.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -71,6 +73,7 @@ app.command("check")(check.command)
 app.command("profile")(profile.command)
 app.command("tune")(tune.command)
 app.command("report")(report.command)
+app.command("schema")(schema.command)
 app.command("devices")(devices.command)
 app.command("doctor")(doctor.command)
 app.add_typer(zoo.app, name="zoo")
