@@ -385,7 +385,8 @@ def _simpler(case: Case) -> Iterator[Case]:
     if case.cpus:
         yield replace(case, cpus=case.cpus - 1)
     if case.link_ns_per_mib:
-        yield from (replace(case, link_ns_per_mib=ns) for ns in (2**20, 2**21, case.link_ns_per_mib // 2))
+        less = {0, 2**20, case.link_ns_per_mib // 2}
+        yield from (replace(case, link_ns_per_mib=ns) for ns in sorted(less) if ns < case.link_ns_per_mib)
     if case.no_spill:
         yield replace(case, no_spill=False)
     if case.kind != "model":
