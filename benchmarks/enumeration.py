@@ -265,8 +265,9 @@ class _Judge:
         is_time = self.asked.objective != "devices"
         told: dict[str, object] = {"throughput_fps": fps_of(point.rate)}
         if "latency_ns" in answer:
-            told |= {"latency_ns": point.latency_ns, "tpus_used": point.tpus}
-            told["batch_ns"] = makespan([one.lane for one in mix], answer["batch"])
+            told["latency_ns"] = point.latency_ns
+        if "batch" in answer:  # not of graphs
+            told |= {"tpus_used": point.tpus, "batch_ns": makespan([one.lane for one in mix], answer["batch"])}
         if is_time:
             told["objective_ns"] = -(-value // 1)
         for name, right in told.items():
