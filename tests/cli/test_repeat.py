@@ -18,7 +18,9 @@ def _solve(model: Path, folder: Path) -> tuple[dict[str, bytes], dict[str, Any],
     assert done.code == ExitCode.OK, done.stderr
     segments = {p.name: p.read_bytes() for p in (folder / "segments").iterdir()}
     plan = json.loads((folder / "plan.json").read_text())
-    del plan["digest"], plan["solution"]["wall_s"]
+    del plan["digest"], plan["certificate_sha256"], plan["solution"]["wall_s"]
+    for confirmation in plan["solution"]["confirmed_by"]:
+        del confirmation["seconds"]
     return segments, plan, document(done.stdout)["pipelines"]
 
 

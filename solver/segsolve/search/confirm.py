@@ -46,7 +46,8 @@ def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple
     if not done.finished or not done.claims:
         return None, done.deterministic_s
     which = "" if done.claims == done.of else f" ({done.claims} of {done.of} claims)"
-    strength = f"refuted among {done.stages} stages of pipelines that come within {done.within:.1%} of it"
+    many = f"{done.stages} {'stage' if done.stages == 1 else 'stages'}"
+    strength = f"refuted among {many} of pipelines that come within {done.within:.1%} of it"
     if not done.stages:
         strength = f"no stage is on a pipeline that comes within {done.within:.1%} of the contrary"
     seconds = time.perf_counter() - start

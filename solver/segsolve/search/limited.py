@@ -66,31 +66,28 @@ class OnLink:
 
     def fastest(self, count: int, limit: int | None) -> Found | None:
         """Return the plan of the largest rate on so many devices, within a latency; None if it is not fast enough."""
-        kept = [c for c in self._listed if c.devices <= count and (limit is None or c.costs[0] <= limit)]
-        fronts: dict[int, list[Choice]] = {}
-        by_choice: dict[tuple[int, int, int], Corner] = {}
-        for corner in kept:
-            if not self._asked.is_single or corner.devices <= count:
-                size = count if self._asked.is_single else corner.devices
-                fronts.setdefault(size, []).append((corner.bottleneck_ns, corner.costs[1]))
-                by_choice.setdefault((size, corner.bottleneck_ns, corner.costs[1]), corner)
-        if not fronts:
-            return None
-        return self._made(fronts, by_choice, count)
+        frugal: dict[tuple[int, int], Corner] = {}
+        for corner in self._listed:
+            if corner.devices <= count and (limit is None or corner.costs[0] <= limit):
+                # One pipeline may as well have all devices; a stage that costs nothing counts as 1 ns.
+                choice = (count if self._asked.is_single else corner.devices, max(1, corner.bottleneck_ns))
+                frugal[choice] = min(frugal.get(choice, corner), corner, key=lambda c: (c.costs[1], c.key))
+        fronts: dict[int, list[tuple[int, int]]] = {}
+        for (size, bottleneck), corner in frugal.items():
+            fronts.setdefault(size, []).append((bottleneck, corner.costs[1]))
+        return self._made(fronts, frugal, count) if fronts else None
 
     def _made(
-        self, fronts: Mapping[int, Iterable[Choice]], by_choice: Mapping[tuple[int, int, int], Corner], count: int
+        self, fronts: Mapping[int, Iterable[tuple[int, int]]], corners: Mapping[Choice, Corner], count: int
     ) -> Found | None:
         asked = self._asked
         assert asked.problem.link is not None
         rate, choices = best_on_link(fronts, asked.problem.link, count)
         if not rate:
             return None
-        pipelines = []
-        for size, bottleneck in choices:
-            fitting = [c for (s, b, _), c in by_choice.items() if (s, b) == (size, bottleneck)]
-            pipelines.append(asked.pipelines.made(min(fitting, key=lambda c: (c.costs[1], c.key)).stages))
-        plan, score = asked.checked(Plan(pipelines=tuple(pipelines)))
+        plan, score = asked.checked(
+            Plan(pipelines=tuple(asked.pipelines.made(corners[choice].stages) for choice in choices))
+        )
         return (plan, score) if asked.is_fast_enough(score) else None
 
     @staticmethod

@@ -13,7 +13,7 @@ from dataclasses import replace
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
 from segsolve.search.ladder.second_solver import MARGIN, Verdict, certify
-from segsolve.search.ladder.solve import solve_dag
+from segsolve.search.ladder.solve import largest_ns, solve_dag
 from segsolve.solvers.base import Confirmation, Limits, Observer, Status, ignore
 from segsolve.solvers.ladder import probe
 from segsolve.solvers.ladder.bounds import Bounds
@@ -46,6 +46,9 @@ def solve_and_confirm(
         SolverFault: the solvers contradict each other, a known plan, or the evaluator.
     """
     result = solve_dag(problem, stages=stages, hint=hint, limits=limits, observe=observe)
+    if result.status is Status.INFEASIBLE:
+        none = _probe(problem, stages, largest_ns(problem) + 1, certificate_s)
+        return result if none is None else replace(result, confirmed_by=(none,))
     if result.status is not Status.OPTIMAL or result.objective_ns is None:
         return result
     begin = time.perf_counter()
@@ -77,7 +80,7 @@ def _probe(problem: Problem, stages: int, objective_ns: int, time_limit_s: float
     if found is None:
         return None
     if found.exists:
-        raise SolverFault(f"an exact probe finds a plan below the optimum of {objective_ns} ns")
+        raise SolverFault(f"an exact probe finds a plan below {objective_ns} ns, where there is to be none")
     return Confirmation(
         by="exact probe" if found.ideals else "bounds",
         claim=_claim(problem, stages, objective_ns - 1) + (f", over {found.ideals} ideals" if found.ideals else ""),
@@ -92,5 +95,12 @@ def _exists(dag: Dag, stages: int, bound_ns: int, until: float) -> probe.Probe |
 
 
 def _claim(problem: Problem, stages: int, bound_ns: int) -> str:
-    cores = f" and {problem.cpus} CPU cores" if problem.cpus else ""
-    return f"no pipeline of at most {stages} accelerators{cores} has a bottleneck of {bound_ns} ns or less"
+    cores = f" and {_many(problem.cpus, 'CPU core')}" if problem.cpus else ""
+    what = f"no pipeline of at most {_many(stages, 'accelerator')}{cores}"
+    if bound_ns >= largest_ns(problem):
+        return f"{what} keeps the memory and runs every operation"
+    return f"{what} has a bottleneck of {bound_ns} ns or less"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

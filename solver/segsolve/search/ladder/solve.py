@@ -72,6 +72,14 @@ def solve_dag(
         return search.result(Stop.INTERRUPTED)
 
 
+def largest_ns(problem: Problem) -> int:
+    """Return a bottleneck that every valid plan keeps: everything on one device, all weights and tensors moved."""
+    moved = sum(t.input_ns * len(t.consumers) + t.output_ns for t in problem.transfers)
+    worked = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in problem.ops)
+    measured = max((stage.time_ns for stage in problem.measured), default=0)
+    return max(measured, problem.overhead_ns + moved + worked)
+
+
 class _Search:
     """One problem's search and what it knows so far."""
 
@@ -170,9 +178,10 @@ class _Search:
         from segsolve.solvers.cpsat.ladder_program import bottleneck_program
 
         known = self._best
-        upper = known.bottleneck_ns if known else self._largest
+        upper = known.bottleneck_ns if known else largest_ns(self._dag.problem)
         model = bottleneck_program(self._dag, self._bounds.windows(upper), self._tpus, self._bound, upper)
         if model is None:
+            self._found_by = "bounds"
             return self._refuted("the windows are empty")
         if known:
             hint_parts(model, known.parts)
@@ -186,6 +195,7 @@ class _Search:
         )
         self._effort += answer.deterministic_s
         if answer.status is Status.INFEASIBLE:
+            self._found_by = "cp-sat"
             return self._refuted("CP-SAT calls the program infeasible")
         if answer.objective is not None:
             parts = parts_of(model, answer.values)
@@ -197,15 +207,6 @@ class _Search:
         self._raise_bound(answer.bound)
         self._report()
         return answer.stopped_by
-
-    @property
-    def _largest(self) -> int:
-        """A bottleneck that every valid plan keeps: everything on one device, all weights and tensors moved."""
-        problem = self._dag.problem
-        moved = sum(t.input_ns * len(t.consumers) + t.output_ns for t in problem.transfers)
-        worked = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in problem.ops)
-        measured = max((stage.time_ns for stage in problem.measured), default=0)
-        return max(measured, problem.overhead_ns + moved + worked)
 
     def _refuted(self, why: str) -> Stop:
         """Nothing is within the upper bound: no plan at all, or a fault if one is known."""
