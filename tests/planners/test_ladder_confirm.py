@@ -55,7 +55,7 @@ def test_cores_are_probed_too() -> None:
     assert result.status is Status.OPTIMAL
     (said,) = result.confirmed_by
     assert said.by in ("exact probe", "bounds")
-    assert "2 accelerators and 1 CPU cores" in said.claim
+    assert "2 accelerators and 1 CPU core has" in said.claim
 
 
 def test_the_second_solver_says_how_sure_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from segsolve.search import objectives
 from segsolve.search.answer import Answer, ParetoPoint
 from segsolve.search.inquiry import Inquiry
 from segsolve.search.limited import front_on_link, undominated
+from segsolve.solvers.base import Confirmation
 
 
 def front(asked: Inquiry) -> Answer:
@@ -19,7 +20,8 @@ def front(asked: Inquiry) -> Answer:
     # The front was found as if there was no shared link, which yet limits some of its plans.
     linked = front_on_link(asked)
     if linked is not None:
-        return _answer(asked, linked, is_claimed=False) if linked else asked.nothing(is_claimed=False)
+        points, shown = linked
+        return _answer(asked, points, is_claimed=False, shown=(shown,)) if points else asked.nothing(is_claimed=False)
     fast = undominated(point for point in found if asked.is_fast_enough(point.score))
     note = "the shared link limits plans of the front; others that load it less may be missing"
     return (
@@ -30,11 +32,24 @@ def front(asked: Inquiry) -> Answer:
 
 
 def _answer(
-    asked: Inquiry, points: list[ParetoPoint], *, is_claimed: bool = True, note: str = "", bound: Fraction | None = None
+    asked: Inquiry,
+    points: list[ParetoPoint],
+    *,
+    is_claimed: bool = True,
+    note: str = "",
+    bound: Fraction | None = None,
+    shown: tuple[Confirmation, ...] = (),
 ) -> Answer:
     best = max(points, key=lambda point: (point.score.rate, -point.score.latency_ns))
     return asked.best(
-        best.plan, best.score, Fraction(0), points=tuple(points), is_claimed=is_claimed, note=note, bound=bound
+        best.plan,
+        best.score,
+        Fraction(0),
+        points=tuple(points),
+        is_claimed=is_claimed,
+        note=note,
+        bound=bound,
+        shown=shown,
     )
 
 

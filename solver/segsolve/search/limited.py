@@ -7,6 +7,7 @@ a plan is made of what is best without the link and what is best on it, with the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import partial
@@ -16,6 +17,7 @@ from segsolve.plan.model import Plan
 from segsolve.question import Objective
 from segsolve.search.answer import Answer, ParetoPoint
 from segsolve.search.inquiry import Inquiry
+from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.corners import Corner, corners
 from segsolve.solvers.dynamic.link import Choice, best_on_link
 
@@ -35,21 +37,22 @@ def answer_on_link(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
     if found is None:
         return asked.nothing(is_claimed=False)
     plan, score = found
-    return asked.best(plan, score, asked.value_of(plan, score), is_claimed=False, note=note)
+    value = asked.value_of(plan, score)
+    return asked.best(plan, score, value, is_claimed=False, note=note, shown=(listed.shown(),))
 
 
 class OnLink:
     """The undominated (devices, bottleneck, latency, bytes) of single pipelines, and the best plans made of them."""
 
-    def __init__(self, asked: Inquiry, listed: tuple[Corner, ...]) -> None:
-        self._asked, self._listed = asked, listed
+    def __init__(self, asked: Inquiry, listed: tuple[Corner, ...], seconds: float) -> None:
+        self._asked, self._listed, self._seconds = asked, listed, seconds
 
     @classmethod
     def of(cls, asked: Inquiry) -> OnLink | None:
         """Return them for a question; None if they are too many to list."""
-        paths = asked.pipelines.paths(asked.pipelines.tpus)
+        start, paths = time.perf_counter(), asked.pipelines.paths(asked.pipelines.tpus)
         listed = corners(paths, (paths.time, asked.pipelines.table.moved_bytes))
-        return None if listed is None else cls(asked, listed)
+        return None if listed is None else cls(asked, listed, time.perf_counter() - start)
 
     def best(self, objective: Objective, limit: int | None) -> Found | None:
         """Return the best plan, None if none is fast enough within the latency."""
@@ -59,6 +62,11 @@ class OnLink:
         if objective is Objective.DEVICES:
             return self._first(partial(self.fastest, count, limit) for count in range(1, tpus + 1))
         return self._first(partial(self.fastest, tpus, latency) for latency in self.latencies(limit))
+
+    def shown(self) -> Confirmation:
+        """Return what listing the pipelines shows."""
+        claim = f"no plan of the {len(self._listed)} undominated pipelines is better on the link"
+        return Confirmation(by="enumeration", claim=claim, strength="exact", seconds=self._seconds)
 
     def latencies(self, limit: int | None) -> list[int]:
         """Return the latencies that pipelines can have, up to a limit."""
@@ -95,7 +103,7 @@ class OnLink:
         return next((found for attempt in tries if (found := attempt()) is not None), None)
 
 
-def front_on_link(asked: Inquiry) -> list[ParetoPoint] | None:
+def front_on_link(asked: Inquiry) -> tuple[list[ParetoPoint], Confirmation] | None:
     """Return all undominated plans by devices, latency and rate on the link; None if they are too many to list."""
     listed = OnLink.of(asked)
     if listed is None:
@@ -106,7 +114,7 @@ def front_on_link(asked: Inquiry) -> list[ParetoPoint] | None:
             found = listed.fastest(count, latency)
             if found is not None:
                 kept.append(ParetoPoint(plan=found[0], score=found[1]))
-    return undominated(kept)
+    return undominated(kept), listed.shown()
 
 
 def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
