@@ -24,6 +24,7 @@ from benchmarks import (
     study,
     tune_cpu,
     zoo_facts,
+    zoo_proofs,
 )
 from benchmarks.calibration import __main__ as calibration
 from benchmarks.calibration.measurements import default_folder
@@ -34,6 +35,7 @@ BENCHMARKS = (
     picture,
     chain_proof,
     layouts,
+    zoo_proofs,
     dag_proof,
     compile_loop,
     cpu_pipeline,
