@@ -300,7 +300,8 @@ def test_what_a_run_leaves_is_known_to_be_writable_before_it_starts(option: str,
 
 
 def test_profile_of_a_run_without_the_model_is_refused_before_it_starts(plan: Path, tmp_path: Path) -> None:
-    done = inside("run", plan, "--backend", "simulated", "--count", "5", "--profile-out", tmp_path / "x.json")
+    elsewhere = shutil.copytree(plan, tmp_path / "far" / "away")  # from there, the model is not where it was
+    done = inside("run", elsewhere, "--backend", "simulated", "--count", "5", "--profile-out", tmp_path / "x.json")
     error(done, ExitCode.USAGE, "net.tflite")
     assert "running" not in done.stderr and not (tmp_path / "x.json").exists()
 

@@ -120,6 +120,7 @@ class ModelReference(_Record):
     sha256: str = _Sha256
     bytes: int = _Count
     operations: int = Field(ge=1, le=_MOST_OPERATIONS)
+    path: str | None = Field(default=None, description="where it was when the plan was written, from the plan's folder")
     signature: str | None = Field(default=None, description="the one that was taken of a file with several")
     state: str | None = Field(
         default=None, description="what it keeps from one inference to the next; none if every inference stands alone"

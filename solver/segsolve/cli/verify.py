@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segsolve.cli.console import news, progress, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, Model, PlanDir, Seed
+from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.library.values import within
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _MOST_FILES = 100  # frames of `--input` that are compared, where nobody says ho
 @guarded
 def command(
     plan: PlanDir,
-    model: Model,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL.tflite]", help="The whole model, if it is not where it was."),
+    ] = None,
     inputs: Annotated[
         int | None, typer.Option("--inputs", help="Number of inputs: 2 random ones, a sequence for models with state.")
     ] = None,
@@ -35,7 +39,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Prove a plan's segments equal to the whole model by running both."""
-    from segsolve.graph.read import read_model
+    from segsolve.library.plans import plan_model
     from segsolve.report.units import count
     from segsolve.segments.verify import verify
     from segsolve_runtime.contract.plan import load_plan
@@ -44,7 +48,7 @@ def command(
         within("--inputs", inputs, 1)
     within("--seed", seed, 0)
     folder = load_plan(plan)
-    loaded = read_model(model, folder.plan.model.signature)
+    loaded = plan_model(folder, model)
     frames = _frames(folder.plan, files, inputs) if files else None
     with progress("comparing the segments with the whole model"):
         done = verify(folder, loaded, inputs=inputs, seed=seed, frames=frames)

@@ -74,19 +74,20 @@ def _missing(plan: Plan) -> NoCertificateError:
     return NoCertificateError("the plan has no certificate, and does not claim to be optimal")
 
 
-def verify(folder: str | Path, model: str | Path, *, inputs: int = 2, seed: int = 0) -> Verification:
+def verify(folder: str | Path, model: str | Path | None = None, *, inputs: int = 2, seed: int = 0) -> Verification:
     """Prove a plan's segments equal to the whole model, byte for byte, by running both on random inputs.
+
+    Without `model` it is looked for where it was when the plan was made, and beside the plan.
 
     Raises:
         PlanError, ModelError: the folder or the model cannot be used.
         MismatchError: they are not equal.
     """
-    from segsolve.graph.read import read_model
     from segsolve.segments.verify import verify as prove
     from segsolve_runtime.contract.plan import load_plan
 
     found = load_plan(Path(folder))
-    return prove(found, read_model(Path(model), found.plan.model.signature), inputs=inputs, seed=seed)
+    return prove(found, plan_model(found, None if model is None else Path(model)), inputs=inputs, seed=seed)
 
 
 def replan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +55,7 @@ def write_plan(
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
     with _scratch(folder) as scratch:
-        _write_into(scratch, loaded, device, problem, answer, answer.plan, answer.score)
+        _write_into(scratch, folder, loaded, device, problem, answer, answer.plan, answer.score)
         _move_in(scratch, folder)
     return planfile.load_plan(folder)
 
@@ -96,6 +97,7 @@ def _refuse_to_overwrite(folder: Path) -> None:
 
 def _write_into(
     scratch: Path,
+    folder: Path,
     loaded: LoadedModel,
     device: DeviceFacts,
     problem: Problem,
@@ -110,6 +112,7 @@ def _write_into(
             sha256=loaded.graph.sha256,
             bytes=loaded.graph.file_bytes,
             operations=len(loaded.graph.ops),
+            path=_path_from(folder, loaded.path),
             signature=loaded.graph.signature,
             state=loaded.graph.state,
             plain_kernels=not loaded.graph.delegated,
@@ -138,6 +141,15 @@ def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
     """Return the content of certificate.json, bound to its plan and model by their hashes."""
     binding = {"model_sha256": plan.model.sha256, "plan_sha256": planfile.content_sha256(plan)}
     return json.dumps(document | {"binding": binding}, separators=(",", ":")).encode()
+
+
+def _path_from(folder: Path, model: Path) -> str | None:
+    """Return a model's path from a plan's folder; None if there is no way, as between two drives."""
+    try:
+        path = os.path.relpath(model.resolve(), folder.resolve())
+    except (OSError, ValueError):
+        return None
+    return path.encode(errors="replace").decode()
 
 
 def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:

@@ -76,10 +76,11 @@ def plan_view(
 
 
 def find_model(folder: PlanFolder) -> Path | None:
-    """Return the plan's model if a file of its name and content lies in the plan's folder, beside it or here."""
+    """Return the plan's model if a file of its content lies where it was, or under its name with the plan or here."""
     wanted = folder.plan.model
-    for place in (folder.root, folder.root.parent, Path.cwd()):
-        path = place / wanted.name
+    places = [folder.root / wanted.path] if wanted.path else []
+    places += [place / wanted.name for place in (folder.root, folder.root.parent, Path.cwd())]
+    for path in places:
         if path.is_file() and path.stat().st_size == wanted.bytes and file_sha256(path) == wanted.sha256:
             return path
     return None
