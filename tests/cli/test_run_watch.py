@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import threading
 import urllib.request
@@ -77,9 +78,12 @@ def test_a_run_replans_for_the_devices_that_are_left(
     assert outputs_of((tmp_path / "faulty.jsonl").read_text()) == outputs_of((tmp_path / "whole.jsonl").read_text())
 
 
-def test_without_the_model_a_run_that_may_replan_does_not_begin(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(plan)
-    done = inside("run", plan, "--on-fault", "replan", "--count", "3")
+def test_without_the_model_a_run_that_may_replan_does_not_begin(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = shutil.copytree(plan, tmp_path / "far" / "away")  # from there, the model is not where it was
+    monkeypatch.chdir(elsewhere)
+    done = inside("run", elsewhere, "--on-fault", "replan", "--count", "3")
     assert (done.code, "name it with --model" in done.stderr) == (ExitCode.USAGE, True)
 
 
