@@ -146,7 +146,7 @@ def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
 def _path_from(folder: Path, model: Path) -> str | None:
     """Return a model's path from a plan's folder; None if there is no way, as between two drives."""
     try:
-        path = os.path.relpath(model.resolve(), folder.resolve())
+        path = os.path.relpath(model.parent.resolve() / model.name, folder.resolve())
     except (OSError, ValueError):
         return None
     return path.encode(errors="replace").decode()
