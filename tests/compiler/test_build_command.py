@@ -156,9 +156,9 @@ def test_one_round_only_compiles(plan: Path, standin_compiler: Path, monkeypatch
     assert (plan / "plan.json").read_bytes() == before
 
 
-def test_without_the_model(plan: Path, standin_compiler: Path) -> None:
-    (plan.parent / "mobilenet.tflite").unlink()
-    done = compile_(plan, standin_compiler)
+def test_without_the_model(plan: Path, standin_compiler: Path, tmp_path: Path) -> None:
+    elsewhere = shutil.copytree(plan, tmp_path / "far" / "away" / "plan")  # from there, the model is not where it was
+    done = compile_(elsewhere, standin_compiler)
     assert done.code == ExitCode.OK
     assert "The predictions stay as they were: the model mobilenet.tflite was not found" in done.stdout
 
