@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -52,10 +51,3 @@ def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple
         strength = f"no stage is on a pipeline that comes within {done.within:.1%} of the contrary"
     seconds = time.perf_counter() - start
     return Confirmation(by="cp-sat", claim=f"{what}{which}", strength=strength, seconds=seconds), done.deterministic_s
-
-
-@contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
-    """Give a function that returns the seconds since."""
-    start = time.perf_counter()
-    yield lambda: time.perf_counter() - start

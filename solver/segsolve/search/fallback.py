@@ -14,6 +14,7 @@ from segsolve.question import Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.baselines import compiler, greedy, uniform
 from segsolve.search.bounds import least_value
+from segsolve.search.value import value_of
 from segsolve.solvers.base import Limits, Status, Stop
 
 _Found = tuple[Fraction, Plan, PlanScore, str]
@@ -96,7 +97,7 @@ class Fallback:
         is_slow = kept.min_fps is not None and score.rate * 10**9 < Fraction(kept.min_fps)
         if is_late or is_slow:
             return
-        value = self._value(plan, score)
+        value = value_of(self._question, plan, score)
         if self._best is None or value < self._best[0]:
             self._best = (value, plan, score, by)
 
@@ -115,17 +116,6 @@ class Fallback:
             if any(op and stage_of[op] == stage_of[op - 1] for op in kept.cut_before):
                 return False
         return True
-
-    def _value(self, plan: Plan, score: PlanScore) -> Fraction:
-        match self._question.objective:
-            case Objective.LATENCY:
-                return Fraction(score.latency_ns)
-            case Objective.BATCH:
-                return Fraction(score.batch_ns(self._question.batch))
-            case Objective.DEVICES:
-                return Fraction(plan.tpus)
-            case _:
-                return 1 / score.rate
 
 
 def _divisors(number: int) -> set[int]:

@@ -22,6 +22,7 @@ from segsolve.search.certificate import certificate, ways
 from segsolve.search.claims import claims, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
 from segsolve.search.objectives import Choice
+from segsolve.search.value import value_of
 from segsolve.solvers.base import Confirmation, Limits, Status
 from segsolve.solvers.dynamic.pipelines import Pipelines
 from segsolve.solvers.statement import Statement
@@ -233,15 +234,7 @@ class Inquiry:
 
     def value_of(self, plan: Plan, score: PlanScore) -> Fraction:
         """Return what a plan is worth under the objective, in the objective's unit."""
-        match self.question.objective:
-            case Objective.LATENCY:
-                return Fraction(score.latency_ns)
-            case Objective.BATCH:
-                return Fraction(score.batch_ns(self.question.batch))
-            case Objective.DEVICES:
-                return Fraction(plan.tpus)
-            case _:
-                return 1 / score.rate
+        return value_of(self.question, plan, score)
 
     def _answer(self, **known: Any) -> Answer:
         return Answer(
