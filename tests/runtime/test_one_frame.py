@@ -365,6 +365,30 @@ def test_an_error_of_one_is_its_own_in_asyncio_too() -> None:
     assert [isinstance(each, StageError) for each in found] == [n % 4 == 0 for n in range(40)]
 
 
+def test_room_that_cancelled_frames_leave_is_given_to_those_that_wait_for_it() -> None:
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    def check(place: Place, call: int, value: int) -> None:
+        is_held.set()
+        may_go_on.wait(PATIENCE_S)
+
+    async def some(pipeline: Pipeline) -> int:
+        first = asyncio.ensure_future(pipeline.infer(frame(0)))
+        await asyncio.to_thread(is_held.wait, PATIENCE_S)
+        in_queue = [asyncio.ensure_future(pipeline.infer(frame(n))) for n in (1, 2)]
+        waits_for_room = asyncio.ensure_future(pipeline.infer(frame(3)))
+        await asyncio.sleep(0)
+        for task in in_queue:
+            task.cancel()
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await first
+        return int((await asyncio.wait_for(waits_for_room, PATIENCE_S))["out"][0])
+
+    with opened([Lane(stage_ns=(1,), replicas=(1,))], check) as pipeline:
+        assert asyncio.run(some(pipeline)) == 4
+
+
 def test_what_is_cancelled_before_it_begins_is_not_run() -> None:
     is_held, may_go_on, seen = threading.Event(), threading.Event(), list[int]()
 

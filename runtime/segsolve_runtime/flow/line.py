@@ -181,12 +181,11 @@ class Source:
                 return None
             if job is None and not seat.line.is_cut:
                 insort(self._idle, seat, key=_place)
-        if job is None:
+        self._tell()
+        if job is None:  # all that waited was taken back, so that it was worth telling, or nothing did
             came = seat.inbox.get()
             job = came if isinstance(came, Job) else None
-        if self.wants_news and len(self.waiting) < self.news_below:
-            self.wants_news = False
-            self.on_taken()
+            self._tell()
         return job
 
     def drain(self, most: int | None = None) -> list[Job]:
@@ -205,6 +204,11 @@ class Source:
         with self.lock:
             self._is_ended = self.is_stopped = True
             self._idle.clear()
+
+    def _tell(self) -> None:
+        if self.wants_news and len(self.waiting) < self.news_below:
+            self.wants_news = False
+            self.on_taken()
 
     def _hand_out(self) -> None:
         for seat in [*self._idle] if self.waiting else ():

@@ -156,6 +156,8 @@ class Submissions(Run):
                 self._end(DevicesLeftError(self._setting.retired, undone))
         elif engine.failure is not None:
             self._end(engine.failure, waiting_only=True)
+        else:
+            self._let_in()
 
     def _end(self, error: Exception, *, waiting_only: bool = False) -> None:
         """Take nothing more; end what waits for room, and what is under way if nothing can come of it."""
