@@ -78,7 +78,7 @@ def _problem(seed: int) -> Problem:
 def _question(seed: int) -> Question:
     rng = random.Random(seed)
     objective = rng.choice(list(Objective)) if seed % 7 else Objective.THROUGHPUT
-    asked = Constraints(
+    asked = Constraints.of(
         max_latency_ns=rng.choice((None, None, rng.randint(50, 3000))),
         min_fps=rng.uniform(1e5, 4e6) if objective is Objective.DEVICES else None,
         max_stages=rng.choice((None, None, rng.randint(1, 4))),

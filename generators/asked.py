@@ -56,7 +56,7 @@ def question(asked: Asked) -> Question:
         layout=Layout(asked.layout),
         cuts=Cuts(asked.cuts),
         batch=asked.batch,
-        constraints=Constraints(
+        constraints=Constraints.of(
             max_latency_ns=asked.max_latency_ns,
             min_fps=asked.min_fps,
             max_stages=asked.max_stages,
@@ -70,17 +70,10 @@ def question(asked: Asked) -> Question:
 
 def asked(question: Question) -> Asked:
     """Return a question of the solver in plain values."""
-    kept = question.constraints
     return Asked(
         objective=question.objective.value,
         layout=question.layout.value,
         cuts=question.cuts.value,
         batch=question.batch,
-        max_latency_ns=kept.max_latency_ns,
-        min_fps=kept.min_fps,
-        max_stages=kept.max_stages,
-        cut_before=kept.cut_before,
-        no_cut_before=kept.no_cut_before,
-        keep_together=kept.keep_together,
-        pins=kept.pins,
+        **question.constraints.values,
     )

@@ -102,7 +102,7 @@ def constraints(draw: Draw, problem: Problem, *, fps: bool) -> Constraints:
     n = len(problem.ops)
     op = st.integers(0, n - 1)
     starts = draw(st.sets(st.sampled_from(problem.cuts), max_size=1)) if problem.cuts and draw(st.booleans()) else set()
-    return Constraints(
+    return Constraints.of(
         max_latency_ns=draw(st.none() | st.integers(20, 400)),
         min_fps=draw(st.floats(1e6, 1e8)) if fps else None,
         max_stages=draw(st.none() | st.integers(1, 4)),

@@ -9,7 +9,7 @@ import pytest
 from segsolve.batch import jobs as module
 from segsolve.batch.jobs import Model, Options, Versions, expand
 from segsolve.errors import UsageError
-from segsolve.library.values import parse_counts, parse_names
+from segsolve.values import parse_counts, parse_names
 from tests.batch.runs import device
 
 MODEL = Model(name="net", path="net.tflite", sha256="1234")

@@ -11,7 +11,7 @@ from segsolve.checker.check import Report, check
 from segsolve.checker.document import parse
 from segsolve.cost.table import lattice_table
 from segsolve.problem import Problem
-from segsolve.question import Question, restricted
+from segsolve.question import Question
 from segsolve.search.chain.table import segment_table
 from segsolve.search.exact import exact_answer
 from segsolve.solvers.base import Limits
@@ -45,7 +45,7 @@ class Case:
 
 def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case | None:
     """Answer a question and certify it; None if there is no plan, or nothing that certifies it."""
-    kept = restricted(problem, question.constraints)
+    kept = question.constraints.restricted(problem)
     table = lattice_table(kept) if graph else segment_table(kept)
     assert table is not None
     found = exact_answer(table, question, "dp", Limits(), "dag" if graph else "chain")

@@ -28,14 +28,14 @@ LATE = 1000
 QUESTIONS: dict[str, Question] = {
     "throughput": Question(),
     "one pipeline": Question(
-        layout=Layout.PIPELINE, constraints=Constraints(max_stages=3, cut_before=(4,), keep_together=((5, 6),))
+        layout=Layout.PIPELINE, constraints=Constraints.of(max_stages=3, cut_before=(4,), keep_together=((5, 6),))
     ),
-    "latency at a rate": Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6)),
+    "latency at a rate": Question(objective=Objective.LATENCY, constraints=Constraints.of(min_fps=2e6)),
     "batch": Question(objective=Objective.BATCH, batch=7, layout=Layout.PIPELINE),
-    "devices": Question(objective=Objective.DEVICES, constraints=Constraints(min_fps=2e6, no_cut_before=(3,))),
+    "devices": Question(objective=Objective.DEVICES, constraints=Constraints.of(min_fps=2e6, no_cut_before=(3,))),
     "pareto": Question(objective=Objective.PARETO),
     "link": Question(),
-    "within a latency": Question(constraints=Constraints(max_latency_ns=LATE, pins=((0, 0), (9, 1)))),
+    "within a latency": Question(constraints=Constraints.of(max_latency_ns=LATE, pins=((0, 0), (9, 1)))),
     "execution order": Question(cuts=Cuts.CHAIN),
     "best of its order": Question(),
 }

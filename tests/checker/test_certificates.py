@@ -24,7 +24,7 @@ from segsolve.checker.least import is_least
 from segsolve.checker.proof import prove
 from segsolve.plan.model import Plan
 from segsolve.problem import Problem
-from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 
 from ..trying import all_values
 from .cases import Case, solved
@@ -67,7 +67,7 @@ def test_true_optima_are_certified(found: tuple[Case, Question, bool]) -> None:
 @relaxed
 def test_what_is_certified_is_the_best_of_all_plans(found: tuple[Case, Question, bool]) -> None:
     case, question, graph = found
-    kept = restricted(case.problem, question.constraints)
+    kept = question.constraints.restricted(case.problem)
     best = min(value for value, _ in all_values(kept, question, graph=graph))
     assert Fraction(*case.document["value"]) == best
 
@@ -104,7 +104,7 @@ def test_the_claims_prove_nothing_worse(found: tuple[Case, Question, bool]) -> N
 def test_a_worse_plan_is_not_certified(found: tuple[Case, Question, bool], data: st.DataObject) -> None:
     """With its own value, and with claims that were bent until they would prove it."""
     case, question, graph = found
-    kept = restricted(case.problem, question.constraints)
+    kept = question.constraints.restricted(case.problem)
     best = Fraction(*case.document["value"])
     worse = [(value, plan) for value, plan in all_values(kept, question, graph=graph) if value > best]
     assume(worse)
@@ -171,7 +171,7 @@ def test_without_its_claims_nothing_is_proven(found: tuple[Case, Question, bool]
 def test_every_claim_is_needed_or_implied(objective: Objective, layout: Layout, seed: int) -> None:
     """A claim may go only if what is left still proves the value: then the next better value is still refuted."""
     problem = spilling_dag(8, 3, seed)
-    limit = Constraints(min_fps=5e6) if objective is Objective.DEVICES else Constraints()
+    limit = Constraints.of(min_fps=5e6) if objective is Objective.DEVICES else Constraints()
     case = solved(problem, Question(objective=objective, layout=layout, batch=7, constraints=limit), graph=True)
     if case is None:
         return
@@ -186,10 +186,10 @@ def test_every_claim_is_needed_or_implied(objective: Objective, layout: Layout, 
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("objective", list(Objective))
 def test_larger_problems(objective: Objective, graph: bool) -> None:
-    limit = Constraints(min_fps=1e6) if objective is Objective.DEVICES else Constraints()
+    limit = Constraints.of(min_fps=1e6) if objective is Objective.DEVICES else Constraints()
     problem = replace(random_dag(24, 6, 1, width=2), overhead_ns=3) if graph else large_chain(60, 6, 1)
     if not graph:
-        limit = replace(limit, min_fps=limit.min_fps and 100.0)
+        limit = Constraints.of(min_fps=100.0) if limit else limit
     # Claims prove a batch where no stage has replicas.
     layout = Layout.PIPELINE if objective is Objective.BATCH else Layout.ANY
     case = solved(problem, Question(objective=objective, layout=layout, constraints=limit), graph=graph)

@@ -42,7 +42,7 @@ def test_throughput_is_certified(problem: Problem, ns_per_mib: int, layout: Layo
 @few
 def test_the_fewest_devices(problem: Problem, ns_per_mib: int, layout: Layout, fps: float) -> None:
     question = Question(
-        objective=Objective.DEVICES, layout=layout, cuts=Cuts.CHAIN, constraints=Constraints(min_fps=fps)
+        objective=Objective.DEVICES, layout=layout, cuts=Cuts.CHAIN, constraints=Constraints.of(min_fps=fps)
     )
     found = answer(linked(problem, ns_per_mib), question, planner="dp")
     wanted = min((value for value, _ in all_values(linked(problem, ns_per_mib), question, graph=False)), default=None)
@@ -56,7 +56,7 @@ def test_the_fewest_devices(problem: Problem, ns_per_mib: int, layout: Layout, f
 @few
 def test_constraints_are_kept(problem: Problem, ns_per_mib: int, latency_ns: int, fps: float | None) -> None:
     """Throughput within a latency: the best, or a plan that keeps it and is not called the best."""
-    question = Question(cuts=Cuts.CHAIN, constraints=Constraints(max_latency_ns=latency_ns, min_fps=fps))
+    question = Question(cuts=Cuts.CHAIN, constraints=Constraints.of(max_latency_ns=latency_ns, min_fps=fps))
     found = answer(linked(problem, ns_per_mib), question, planner="dp")
     values = [value for value, _ in all_values(linked(problem, ns_per_mib), question, graph=False)]
     if found.plan is not None and found.score is not None:
@@ -83,7 +83,7 @@ def test_a_front_on_a_link_has_no_certificate() -> None:
 
 
 def test_what_the_link_cannot_carry() -> None:
-    fast = Constraints(min_fps=2e6)
+    fast = Constraints.of(min_fps=2e6)
     assert answer(narrow(4), Question(objective=Objective.DEVICES, constraints=fast)).status is Status.INFEASIBLE
     assert answer(narrow(4), Question(constraints=fast)).status is Status.INFEASIBLE
     assert answer(narrow(4), Question(objective=Objective.LATENCY, constraints=fast)).status is Status.INFEASIBLE

@@ -44,8 +44,8 @@ def solution(question: Question, *, no_spill: bool = False) -> planfile.Solution
     return case.plan.solution.model_copy(update={"question": recorded(question, no_spill=no_spill)})
 
 
-LIMITS = Constraints(max_latency_ns=20_000_000, min_fps=60.0, max_stages=3)
-CUTS = Constraints(cut_before=(3,), no_cut_before=(4,), keep_together=((1, 5),), pins=((7, 0),))
+LIMITS = Constraints.of(max_latency_ns=20_000_000, min_fps=60.0, max_stages=3)
+CUTS = Constraints.of(cut_before=(3,), no_cut_before=(4,), keep_together=((1, 5),), pins=((7, 0),))
 LINES = [
     (Question(), "throughput on 8 TPUs, any layout"),
     (
@@ -54,13 +54,13 @@ LINES = [
     ),
     (
         Question(objective=Objective.DEVICES, constraints=LIMITS),
-        "the fewest TPUs on up to 8 TPUs, any layout, at most 20.00 ms, at least 60 inferences per second, at most "
-        "3 stages",
+        "the fewest TPUs on up to 8 TPUs, any layout, at most 20.00 ms, at most 3 stages, at least 60 "
+        "inferences per second",
     ),
     (
         Question(constraints=CUTS),
-        "throughput on 8 TPUs, any layout, a stage begins at operation 3, none begins at operation 4, operations 1 "
-        "and 5 together, operation 7 in stage 0",
+        "throughput on 8 TPUs, any layout, a stage begins at operation 3, operations 1 and 5 together, none "
+        "begins at operation 4, operation 7 in stage 0",
     ),
 ]
 
@@ -101,8 +101,8 @@ AGAIN = [
     Question(objective=Objective.LATENCY),
     Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN),
     Question(objective=Objective.BATCH, batch=7),
-    Question(constraints=Constraints(cut_before=(1,), keep_together=((2, 3),))),
-    Question(objective=Objective.DEVICES, constraints=Constraints(min_fps=1e6)),
+    Question(constraints=Constraints.of(cut_before=(1,), keep_together=((2, 3),))),
+    Question(objective=Objective.DEVICES, constraints=Constraints.of(min_fps=1e6)),
 ]
 
 
@@ -114,17 +114,17 @@ def test_another_plan_answers_the_same_question(question: Question) -> None:
 
 def test_limits_that_too_few_devices_cannot_keep_are_given_up_aloud() -> None:
     heard: list[str] = []
-    kept = Constraints(min_fps=1e9, max_stages=2)
+    kept = Constraints.of(min_fps=1e9, max_stages=2)
     found = plans._answer(LOST, solution(Question(objective=Objective.DEVICES, constraints=kept)), heard.append)
     assert "going on without" in heard[0]
     assert found.plan is not None
-    assert found.question == Question(constraints=Constraints(max_stages=2))
+    assert found.question == Question(constraints=Constraints.of(max_stages=2))
 
 
 def test_what_is_not_planned_on_a_shared_link_does_not_end_the_run() -> None:
     whole = chain(op_cost(10, weight_bytes=2**20), tpus=2, capacity_bytes=0, overhead_ns=1)
     narrow = replace(whole, link=SharedLink(ns_per_mib=1000))
-    asked = Question(objective=Objective.LATENCY, constraints=Constraints(min_fps=2e6))
+    asked = Question(objective=Objective.LATENCY, constraints=Constraints.of(min_fps=2e6))
     found = plans._answer(narrow, solution(asked), quiet)
     assert found.plan is not None
     assert found.question.constraints == Constraints()

@@ -67,7 +67,8 @@ def test_what_is_claimed_is_true(data: st.DataObject, ns_per_mib: int | None) ->
     if wanted is not None:
         assert found.bound <= wanted
     if found.status in (Status.FEASIBLE, Status.UNKNOWN):
-        assert (found.certificate, found.proof) == (None, None)
+        assert found.proof is None
+        assert found.certificate is None or found.best_over == "execution order"
         assert found.note
     if found.certificate is not None:
         assert checked(problem, found).is_certified
@@ -91,14 +92,14 @@ def many(**others: Any) -> Problem:
 LINK = SharedLink(ns_per_mib=3 * 10**9)  # two bytes at least per inference: some 6 us
 ASKED = [
     Question(),
-    Question(constraints=Constraints(max_latency_ns=2390)),
+    Question(constraints=Constraints.of(max_latency_ns=2390)),
     Question(objective=Objective.BATCH, batch=300),
-    Question(objective=Objective.DEVICES, constraints=Constraints(min_fps=2.95e7)),
+    Question(objective=Objective.DEVICES, constraints=Constraints.of(min_fps=2.95e7)),
     Question(objective=Objective.PARETO),
 ]
 
 
-@pytest.mark.parametrize("question", ASKED, ids=lambda q: f"{q.objective} {q.constraints.max_latency_ns}")
+@pytest.mark.parametrize("question", ASKED, ids=lambda q: f"{q.objective} {q.constraints.most_latency_ns}")
 @pytest.mark.parametrize("link", [None, LINK], ids=["free", "linked"])
 def test_more_tpus_than_were_tried(question: Question, link: SharedLink | None) -> None:
     problem = many(link=link)
@@ -120,7 +121,7 @@ def test_the_smallest_latency_of_few_stages_is_known() -> None:
 @pytest.mark.parametrize("link", [None, SharedLink(ns_per_mib=1)], ids=["free", "linked"])
 def test_few_devices_of_many_are_certified(link: SharedLink | None) -> None:
     problem = many(link=link)
-    question = Question(objective=Objective.DEVICES, constraints=Constraints(min_fps=1e6))
+    question = Question(objective=Objective.DEVICES, constraints=Constraints.of(min_fps=1e6))
     found = answer(problem, question, planner="dp")
     assert (found.status, found.value) == (Status.OPTIMAL, Fraction(3))
     assert checked(problem, found).is_certified
@@ -132,7 +133,7 @@ def test_what_the_work_alone_decides() -> None:
     found = answer(whole, planner="dp")
     assert (found.status, found.value) == (Status.OPTIMAL, found.bound)
     assert found.proof
-    for kept in (Constraints(min_fps=9e9), Constraints(max_latency_ns=9)):
+    for kept in (Constraints.of(min_fps=9e9), Constraints.of(max_latency_ns=9)):
         nothing = answer(whole, Question(constraints=kept), planner="dp")
         assert nothing.status is Status.INFEASIBLE
         assert nothing.proof

@@ -16,7 +16,7 @@ from generators.problems import chain, large_chain, op_cost, transfer
 from segsolve.cost.plan import check_plan, score_plan
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
-from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Limits, Status, Stop
@@ -31,7 +31,7 @@ def questions(draw: Draw, problem: Problem) -> Question:
     objective = draw(st.sampled_from([o for o in Objective if o is not Objective.PARETO]))
     last = len(problem.ops) - 1
     ops = st.integers(0, last)
-    some = Constraints(
+    some = Constraints.of(
         max_latency_ns=draw(st.none() | st.integers(1, 150)),
         min_fps=draw(st.none() | st.integers(10**6, 10**8)) if objective is not Objective.BATCH else None,
         max_stages=draw(st.none() | st.integers(1, 3)),
@@ -39,17 +39,15 @@ def questions(draw: Draw, problem: Problem) -> Question:
         keep_together=((0, last),) if last and draw(st.integers(0, 5)) == 0 else (),
         pins=draw(st.sampled_from([(), ((draw(ops), draw(st.integers(0, 2))),)])),
     )
-    if objective is Objective.DEVICES and some.max_latency_ns is None and some.min_fps is None:
-        some = replace(some, min_fps=1.0)
+    if objective is Objective.DEVICES and not some.limits:
+        some = Constraints.of(**some.values, min_fps=1.0)
     return (
         Question(
             objective=objective,
             layout=draw(st.sampled_from(Layout)),
             cuts=draw(st.sampled_from([Cuts.CHAIN, Cuts.DAG])),
             batch=draw(st.integers(1, 9)),
-            constraints=draw(
-                st.sampled_from([some, replace(some, pins=(), max_stages=None), Constraints(min_fps=1.0)])
-            ),
+            constraints=draw(st.sampled_from([some, some.without("pins", "max_stages"), Constraints.of(min_fps=1.0)])),
         )
         if objective is not Objective.BATCH
         else Question(
@@ -149,10 +147,10 @@ def test_no_time_leaves_the_graph_unsearched_and_says_so() -> None:
     ("question", "planner", "sentence"),
     [
         (Question(objective=Objective.DEVICES), "cpsat", "fewest devices for what"),
-        (Question(objective=Objective.BATCH, constraints=Constraints(min_fps=1.0)), "cpsat", "means nothing"),
+        (Question(objective=Objective.BATCH, constraints=Constraints.of(min_fps=1.0)), "cpsat", "means nothing"),
         (Question(objective=Objective.LATENCY), "greedy", "only cuts one pipeline"),
-        (Question(constraints=Constraints(cut_before=(9,))), "cpsat", "no operation 9"),
-        (Question(constraints=Constraints(cut_before=(1,), no_cut_before=(1,))), "cpsat", "is not to"),
+        (Question(constraints=Constraints.of(cut_before=(9,))), "cpsat", "no operation 9"),
+        (Question(constraints=Constraints.of(cut_before=(1,), no_cut_before=(1,))), "cpsat", "is not to"),
     ],
 )
 def test_questions_that_make_no_sense(question: Question, planner: str, sentence: str) -> None:
@@ -162,7 +160,7 @@ def test_questions_that_make_no_sense(question: Question, planner: str, sentence
 
 def test_the_oracle_tries_replicas_and_cuts_of_the_graph() -> None:
     """Two branches: the oracle itself must not be blind to what it is to judge."""
-    problem = restricted(chain(op_cost(1), op_cost(2), op_cost(3), tpus=3), Constraints())
+    problem = Constraints().restricted(chain(op_cost(1), op_cost(2), op_cost(3), tpus=3))
     parallel = replace(problem, transfers=())
     made = list(pipelines(parallel, Asked(cuts="dag")))
     assert any(len(stage.op_ranges) > 1 for pipeline in made for stage in pipeline.stages)

@@ -10,15 +10,17 @@ What keeps its inequality by cheap bounds is not priced; tests of a stage are ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.checker.document import MOST_TOTAL, Certificate, Claim, Constraints
+from segsolve.checker.constraint import MOST_TOTAL, Mask
+from segsolve.checker.document import Certificate, Claim
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.kept import Constraints
 from segsolve.checker.rows import FORBIDDEN, Flags, Ints, Rows
 from segsolve.checker.states import States
 
@@ -71,28 +73,25 @@ class _Allowed:
     """Which stages the constraints leave."""
 
     def __init__(self, constraints: Constraints, states: States) -> None:
-        self._members, self.pins = states.members, constraints.pins
-        self._groups = [states.members[:, sorted(set(group))] for group in constraints.keep_together if group]
-        self._ends = [np.asarray(~states.members[:, op:].any(axis=1)) for op in constraints.cut_before]
-        self._begins = [np.asarray(states.members[:, :op].all(axis=1)) for op in constraints.cut_before]
+        self._members, kept = states.members, constraints.all
+        self._masks = [mask for constraint in kept for mask in constraint.masks(states.members)]
+        self._numbered = [constraint for constraint in kept if constraint.is_about_numbers]
 
     def anywhere(self, row: int, columns: Ints) -> Flags:
-        """Return which stages keep operations together and end where a stage must begin."""
-        kept = np.ones(len(columns), dtype=np.bool_)
-        for group in self._groups:
-            held = group[columns] & ~group[row]
-            kept &= held.all(axis=1) | ~held.any(axis=1)
-        for ends, begins in zip(self._ends, self._begins, strict=True):
-            kept &= ends[columns] | begins[row]
-        return kept
+        """Return which stages keep what does not depend on their number."""
+        return _all(self._masks, row, columns)
 
     def at(self, stage: int, row: int, columns: Ints) -> Flags:
         """Return which stages may be the stage of a number."""
-        kept = np.ones(len(columns), dtype=np.bool_)
-        for op, wanted in self.pins:
-            held = self._members[columns, op] & ~self._members[row, op]
-            kept &= held if stage == wanted else ~held
-        return kept
+        masks = (mask for constraint in self._numbered for mask in constraint.masks_at(self._members, stage))
+        return _all(masks, row, columns)
+
+
+def _all(masks: Iterable[Mask], row: int, columns: Ints) -> Flags:
+    kept = np.ones(len(columns), dtype=np.bool_)
+    for mask in masks:
+        kept &= mask(row, columns)
+    return kept
 
 
 class _Potentials:
@@ -169,7 +168,7 @@ class _Potentials:
 
     def _check_layers(self, certificate: Certificate, states: int) -> None:
         """Without layers a claim ignores the numbers of stages; with them it must have one for each there can be."""
-        limit = certificate.question.constraints.max_stages
+        limit = certificate.question.constraints.most_stages
         runs = len(certificate.problem.cuts) + 1
         most = min(self._claim.tpus, runs, *(() if limit is None else (limit,)))
         if self._is_layered and len(self._values) <= most:

@@ -14,29 +14,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from segsolve.checker.constraint import MOST_OPS, MOST_TOTAL, Amount, Count
+from segsolve.checker.constraint import Op as OpNumber
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.kept import Constraints
 from segsolve_runtime.contract.files import MIB, read_bounded
 from segsolve_runtime.contract.plan import PlanFolder, digest
 from segsolve_runtime.contract.wording import first_fault
 
 CERTIFICATE_FILE = "certificate.json"
-MOST_TOTAL = 2**60
-"""The most that all costs of a problem may add up to, in ns or bytes."""
-
 MOST_BYTES = 256 * MIB
 """The largest certificate that is read."""
-
-_MOST_OPS = 10**6  # numbers of operations are exact in 32 bit floats
 
 
 def _printable(text: Any) -> Any:
     return text.encode(errors="replace").decode() if isinstance(text, str) else text
 
 
-_Amount = Annotated[int, Field(ge=0, le=MOST_TOTAL)]
-_Op = Annotated[int, Field(ge=0, lt=_MOST_OPS)]
-_End = Annotated[int, Field(ge=0, le=_MOST_OPS)]
-_Count = Annotated[int, Field(ge=1, le=4096)]
+_End = Annotated[int, Field(ge=0, le=MOST_OPS)]
 _Ratio = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, BeforeValidator(_printable)]
@@ -50,15 +45,15 @@ class Op(_Record):
     """What an operation costs; see `costs` for the meaning."""
 
     name: _Name
-    compute_ns: _Amount
-    streamed_ns: _Amount
-    weight_bytes: _Amount
-    streamed_bytes: _Amount
-    parameter_bytes: _Amount
+    compute_ns: Amount
+    streamed_ns: Amount
+    weight_bytes: Amount
+    streamed_bytes: Amount
+    parameter_bytes: Amount
     cacheable: bool
     cache_rank: Annotated[int, Field(ge=-MOST_TOTAL, le=MOST_TOTAL)]
-    scratch_bytes: _Amount
-    cpu_ns: _Amount | None = None
+    scratch_bytes: Amount
+    cpu_ns: Amount | None = None
     on_accelerator: bool = True
 
     @model_validator(mode="after")
@@ -71,13 +66,13 @@ class Tensor(_Record):
     """A tensor: its maker (-1: the host), its readers, and what it costs to move in and out of a device."""
 
     name: _Name
-    nbytes: _Amount
-    producer: Annotated[int, Field(ge=-1, lt=_MOST_OPS)]
-    consumers: list[_Op]
+    nbytes: Amount
+    producer: Annotated[int, Field(ge=-1, lt=MOST_OPS)]
+    consumers: list[OpNumber]
     is_output: bool
-    input_ns: _Amount
-    output_ns: _Amount
-    scratch_bytes: _Amount = 0
+    input_ns: Amount
+    output_ns: Amount
+    scratch_bytes: Amount = 0
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -88,28 +83,28 @@ class Tensor(_Record):
 class Measured(_Record):
     """The measured time of exactly the operations `first` to `end` (exclusive) as one stage."""
 
-    first: _Op
+    first: OpNumber
     end: _End
-    time_ns: _Amount
+    time_ns: Amount
 
 
 class Link(_Record):
     """A link that all devices share."""
 
-    ns_per_mib: _Amount
+    ns_per_mib: Amount
 
 
 class Problem(_Record):
     """The costs that the optimum is the optimum of."""
 
     name: _Name
-    ops: Annotated[list[Op], Field(min_length=1, max_length=_MOST_OPS)]
+    ops: Annotated[list[Op], Field(min_length=1, max_length=MOST_OPS)]
     transfers: list[Tensor]
-    cuts: list[_Op]
-    tpus: _Count
+    cuts: list[OpNumber]
+    tpus: Count
     cpus: Annotated[int, Field(ge=0)] = 0
-    capacity_bytes: _Amount
-    overhead_ns: _Amount
+    capacity_bytes: Amount
+    overhead_ns: Amount
     no_spill: bool
     measured: list[Measured] = Field(default_factory=list)
     link: Link | None = None
@@ -131,18 +126,6 @@ class Problem(_Record):
         return self
 
 
-class Constraints(_Record):
-    """What every pipeline keeps; `min_fps` the plan as a whole."""
-
-    max_latency_ns: _Amount | None = None
-    min_fps: Annotated[float, Field(ge=0)] | None = None
-    max_stages: _Count | None = None
-    cut_before: list[_Op] = Field(default_factory=list)
-    no_cut_before: list[_Op] = Field(default_factory=list)
-    keep_together: list[list[_Op]] = Field(default_factory=list)
-    pins: list[Annotated[list[_Op], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
-
-
 class Question(_Record):
     """What the plan is best at, and under which constraints."""
 
@@ -156,11 +139,11 @@ class Question(_Record):
 class Claim(_Record):
     """That no pipeline of at most `tpus` devices stays below `below_ns`, or that each such one costs `at_least`."""
 
-    tpus: _Count
-    below_ns: _Amount | None
+    tpus: Count
+    below_ns: Amount | None
     cost: Literal["latency", "bytes"] | None = None
-    at_least: _Amount | None = None
-    potentials: list[list[list[_Amount | None]]]
+    at_least: Amount | None = None
+    potentials: list[list[list[Amount | None]]]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -168,7 +151,7 @@ class Claim(_Record):
         return self
 
 
-Steps = list[tuple[Annotated[int, Field(ge=0, lt=2**20)], _Count]]
+Steps = list[tuple[Annotated[int, Field(ge=0, lt=2**20)], Count]]
 """A pipeline: for each stage the state that it ends at, and its replicas."""
 
 
@@ -195,7 +178,7 @@ class Certificate(_Record):
     value: _Ratio
     states: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]+$")]], Field(min_length=2)]
     claims: list[Claim]
-    points: list[tuple[_Count, _Amount, _Ratio]] = Field(default_factory=list)
+    points: list[tuple[Count, Amount, _Ratio]] = Field(default_factory=list)
     plans: list[Annotated[list[Annotated[Steps, Field(min_length=1)]], Field(min_length=1)]] | None = None
 
     @model_validator(mode="after")
@@ -203,9 +186,8 @@ class Certificate(_Record):
         _require(
             self.version > 1 or (self.binding is None and self.plans is None), "is of a later version than it says"
         )
-        n, asked = len(self.problem.ops), self.question.constraints
-        named = [*asked.cut_before, *asked.no_cut_before, *(op for op, _ in asked.pins)]
-        named += [op for group in asked.keep_together for op in group]
+        named = (op for constraint in self.question.constraints.all for op in constraint.operations)
+        n = len(self.problem.ops)
         _require(all(op < n for op in named), "a constraint names an operation that does not exist")
         ratios = [self.value, *(point[2] for point in self.points)]
         _require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")

@@ -19,7 +19,7 @@ def least_value(certificate: Certificate) -> Fraction:
         case "batch":
             return max(work, Fraction(-(-work * question.batch // problem.tpus)))
         case "devices":
-            busy = work * Fraction(question.constraints.min_fps or 0) / 10**9
+            busy = work * (question.constraints.least_fps or 0) / 10**9
             return max(Fraction(1), Fraction(-(-busy // 1)))
         case _:
             return Fraction(0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from segsolve.checker.costs import PipelineCost, StageCost, pipeline_cost, rate, stage_cost
-from segsolve.checker.document import Certificate, Constraints, Problem, Steps
+from segsolve.checker.document import Certificate, Problem, Steps
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.kept import Constraints
 from segsolve.checker.schedule import makespan_ns
 from segsolve_runtime.contract.plan import Plan
 
@@ -98,9 +99,9 @@ def check_valid(found: Priced, certificate: Certificate) -> None:
         where = f"pipeline {number}: " if len(found.pieces) > 1 else ""
         wrong = (*_faults(pipeline, costs, certificate), *_broken(pipeline, question.constraints))
         need(not wrong, where + (wrong[0] if wrong else ""))
-    limit, least = question.constraints.max_latency_ns, question.constraints.min_fps
+    limit, least = question.constraints.most_latency_ns, question.constraints.least_fps
     need(limit is None or found.latency_ns <= limit, f"its latency is {found.latency_ns} ns, {limit} are allowed")
-    need(least is None or found.rate * 10**9 >= Fraction(least), f"it makes less than {least} fps")
+    need(question.constraints.allow_rate(found.rate), f"it makes less than {float(least or 0)} fps")
 
 
 def value_of(found: Priced, certificate: Certificate) -> Fraction:
@@ -160,22 +161,11 @@ def _faults(pipeline: Sequence[Piece], costs: Sequence[StageCost], certificate: 
 
 def _broken(pipeline: Sequence[Piece], asked: Constraints) -> Iterator[str]:
     """Yield which constraints a pipeline breaks."""
+    if asked.most_stages is not None and len(pipeline) > asked.most_stages:
+        yield f"it has {len(pipeline)} stages, at most {asked.most_stages} are allowed"
     at = _stage_numbers(pipeline)
-    order = [at[op] for op in sorted(at)]
-    if asked.max_stages is not None and len(pipeline) > asked.max_stages:
-        yield f"it has {len(pipeline)} stages, at most {asked.max_stages} are allowed"
-    for op in asked.cut_before:
-        if op and max(order[:op]) >= min(order[op:]):
-            yield f"no stage begins at operation {op}"
-    for op in asked.no_cut_before:
-        if op and order[op] != order[op - 1]:
-            yield f"operation {op} is in another stage than the one before it"
-    for group in asked.keep_together:
-        if len({at[op] for op in group}) > 1:
-            yield f"operations {group} are in different stages"
-    for op, wanted in asked.pins:
-        if at[op] != wanted:
-            yield f"operation {op} is in stage {at[op]}, not {wanted}"
+    for constraint in asked.all:
+        yield from constraint.broken(at)
 
 
 def _stage_numbers(pipeline: Sequence[Piece]) -> dict[int, int]:

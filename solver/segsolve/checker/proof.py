@@ -62,7 +62,7 @@ def _devices(certificate: Certificate) -> str:
 
 def _batch(certificate: Certificate) -> str:
     value, question = _whole(certificate), certificate.question
-    tpus, limit = certificate.problem.tpus, question.constraints.max_latency_ns
+    tpus, limit = certificate.problem.tpus, question.constraints.most_latency_ns
     steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
 
     def done(count: int, corner: Corner) -> int:
@@ -103,7 +103,7 @@ def _turned(corner: Corner, time_ns: int, count: int, most: int) -> int:
 
 def _pareto(certificate: Certificate) -> str:
     question, tpus = certificate.question, certificate.problem.tpus
-    limit = question.constraints.max_latency_ns
+    limit = question.constraints.most_latency_ns
     steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
     points = [(count, latency, Fraction(*rate)) for count, latency, rate in certificate.points]
     for latency in sorted({latency for step in steps for _, latency in step}):
@@ -136,7 +136,7 @@ def _leaves_room(certificate: Certificate, otherwise: str) -> None:
 
 def _most_rate(certificate: Certificate, tpus: int) -> Fraction:
     """Return a bound on the rate of so many devices, the shared link considered."""
-    latency_ns = certificate.question.constraints.max_latency_ns
+    latency_ns = certificate.question.constraints.most_latency_ns
     rate = _rates(certificate, latency_ns)[tpus]
     if certificate.problem.link is None:
         return rate
@@ -157,8 +157,7 @@ def _floor(step: Sequence[Corner], latency_ns: int) -> int | None:
 
 
 def _is_fast_enough(certificate: Certificate, rate: Fraction) -> bool:
-    least = certificate.question.constraints.min_fps
-    return least is None or rate * 10**9 >= Fraction(least)
+    return certificate.question.constraints.allow_rate(rate)
 
 
 def _whole(certificate: Certificate) -> int:

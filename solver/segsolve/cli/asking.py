@@ -1,25 +1,43 @@
-"""Options that say what is asked of a plan."""
+"""Options that say what is asked of a plan, made of the constraints that there are."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-MaxLatency = Annotated[
-    str | None, typer.Option("--max-latency", help="Most time of one inference, e.g. 20ms, 0.5s (plain numbers: ms).")
-]
-MinFps = Annotated[float | None, typer.Option("--min-fps", help="Fewest inferences per second of the whole plan.")]
-MaxStages = Annotated[int | None, typer.Option("--max-stages", help="Most stages of a pipeline.")]
-CutBefore = Annotated[
-    list[str] | None, typer.Option("--cut-before", metavar="OP", help="A stage begins at this operation; repeatable.")
-]
-NoCutBefore = Annotated[
-    list[str] | None, typer.Option("--no-cut-before", metavar="OP", help="No stage begins at this operation.")
-]
-KeepTogether = Annotated[
-    list[str] | None, typer.Option("--keep-together", metavar="A,B", help="These operations share a stage; repeatable.")
-]
-Pin = Annotated[
-    list[str] | None, typer.Option("--pin", metavar="OP=STAGE", help="Number of the stage that runs an operation.")
-]
+from segsolve.question.constraint import Option
+from segsolve.question.constraints import KINDS
+
+_Result = TypeVar("_Result")
+
+
+def with_constraints(command: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Give a command an option for each constraint; its parameter `constraints` gets their values by argument."""
+    options = {kind.option.argument: kind.option for kind in KINDS.values()}
+    own = inspect.signature(command, eval_str=True).parameters
+    asked = [_parameter(name, option) for name, option in options.items()]
+
+    @wraps(command)
+    def run(**given: Any) -> _Result:
+        constraints = {name: given.pop(name) for name in options}
+        return command(**given, constraints=constraints)
+
+    found = [p for p in own.values() if p.name != "constraints"]
+    at = [*own].index("constraints")
+    vars(run)["__signature__"] = inspect.Signature([*found[:at], *asked, *found[at:]])
+    run.__annotations__ = {p.name: p.annotation for p in (*found, *asked)}
+    return run
+
+
+def _parameter(name: str, option: Option) -> inspect.Parameter:
+    kind: Any = list[option.type] if option.is_repeatable else option.type  # type: ignore[name-defined]
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=None,
+        annotation=Annotated[kind | None, typer.Option(option.flag, metavar=option.metavar, help=option.help)],
+    )

@@ -14,7 +14,7 @@ from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, NoSpill, Seed, TimeLimit, TpuMemory, Workers, check_search
 from segsolve.errors import ExitCode
-from segsolve.library.values import DEFAULT_DEVICE, MOST_THREADS, parse_counts, parse_memory, parse_names, within
+from segsolve.values import DEFAULT_DEVICE, MOST_THREADS, parse_counts, parse_memory, parse_names, within
 
 if TYPE_CHECKING:
     from segsolve.batch.engines import Engine

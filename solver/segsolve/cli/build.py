@@ -15,8 +15,8 @@ from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir, TimeLimit
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
-from segsolve.library.values import within
 from segsolve.question import Cuts, Layout, Objective, Question
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve.compiler.build import CompiledStages
@@ -204,7 +204,7 @@ def _solver(plan: Plan, layout: Layout | None, limits: Limits) -> tuple[Solve | 
     if solution.objective != Objective.THROUGHPUT:
         return None, f"the plan is the best for {solution.objective}, only throughput can be solved again"
     question = _question(plan, layout)
-    if question.constraints.max_latency_ns is not None or question.constraints.min_fps is not None:
+    if question.constraints.limits:
         return None, "the plan keeps a latency or a rate, which cannot be promised as compiled"
     beyond = Cuts.AUTO if solution.cuts == "dag" else Cuts.CHAIN
 

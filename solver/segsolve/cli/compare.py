@@ -24,7 +24,7 @@ from segsolve.cli.options import (
     load_model_or_profile,
 )
 from segsolve.errors import ExitCode, UsageError
-from segsolve.library.values import DEFAULT_DEVICE, parse_counts, within
+from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:
     from segsolve.comparison import Comparison

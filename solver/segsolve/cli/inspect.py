@@ -11,7 +11,7 @@ from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
 from segsolve.cli.options import DeviceName, Json, Signature, TpuMemory, load_costs
-from segsolve.library.values import DEFAULT_DEVICE, within
+from segsolve.values import DEFAULT_DEVICE, within
 
 if TYPE_CHECKING:
     from segsolve.profile.source import CostSource

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsolve.errors import UsageError
-from segsolve.library.values import within
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve.measure.operations import Effort

@@ -9,7 +9,7 @@ import typer
 
 from segsolve.cli.console import news
 from segsolve.library import costs as named
-from segsolve.library.values import (
+from segsolve.values import (
     MOST_THREADS,
     MOST_TPUS,
     within,

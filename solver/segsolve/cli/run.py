@@ -15,7 +15,7 @@ from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode
-from segsolve.library.values import MOST_THREADS, within
+from segsolve.values import MOST_THREADS, within
 
 _LONGEST_QUEUE = 100_000
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from segsolve.cli.console import news
 from segsolve.cli.traffic import Traffic
 from segsolve.errors import UsageError
-from segsolve.library.values import within
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler

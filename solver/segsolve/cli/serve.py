@@ -14,7 +14,7 @@ import typer
 from segsolve.cli.console import news
 from segsolve.cli.guard import guarded
 from segsolve.errors import UsageError
-from segsolve.library.values import MOST_THREADS, within
+from segsolve.values import MOST_THREADS, within
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import PlanFolder

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segsolve.cli.asking import (
-    CutBefore,
-    KeepTogether,
-    MaxLatency,
-    MaxStages,
-    MinFps,
-    NoCutBefore,
-    Pin,
-)
+from segsolve.cli.asking import with_constraints
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
@@ -39,8 +33,8 @@ from segsolve.cli.options import (
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
 from segsolve.library.costs import device_count, tpus_or
-from segsolve.library.values import DEFAULT_DEVICE
 from segsolve.question import Cuts, Layout, Objective
+from segsolve.values import DEFAULT_DEVICE
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
@@ -50,6 +44,7 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_constraints
 def command(
     model: ModelOrGraph,
     tpus: TpusOfFile = None,
@@ -66,13 +61,7 @@ def command(
         int | None,
         typer.Option(help="Inferences of a batch, whose time is given, and minimised by --objective batch: 15."),
     ] = None,
-    max_latency: MaxLatency = None,
-    min_fps: MinFps = None,
-    max_stages: MaxStages = None,
-    cut_before: CutBefore = None,
-    no_cut_before: NoCutBefore = None,
-    keep_together: KeepTogether = None,
-    pin: Pin = None,
+    constraints: Mapping[str, Any] = MappingProxyType({}),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
     ] = None,
@@ -90,7 +79,6 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
-    from segsolve.question import Constraints
     from segsolve.report.units import count
     from segsolve.search.ask import answer as ask
     from segsolve.solvers.base import Limits, Stop
@@ -101,13 +89,7 @@ def command(
         layout=layout or Layout.ANY,
         cuts=cuts,
         batch=batch,
-        max_latency=max_latency,
-        min_fps=min_fps,
-        max_stages=max_stages,
-        cut_before=cut_before or (),
-        no_cut_before=no_cut_before or (),
-        keep_together=keep_together or (),
-        pin=pin or (),
+        constraints=constraints,
     )
     asking.check(planner)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
@@ -141,7 +123,7 @@ def command(
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
     _show(problem, answer, costs.device.name, as_json=as_json)
     if answer.plan is None:
-        rule = ON_CHIP if asked.constraints == Constraints() else CONSTRAINTS
+        rule = CONSTRAINTS if asked.constraints else ON_CHIP
         raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
     if output is not None and loaded is not None:
         write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)

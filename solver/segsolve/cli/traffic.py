@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from segsolve.cli.console import news, result_lines
 from segsolve.errors import UsageError
-from segsolve.library.values import within
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array

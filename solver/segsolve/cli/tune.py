@@ -23,7 +23,7 @@ from segsolve.cli.no_plan import ON_CHIP, impossible
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import ExitCode
-from segsolve.library.values import within
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel

@@ -12,7 +12,7 @@ import typer
 from segsolve.cli.console import news, progress, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir, Seed
-from segsolve.library.values import within
+from segsolve.values import within
 
 if TYPE_CHECKING:
     from segsolve.segments.verify import Frames

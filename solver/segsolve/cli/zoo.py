@@ -10,7 +10,7 @@ import typer
 from segsolve.cli.console import progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
-from segsolve.library.values import within
+from segsolve.values import within
 
 app = typer.Typer(help="Classic CNNs as int8 .tflite files with seeded weights.", no_args_is_help=True)
 

@@ -63,6 +63,11 @@ class StageTable:
         """Which operations [states, n] are done in each state."""
         return self.states.members
 
+    def holds(self, op: int) -> Flags:
+        """Return which stages [states, states], from one state to another, hold an operation."""
+        done = self.members[:, op]
+        return np.asarray(~done[:, None] & done[None, :], dtype=np.bool_)
+
     def ops(self, a: int, b: int) -> tuple[int, ...]:
         """Return the operations of the stage from state `a` to state `b`, ascending."""
         return self.states.ops(a, b)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import UsageError
-from segsolve.library.contradictions import check_consistent
-from segsolve.library.values import DEFAULT_DEVICE, MOST_BATCH, parse_time, within
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.question.constraints import KINDS
+from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, within
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
@@ -17,27 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """The options about the question, as the user gave them; None or empty where they were left out."""
+    """The options about the question, as the user gave them; `constraints` by argument (`Option.argument`).
+
+    Raises:
+        UsageError: there is no such constraint.
+    """
 
     objective: Objective
     layout: Layout
     cuts: Cuts
     batch: int | None
-    max_latency: str | None
-    min_fps: float | None
-    max_stages: int | None
-    cut_before: Sequence[str]
-    no_cut_before: Sequence[str]
-    keep_together: Sequence[str]
-    pin: Sequence[str]
+    constraints: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def constrains(self) -> bool:
-        """Whether any constraint was given."""
-        limits = (self.max_latency, self.min_fps, self.max_stages)
-        return any(limit is not None for limit in limits) or any(
-            (self.cut_before, self.no_cut_before, self.keep_together, self.pin)
-        )
+    def __post_init__(self) -> None:
+        known = [kind.option.argument for kind in KINDS.values()]
+        if unknown := sorted(set(self.constraints) - set(known)):
+            raise UsageError(f"there is no constraint {unknown[0]!r}", f"known: {', '.join(known)}")
 
     def check(self, planner: str) -> None:
         """Raise a UsageError if the options make no sense, whatever the network."""
@@ -45,11 +40,7 @@ class Asking:
 
         if self.batch is not None:
             within("--batch", self.batch, 1, MOST_BATCH)
-        if self.min_fps is not None:
-            within("--min-fps", self.min_fps, 1e-9)
-        if self.max_stages is not None:
-            within("--max-stages", self.max_stages, 1)
-        check_question(self._without_operations, planner)
+        check_question(self._question(None), planner)
 
     def check_graph(self, device: str, planner: str, layout: str | None) -> None:
         """Raise a UsageError if something is asked that makes no sense for a graph, or is not answered for one.
@@ -60,7 +51,7 @@ class Asking:
             raise UsageError("a graph has its costs in it", "leave out --device")
         if self.objective is not Objective.THROUGHPUT:
             raise UsageError(f"graphs are solved for throughput, not for {self.objective}", "leave out --objective")
-        if self.constrains:
+        if any(given not in (None, [], ()) for given in self.constraints.values()):
             raise UsageError("graphs are solved without constraints but --no-spill", "leave out the other constraints")
         if self.cuts is Cuts.CHAIN:
             raise UsageError("a graph has no execution order to cut", "leave out --cuts")
@@ -77,60 +68,20 @@ class Asking:
         """
         from segsolve.search.ask import check_question
 
-        plain = self._without_operations
-        kept = replace(
-            plain.constraints,
-            cut_before=tuple(sorted({operation(problem, op) for op in self.cut_before} - {0})),
-            no_cut_before=tuple(sorted({operation(problem, op) for op in self.no_cut_before})),
-            keep_together=tuple(_group(problem, text) for text in self.keep_together),
-            pins=tuple(sorted({_pin(problem, text) for text in self.pin})),
-        )
-        check_consistent(problem, kept)
-        asked = replace(plain, constraints=kept)
+        asked = self._question(problem)
+        asked.constraints.check(problem)
         check_question(asked, planner)
         return asked
 
-    @property
-    def _without_operations(self) -> Question:
-        limits = Constraints(
-            max_latency_ns=None if self.max_latency is None else parse_time("--max-latency", self.max_latency),
-            min_fps=self.min_fps,
-            max_stages=self.max_stages,
+    def _question(self, problem: Problem | None) -> Question:
+        """Return the question, without what names operations where there is no problem yet."""
+        given = {
+            key: kind.asked(self.constraints[kind.option.argument], problem)
+            for key, kind in KINDS.items()
+            if self.constraints.get(kind.option.argument) not in (None, [], ())
+            and not (problem is None and kind.names_operations)
+        }
+        asked = Question(
+            objective=self.objective, layout=self.layout, cuts=self.cuts, constraints=Constraints.of(**given)
         )
-        asked = Question(objective=self.objective, layout=self.layout, cuts=self.cuts, constraints=limits)
         return asked if self.batch is None else replace(asked, batch=self.batch)
-
-
-def operation(problem: Problem, text: str) -> int:
-    """Return the position of an operation, given by position or by name.
-
-    Raises:
-        UsageError: there is no such operation, or more than one.
-    """
-    name = text.strip()
-    hint = "`segsolve inspect MODEL --ops` lists them with their positions"
-    if name.isascii() and name.isdigit():
-        if len(name) > 9 or int(name) >= len(problem.ops):
-            raise UsageError(f"there is no operation {name}, the last one is {len(problem.ops) - 1}", hint)
-        return int(name)
-    found = [i for i, op in enumerate(problem.ops) if op.name == name]
-    found = found or [i for i, op in enumerate(problem.ops) if op.name.split(";")[0] == name]
-    if not found:
-        raise UsageError(f"no operation is called {name!r}", hint)
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} operations are called {name!r}: {', '.join(map(str, found[:9]))}", hint)
-    return found[0]
-
-
-def _group(problem: Problem, text: str) -> tuple[int, ...]:
-    ops = tuple(sorted({operation(problem, part) for part in text.split(",") if part.strip()}))
-    if len(ops) < 2:
-        raise UsageError(f"--keep-together is {text!r}", "name two operations at least, e.g. 12,15")
-    return ops
-
-
-def _pin(problem: Problem, text: str) -> tuple[int, int]:
-    name, found, stage = text.rpartition("=")
-    if not found or not (stage.strip().isascii() and stage.strip().isdigit()) or len(stage) > 4:
-        raise UsageError(f"--pin is {text!r}", "write an operation and the number of its stage, e.g. 12=0")
-    return operation(problem, name), int(stage)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
-from segsolve.library.values import DEFAULT_DEVICE, MOST_TPUS, parse_memory, within
+from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, parse_memory, within
 
 if TYPE_CHECKING:
     from segsolve.graph.model import Graph

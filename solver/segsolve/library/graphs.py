@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsolve.library.costs import device_count, tpus_or
-from segsolve.library.values import parse_memory, within
+from segsolve.values import parse_memory, within
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem

@@ -167,14 +167,13 @@ def _answer(problem: Problem, solution: Solution, tell: Tell) -> Found:
     from segsolve.search.ask import answer
 
     question = _question(solution)
-    kept = question.constraints
-    is_free = kept.max_latency_ns is None and kept.min_fps is None
+    limits = question.constraints.limits
     with suppress(UsageError):
         found = answer(problem, question, planner=PLANNER)
-        if found.plan is not None or is_free:
+        if found.plan is not None or not limits:
             return found
     tell("no plan for the devices that are left keeps the latency or the rate that was asked for; going on without")
-    free = replace(kept, max_latency_ns=None, min_fps=None)
+    free = question.constraints.without(*(limit.key for limit in limits))
     return answer(problem, replace(question, objective=_running(question.objective), constraints=free), planner=PLANNER)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segsolve.errors import UsageError
 from segsolve.library.answer import Answer, Rows
 from segsolve.library.asking import Asking
 from segsolve.library.costs import Tell, device_count, load_model_or_profile, quiet, tpus_or
-from segsolve.library.values import DEFAULT_DEVICE, MOST_TPUS, within
 from segsolve.question import Cuts, Layout, Objective
+from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
 if TYPE_CHECKING:
     from segsolve.solvers.base import Limits, Observer
@@ -30,13 +30,6 @@ def solve(
     layout: str | None = None,
     cuts: str = "auto",
     batch: int | None = None,
-    max_latency: str | None = None,
-    min_fps: float | None = None,
-    max_stages: int | None = None,
-    cut_before: Sequence[str | int] = (),
-    no_cut_before: Sequence[str | int] = (),
-    keep_together: Sequence[Sequence[str | int]] = (),
-    pin: Sequence[tuple[str | int, int]] = (),
     tpu_memory: str | None = None,
     no_spill: bool = False,
     cpus: int | None = None,
@@ -45,12 +38,15 @@ def solve(
     limits: Limits | None = None,
     tell: Tell = quiet,
     observe: Observer | None = None,
+    **constraints: Any,
 ) -> Answer:
     """Return the best plan for a model on some devices, as `segsolve solve` does.
 
     `model` is a quantised `.tflite`, a profile or a graph (`.json`); `device` a name of the catalogue, a description
-    (`.toml`) or a profile. Times are text with a unit ("20ms"), operations positions or names. `tell` hears what is
-    unusual about the model, `observe` how the search goes on.
+    (`.toml`) or a profile. `constraints` are the command line's, by the names of the options: `max_latency="20ms"`,
+    `min_fps=30`, `max_stages=3`, `cut_before=[12]`, `no_cut_before=["conv5"]`, `keep_together=[(12, 15)]`,
+    `pin=[(12, 0)]`, with operations by position or name. `tell` hears what is unusual about the model, `observe` how
+    the search goes on.
 
     Raises:
         UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
@@ -66,13 +62,7 @@ def solve(
         layout=Layout.ANY if layout is None else _word("layout", layout, Layout),
         cuts=_word("cuts", cuts, Cuts),
         batch=batch,
-        max_latency=max_latency,
-        min_fps=min_fps,
-        max_stages=max_stages,
-        cut_before=[str(op) for op in cut_before],
-        no_cut_before=[str(op) for op in no_cut_before],
-        keep_together=[",".join(map(str, group)) for group in keep_together],
-        pin=[f"{op}={stage}" for op, stage in pin],
+        constraints=constraints,
     )
     asking.check(planner)
     limits = limits or Unlimited()

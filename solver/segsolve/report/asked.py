@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from segsolve.report.units import count, ms
-from segsolve_runtime.contract.plan import Question, Solution
+from segsolve.plan.question import asked
+from segsolve.report.units import count
+from segsolve_runtime.contract.plan import Solution
 
 _AIMS = {
     "throughput": "throughput",
@@ -26,22 +25,6 @@ def asked_for(solution: Solution) -> str:
     up_to = "up to " if question.objective in ("devices", "pareto") else ""
     parts = [f"{aim} on {up_to}{count(solution.tpus_requested, 'TPU')}", _LAYOUTS[question.layout]]
     parts += [_CUTS[question.cuts]] if question.cuts in _CUTS else []
-    return "Asked for: " + ", ".join((*parts, *_limits(question), *_cuts(question)))
-
-
-def _limits(question: Question) -> Iterator[str]:
-    if question.max_latency_ns is not None:
-        yield f"at most {ms(question.max_latency_ns)} ms"
-    if question.min_fps is not None:
-        yield f"at least {question.min_fps:g} inferences per second"
-    if question.max_stages is not None:
-        yield f"at most {count(question.max_stages, 'stage')}"
-    if question.no_spill:
-        yield "no weights streamed for want of room"
-
-
-def _cuts(question: Question) -> Iterator[str]:
-    yield from (f"a stage begins at operation {op}" for op in question.cut_before)
-    yield from (f"none begins at operation {op}" for op in question.no_cut_before)
-    yield from (f"operations {' and '.join(map(str, group))} together" for group in question.keep_together)
-    yield from (f"operation {op} in stage {stage}" for op, stage in question.pins)
+    parts += asked(question).constraints.words
+    parts += ["no weights streamed for want of room"] if question.no_spill else []
+    return "Asked for: " + ", ".join(parts)

@@ -10,7 +10,7 @@ from segsolve.cost.table import chain_table, lattice_table
 from segsolve.deadline import OutOfTime, deadline
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
-from segsolve.question import Constraints, Cuts, Layout, Objective, Question, restricted
+from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.bounds import least_value
 from segsolve.search.chain.table import is_long
@@ -42,7 +42,7 @@ def answer(
     """
     asked = question or Question()
     check_question(asked, planner)
-    search = _Search(restricted(problem, asked.constraints), asked, planner, limits or Limits(), observe)
+    search = _Search(asked.constraints.restricted(problem), asked, planner, limits or Limits(), observe)
     return replace(search.run(), wall_s=time.perf_counter() - search.start)
 
 
@@ -50,13 +50,13 @@ def check_question(question: Question, planner: str) -> None:
     """Raise a UsageError if a question makes no sense, or the planner does not answer it; whatever the problem."""
     get_planner(planner)
     kept, objective = question.constraints, question.objective
-    if planner not in EXACT and (objective is not Objective.THROUGHPUT or kept != Constraints()):
+    if planner not in EXACT and (objective is not Objective.THROUGHPUT or kept):
         raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", _OTHERS)
     if planner not in EXACT and question.cuts is Cuts.DAG:
         raise UsageError(f"the planner {planner!r} cuts the execution order only", _OTHERS)
-    if objective is Objective.DEVICES and kept.min_fps is None and kept.max_latency_ns is None:
+    if objective is Objective.DEVICES and not kept.limits:
         raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
-    if objective is Objective.BATCH and kept.min_fps is not None:
+    if objective is Objective.BATCH and kept.least_fps is not None:
         raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
 
 
@@ -110,11 +110,10 @@ class _Search:
     def _is_plain(self) -> bool:
         """Whether it is the question that every planner answers: one chain, one pipeline, its bottleneck."""
         asked = self.question
-        is_free = replace(asked.constraints, no_cut_before=()) == Constraints()
         return (
             asked.objective is Objective.THROUGHPUT
             and asked.layout is Layout.PIPELINE
-            and is_free
+            and all(c.forbidden_cuts for c in asked.constraints)  # which are no more in the problem's cuts
             and self.problem.link is None
         )
 
@@ -180,7 +179,7 @@ class _Search:
     @property
     def _needs_fronts(self) -> bool:
         by_bottleneck = self.question.objective in (Objective.THROUGHPUT, Objective.DEVICES)
-        return not by_bottleneck or self.question.constraints.max_latency_ns is not None
+        return not by_bottleneck or self.question.constraints.most_latency_ns is not None
 
     @property
     def _is_late(self) -> bool:

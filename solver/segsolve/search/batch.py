@@ -56,7 +56,7 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
     everything = _all_pipelines(pipelines, max(50, MOST_WORK // inferences))
     chosen = everything if everything is not None else _front_pipelines(pipelines)
     candidates = [_Candidate(pipelines, pipeline, inferences) for pipeline in chosen]
-    limit = pipelines.constraints.max_latency_ns
+    limit = pipelines.constraints.most_latency_ns
     candidates = [c for c in candidates if limit is None or c.score.latency_ns <= limit]
     if not candidates:
         return None

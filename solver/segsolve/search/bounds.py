@@ -38,7 +38,7 @@ def least_value(problem: Problem, question: Question) -> Fraction:
         case Objective.BATCH:
             return max(work, Fraction(-(-work * question.batch // problem.tpus)))
         case Objective.DEVICES:
-            at_work = work * Fraction(question.constraints.min_fps or 0) / 10**9
+            at_work = work * (question.constraints.least_fps or 0) / 10**9
             return max(Fraction(1), Fraction(-(-at_work // 1)))
         case Objective.PARETO:
             return Fraction(0)

@@ -21,7 +21,7 @@ def claims(
     """
     if on_link:
         return tuple(_corners(pipelines, pipelines.link_fronts, "bytes"))
-    tpus, limit = pipelines.tpus, question.constraints.max_latency_ns
+    tpus, limit = pipelines.tpus, question.constraints.most_latency_ns
     is_single = question.layout is Layout.PIPELINE and question.objective is not Objective.DEVICES
     sizes = range(tpus if is_single else 1, tpus + 1)  # one pipeline may as well have all TPUs
     if question.objective in (Objective.BATCH, Objective.PARETO):
@@ -35,7 +35,7 @@ def claims(
 
 def no_pipeline(pipelines: Pipelines) -> tuple[Statement, ...]:
     """Return what must hold if no pipeline keeps the constraints, those of latency among them."""
-    limit = pipelines.constraints.max_latency_ns
+    limit = pipelines.constraints.most_latency_ns
     if limit is None:
         return (Statement(paths=pipelines.paths(pipelines.tpus), below_ns=IMPOSSIBLE),)
     return tuple(_within(pipelines, limit, range(pipelines.tpus, pipelines.tpus + 1)))

@@ -39,7 +39,7 @@ def _searched(asked: Inquiry) -> Answer:
     if not finding.layouts:
         return asked.nothing(is_claimed=not asked.has_pipelines)
     plan, score = asked.preferred(finding.layouts)
-    if score.is_link_bound and (objective is Objective.THROUGHPUT or not asked.is_fast_enough(score)):
+    if score.is_link_bound and (objective is Objective.THROUGHPUT or not asked.constraints.allow_rate(score.rate)):
         return answer_on_link(asked, plan, score)
     _check_constraints(asked, score)
     return asked.best(plan, score, finding.value)
@@ -72,8 +72,9 @@ def _find(asked: Inquiry) -> Finding:
 
 
 def _check_constraints(asked: Inquiry, score: PlanScore) -> None:
-    limit, least = asked.question.constraints.max_latency_ns, asked.question.constraints.min_fps
-    if limit is not None and score.latency_ns > limit:
-        raise fault(f"its plan takes {score.latency_ns} ns, more than the {limit} ns allowed")
-    if not asked.is_fast_enough(score):
+    kept = asked.constraints
+    if not kept.allow_latency(score.latency_ns):
+        raise fault(f"its plan takes {score.latency_ns} ns, more than the {kept.most_latency_ns} ns allowed")
+    if not kept.allow_rate(score.rate):
+        least = float(kept.least_fps or 0)
         raise fault(f"its plan makes {score.throughput_fps} inferences per second, less than the {least} asked for")

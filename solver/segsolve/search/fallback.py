@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
 from segsolve.deadline import OutOfTime, check
-from segsolve.plan.model import Plan, Stage, single_pipeline
+from segsolve.plan.model import Plan, single_pipeline
 from segsolve.problem import Problem, Segmentation
 from segsolve.question import Layout, Objective, Question
 from segsolve.search.answer import Answer
@@ -89,33 +89,15 @@ class Fallback:
         if plan in self._seen:
             return
         self._seen.add(plan)
-        if check_plan(self._problem, plan) or not self._keeps(plan):
+        kept = self._question.constraints
+        if check_plan(self._problem, plan) or not kept.allow_stages(plan):
             return
         score = score_plan(self._problem, plan)
-        kept = self._question.constraints
-        is_late = kept.max_latency_ns is not None and score.latency_ns > kept.max_latency_ns
-        is_slow = kept.min_fps is not None and score.rate * 10**9 < Fraction(kept.min_fps)
-        if is_late or is_slow:
+        if not (kept.allow_latency(score.latency_ns) and kept.allow_rate(score.rate)):
             return
         value = value_of(self._question, plan, score)
         if self._best is None or value < self._best[0]:
             self._best = (value, plan, score, by)
-
-    def _keeps(self, plan: Plan) -> bool:
-        """Whether stages keep what is asked of them by name or number."""
-        kept = self._question.constraints
-        for pipeline in dict.fromkeys(plan.pipelines):
-            stages: tuple[Stage, ...] = pipeline.stages
-            stage_of = {op: k for k, stage in enumerate(stages) for op in stage.ops}
-            if kept.max_stages is not None and len(stages) > kept.max_stages:
-                return False
-            if any(stage_of[op] != k for op, k in kept.pins):
-                return False
-            if any(len({stage_of[op] for op in group}) > 1 for group in kept.keep_together):
-                return False
-            if any(op and stage_of[op] == stage_of[op - 1] for op in kept.cut_before):
-                return False
-        return True
 
 
 def _divisors(number: int) -> set[int]:

@@ -15,14 +15,14 @@ def front(asked: Inquiry) -> Answer:
     """Return all undominated plans; the plan of the answer is the one of the most throughput."""
     found = _points(asked)
     if not any(point.score.is_link_bound for point in found):
-        fast = [point for point in found if asked.is_fast_enough(point.score)]
+        fast = [point for point in found if asked.constraints.allow_rate(point.score.rate)]
         return _answer(asked, fast) if fast else asked.nothing(is_claimed=not asked.has_pipelines)
     # The front was found as if there was no shared link, which yet limits some of its plans.
     linked = front_on_link(asked)
     if linked is not None:
         points, shown = linked
         return _answer(asked, points, is_claimed=False, shown=(shown,)) if points else asked.nothing(is_claimed=False)
-    fast = undominated(point for point in found if asked.is_fast_enough(point.score))
+    fast = undominated(point for point in found if asked.constraints.allow_rate(point.score.rate))
     note = "the shared link limits plans of the front; others that load it less may be missing"
     return (
         _answer(asked, fast, is_claimed=False, note=note, bound=Fraction(-1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,11 @@ class Inquiry:
         return self.table.problem
 
     @property
+    def constraints(self) -> Constraints:
+        """What a plan must keep."""
+        return self.question.constraints
+
+    @property
     def is_single(self) -> bool:
         """Whether one pipeline is asked for, one TPU per stage."""
         return self.question.layout is Layout.PIPELINE
@@ -56,7 +61,7 @@ class Inquiry:
     def pipelines(self) -> Pipelines:
         """The pipelines that are tried: those of at most `MOST_TPUS` TPUs."""
         most = min(self.problem.tpus, MOST_TPUS)
-        return Pipelines(self.table, self.question.constraints, most, replicate=not self.is_single)
+        return Pipelines(self.table, self.constraints, most, replicate=not self.is_single)
 
     def preferred(self, layouts: Sequence[tuple[Choice, ...]]) -> tuple[Plan, PlanScore]:
         """Return, of layouts that are equally good, the plan of the smallest latency, then of the fewest TPUs."""
@@ -189,7 +194,7 @@ class Inquiry:
         return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
 
     def _claimed(self, on_link: bool) -> str:
-        kept, objective = self.question.constraints, self.question.objective
+        kept, objective = self.constraints, self.question.objective
         if on_link:
             what = "no pipeline moves less at its bottleneck than the best of its size"
         elif objective in (Objective.PARETO, Objective.BATCH):
@@ -198,9 +203,9 @@ class Inquiry:
             what = "no pipeline of a smaller latency is fast enough"
         else:
             what = "no pipeline is faster than the best of its size"
-            if kept.max_latency_ns is not None:
+            if kept.most_latency_ns is not None:
                 what += " within the latency"
-        if replace(kept, max_latency_ns=None, min_fps=None) != Constraints():
+        if not kept.are_limits:
             what += " that keeps the constraints"
         return f"{what}, over all cuts {self._where}"
 
@@ -213,7 +218,7 @@ class Inquiry:
     @cached_property
     def has_pipelines(self) -> bool:
         """Whether a single pipeline keeps the constraints but that of the rate, which is one of a whole plan."""
-        limit = self.question.constraints.max_latency_ns
+        limit = self.constraints.most_latency_ns
         best = self.pipelines.bottlenecks if limit is None else self.pipelines.within(limit)
         return best[-1] < IMPOSSIBLE
 
@@ -226,11 +231,6 @@ class Inquiry:
         if wrong := check_plan(self.problem, plan):
             raise fault(f"its plan is not valid: {wrong[0]}")
         return plan, score_plan(self.problem, plan)
-
-    def is_fast_enough(self, score: PlanScore) -> bool:
-        """Whether a plan makes as many inferences per second as are asked for."""
-        least = self.question.constraints.min_fps
-        return least is None or score.rate * 10**9 >= Fraction(least)
 
     def value_of(self, plan: Plan, score: PlanScore) -> Fraction:
         """Return what a plan is worth under the objective, in the objective's unit."""

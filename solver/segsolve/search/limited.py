@@ -27,7 +27,7 @@ Found = tuple[Plan, PlanScore]
 def answer_on_link(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
     """Return the best plan for throughput, latency or devices on the link; `otherwise` is best without the link."""
     note = f"the shared link limits the rate: what would be best without it needs {float(free.link_load):.0%} of it"
-    limit, objective = asked.question.constraints.max_latency_ns, asked.question.objective
+    limit, objective = asked.constraints.most_latency_ns, asked.question.objective
     if limit is None and objective is not Objective.LATENCY:
         return _by_rate(asked, note)
     listed = OnLink.of(asked)
@@ -96,7 +96,7 @@ class OnLink:
         plan, score = asked.checked(
             Plan(pipelines=tuple(asked.pipelines.made(corners[choice].stages) for choice in choices))
         )
-        return (plan, score) if asked.is_fast_enough(score) else None
+        return (plan, score) if asked.constraints.allow_rate(score.rate) else None
 
     @staticmethod
     def _first(tries: Iterator[partial[Found | None]]) -> Found | None:
@@ -110,7 +110,7 @@ def front_on_link(asked: Inquiry) -> tuple[list[ParetoPoint], Confirmation] | No
         return None
     kept: list[ParetoPoint] = []
     for count in range(1, asked.problem.tpus + 1):
-        for latency in listed.latencies(asked.question.constraints.max_latency_ns):
+        for latency in listed.latencies(asked.constraints.most_latency_ns):
             found = listed.fastest(count, latency)
             if found is not None:
                 kept.append(ParetoPoint(plan=found[0], score=found[1]))
@@ -132,12 +132,12 @@ def _by_rate(asked: Inquiry, note: str) -> Answer:
     if asked.question.objective is Objective.DEVICES:
         for count in range(1, asked.pipelines.tpus + 1):
             rate, plan = _linked(asked, count)
-            if rate and asked.is_fast_enough(score := score_plan(asked.problem, plan)):
+            if rate and asked.constraints.allow_rate((score := score_plan(asked.problem, plan)).rate):
                 return asked.best(plan, score, Fraction(plan.tpus), on_link=True, note=note)
         return asked.nothing(is_claimed=False)
     rate, plan = _linked(asked, asked.pipelines.tpus)
     score = score_plan(asked.problem, plan)
-    if not asked.is_fast_enough(score):
+    if not asked.constraints.allow_rate(score.rate):
         return asked.nothing(is_claimed=False)
     return asked.best(plan, score, 1 / score.rate, bound=1 / rate, on_link=True, note=note)
 
@@ -154,19 +154,17 @@ def _linked(asked: Inquiry, count: int) -> tuple[Fraction, Plan]:
 
 def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> Answer:
     """Return a plan that keeps the constraints on the link, if one of the two that are at hand does, and its bound."""
-    kept, objective = asked.question.constraints, asked.question.objective
+    kept, objective = asked.constraints, asked.question.objective
     rate, frugal = _linked(asked, asked.pipelines.tpus)
     candidates = [(otherwise, free), (frugal, score_plan(asked.problem, frugal))]
     allowed = [
         (plan, score)
         for plan, score in candidates
-        if plan.pipelines
-        and asked.is_fast_enough(score)
-        and (kept.max_latency_ns is None or score.latency_ns <= kept.max_latency_ns)
+        if plan.pipelines and asked.constraints.allow_rate(score.rate) and kept.allow_latency(score.latency_ns)
     ]
     unlinked = asked.value_of(otherwise, free) if objective is not Objective.THROUGHPUT else 1 / free.unlinked_rate
     bound = max(unlinked, 1 / rate) if objective is Objective.THROUGHPUT else unlinked
-    if kept.min_fps is not None and rate * 10**9 < Fraction(kept.min_fps):
+    if not kept.allow_rate(rate):
         return asked.nothing(is_claimed=False)
     if not allowed:
         return asked.unknown(bound, "no plan was found that keeps the latency and is fast enough on the shared link")

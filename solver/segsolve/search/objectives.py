@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from segsolve.question import Constraints
 from segsolve.solvers.dynamic.mix import Mix, mixes
 from segsolve.solvers.dynamic.pipelines import Pipelines
 
@@ -32,21 +31,21 @@ def throughput(pipelines: Pipelines, tpus: int, *, single: bool) -> Finding:
     """Return the smallest time per inference in ns."""
     bottlenecks = _bottlenecks(pipelines)
     mix = mixes(bottlenecks, tpus, single=single)[tpus]
-    if mix.rate <= 0 or not _is_fast_enough(mix, pipelines.constraints):
+    if mix.rate <= 0 or not pipelines.constraints.allow_rate(mix.rate):
         return NOTHING
     return Finding(1 / mix.rate, _choices(mix, bottlenecks))
 
 
 def latency(pipelines: Pipelines, tpus: int, *, single: bool) -> Finding:
     """Return the smallest latency in ns with which the constraints hold, one inference at a time or at a rate."""
-    return _least_latency(pipelines, lambda mix: _is_fast_enough(mix, pipelines.constraints), tpus, single=single)
+    return _least_latency(pipelines, lambda mix: pipelines.constraints.allow_rate(mix.rate), tpus, single=single)
 
 
 def devices(pipelines: Pipelines, tpus: int, *, single: bool) -> Finding:
     """Return the fewest devices with which the constraints hold."""
     bottlenecks = _bottlenecks(pipelines)
     for count, mix in enumerate(mixes(bottlenecks, tpus, single=single)):
-        if mix.rate > 0 and _is_fast_enough(mix, pipelines.constraints):
+        if mix.rate > 0 and pipelines.constraints.allow_rate(mix.rate):
             return Finding(Fraction(count), _choices(mix, bottlenecks))
     return NOTHING
 
@@ -56,26 +55,22 @@ def pareto(pipelines: Pipelines, tpus: int, *, single: bool) -> tuple[tuple[int,
 
     Rate is better larger, devices and latency smaller. Sorted by devices, then by latency.
     """
-    limit = pipelines.constraints.max_latency_ns
+    limit = pipelines.constraints.most_latency_ns
     found: list[tuple[int, int, Mix, tuple[int, ...]]] = []
     best: dict[int, list[tuple[int, Fraction]]] = {}
     for cap in sorted({ns for front in _points(pipelines).values() for _, ns in front if limit is None or ns <= limit}):
         bottlenecks = pipelines.within(cap)
         for count, mix in enumerate(mixes(bottlenecks, tpus, single=single)):
             fewer = (rate for n in range(count + 1) for _, rate in best.get(n, []))
-            if mix.rate > max(fewer, default=Fraction(0)) and _is_fast_enough(mix, pipelines.constraints):
+            if mix.rate > max(fewer, default=Fraction(0)) and pipelines.constraints.allow_rate(mix.rate):
                 best.setdefault(count, []).append((cap, mix.rate))
                 found.append((count, cap, mix, bottlenecks))
     return tuple(sorted(found, key=lambda point: point[:2]))
 
 
 def _bottlenecks(pipelines: Pipelines) -> tuple[int, ...]:
-    limit = pipelines.constraints.max_latency_ns
+    limit = pipelines.constraints.most_latency_ns
     return pipelines.bottlenecks if limit is None else pipelines.within(limit)
-
-
-def _is_fast_enough(mix: Mix, constraints: Constraints) -> bool:
-    return constraints.min_fps is None or mix.rate * 10**9 >= Fraction(constraints.min_fps)
 
 
 def _choices(mix: Mix, bottlenecks: tuple[int, ...]) -> tuple[tuple[Choice, ...], ...]:
@@ -84,7 +79,7 @@ def _choices(mix: Mix, bottlenecks: tuple[int, ...]) -> tuple[tuple[Choice, ...]
 
 def _points(pipelines: Pipelines) -> dict[int, list[Choice]]:
     """Return the (bottleneck, latency) of each number of devices, within the limit of latency."""
-    limit = pipelines.constraints.max_latency_ns
+    limit = pipelines.constraints.most_latency_ns
     return {
         k: [(p.bottleneck_ns, p.cost) for p in front if limit is None or p.cost <= limit]
         for k, front in pipelines.fronts.items()

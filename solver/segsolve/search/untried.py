@@ -46,15 +46,14 @@ def _is_complete(asked: Inquiry, found: Answer) -> bool:
     """Whether more TPUs would be more stages, which no pipeline can have."""
     kept, objective = asked.question.constraints, asked.question.objective
     stages = min(len(asked.table.members) - 1, len(asked.problem.ops))
-    if kept.max_stages is not None:
-        stages = min(stages, kept.max_stages)
+    if kept.most_stages is not None:
+        stages = min(stages, kept.most_stages)
     # Replicas raise the rate; they neither shorten the latency nor make room for weights.
-    is_rate_free = kept.min_fps is None and (objective is Objective.LATENCY or found.status is Status.INFEASIBLE)
+    is_rate_free = kept.least_fps is None and (objective is Objective.LATENCY or found.status is Status.INFEASIBLE)
     return (asked.is_single or is_rate_free) and stages <= MOST_TPUS
 
 
 def _is_impossible(asked: Inquiry) -> bool:
     """Whether the least work of an inference takes longer than is allowed, or too long for all TPUs together."""
     kept, work = asked.question.constraints, least_work(asked.problem)
-    is_late = kept.max_latency_ns is not None and work > kept.max_latency_ns
-    return is_late or (kept.min_fps is not None and work * Fraction(kept.min_fps) > asked.problem.tpus * 10**9)
+    return not kept.allow_latency(work) or work * (kept.least_fps or 0) > asked.problem.tpus * 10**9

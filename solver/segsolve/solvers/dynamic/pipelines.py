@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.plan.model import Pipeline, Stage
 from segsolve.question import Constraints
-from segsolve.solvers.dynamic.constraints import allowed_at, allowed_time
 from segsolve.solvers.dynamic.paths import Arc, Paths
 
 
@@ -36,7 +35,7 @@ class Pipelines:
     @cached_property
     def time(self) -> NDArray[np.int64]:
         """The time [n, n] of the stages that are left."""
-        return allowed_time(self.table, self.constraints)
+        return self.constraints.time(self.table)
 
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
@@ -87,8 +86,8 @@ class Pipelines:
                 self.time,
                 devices,
                 replicate=self.replicate,
-                max_stages=self.constraints.max_stages,
-                allowed_at=allowed_at(self.table, self.constraints),
+                max_stages=self.constraints.most_stages,
+                allowed_at=self.constraints.allowed_at(self.table),
                 cost=cost,
             )
         return self._known[key]
