@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from .tool import run
+from .tool import on_terminal, run
 
 GOLDEN = Path(__file__).with_name("golden")
 HEADER = """\
-# Command lines stand after "$ ", below them what they print on stdout. Measured durations, as in "in 0.25 s", are
-# masked: "in * s". Rewrite with: SEGSOLVE_GOLDEN=rewrite pytest tests/cli/test_golden.py
+# Command lines stand after "$ ", below them what they print on stdout; in terminal-N.txt, on a terminal of N columns.
+# Measured durations, as in "in 0.25 s", are masked: "in * s", and those that end a row are "*".
+# Rewrite with: SEGSOLVE_GOLDEN=rewrite pytest tests/cli/test_golden.py
 """
 DURATION = re.compile(r"\bin \d+\.\d\d s\b")
+LAST_COLUMN = re.compile(r"(?<=optimal|..... %) {4}\d\.\d\d$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("case", sorted(GOLDEN.glob("*.txt")), ids=lambda path: path.stem)
@@ -28,7 +30,11 @@ def test_golden(case: Path, mobilenet: Path, dense: Path, tmp_path: Path) -> Non
     for model in (mobilenet, dense):
         (tmp_path / model.name).symlink_to(model)
     expected = case.read_text()
-    actual = HEADER + "".join(_shown(command, tmp_path) for command in _commands(expected))
+    columns = int(case.stem.removeprefix("terminal-")) if case.stem.startswith("terminal-") else None
+    actual = HEADER + "".join(_shown(command, tmp_path, columns) for command in _commands(expected))
+    if columns is not None:
+        assert all(len(line) <= columns for line in actual.splitlines() if not line.startswith(("#", "$")))
+        assert "…" not in actual
     if os.environ.get("SEGSOLVE_GOLDEN") == "rewrite":
         case.write_text(actual)
         return
@@ -40,6 +46,7 @@ def _commands(text: str) -> list[str]:
     return [line.removeprefix("$ segsolve ") for line in text.splitlines() if line.startswith("$ segsolve ")]
 
 
-def _shown(command: str, folder: Path) -> str:
-    done = run(*shlex.split(command), cwd=folder)
-    return f"\n$ segsolve {command}\n" + DURATION.sub("in * s", done.stdout)
+def _shown(command: str, folder: Path, columns: int | None) -> str:
+    words = shlex.split(command)
+    said = on_terminal(*words, columns=columns, cwd=folder) if columns else run(*words, cwd=folder).stdout
+    return f"\n$ segsolve {command}\n" + LAST_COLUMN.sub("       *", DURATION.sub("in * s", said))

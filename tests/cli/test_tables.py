@@ -17,6 +17,7 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.grid import Grid
 from segsolve.report.table import compare_table
 from segsolve.report.units import count, million, ms, percent, size
+from segsolve_runtime.contract.wording import hanging
 
 from ..models import Net
 from .tool import Done, run
@@ -88,6 +89,20 @@ def test_names_that_look_like_markup(tmp_path: Path) -> None:
     assert "[red]net" in run("solve", path, "--tpus", "1", FORCE_COLOR="1", COLUMNS="100").stdout
 
 
+def test_litert_says_nothing_of_itself(plan: Path) -> None:
+    done = run("run", plan, "--count", "1")
+    assert done.code == ExitCode.OK and "INFO" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_long_lines_end_between_words(width: int) -> None:
+    text = "an operation is called model/block_3/depthwise-conv and runs on the host"
+    lines = hanging("error: ", text, width).split("\n")
+    assert " ".join(" ".join(lines).split()) == f"error: {text}"
+    assert all(len(line) <= width or " " not in line.strip() for line in lines)
+    assert hanging("", text, None) == text
+
+
 def test_run_and_verify(plan: Path, net: Path) -> None:
     _good(run("run", plan, "--backend", "simulated", "--count", "1"))
     _good(run("verify", plan, net, "--inputs", "1"))
@@ -134,7 +149,8 @@ def test_narrow_terminals_get_fewer_columns_not_cut_ones(width: int, tpus: int, 
     text = console.export_text()
     assert "…" not in text
     assert "bottleneck" in text and "optimum" in text
-    assert ("fps" in text) == (width == 100 and tpus == 2)
+    assert "fps" in text
+    assert ("batch" in text) == (width == 100 and tpus == 2)
 
 
 def test_grid_leaves_out_columns_in_the_given_order() -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from generators.command import Done, inside
 from segsolve.errors import ExitCode
 
-__all__ = ["Done", "document", "error", "has_hint", "inside", "keys", "run", "start"]
+__all__ = ["Done", "document", "error", "has_hint", "inside", "keys", "on_terminal", "run", "start"]
 
 SCRIPT = Path(sys.executable).with_name("segsolve")
 _DECIDED_BY_THE_TEST = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED"}
+_ESCAPES = re.compile("\x1b\\[[0-9;?]*[a-zA-Z]")
 _ANSWERING_TO_CTRL_C = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -49,6 +56,29 @@ def start(*args: str | Path) -> subprocess.Popen[str]:
         env=_environment({}),
         text=True,
     )
+
+
+def on_terminal(*args: str | Path, columns: int, cwd: Path | None = None) -> str:
+    """Return what a command shows on a terminal of so many columns, without colours; it must succeed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = _environment({"TERM": "xterm-256color", "NO_COLOR": "1"})
+    with os.fdopen(ours, "rb", buffering=0) as screen, TemporaryFile() as said:
+        with subprocess.Popen(
+            [SCRIPT, *args], cwd=cwd, stdin=subprocess.DEVNULL, stdout=theirs, stderr=said, env=environment
+        ) as process:
+            os.close(theirs)
+            shown = b"".join(_until_closed(screen))
+        said.seek(0)
+        assert process.returncode == ExitCode.OK, said.read().decode()
+    lines = _ESCAPES.sub("", shown.decode()).replace("\r\n", "\n").splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _until_closed(screen: IO[bytes]) -> Iterator[bytes]:
+    with suppress(OSError):  # a terminal's way to say that the last process has closed it
+        while part := screen.read(65536):
+            yield part
 
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
+from segsolve_runtime.hush import without_notes
 from segsolve_runtime.native import NativeCrash
 from segsolve_runtime.trial import try_files
 
@@ -97,8 +98,9 @@ def interpret(path: Path, threads: int, *, content: bytes | None = None, plain: 
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
     source = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter = Interpreter(**source, num_threads=threads, experimental_op_resolver_type=resolver)
-        interpreter.allocate_tensors()
+        with without_notes():
+            interpreter = Interpreter(**source, num_threads=threads, experimental_op_resolver_type=resolver)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise PlanError(f"LiteRT cannot load the plan's segment {path}: {error}") from error
     return interpreter

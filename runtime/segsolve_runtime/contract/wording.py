@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 NO_TEXT = "it holds half of a surrogate pair, which is no text"
 _MOST = 100
@@ -19,3 +22,15 @@ def first_fault(error: ValidationError, whole: str) -> str:
     where = ".".join(shortened(str(part)) for part in first["loc"]) or whole
     text = f"{where}: {first['msg'].removeprefix('Value error, ')}"
     return " ".join(text.encode(errors="replace").decode().split())
+
+
+def hanging(head: str, text: str, width: int | None) -> str:
+    """Return a text after its head, in lines of `width` characters that end between words; below the head is room."""
+    if width is None or len(head) + len(text) <= width:
+        return head + text
+    from textwrap import wrap
+
+    indent = " " * len(head) if len(head) < width // 2 else ""
+    return "\n".join(
+        wrap(text, width, initial_indent=head, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    )

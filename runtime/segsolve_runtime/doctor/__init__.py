@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from segsolve_runtime.contract.wording import hanging
+
 EXIT_NOT_READY = 12
 DEVICE = "Edge TPU"
 """How the names of findings about a device begin."""
@@ -62,9 +64,9 @@ def is_ready(findings: Iterable[Finding]) -> bool:
     return is_usable and not any(finding.needed and finding.state is State.MISSING for finding in found)
 
 
-def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield the findings as text, a hint below the line that it belongs to."""
+def lines(findings: Iterable[Finding], width: int | None = None) -> Iterator[str]:
+    """Yield the findings as text, a hint below the line that it belongs to; lines of `width` at most, where given."""
     for finding in findings:
-        yield f"{finding.state:8}{finding.name:18}{finding.text}"
+        yield hanging(f"{finding.state:8}{finding.name:18}", finding.text, width)
         if finding.hint:
-            yield f"{'':26}-> {finding.hint}"
+            yield hanging(f"{'':26}-> ", finding.hint, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 
 from segsolve_runtime.doctor import EXIT_NOT_READY, examine, is_ready, lines
 
@@ -10,7 +11,8 @@ from segsolve_runtime.doctor import EXIT_NOT_READY, examine, is_ready, lines
 def main() -> int:
     """Print the findings and return the exit code."""
     findings = list(examine())
-    sys.stdout.write("\n".join(lines(findings)) + "\n")
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write("\n".join(lines(findings, width)) + "\n")
     return 0 if is_ready(findings) else EXIT_NOT_READY
 
 

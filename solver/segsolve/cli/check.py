@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segsolve.cli.console import result_lines, show_json
+from segsolve.cli.console import result_lines, show_json, stdout_width
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir
 from segsolve.errors import NotCertifiedError
+from segsolve_runtime.contract.wording import hanging
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report, Step
@@ -18,18 +19,19 @@ def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
     from segsolve.library.plans import check
 
-    print_line = result_lines()
-    report = check(plan, lambda step: None if as_json else print_line(_line(step)))
+    print_line, width = result_lines(), stdout_width()
+    report = check(plan, lambda step: None if as_json else print_line(_line(step, width)))
     if as_json:
         show_json(_document(report))
     if not report.is_certified:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
-        print_line(f"certified: {report.verdict}")
+        print_line(hanging("", f"certified: {report.verdict}", width))
 
 
-def _line(step: Step) -> str:
-    return f"{'ok' if step.ok else 'failed':<7}{step.name:<8} {step.text}"
+def _line(step: Step, width: int | None) -> str:
+    head = f"{'ok' if step.ok else 'failed':<7}{step.name:<8} "
+    return hanging(head, step.text, width)
 
 
 def _document(report: Report) -> dict[str, object]:

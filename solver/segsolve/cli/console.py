@@ -14,6 +14,7 @@ from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from segsolve.errors import OutputError
+from segsolve_runtime.contract.wording import hanging
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,9 +92,19 @@ def result_lines() -> Callable[[str], None]:
     return print_line
 
 
+def show_sentence(text: str) -> None:
+    """Print a sentence on stdout; on a terminal, its lines end between words."""
+    show_text(_between_words(text, stdout_width()))
+
+
+def stdout_width() -> int | None:
+    """Return the columns of the terminal that stdout is; None if it is none."""
+    return _width(sys.stdout)
+
+
 def news(text: str) -> None:
-    """Print a line of news on stderr."""
-    _write(sys.stderr, text)
+    """Print a line of news on stderr; on a terminal, its lines end between words."""
+    _write(sys.stderr, _between_words(text, _width(sys.stderr)))
 
 
 @contextmanager
@@ -109,6 +120,19 @@ def progress(task: str) -> Iterator[Observer]:
         return
     with console.status(Text(task)) as status:
         yield lambda event: status.update(Text(f"{task}: {_describe(event)}"))
+
+
+def _width(stream: TextIO) -> int | None:
+    if (said := os.environ.get("COLUMNS", "")).isdecimal() and stream.isatty():
+        return int(said) or None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):  # no terminal, or closed
+        return None
+
+
+def _between_words(text: str, width: int | None) -> str:
+    return "\n".join(hanging("", line, width) for line in text.splitlines())
 
 
 def _streams() -> tuple[TextIO, TextIO]:
@@ -144,4 +168,5 @@ def _describe(event: Progress) -> str:
 
     if event.objective_ns is None:  # the bound may be that there is no plan
         return f"no plan yet, {event.wall_s:.1f} s"
-    return f"best {ms(event.objective_ns)} ms, bound {ms(event.bound_ns)} ms, {event.wall_s:.1f} s"
+    bound = f", bound {ms(event.bound_ns)} ms" if event.bound_ns > 0 else ""  # 0 says nothing yet
+    return f"best {ms(event.objective_ns)} ms{bound}, {event.wall_s:.1f} s"

@@ -9,6 +9,7 @@ import typer
 from segsolve.cli.console import show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
+from segsolve.library.values import DEFAULT_DEVICE
 
 
 @guarded
@@ -22,7 +23,7 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the devices and the origin of every figure."""
+    """List the devices, or tell the origin of every figure of one."""
     if attached:
         _attached(as_json)
     else:
@@ -40,8 +41,7 @@ def _described(name: str | None, as_json: bool) -> None:
     if as_json:
         show_json(devices_document(described))
     else:
-        show(devices_table(described))
-        show(figures_list(described))
+        show(figures_list(described[0]) if name else devices_table(described, DEFAULT_DEVICE))
 
 
 def _attached(as_json: bool) -> None:

@@ -31,6 +31,7 @@ from segsolve.cli import (
     run as run_command,
 )
 from segsolve.cli.console import prepare
+from segsolve.cli.grouped import GroupedCommand
 from segsolve.cli.guard import exit_code
 from segsolve.version import __version__
 
@@ -60,22 +61,22 @@ def _root(
     """Proven-best segmentation of quantised TFLite CNNs over several Coral Edge TPUs."""
 
 
-app.command("inspect")(inspect.command)
-app.command("solve")(solve.command)
-app.command("compare")(compare.command)
-app.command("batch")(batch.command)
-app.command("export")(export.command)
-app.command("build")(build.command)
-app.command("run")(run_command.command)
-app.command("serve")(serve.command)
-app.command("verify")(verify.command)
-app.command("check")(check.command)
-app.command("profile")(profile.command)
-app.command("tune")(tune.command)
-app.command("report")(report.command)
-app.command("schema")(schema.command)
-app.command("devices")(devices.command)
-app.command("doctor")(doctor.command)
+app.command("inspect", cls=GroupedCommand)(inspect.command)
+app.command("solve", cls=GroupedCommand)(solve.command)
+app.command("compare", cls=GroupedCommand)(compare.command)
+app.command("batch", cls=GroupedCommand)(batch.command)
+app.command("export", cls=GroupedCommand)(export.command)
+app.command("build", cls=GroupedCommand)(build.command)
+app.command("run", cls=GroupedCommand)(run_command.command)
+app.command("serve", cls=GroupedCommand)(serve.command)
+app.command("verify", cls=GroupedCommand)(verify.command)
+app.command("check", cls=GroupedCommand)(check.command)
+app.command("profile", cls=GroupedCommand)(profile.command)
+app.command("tune", cls=GroupedCommand)(tune.command)
+app.command("report", cls=GroupedCommand)(report.command)
+app.command("schema", cls=GroupedCommand)(schema.command)
+app.command("devices", cls=GroupedCommand)(devices.command)
+app.command("doctor", cls=GroupedCommand)(doctor.command)
 app.add_typer(zoo.app, name="zoo")
 
 

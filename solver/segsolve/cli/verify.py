@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsolve.cli.console import news, progress, show_json, show_text
+from segsolve.cli.console import news, progress, show_json, show_sentence
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.values import within
@@ -56,13 +56,15 @@ def command(
         show_json({"identical": True, **asdict(done)})
         return
     kind = "input" if files else "random input"
-    show_text(
+    show_sentence(
         f"identical, byte for byte: {count(done.output_tensors, 'output')} and "
         f"{count(done.crossing_tensors, 'crossing tensor')}, {count(done.compared_bytes, 'byte')} on "
         f"{count(done.inputs, kind)}"
     )
     if done.left_out:
-        show_text(f"not compared: {count(done.left_out, 'operation')} that LiteRT cannot run here, or hang on these")
+        show_sentence(
+            f"not compared: {count(done.left_out, 'operation')} that LiteRT cannot run here, or hang on these"
+        )
 
 
 def _frames(plan: Plan, files: list[str], most: int | None) -> Frames:

@@ -16,6 +16,7 @@ from segsolve.errors import ModelError
 from segsolve.graph.load import died
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.writer import Segment, segment_bytes, segment_of
+from segsolve_runtime.hush import without_notes
 from segsolve_runtime.native import NativeCrash
 from segsolve_runtime.trial import try_files
 
@@ -58,8 +59,9 @@ class Session:
 
         self._what = f"operations {segment.ops[0]}-{segment.ops[-1]} of {loaded.path}"
         try:
-            self._interpreter = Interpreter(model_content=segment_bytes(loaded, segment), num_threads=1)
-            self._interpreter.allocate_tensors()
+            with without_notes():
+                self._interpreter = Interpreter(model_content=segment_bytes(loaded, segment), num_threads=1)
+                self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise self._fault(error) from error
         self._inputs = _indices(segment.inputs, self._interpreter.get_input_details())

@@ -16,11 +16,10 @@ from segsolve.question import Constraints, Layout, Objective
 from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
-from segsolve.report.units import count, fps, mib, ms, names, percent, sentence
+from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
 from segsolve.search.answer import EVALUATOR, Answer
 from segsolve.solvers.base import Status, Stop
 
-_MOST_RANGES = 3
 _UNITS = "predicted time per inference in ms, weights in MiB"
 
 
@@ -62,16 +61,22 @@ def answer_table(problem: Problem, answer: Answer, device: str) -> RenderableTyp
     shown: list[RenderableType] = []
     if answer.points:
         shown.append(_points_table(problem, answer, device))
-    copies = Counter(answer.plan.pipelines)
+    alike = Counter(answer.plan.pipelines)
     scores = dict(zip(answer.plan.pipelines, answer.score.pipelines, strict=True))
-    for number, (pipeline, times) in enumerate(copies.items()):
+    stages = []
+    for number, (pipeline, copies) in enumerate(alike.items()):
         title = f"{problem.name} on {device}: {_UNITS}"
         if len(answer.plan.pipelines) > 1:
             if number == 0:
                 shown.append(Text(f"{problem.name} on {answer.plan.tpus} x {device}", style="bold"))
-            title = f"{_which(number, times, len(copies))} of {count(pipeline.tpus, 'TPU')}: {_UNITS}"
+            title = f"{_which(number, copies, len(alike))} of {count(pipeline.tpus, 'TPU')}: {_UNITS}"
         shown.append(_stages_table(title, pipeline, scores[pipeline]))
-        shown += spills(problem, (stage.ops for stage in pipeline.stages), scores[pipeline])
+        where = f"{_which(number, 1, len(alike))}, stage" if len(alike) > 1 else "Stage"
+        costs = scores[pipeline].stages
+        stages += [
+            (f"{where} {k}", s.ops, cost) for k, (s, cost) in enumerate(zip(pipeline.stages, costs, strict=True))
+        ]
+    shown += spills(problem, stages)
     return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score)))
 
 
@@ -93,7 +98,7 @@ def _stages_table(title: str, pipeline: Pipeline, score: Score) -> Grid:
     for k, (stage, cost) in enumerate(zip(pipeline.stages, score.stages, strict=True)):
         table.add_row(
             str(k),
-            _ranges(stage),
+            spans(stage.op_ranges),
             *(("CPU" if stage.processor is Processor.CPU else "TPU",) if has_cpu else ()),
             *((str(stage.replicas),) if is_replicated else ()),
             stage_bar(cost, score.bottleneck_ns, stage.replicas),
@@ -102,12 +107,6 @@ def _stages_table(title: str, pipeline: Pipeline, score: Score) -> Grid:
             Text(mib(cost.offchip_bytes), style=SPILL if cost.offchip_bytes else ""),
         )
     return table
-
-
-def _ranges(stage: Stage) -> str:
-    texts = [f"{a}-{b}" if a != b else str(a) for a, b in stage.op_ranges]
-    more = len(texts) - _MOST_RANGES
-    return ",".join(texts[:_MOST_RANGES]) + (f" +{more}" if more > 0 else "")
 
 
 def _points_table(problem: Problem, answer: Answer, device: str) -> Grid:

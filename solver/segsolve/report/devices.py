@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from segsolve.device.model import DeviceFile, Figure
+from segsolve.device.model import ALIASES, DeviceFile
 from segsolve.report.grid import Grid
 from segsolve.report.units import mib
 
@@ -33,50 +32,45 @@ def devices_document(devices: Iterable[DeviceFile]) -> dict[str, Any]:
     }
 
 
-def devices_table(devices: Iterable[DeviceFile]) -> Grid:
-    """Return one row per device."""
+def devices_table(devices: Iterable[DeviceFile], default: str) -> RenderableType:
+    """Return a line per device, and below what other names there are."""
     table = Grid(
         "",
         *("device", "on chip\nMiB", "shared link\nMiB/s", "what it is"),
-        left=("what it is",),
-        optional=("shared link\nMiB/s", "on chip\nMiB"),
+        optional=("on chip\nMiB", "shared link\nMiB/s"),
+        text=("what it is",),
     )
     for d in (described.device() for described in devices):
         link = "-" if d.link_mib_per_s is None else f"{d.link_mib_per_s:,.0f}"
         table.add_row(d.name, mib(d.memory_bytes), link, d.title)
-    return table
+    others = "; ".join(f"{old} is {new}" for old, new in ALIASES.items())
+    return Group(
+        table,
+        Text(f"The default is {default}. Older names: {others}."),
+        Text("`segsolve devices NAME` shows every figure, where it is from, and how far times may be off."),
+    )
 
 
-def figures_list(devices: Collection[DeviceFile]) -> RenderableType:
-    """Return every figure with its origin; one that several devices have in common stands once."""
-    parts: list[RenderableType] = []
-    for name, by_figure in _by_figure(devices).items():
-        parts.append(Text(f"\n{name}" if parts else name, style="bold"))
-        for figure, of in by_figure.items():
-            where = "" if len(of) == len(devices) else f" on {', '.join(of)}"
-            unit = "" if figure.unit == "1" else f" {figure.unit}"
-            parts.append(Padding(Text(f"{figure.value:g}{unit}{where}"), (0, 0, 0, 2)))
-            parts.append(Padding(Text(f"{figure.source}; error: {figure.error}", style="dim"), (0, 0, 0, 4)))
-    return Group(*parts, *_ranges(devices))
-
-
-def _ranges(devices: Collection[DeviceFile]) -> Iterable[RenderableType]:
-    """Yield what drives a device, and how far its times may be off, if it is the only one that was asked for."""
-    if len(devices) != 1:
-        return
-    (device,) = devices
-    yield Text("\ndriven by", style="bold")
-    yield Padding(Text(device.runner or "not said"), (0, 0, 0, 2))
-    yield Text("\n80 % of measured times lay at these multiples of the predicted one", style="bold")
+def figures_list(device: DeviceFile) -> RenderableType:
+    """Return every figure of a device with its origin, what drives it, and how far its times may be off."""
+    parts: list[RenderableType] = [Text(f"{device.name}: {device.title}", style="bold")]
+    for name, figure in device.figures().items():
+        unit = "" if figure.unit == "1" else f" {figure.unit}"
+        parts += _entry(name, f"{figure.value:g}{unit}", f"{figure.source}; error: {figure.error}")
+    parts += _entry("driven by", device.runner or "not said")
+    parts.append(Text("\n80 % of measured times lay at these multiples of the predicted one", style="bold"))
     for name, each in device.ranges().items():
-        yield Padding(Text(f"{name}: {each.low:g} to {each.high:g}"), (0, 0, 0, 2))
-        yield Padding(Text(each.source, style="dim"), (0, 0, 0, 4))
+        parts.append(_indented(f"{name}: {each.low:g} to {each.high:g}", 2))
+        parts.append(_indented(each.source, 4, "dim"))
+    return Group(*parts)
 
 
-def _by_figure(devices: Iterable[DeviceFile]) -> dict[str, dict[Figure, list[str]]]:
-    """Return for each name its figures, and for each figure the devices that have it."""
-    found: dict[str, dict[Figure, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for device in devices:
-        for name, figure in device.figures().items():
-            found[name][figure].append(device.name)
-    return found
+def _entry(name: str, value: str, origin: str = "") -> Iterable[RenderableType]:
+    yield Text(f"\n{name}", style="bold")
+    yield _indented(value, 2)
+    if origin:
+        yield _indented(origin, 4, "dim")
+
+
+def _indented(text: str, columns: int, style: str = "") -> RenderableType:
+    return Padding(Text(text, style=style), (0, 0, 0, columns), expand=False)

@@ -10,14 +10,27 @@ from rich.table import Table
 from rich.text import Text
 
 Cell = str | Text
+_LEAST_TEXT = 56
+"""Columns that text has at least before another one is left out."""
 
 
 class Grid:
     """Rows under headers; where there is no room for all columns, the least important ones are left out."""
 
-    def __init__(self, title: str, *columns: str, left: Collection[str] = (), optional: Sequence[str] = ()) -> None:
-        """Left-align the first column and those in `left`; leave out those in `optional`, in this order, if need be."""
-        self._title, self._columns, self._left, self._optional = title, columns, left, optional
+    def __init__(
+        self,
+        title: str,
+        *columns: str,
+        left: Collection[str] = (),
+        optional: Sequence[str] = (),
+        text: Collection[str] = (),
+    ) -> None:
+        """Left-align the first column and those in `left`; leave out those in `optional`, in this order, if need be.
+
+        The columns in `text` are of sentences, whose lines may end between words.
+        """
+        self._title, self._columns, self._left, self._optional = title, columns, {*left, *text}, optional
+        self._text = text
         self._rows: list[Sequence[Cell]] = []
 
     def add_row(self, *cells: Cell) -> None:
@@ -28,14 +41,14 @@ class Grid:
         """Yield the widest table that fits."""
         unlimited = options.update(max_width=10_000)
         for left_out in range(len(self._optional) + 1):
-            table = self._table(self._optional[:left_out])
-            if console.measure(table, options=unlimited).maximum <= options.max_width:
+            short = self._table(self._optional[:left_out], text_width=_LEAST_TEXT)
+            if console.measure(short, options=unlimited).maximum <= options.max_width:
                 break
         if self._title:
             yield Text(self._title, style="bold")
-        yield table
+        yield self._table(self._optional[:left_out])
 
-    def _table(self, without: Collection[str]) -> Table:
+    def _table(self, without: Collection[str], text_width: int | None = None) -> Table:
         table = Table(
             box=box.SIMPLE_HEAD,
             collapse_padding=True,
@@ -45,7 +58,9 @@ class Grid:
         for place in places:
             column = self._columns[place]
             left = place == 0 or column in self._left
-            table.add_column(column, justify="left" if left else "right", no_wrap=True)
+            is_text = column in self._text
+            width = text_width if is_text else None
+            table.add_column(column, justify="left" if left else "right", no_wrap=not is_text, max_width=width)
         for row in self._rows:
             cells = (row[place] for place in places if place < len(row))
             table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))

@@ -31,7 +31,7 @@ def layouts_table(comparison: Comparison, layouts: Layouts, batch: int) -> Rende
         *("layout", "stages", "per inference\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
         *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
         left=("stages",),
-        optional=("stages", "fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
+        optional=(batch_column, "vs\n1 TPU", "stages", "off chip\nMiB", "vs\ncompiler", "latency\nms", "fps"),
     )
     for layout in layouts.all:
         table.add_row(*_cells(comparison, layouts, layout, batch))

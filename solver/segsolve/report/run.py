@@ -10,7 +10,7 @@ from rich.text import Text
 
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
-from segsolve.report.units import count, fps, long_bar, ms, percent
+from segsolve.report.units import count, fps, long_bar, ms, percent, spans
 from segsolve_runtime.contract.plan import Plan, Stage
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.observe.drift import drift_of
@@ -112,9 +112,8 @@ def _devices(plan: Plan) -> str:
 
 
 def operations(stage: Stage) -> str:
-    """Return a stage's operations as text: ``0-17``, ``0-5,9-12`` for several ranges, ``0-5 CPU`` off the TPUs."""
-    spans = ",".join(f"{first}-{last}" for first, last in stage.op_ranges)
-    return f"{spans} CPU" if stage.processor == "cpu" else spans
+    """Return a stage's operations as text: ``0-17``, ``0-5,9-12 +3`` for several ranges, ``0-5 CPU`` off the TPUs."""
+    return f"{spans(stage.op_ranges)} CPU" if stage.processor == "cpu" else spans(stage.op_ranges)
 
 
 def _spoiled(failed: int) -> str:

@@ -1,22 +1,23 @@
-"""Results as tables for a terminal of 100 columns, or for a pipe."""
+"""Results as tables for a terminal, or for a pipe."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from segsolve.comparison import Comparison, Strategy
 from segsolve.cost.plan import Score
-from segsolve.cost.stage import StageScore
+from segsolve.cost.stage import StageScore, placements
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
-from segsolve.report.placed import streamed_sentences
-from segsolve.report.units import bar, fps, long_bar, mib, million, ms, percent, size, times
+from segsolve.report.placed import most_costly, short
+from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, size, times
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Status
 
@@ -24,6 +25,7 @@ SPILL = "red"
 GOOD = "green"
 _BAR_WIDTH = 12
 _MOST_BARS = 24
+_MOST_SPILLS = 6
 
 
 def compare_table(comparison: Comparison, device: str, batch: int, *, solve_times: bool = True) -> RenderableType:
@@ -39,7 +41,7 @@ def compare_table(comparison: Comparison, device: str, batch: int, *, solve_time
         *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
         *(("solved\nin s",) if solve_times else ()),
         left=("stages",),
-        optional=("solved\nin s", "fps", "vs\n1 TPU", "latency\nms", batch_column, "vs\ncompiler", "off chip\nMiB"),
+        optional=("solved\nin s", batch_column, "vs\n1 TPU", "off chip\nMiB", "vs\ncompiler", "latency\nms", "fps"),
     )
     for strategy in comparison.strategies:
         cells = _strategy_cells(strategy, batch)
@@ -176,12 +178,24 @@ def stage_bar(stage: StageScore, bottleneck_ns: int, replicas: int = 1) -> Text:
     return Text(long_bar(share, _BAR_WIDTH), style=SPILL if stage.spilled_ops else GOOD)
 
 
-def spills(problem: Problem, stages: Iterable[Collection[int]], score: Score) -> list[Text]:
-    """Explain per stage, given the operations of each, what does not fit and what the most costly layer costs."""
-    lines = []
-    for k, (ops, stage) in enumerate(zip(stages, score.stages, strict=True)):
-        if not stage.spilled_ops:
-            continue
-        sentences = ". ".join(s[0].upper() + s[1:] for s in streamed_sentences(problem, ops, most=1))
-        lines.append(f"Stage {k}: its activations leave {size(stage.capacity_bytes)} for weights. {sentences}.")
-    return [Text(line, style=SPILL) for line in lines]
+def spills(problem: Problem, stages: Iterable[tuple[str, Collection[int], StageScore]]) -> Iterator[RenderableType]:
+    """Yield what streams because it does not fit, a line per stage, given the name and the operations of each."""
+    spilling = [(name, ops, stage) for name, ops, stage in stages if stage.spilled_ops]
+    if not spilling:
+        return
+    yield Text("Weights that do not fit are streamed at every inference:", style=SPILL)
+    for name, ops, stage in spilling[:_MOST_SPILLS]:
+        costly = most_costly(placements(problem, ops))
+        layer, nbytes = costly[0], sum(placed.streamed_bytes for placed in costly)
+        text = f"{name}: {size(nbytes)} in {ms(stage.stream_ns)} ms, room for {size(stage.capacity_bytes)}; "
+        text += (
+            f"most costly {short(problem.ops[layer.op].name)}, {size(layer.streamed_bytes)} in {ms(layer.cost_ns)} ms"
+        )
+        if others := len(costly) - 1:
+            text += f", and {count(others, 'other layer')}"
+        yield Padding(Text(text, style=SPILL), (0, 0, 0, 2), expand=False)
+    if more := spilling[_MOST_SPILLS:]:
+        nbytes = sum(stage.offchip_bytes for _, _, stage in more)
+        yield Padding(
+            Text(f"{count(len(more), 'more stage')}: {size(nbytes)}", style=SPILL), (0, 0, 0, 2), expand=False
+        )

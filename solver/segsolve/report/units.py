@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MIB = 2**20
+_MOST_SPANS = 3
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -65,6 +66,13 @@ def long_bar(share: float, width: int) -> str:
     """A horizontal bar of at most `width` characters, in eighths."""
     eighths = round(share * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def spans(ranges: Sequence[Sequence[int]]) -> str:
+    """Ranges of operations, first and last, as a cell holds them: ``0-5,9,11-12 +3``."""
+    texts = [f"{first}-{last}" if first != last else str(first) for first, last in ranges]
+    more = len(texts) - _MOST_SPANS
+    return ",".join(texts[:_MOST_SPANS]) + (f" +{more}" if more > 0 else "")
 
 
 def sentence(text: str) -> str:
