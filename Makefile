@@ -11,7 +11,7 @@ help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/'
 
 .venv/pip: constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("segsolve needs Python 3.11 or newer; name one with: make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("segsolve needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=...") if not (3, 11) <= sys.version_info < (3, 14) else None'
 	@echo "setting up .venv"
 	@$(PYTHON) -m venv .venv
 	@touch $@
