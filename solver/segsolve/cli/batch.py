@@ -74,7 +74,7 @@ def command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed jobs again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Solve every combination in parallel. Killed at any time, the same command goes on."""
+    """Solve every combination in parallel; go on after any stop."""
     from segsolve.batch.jobs import LAYOUTS, Options
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch

@@ -64,7 +64,7 @@ def command(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Compile a plan's segments, and correct the plan by the reports."""
+    """Compile a plan's segments; correct the plan by the reports."""
     from segsolve_runtime.contract.plan import load_plan
 
     if compile_segments == check_coral:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typer.core import TyperCommand
+
+from segsolve.cli.completing import offer
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
@@ -43,7 +45,11 @@ _GROUP_OF: Final = {option: group for group, options in GROUPS.items() for optio
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help lists its options in groups."""
+    """A command whose help lists its options in groups, and for whose values a shell may offer words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self.name or "", self.params)
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write arguments first, then the options group by group."""

@@ -31,7 +31,7 @@ def command(
     signature: Signature = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a model is, what fits one TPU, and where it can be cut.
+    """Show what a model is, what fits one TPU, where it can be cut.
 
     Of a model that edgetpu_compiler has compiled, it shows what the file holds.
     """

@@ -14,6 +14,8 @@ from segsolve.cli import (
     build,
     check,
     compare,
+    completing,
+    completion,
     devices,
     doctor,
     export,
@@ -77,6 +79,7 @@ app.command("report", cls=GroupedCommand)(report.command)
 app.command("schema", cls=GroupedCommand)(schema.command)
 app.command("devices", cls=GroupedCommand)(devices.command)
 app.command("doctor", cls=GroupedCommand)(doctor.command)
+app.command("completion", cls=GroupedCommand)(completion.command)
 app.add_typer(zoo.app, name="zoo")
 
 
@@ -85,5 +88,6 @@ def run() -> None:
     # The matrices here are small: on a busy machine, threads of the linear algebra only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare()
+    completing.prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it lets a command clean up
     sys.exit(exit_code(app))

@@ -61,7 +61,7 @@ def command(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Solve, measure the stages, and solve again until the plan stands."""
+    """Solve, measure the stages, solve again until the plan stands."""
     from segsolve.graph.read import read_model
     from segsolve.plan.folder import check_writable
     from segsolve.profile.measured import MeasuredCosts

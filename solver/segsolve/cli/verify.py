@@ -38,7 +38,7 @@ def command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Prove a plan's segments equal to the whole model by running both."""
+    """Prove segments equal to the whole model by running both."""
     from segsolve.library.plans import plan_model
     from segsolve.report.units import count
     from segsolve.segments.verify import verify

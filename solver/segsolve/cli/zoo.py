@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segsolve.cli.console import progress, show, show_json, show_text
+from segsolve.cli.grouped import GroupedCommand
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
 from segsolve.values import within
@@ -30,7 +31,7 @@ def list_networks(as_json: Json = False) -> None:
         show(zoo_table(networks, facts))
 
 
-@app.command("build")
+@app.command("build", cls=GroupedCommand)
 @guarded
 def build(
     name: Annotated[str, typer.Argument(help="A network of `segsolve zoo list`, or all.")],
