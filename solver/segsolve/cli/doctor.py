@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
 import typer
 
 from segsolve.cli.console import result_lines, show_json, stdout_width
+from segsolve.cli.grouped import known_settings
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
 from segsolve.errors import ExitCode
+from segsolve_runtime.contract.wording import hanging
 
 
 @guarded
-def command(as_json: Json = False) -> None:
-    """Check what Edge TPUs need; exit code 12 if some is missing."""
+def command(context: typer.Context, as_json: Json = False) -> None:
+    """Check what Edge TPUs need; exit code 12 if some is missing.
+
+    Below stands what the environment and files set, and where.
+    """
     from segsolve_runtime.doctor import examine, is_ready, lines
 
     findings = []
@@ -21,7 +29,13 @@ def command(as_json: Json = False) -> None:
         findings.append(finding)
         if not as_json:  # at once: to open a device takes seconds
             print_line("\n".join(lines([finding], stdout_width())))
+    found = known_settings(context, Path())
     if as_json:
-        show_json({"ready": is_ready(findings), "checks": [finding.as_dict() for finding in findings]})
+        checks = [finding.as_dict() for finding in findings]
+        show_json({"ready": is_ready(findings), "checks": checks, "settings": [asdict(s) for s in found]})
+    for setting in () if as_json else found:
+        of = f" of {setting.command}" if setting.command else ""
+        text = f"{setting.option}{of} = {setting.value}, from {setting.source}"
+        print_line(hanging(f"{'set':8}{'option':18}", text, stdout_width()))
     if not is_ready(findings):
         raise typer.Exit(ExitCode.HARDWARE)

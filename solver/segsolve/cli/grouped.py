@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from typer.core import TyperCommand
+from typer._click.core import ParameterSource
+from typer.core import TyperCommand, TyperOption
+from typer.exceptions import TyperException
 
 from segsolve.cli.completing import offer
+from segsolve.cli.settings import Setting, folder_of, in_force, settings, variable
+from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
-    from typer._click import Context, HelpFormatter
+    from typer._click import Command, Context, HelpFormatter, Parameter
 
 FEW = 8
 """Up to so many options need no groups."""
@@ -50,6 +55,27 @@ class GroupedCommand(TyperCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer(self.name or "", self.params)
+        for param in self.params:
+            if isinstance(param, TyperOption):
+                param.envvar, param.show_envvar = variable(_name(param)), False
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse a command line; what it leaves out comes from the environment and from files."""
+        mine = options_of(self)
+        settings_of = in_force(known_settings(ctx, folder_of(args)), self.name or "", frozenset(mine))
+        given = {option: setting.value for option, setting in settings_of.items()}
+        if any(argument.endswith(".json") for argument in args):
+            given.pop("device", None)  # a file of costs has its device in it
+        ctx.default_map = {mine[option].name: _as_given(value) for option, value in given.items()}
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            param = getattr(error, "param", None)
+            setting = settings_of.get(_name(param)) if isinstance(param, TyperOption) else None
+            if setting is None or ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+                raise
+            why = error.format_message().rpartition(": ")[2].rstrip(".")
+            raise UsageError(f"{setting.source} sets {setting.option} to {setting.value!r}: {why}") from None
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write arguments first, then the options group by group."""
@@ -67,6 +93,30 @@ class GroupedCommand(TyperCommand):
             if group in found:
                 with formatter.section(group):
                     formatter.write_dl(found[group])
+
+
+def known_settings(ctx: Context, folder: Path) -> list[Setting]:
+    """Return all settings that there are for the commands of the program that runs, the weakest first."""
+    commands = getattr(ctx.find_root().command, "commands", {})
+    return settings({name: frozenset(options_of(command)) for name, command in commands.items()}, folder)
+
+
+def options_of(command: Command) -> dict[str, Parameter]:
+    """Return a command's options, and those of its own commands, by their names without dashes."""
+    inner = getattr(command, "commands", {}).values()
+    found = {_name(param): param for each in inner for param in options_of(each).values()}
+    return found | {_name(param): param for param in command.params if param.param_type_name == "option"}
+
+
+def _name(param: Parameter) -> str:
+    return next(name for name in param.opts if name.startswith("--")).lstrip("-")
+
+
+def _as_given(value: Any) -> Any:
+    """Return a value of a file as a command line would give it."""
+    if isinstance(value, list):
+        return [_as_given(one) for one in value]
+    return value if isinstance(value, bool) else str(value)
 
 
 def _group(names: list[str]) -> str:

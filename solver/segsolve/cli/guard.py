@@ -52,6 +52,9 @@ def exit_code(app: typer.Typer) -> int:
         return ExitCode.USAGE
     try:
         return app(standalone_mode=False) or ExitCode.OK
+    except SegsolveError as error:  # of settings, which are read before a command begins
+        say_error(str(error), error.hint)
+        return error.exit_code
     except TyperException as error:
         message = error.format_message()
         if message.startswith("Usage:"):  # no arguments: the message is the help
