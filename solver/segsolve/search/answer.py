@@ -8,7 +8,8 @@ from typing import Any
 
 from segsolve.cost.plan import PlanScore
 from segsolve.plan.model import Plan
-from segsolve.question import Objective, Question
+from segsolve.question import Question
+from segsolve.search.objectives import aim
 from segsolve.solvers.base import Confirmation, Status, Stop
 
 
@@ -83,7 +84,7 @@ class Answer:
 
     @property
     def _counts_devices(self) -> bool:
-        return self.question.objective in (Objective.DEVICES, Objective.PARETO)
+        return not aim(self.question.objective).counts_ns
 
 
 def proof_of(confirmed_by: tuple[Confirmation, ...]) -> str | None:

@@ -16,6 +16,7 @@ from segsolve.search.bounds import least_value
 from segsolve.search.chain.table import is_long
 from segsolve.search.exact import exact_answer
 from segsolve.search.fallback import Fallback
+from segsolve.search.objectives import aim
 from segsolve.search.single import answer_of_planner
 from segsolve.search.strategies import DEFAULT, EXACT, get_planner
 from segsolve.search.wide import wide_answer
@@ -54,10 +55,7 @@ def check_question(question: Question, planner: str) -> None:
         raise UsageError(f"the planner {planner!r} only cuts one pipeline for throughput, without constraints", _OTHERS)
     if planner not in EXACT and question.cuts is Cuts.DAG:
         raise UsageError(f"the planner {planner!r} cuts the execution order only", _OTHERS)
-    if objective is Objective.DEVICES and not kept.limits:
-        raise UsageError("the fewest devices for what?", "give --min-fps, --max-latency, or both")
-    if objective is Objective.BATCH and kept.least_fps is not None:
-        raise UsageError("--min-fps means nothing to a batch", "leave it away, or ask for another objective")
+    aim(objective).check(kept)
 
 
 @dataclass
@@ -178,8 +176,8 @@ class _Search:
 
     @property
     def _needs_fronts(self) -> bool:
-        by_bottleneck = self.question.objective in (Objective.THROUGHPUT, Objective.DEVICES)
-        return not by_bottleneck or self.question.constraints.most_latency_ns is not None
+        limit = self.question.constraints.most_latency_ns
+        return aim(self.question.objective).needs_fronts or limit is not None
 
     @property
     def _is_late(self) -> bool:
@@ -195,7 +193,7 @@ class _Search:
         return least_value(self.problem, self.question)
 
     def _tell(self, found: Answer) -> None:
-        if self.question.objective is not Objective.THROUGHPUT:
+        if not aim(self.question.objective).is_rate:
             return  # no bound in ns that means anything to who watches
         bound = min(found.bound, self._least) if found.cuts == "chain" else found.bound
         elapsed = time.perf_counter() - self.start

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.problem import Problem
-from segsolve.question import Objective, Question
+from segsolve.question import Question
+from segsolve.search.objectives import aim
 
 
 def least_work(problem: Problem) -> int:
@@ -29,16 +30,4 @@ def least_period(problem: Problem) -> Fraction:
 
 def least_value(problem: Problem, question: Question) -> Fraction:
     """Return a value in the unit of a question's objective that no plan is below; 0 for a front."""
-    work = Fraction(least_work(problem))
-    match question.objective:
-        case Objective.THROUGHPUT:
-            return work / problem.tpus
-        case Objective.LATENCY:
-            return work
-        case Objective.BATCH:
-            return max(work, Fraction(-(-work * question.batch // problem.tpus)))
-        case Objective.DEVICES:
-            at_work = work * (question.constraints.least_fps or 0) / 10**9
-            return max(Fraction(1), Fraction(-(-at_work // 1)))
-        case Objective.PARETO:
-            return Fraction(0)
+    return aim(question.objective).least(question, Fraction(least_work(problem)), problem.tpus)

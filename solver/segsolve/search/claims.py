@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import pairwise
 
 from segsolve.cost.table import IMPOSSIBLE
-from segsolve.question import Layout, Objective, Question
 from segsolve.solvers.dynamic.pipelines import Pipelines, Point
 from segsolve.solvers.statement import Statement
 
 
-def claims(
-    pipelines: Pipelines, question: Question, value: Fraction, *, on_link: bool = False
-) -> tuple[Statement, ...]:
-    """Return what must hold of single pipelines so that no plan has a smaller value of the question's objective.
-
-    `on_link` says that the shared link is what limits the rate.
-    """
-    if on_link:
-        return tuple(_corners(pipelines, pipelines.link_fronts, "bytes"))
-    tpus, limit = pipelines.tpus, question.constraints.most_latency_ns
-    is_single = question.layout is Layout.PIPELINE and question.objective is not Objective.DEVICES
-    sizes = range(tpus if is_single else 1, tpus + 1)  # one pipeline may as well have all TPUs
-    if question.objective in (Objective.BATCH, Objective.PARETO):
-        return tuple(_corners(pipelines, pipelines.fronts, "latency"))
-    if question.objective is Objective.LATENCY:
-        return tuple(_within(pipelines, int(value) - 1, sizes))
+def by_bottleneck(pipelines: Pipelines, sizes: range) -> Iterator[Statement]:
+    """Yield that no pipeline of at most k devices is faster than the best that was found, within the latency."""
+    limit = pipelines.constraints.most_latency_ns
     if limit is not None:
-        return tuple(_within(pipelines, limit, sizes))
-    return tuple(_bottlenecks(pipelines, sizes))
+        yield from within(pipelines, limit, sizes)
+        return
+    for k, best in _steps(pipelines.bottlenecks, sizes):
+        yield Statement(paths=pipelines.paths(k), below_ns=best)
 
 
 def no_pipeline(pipelines: Pipelines) -> tuple[Statement, ...]:
@@ -38,24 +25,18 @@ def no_pipeline(pipelines: Pipelines) -> tuple[Statement, ...]:
     limit = pipelines.constraints.most_latency_ns
     if limit is None:
         return (Statement(paths=pipelines.paths(pipelines.tpus), below_ns=IMPOSSIBLE),)
-    return tuple(_within(pipelines, limit, range(pipelines.tpus, pipelines.tpus + 1)))
+    return tuple(within(pipelines, limit, range(pipelines.tpus, pipelines.tpus + 1)))
 
 
-def _bottlenecks(pipelines: Pipelines, sizes: range) -> Iterator[Statement]:
-    """No pipeline of at most k devices is faster than the best that was found."""
-    for k, best in _steps(pipelines.bottlenecks, sizes):
-        yield Statement(paths=pipelines.paths(k), below_ns=best)
-
-
-def _within(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterator[Statement]:
-    """No pipeline of at most k devices is faster within a latency."""
+def within(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterator[Statement]:
+    """Yield that no pipeline of at most k devices is faster within a latency."""
     for k, best in _steps(pipelines.within(latency_ns), sizes):
         paths = pipelines.paths(k)
         yield Statement(paths=paths, below_ns=best, cost=paths.time, at_least=latency_ns + 1)
 
 
-def _corners(pipelines: Pipelines, fronts: dict[int, tuple[Point, ...]], cost: str) -> Iterator[Statement]:
-    """Whoever wants less than a point's bottleneck pays at least the next point's cost."""
+def corners(pipelines: Pipelines, fronts: dict[int, tuple[Point, ...]], cost: str) -> Iterator[Statement]:
+    """Yield that whoever wants less than a point's bottleneck pays the next point's cost at least."""
     for k, front in fronts.items():
         paths = pipelines.paths(k)
         amounts = paths.time if cost == "latency" else pipelines.table.moved_bytes

@@ -10,11 +10,11 @@ from segsolve.cost.plan import PlanScore, check_plan, score_plan
 from segsolve.deadline import OutOfTime, check
 from segsolve.plan.model import Plan, single_pipeline
 from segsolve.problem import Problem, Segmentation
-from segsolve.question import Layout, Objective, Question
+from segsolve.question import Layout, Question
 from segsolve.search.answer import Answer
 from segsolve.search.baselines import compiler, greedy, uniform
 from segsolve.search.bounds import least_value
-from segsolve.search.value import value_of
+from segsolve.search.objectives import aim
 from segsolve.solvers.base import Limits, Status, Stop
 
 _Found = tuple[Fraction, Plan, PlanScore, str]
@@ -82,8 +82,7 @@ class Fallback:
 
     @property
     def _repeats(self) -> bool:
-        asked = self._question
-        return asked.layout is Layout.ANY and asked.objective is not Objective.LATENCY
+        return self._question.layout is Layout.ANY and not aim(self._question.objective).is_latency
 
     def _take(self, plan: Plan, by: str) -> None:
         if plan in self._seen:
@@ -95,7 +94,7 @@ class Fallback:
         score = score_plan(self._problem, plan)
         if not (kept.allow_latency(score.latency_ns) and kept.allow_rate(score.rate)):
             return
-        value = value_of(self._question, plan, score)
+        value = aim(self._question.objective).value(self._question, plan, score)
         if self._best is None or value < self._best[0]:
             self._best = (value, plan, score, by)
 

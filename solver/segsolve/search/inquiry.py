@@ -12,17 +12,17 @@ from typing import Any
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
 from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.deadline import OutOfTime
-from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
-from segsolve.question import Constraints, Layout, Objective, Question
+from segsolve.question import Constraints, Layout, Question
 from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
 from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
-from segsolve.search.claims import claims, no_pipeline
+from segsolve.search.claims import corners, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
-from segsolve.search.objectives import Choice
-from segsolve.search.value import value_of
+from segsolve.search.objectives import aim
+from segsolve.search.objectives.base import Aim, Choice, fault
+from segsolve.search.objectives.devices import Devices
 from segsolve.solvers.base import Confirmation, Limits, Status
 from segsolve.solvers.dynamic.pipelines import Pipelines
 from segsolve.solvers.statement import Statement
@@ -51,6 +51,11 @@ class Inquiry:
     def constraints(self) -> Constraints:
         """What a plan must keep."""
         return self.question.constraints
+
+    @property
+    def aim(self) -> Aim:
+        """What the plan is best at."""
+        return aim(self.question.objective)
 
     @property
     def is_single(self) -> bool:
@@ -105,7 +110,7 @@ class Inquiry:
         document = None
         least = value if bound is None else bound
         if is_claimed and least == value:
-            statements = claims(self.pipelines, self.question, value, on_link=on_link)
+            statements = self._claims(value, on_link=on_link)
             if self.planner == "cpsat":
                 found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
                 confirmed_by += [found] if found else []
@@ -166,7 +171,7 @@ class Inquiry:
         objective = self.question.objective
         claim = f"the plan is valid and has the {objective} that is said"
         score, found = confirmed(EVALUATOR, claim, "exact", price)
-        if objective is not Objective.PARETO and (again := self.value_of(plan, score)) != value:
+        if self.aim.has_value and (again := self.value_of(plan, score)) != value:
             raise fault(f"it claims a {objective} of {value}, its plan has {again}")
         return found
 
@@ -174,7 +179,7 @@ class Inquiry:
         self, value: Fraction, statements: Sequence[Statement], claim: str, points: Sequence[ParetoPoint] = ()
     ) -> tuple[dict[str, Any] | None, Confirmation | None]:
         """Return the document that proves a value; None where pipelines that were not tried might better it."""
-        is_few = self.question.objective is Objective.DEVICES and value <= MOST_TPUS + 1
+        is_few = isinstance(self.aim, Devices) and value <= MOST_TPUS + 1
         if self.problem.tpus > MOST_TPUS and not is_few:
             return None, None
         document, found = confirmed(
@@ -188,24 +193,22 @@ class Inquiry:
             document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in points]}
         return document, found
 
+    def _claims(self, value: Fraction, *, on_link: bool) -> tuple[Statement, ...]:
+        """Return what must hold of single pipelines so that no plan has a smaller value, on the link if that limits."""
+        if on_link:
+            return tuple(corners(self.pipelines, self.pipelines.link_fronts, "bytes"))
+        return tuple(self.aim.claims(self.pipelines, self.question, value))
+
     def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
         """Order claims by their use: those about pipelines of the plan's own sizes come first."""
         sizes = {pipeline.tpus for pipeline in plan.pipelines}
         return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
 
     def _claimed(self, on_link: bool) -> str:
-        kept, objective = self.constraints, self.question.objective
+        what = self.aim.claimed(self.constraints)
         if on_link:
             what = "no pipeline moves less at its bottleneck than the best of its size"
-        elif objective in (Objective.PARETO, Objective.BATCH):
-            what = "no pipeline lies beyond the front of bottleneck and latency of its size"
-        elif objective is Objective.LATENCY:
-            what = "no pipeline of a smaller latency is fast enough"
-        else:
-            what = "no pipeline is faster than the best of its size"
-            if kept.most_latency_ns is not None:
-                what += " within the latency"
-        if not kept.are_limits:
+        if not self.constraints.are_limits:
             what += " that keeps the constraints"
         return f"{what}, over all cuts {self._where}"
 
@@ -234,7 +237,7 @@ class Inquiry:
 
     def value_of(self, plan: Plan, score: PlanScore) -> Fraction:
         """Return what a plan is worth under the objective, in the objective's unit."""
-        return value_of(self.question, plan, score)
+        return self.aim.value(self.question, plan, score)
 
     def _answer(self, **known: Any) -> Answer:
         return Answer(
@@ -244,8 +247,3 @@ class Inquiry:
     @property
     def _where(self) -> str:
         return "of its graph" if self.cuts == "dag" else "of the execution order"
-
-
-def fault(what: str) -> SolverFault:
-    """Return the error that the exact search contradicts itself or the evaluator."""
-    return SolverFault(f"the exact search answered wrongly: {what}", "please report this with the model")

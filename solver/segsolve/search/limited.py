@@ -14,9 +14,9 @@ from functools import partial
 
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.plan.model import Plan
-from segsolve.question import Objective
 from segsolve.search.answer import Answer, ParetoPoint
 from segsolve.search.inquiry import Inquiry
+from segsolve.search.objectives.base import Aim
 from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.corners import Corner, corners
 from segsolve.solvers.dynamic.link import Choice, best_on_link
@@ -27,13 +27,13 @@ Found = tuple[Plan, PlanScore]
 def answer_on_link(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
     """Return the best plan for throughput, latency or devices on the link; `otherwise` is best without the link."""
     note = f"the shared link limits the rate: what would be best without it needs {float(free.link_load):.0%} of it"
-    limit, objective = asked.constraints.most_latency_ns, asked.question.objective
-    if limit is None and objective is not Objective.LATENCY:
+    limit, aim = asked.constraints.most_latency_ns, asked.aim
+    if limit is None and not aim.is_latency:
         return _by_rate(asked, note)
     listed = OnLink.of(asked)
     if listed is None:
         return _unlisted(asked, otherwise, free, note)
-    found = listed.best(objective, limit)
+    found = listed.best(aim, limit)
     if found is None:
         return asked.nothing(is_claimed=False)
     plan, score = found
@@ -54,12 +54,12 @@ class OnLink:
         listed = corners(paths, (paths.time, asked.pipelines.table.moved_bytes))
         return None if listed is None else cls(asked, listed, time.perf_counter() - start)
 
-    def best(self, objective: Objective, limit: int | None) -> Found | None:
+    def best(self, aim: Aim, limit: int | None) -> Found | None:
         """Return the best plan, None if none is fast enough within the latency."""
         tpus = self._asked.problem.tpus
-        if objective is Objective.THROUGHPUT:
+        if aim.is_rate:
             return self.fastest(tpus, limit)
-        if objective is Objective.DEVICES:
+        if not aim.counts_ns:
             return self._first(partial(self.fastest, count, limit) for count in range(1, tpus + 1))
         return self._first(partial(self.fastest, tpus, latency) for latency in self.latencies(limit))
 
@@ -129,7 +129,7 @@ def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
 
 def _by_rate(asked: Inquiry, note: str) -> Answer:
     """Return the plan of the largest rate, or of the fewest devices that are fast enough."""
-    if asked.question.objective is Objective.DEVICES:
+    if not asked.aim.counts_ns:
         for count in range(1, asked.pipelines.tpus + 1):
             rate, plan = _linked(asked, count)
             if rate and asked.constraints.allow_rate((score := score_plan(asked.problem, plan)).rate):
@@ -154,7 +154,7 @@ def _linked(asked: Inquiry, count: int) -> tuple[Fraction, Plan]:
 
 def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> Answer:
     """Return a plan that keeps the constraints on the link, if one of the two that are at hand does, and its bound."""
-    kept, objective = asked.constraints, asked.question.objective
+    kept, aim = asked.constraints, asked.aim
     rate, frugal = _linked(asked, asked.pipelines.tpus)
     candidates = [(otherwise, free), (frugal, score_plan(asked.problem, frugal))]
     allowed = [
@@ -162,8 +162,7 @@ def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> An
         for plan, score in candidates
         if plan.pipelines and asked.constraints.allow_rate(score.rate) and kept.allow_latency(score.latency_ns)
     ]
-    unlinked = asked.value_of(otherwise, free) if objective is not Objective.THROUGHPUT else 1 / free.unlinked_rate
-    bound = max(unlinked, 1 / rate) if objective is Objective.THROUGHPUT else unlinked
+    bound = max(1 / free.unlinked_rate, 1 / rate) if aim.is_rate else asked.value_of(otherwise, free)
     if not kept.allow_rate(rate):
         return asked.nothing(is_claimed=False)
     if not allowed:

@@ -16,8 +16,8 @@ from segsolve.search.base import SolveResult
 from segsolve.search.certificate import certificate
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.table import segment_table
-from segsolve.search.claims import claims
 from segsolve.search.confirm import confirmed, refuted
+from segsolve.search.objectives import aim
 from segsolve.search.strategies import DEFAULT, EXACT
 from segsolve.solvers.base import Limits, Observer, Status
 from segsolve.solvers.dynamic.pipelines import Pipelines
@@ -44,7 +44,7 @@ def as_answer(
     confirmed_by, document, spent = [*result.confirmed_by], None, result.deterministic_s
     if result.status is Status.OPTIMAL and value is not None:
         pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
-        statements = claims(pipelines, question, value)
+        statements = tuple(aim(question.objective).claims(pipelines, question, value))
         claim = "no pipeline is faster, over all cuts of the execution order"
         if result.planner == DEFAULT:
             found, more = refuted(statements, claim, limits or Limits())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from segsolve.question import Objective
 from segsolve.search.answer import Answer
 from segsolve.search.bounds import least_value, least_work
 from segsolve.search.inquiry import MOST_TPUS, Inquiry
+from segsolve.search.objectives.devices import Devices
 from segsolve.solvers.base import Confirmation, Status
 
 
@@ -21,7 +21,7 @@ def judged(asked: Inquiry, found: Answer) -> Answer:
     if found.status is Status.INFEASIBLE and _is_impossible(asked):
         return _with(found, "the work of one inference alone breaks the constraints")
     bound = least_value(asked.problem, asked.question)
-    if asked.question.objective is Objective.DEVICES:  # of fewer than these all were tried
+    if isinstance(asked.aim, Devices):  # of fewer than these all were tried
         bound = max(Fraction(MOST_TPUS + 1), bound)
     if found.status is Status.OPTIMAL and found.value is not None and 0 < found.value <= bound:
         return found if found.certificate else _with(found, "no plan does less work than this one")
@@ -44,12 +44,12 @@ def _with(found: Answer, claim: str) -> Answer:
 
 def _is_complete(asked: Inquiry, found: Answer) -> bool:
     """Whether more TPUs would be more stages, which no pipeline can have."""
-    kept, objective = asked.question.constraints, asked.question.objective
+    kept = asked.constraints
     stages = min(len(asked.table.members) - 1, len(asked.problem.ops))
     if kept.most_stages is not None:
         stages = min(stages, kept.most_stages)
     # Replicas raise the rate; they neither shorten the latency nor make room for weights.
-    is_rate_free = kept.least_fps is None and (objective is Objective.LATENCY or found.status is Status.INFEASIBLE)
+    is_rate_free = kept.least_fps is None and (asked.aim.is_latency or found.status is Status.INFEASIBLE)
     return (asked.is_single or is_rate_free) and stages <= MOST_TPUS
 
 
