@@ -22,8 +22,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def standin(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+def standin(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     """The stand-in in this process, with usb:0, pci:0 and usb:1."""
-    standin = StandIn(library, monkeypatch)
+    standin = StandIn(library, tmp_path / "standin", monkeypatch)
     yield standin
     standin.close()

@@ -44,6 +44,10 @@ class DeviceLostError(RuntimeFault):
     """Raised by a runner whose device is gone: it is not asked again."""
 
 
+class ProcessDiedError(RuntimeFault):
+    """Raised by a runner whose process ended during an inference; it has another one for the next."""
+
+
 class StageTimeoutError(RuntimeFault):
     """A stage did not come to an end in time."""
 

@@ -105,9 +105,9 @@ class _Child:
         finally:
             timed_out = timeout_s is not None and timer.finished.is_set()
             timer.cancel()
-        how = f"does not end within {timeout_s:g} s" if timed_out else _how(code)
+        how = f"does not end within {timeout_s:g} s" if timed_out else how_it_ended(code)
         self._errors.seek(0)
-        raise NativeCrash(how, where, _complaint(self._errors.read()))
+        raise NativeCrash(how, where, complaint(self._errors.read()))
 
     def close(self) -> None:
         """End the process; one that a fork left to another process is let alone."""
@@ -189,7 +189,8 @@ def _take(stream: IO[bytes], size: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """Return what a child did, given its exit code: ``ends its process with SIGABRT``."""
     if code >= 0:
         return f"ends its process with code {code}"
     with suppress(ValueError):
@@ -197,7 +198,7 @@ def _how(code: int) -> str:
     return f"ends its process with signal {-code}"
 
 
-def _complaint(printed: bytes) -> str:
+def complaint(printed: bytes) -> str:
     """Return the last line that native code printed, if it is a complaint."""
     lines: Sequence[str] = [line.strip() for line in printed.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines and not lines[-1].startswith("INFO:") else ""

@@ -13,18 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args, overload
 
-from segsolve_runtime.backends import BackendOptions, open_stages
+from segsolve_runtime.backends import BackendOptions, Isolation, open_stages
 from segsolve_runtime.contract.arrays import Frame, Tensors, array_specs, select
 from segsolve_runtime.contract.frames import frame_tensors
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan, PlanFolder, load_plan
 from segsolve_runtime.contract.result import Result
-from segsolve_runtime.contract.runner import StageRunner
+from segsolve_runtime.contract.runner import Reopenable, StageRunner
 from segsolve_runtime.errors import ClosedError, DeviceLostError, InputError, StageError, StageTimeoutError
 from segsolve_runtime.flow.clock import Clocks
 from segsolve_runtime.flow.engine import Setting
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.run import Run
 from segsolve_runtime.flow.stream import Stream
 from segsolve_runtime.flow.submissions import Submissions
@@ -87,6 +88,7 @@ class Pipeline:
             policy=faults or FaultPolicy(),
             recorded=None if record is True else int(record),
             retired=self._retired,
+            rejoining=Rejoining(self._retired),
         )
         self._run: Run = Stream(self._setting)
         self._is_closed = False
@@ -101,6 +103,7 @@ class Pipeline:
         backend: str = "litert",
         threads: int = 1,
         devices: Sequence[str] = (),
+        isolate: Isolation = "auto",
         queue_size: int = 2,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
@@ -108,14 +111,16 @@ class Pipeline:
         """Open a plan folder on a backend.
 
         ``litert`` runs it on the CPU, ``edgetpu`` on Edge TPUs: on `devices`, such as ``usb:0`` and ``pci:1``, or on
-        the first that are attached. ``emulated`` runs it on the CPU and holds each stage to its predicted time.
-        ``simulated`` takes the predicted times on a virtual clock and has no results.
+        the first that are attached. Devices on USB have a process of their own each, because their driver ends its
+        process when a transfer fails; `isolate` gives one to ``all`` stages, or to ``none``. ``emulated`` runs it on
+        the CPU and holds each stage to its predicted time. ``simulated`` takes the predicted times on a virtual clock
+        and has no results.
 
         Raises:
             PlanError: the folder or a segment cannot be used.
             BackendError: no backend has this name, or it has not these devices.
             HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
-            ValueError: `threads` (per stage) or `queue_size` is smaller than 1.
+            ValueError: `threads` (per stage) or `queue_size` is smaller than 1, or `isolate` is unknown.
         """
         if threads < 1:
             raise ValueError(f"the number of threads is {threads}; it must be at least 1")
@@ -124,6 +129,7 @@ class Pipeline:
             backend=backend,
             threads=threads,
             devices=devices,
+            isolate=isolate,
             queue_size=queue_size,
             record=record,
             faults=faults,
@@ -137,12 +143,13 @@ class Pipeline:
         backend: str = "litert",
         threads: int = 1,
         devices: Sequence[str] = (),
+        isolate: Isolation = "auto",
         queue_size: int = 2,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
     ) -> Self:
         """Open a plan that was loaded; all else as for `load`."""
-        stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices)))
+        stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate))
         return cls(
             folder.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record, faults=faults
         )
@@ -314,9 +321,10 @@ class Pipeline:
             self._is_closed = True
             run = self._run
         run.close()
+        self._setting.rejoining.end()
         with ExitStack() as stack:
             for place, runner in self._setting.runners.items():
-                if not self._setting.lingers(place):
+                if isinstance(runner, Reopenable) or not self._setting.lingers(place):
                     stack.callback(runner.close)
 
     def __enter__(self) -> Self:

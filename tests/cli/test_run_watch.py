@@ -43,7 +43,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> dict[int, FaultPlan]:
     plans: dict[int, FaultPlan] = {}
 
     def opened(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-        stages = litert.open_stages(folder, options.threads)
+        stages = litert.open_stages(folder, options)
         runners = faulty(stages.runners, dict(plans))
         plans.clear()
         return OpenStages(runners=runners, clocks=stages.clocks)

@@ -51,20 +51,16 @@ def test_the_rest_goes_on(named: bool, plan: Path, standin: StandIn, tmp_path: P
     assert inside("build", plan, "--compile", "--no-verify", "--rounds", "1").code == ExitCode.OK
     assert inside("run", plan, "--count", "40", "-o", tmp_path / "whole.npz").code == ExitCode.OK
 
-    def unplug(number: int) -> None:
-        if number == 60:
-            standin.attach(f"usb={DEVICES[0]}", f"usb={DEVICES[2]}")
-
-    standin.before_run = unplug
+    standin.fault(DEVICES[1], "vanish 20")
     options = ["--count", "40", "--on-fault", "replan", *(["--devices", "usb:0,usb:1,usb:2"] if named else [])]
     done = inside("run", plan, "--backend", "edgetpu", "-o", tmp_path / "tpus.npz", *options)
     assert done.code == ExitCode.OK, done.stderr
-    assert "is gone" in done.stderr and "solved again for 2 devices" in done.stderr
+    assert "is lost" in done.stderr and "solved again for 2 devices" in done.stderr
     expected, found = _results(tmp_path / "whole.npz"), _results(tmp_path / "tpus.npz")
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
     assert set(standin.used[-10:]) <= {DEVICES[0], DEVICES[2]}
     gc.collect()  # the error of the lost device held its interpreter
-    assert [standin.users(path) for path in DEVICES] == [0, 0, 0]
+    assert not any(standin.is_open(path) for path in DEVICES)
 
 
 def test_without_a_compiler_it_is_told_at_once(

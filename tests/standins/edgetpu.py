@@ -6,27 +6,22 @@ What is tested with it is our own code and the documented interface. It says not
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 
 from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
 
+from . import standin_kernel
+from .standin_kernel import FOLDER_VARIABLE, KERNEL
+
 SOURCE = Path(__file__).with_name("standin_libedgetpu.c")
-_KERNEL = ctypes.CFUNCTYPE(
-    ctypes.c_int,
-    *(ctypes.c_char_p, ctypes.POINTER(ctypes.c_ubyte), ctypes.c_size_t),
-    *(ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int),
-)
 
 
 def build(folder: Path) -> Path:
@@ -40,56 +35,62 @@ def build(folder: Path) -> Path:
 
 
 class StandIn:
-    """The library in this process, with the devices that a test wants."""
+    """The library in this process and its children, with the devices that a test wants."""
 
-    def __init__(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.file, self._environment = file, monkeypatch
-        self.used: list[str] = []
-        """Paths of the devices in the order in which they ran segments."""
-        self.before_run: Callable[[int], None] = lambda number: None
-        """Called with the number of each run of a segment, before it."""
-        self._models: dict[tuple[int, int], Interpreter] = {}
-        self._library = ctypes.CDLL(str(file))
-        self._kernel = _KERNEL(self._run)  # must outlive its registration
-        self._library.standin_set_kernel(self._kernel)
+    def __init__(self, file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file, self.folder, self._environment = file, folder, monkeypatch
+        folder.mkdir(parents=True, exist_ok=True)
+        self.set("STANDIN_EDGETPU_KERNEL", standin_kernel.__file__)
         self.set(LIBRARY_VARIABLE, str(file))
+        for name in (FOLDER_VARIABLE, "STANDIN_EDGETPU_LOCKS"):
+            self.set(name, str(folder))
+        self._kernel = standin_kernel.register(str(file))
+        self._library = ctypes.CDLL(str(file))
         self.attach("usb=/sys/bus/usb/devices/1-2", "pci=/dev/apex_0", "usb=/sys/bus/usb/devices/2-1")
+
+    @property
+    def used(self) -> list[str]:
+        """Paths of the devices in the order in which they ran segments, in any process."""
+        noted = self.folder / "used"
+        return noted.read_text().splitlines() if noted.exists() else []
+
+    def before_run(self, action: Callable[[], None]) -> None:
+        """Do something before each run of a segment in this process."""
+        self._kernel.before_run = action
 
     def attach(self, *devices: str) -> None:
         """Have these devices, in this order."""
-        self.set("STANDIN_EDGETPU_DEVICES", ",".join(devices))
+        replace_text(self.folder / "devices", ",".join(devices))
+
+    def fault(self, path: str, what: str) -> None:
+        """Let something go wrong with a device, as ``standin_libedgetpu.c`` lists it."""
+        replace_text(self.folder / f"{Path(path).name}.fault", what)
+
+    def put_back(self, path: str) -> None:
+        """Attach a device again that vanished."""
+        (self.folder / f"{Path(path).name}.gone").unlink(missing_ok=True)
 
     def set(self, name: str, value: str) -> None:
         self._environment.setenv(name, value)
 
-    def users(self, path: str) -> int:
-        """How often a device is open in this process."""
-        return int(self._library.standin_users(path.encode()))
+    def is_open(self, path: str) -> bool:
+        """Whether any process has a device open."""
+        with (self.folder / Path(path).name).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
 
     def close(self) -> None:
-        self._library.standin_set_kernel(_KERNEL(0))
+        self._library.standin_set_kernel(KERNEL(0))
 
-    def _run(
-        self, path: bytes, model: Any, size: int, inputs: Any, input_count: int, outputs: Any, output_count: int
-    ) -> int:
-        self.before_run(len(self.used))
-        self.used.append(path.decode())
-        interpreter = self._interpreter(ctypes.string_at(model, size), ctypes.addressof(model.contents))
-        for k, detail in enumerate(interpreter.get_input_details()):
-            interpreter.set_tensor(detail["index"], _view(inputs[k], detail))
-        interpreter.invoke()
-        for k, detail in enumerate(interpreter.get_output_details()):
-            _view(outputs[k], detail)[...] = interpreter.get_tensor(detail["index"])
-        return 0
 
-    def _interpreter(self, content: bytes, address: int) -> Interpreter:
-        key = (threading.get_ident(), address)
-        if key not in self._models or self._models[key].content != content:
-            interpreter = Interpreter(model_content=content)
-            interpreter.allocate_tensors()
-            interpreter.content = content
-            self._models[key] = interpreter
-        return self._models[key]
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once: other processes read the old or the new text."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 @contextmanager
@@ -106,9 +107,3 @@ def in_use_by_another(paths: Sequence[str], locks: Path) -> Iterator[int]:
         holder.stdout.readline()
         yield holder.pid
         holder.stdin.close()
-
-
-def _view(address: int, detail: Any) -> Any:
-    count = int(np.prod(detail["shape"])) * np.dtype(detail["dtype"]).itemsize
-    memory = (ctypes.c_ubyte * count).from_address(address)
-    return np.frombuffer(memory, detail["dtype"]).reshape(detail["shape"])

@@ -1,8 +1,21 @@
 // A stand-in for libedgetpu.so.1: its documented C interface (edgetpu_c.h) and the two entry points of an external
 // TFLite delegate, without any hardware behind them. It is for tests, and never part of what is installed.
 //
-// Devices come from the environment; an operator "edgetpu-custom-op" is run by a function that the test registers.
-//   STANDIN_EDGETPU_DEVICES   "usb=/sys/bus/usb/devices/1-2,pci=/dev/apex_0"; in the order of enumeration
+// An operator "edgetpu-custom-op" is run by a function that the process registers; in one that registered none, which may
+// be a child of a test, by standin_kernel.py. What it does is told by the environment and by files in a folder, which
+// other processes may change at any time:
+//   STANDIN_EDGETPU_FOLDER    the folder. Its file "devices" has the devices in the order of enumeration:
+//                             "usb=/sys/bus/usb/devices/1-2,pci=/dev/apex_0"; NAME is the last part of such a path
+//     NAME.gone               while it is there, the device is not
+//     NAME.fault              what is to go wrong, with a number N:
+//       abort N               at its Nth inference in this process (from 1), libedgetpu ends the process; once
+//       hang N                the inference does not end; once
+//       vanish N              the device goes (NAME.gone is made); over USB libedgetpu ends the process, as it does there
+//       fail N                the inference fails, as over PCIe; once
+//       slow N                every inference takes N ms longer
+//       shape N               from the Nth on, an output has another shape
+//       open N                the next N attempts to open it fail
+//   STANDIN_EDGETPU_KERNEL    standin_kernel.py, for processes that register no function
 //   STANDIN_EDGETPU_VERSION   what edgetpu_version says
 //   STANDIN_EDGETPU_LOCKS     a folder for a lock file per device: a device belongs to one process at a time
 //   STANDIN_EDGETPU_REORDER   if set, devices that are open are enumerated after the others, as over USB
@@ -10,6 +23,8 @@
 //
 // The structures are those of TFLite's documented delegate interface (core/c/common.h), as far as they are used here.
 
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -119,13 +134,14 @@ struct edgetpu_option {
   const char* value;
 };
 
-enum { MOST_DEVICES = 32, LONGEST = 256 };
+enum { MOST_DEVICES = 32, LONGEST = 256, LONG = 4096 };
 
 typedef struct {
   enum edgetpu_device_type type;
   char path[LONGEST];
   int lock;
   int users;
+  int runs;
 } Open;
 
 static Open opened[MOST_DEVICES];
@@ -142,16 +158,38 @@ int standin_users(const char* path) {
   return 0;
 }
 
+static const char* base_of(const char* path) {
+  const char* slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+// The name of a file of the stand-in's folder: "devices", or one of a device with a suffix.
+static void file_of(char* file, const char* path, const char* suffix) {
+  const char* folder = getenv("STANDIN_EDGETPU_FOLDER");
+  snprintf(file, LONG, "%s/%s%s", folder ? folder : "/nowhere", base_of(path), suffix);
+}
+
+static bool is_there(const char* path) {
+  char file[LONG];
+  file_of(file, path, ".gone");
+  return access(file, F_OK) != 0;
+}
+
 static int enumerate(struct edgetpu_device* devices, char (*paths)[LONGEST]) {
-  const char* list = getenv("STANDIN_EDGETPU_DEVICES");
-  char text[4096];
+  char list[LONG] = "", text[LONG], file[LONG];
+  file_of(file, "devices", "");
+  FILE* stream = fopen(file, "r");
+  if (stream) {
+    if (!fgets(list, sizeof list, stream)) *list = 0;
+    fclose(stream);
+  }
   int count = 0;
   for (int turn = 0; turn < 2; turn++) {
-    snprintf(text, sizeof text, "%s", list ? list : "");
+    snprintf(text, sizeof text, "%s", list);
     char* rest;
-    for (char* item = strtok_r(text, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
+    for (char* item = strtok_r(text, ",\n", &rest); item; item = strtok_r(NULL, ",\n", &rest)) {
       const char* path = strchr(item, '=');
-      if (!path || count == MOST_DEVICES) continue;
+      if (!path || count == MOST_DEVICES || !is_there(path + 1)) continue;
       bool later = getenv("STANDIN_EDGETPU_REORDER") && standin_users(path + 1);
       if (later != (turn == 1)) continue;
       snprintf(paths[count], LONGEST, "%s", path + 1);
@@ -161,6 +199,38 @@ static int enumerate(struct edgetpu_device* devices, char (*paths)[LONGEST]) {
     }
   }
   return count;
+}
+
+// What is to go wrong with a device, and its number; empty if nothing.
+static int fault_of(const char* path, char* fault) {
+  char file[LONG];
+  int number = 0;
+  *fault = 0;
+  file_of(file, path, ".fault");
+  FILE* stream = fopen(file, "r");
+  if (!stream) return 0;
+  if (fscanf(stream, "%31s %d", fault, &number) < 1) *fault = 0;
+  fclose(stream);
+  return number;
+}
+
+static void forget_fault(const char* path) {
+  char file[LONG];
+  file_of(file, path, ".fault");
+  unlink(file);
+}
+
+static bool fails_to_open(const char* path) {
+  char fault[32], file[LONG];
+  int left = fault_of(path, fault);
+  if (strcmp(fault, "open") || left < 1) return false;
+  file_of(file, path, ".fault");
+  FILE* stream = fopen(file, "w");
+  if (stream) {
+    fprintf(stream, "open %d", left - 1);
+    fclose(stream);
+  }
+  return true;
 }
 
 struct edgetpu_device* edgetpu_list_devices(size_t* num_devices) {
@@ -198,19 +268,19 @@ static Open* open_device(enum edgetpu_device_type type, const char* path) {
     }
     if (!opened[i].users && !empty) empty = &opened[i];
   }
+  if (!empty || fails_to_open(path)) return NULL;
   int lock = -1;
   const char* folder = getenv("STANDIN_EDGETPU_LOCKS");
   if (folder) {
-    char file[4096];
-    const char* name = strrchr(path, '/');
-    snprintf(file, sizeof file, "%s/%s", folder, name ? name + 1 : path);
+    char file[LONG];
+    snprintf(file, sizeof file, "%s/%s", folder, base_of(path));
     lock = open(file, O_CREAT | O_RDWR, 0600);
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
       if (lock >= 0) close(lock);
       return NULL;
     }
   }
-  empty->type = type, empty->lock = lock, empty->users = 1;
+  empty->type = type, empty->lock = lock, empty->users = 1, empty->runs = 0;
   snprintf(empty->path, LONGEST, "%s", path);
   return empty;
 }
@@ -220,7 +290,7 @@ static void close_device(Open* device) {
 }
 
 typedef struct {
-  const Open* device;
+  Open* device;
   const char* model;
   size_t model_bytes;
   int required;
@@ -274,19 +344,78 @@ static bool is_attached(const char* path) {
   return false;
 }
 
+// Over USB, libedgetpu ends its process on a failed transfer.
+static int transfer_failed(Context* context, const Open* device) {
+  if (device->type == EDGETPU_APEX_USB) {
+    fprintf(stderr, "F driver/usb/usb_driver.cc:857] transfer on tag 1 failed. Abort. (stand-in)\n");
+    abort();
+  }
+  context->ReportError(context, "Unable to transfer to the device.");
+  return 1;
+}
+
+static void find_kernel(void) {
+  const char* file = getenv("STANDIN_EDGETPU_KERNEL");
+  int (*ensure)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "PyGILState_Ensure");
+  void (*release_lock)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "PyGILState_Release");
+  int (*run)(const char*) = (int (*)(const char*))dlsym(RTLD_DEFAULT, "PyRun_SimpleString");
+  Dl_info self;
+  if (!file || !ensure || !release_lock || !run || !dladdr((void*)find_kernel, &self)) return;
+  char code[2 * LONG];
+  snprintf(code, sizeof code, "import runpy; runpy.run_path('%s')['register']('%s')", file, self.dli_fname);
+  int state = ensure();
+  run(code);
+  release_lock(state);
+}
+
+// Does what the device's fault says, and returns whether the inference failed of it.
+static int suffer(Context* context, const Package* package) {
+  Open* device = package->device;
+  char fault[32], gone[LONG];
+  int number = fault_of(device->path, fault);
+  device->runs++;
+  if (!strcmp(fault, "slow")) usleep(1000 * number);
+  if (!strcmp(fault, "slow") || !strcmp(fault, "shape") || !strcmp(fault, "open") || !*fault) return 0;
+  if (device->runs < number) return 0;
+  forget_fault(device->path);
+  if (!strcmp(fault, "abort")) {
+    fprintf(stderr, "F driver/usb/usb_driver.cc:857] transfer on tag 1 failed. Abort. (stand-in)\n");
+    abort();
+  }
+  if (!strcmp(fault, "hang")) pause();
+  if (!strcmp(fault, "vanish")) {
+    file_of(gone, device->path, ".gone");
+    close(open(gone, O_CREAT | O_WRONLY, 0600));
+    return transfer_failed(context, device);
+  }
+  context->ReportError(context, "Unable to transfer to the device.");
+  return 1;
+}
+
+static void reshape(Context* context, const Package* package) {
+  char fault[32];
+  int from = fault_of(package->device->path, fault);
+  if (strcmp(fault, "shape") || package->device->runs < from) return;
+  IntArray* dims = context->tensors[package->outputs->data[0]].dims;
+  int all = 1;
+  for (int i = 0; i < dims->size; i++) all *= dims->data[i], dims->data[i] = 1;
+  dims->data[0] = all;
+}
+
 static int invoke(Context* context, Node* node) {
   const Package* package = node->user_data;
-  if (!is_attached(package->device->path)) {
-    context->ReportError(context, "Unable to transfer to the device.");
-    return 1;
-  }
+  if (!is_attached(package->device->path)) return transfer_failed(context, package->device);
+  if (suffer(context, package)) return 1;
   const void* inputs[64];
   void* outputs[64];
   for (int i = 0; i < package->inputs->size; i++) inputs[i] = context->tensors[package->inputs->data[i]].data;
   for (int i = 0; i < package->outputs->size; i++) outputs[i] = context->tensors[package->outputs->data[i]].data;
+  if (!kernel) find_kernel();
   if (kernel && !kernel(package->device->path, package->model, package->model_bytes, inputs, package->inputs->size,
-                        outputs, package->outputs->size))
+                        outputs, package->outputs->size)) {
+    reshape(context, package);
     return 0;
+  }
   context->ReportError(context, "the stand-in has no function that runs a segment, or it failed");
   return 1;
 }

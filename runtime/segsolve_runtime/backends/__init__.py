@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.clock import Clocks
 
+Isolation: TypeAlias = Literal["auto", "all", "none"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:
-    """LiteRT threads per stage, and the devices to use, such as ``usb:0``; the first ones if none are named."""
+    """How to open a plan's stages.
+
+    `threads` are LiteRT's per stage. `devices` are those to use, such as ``usb:0``; the first ones if none are named.
+    `isolate` says which stages run in processes of their own: with ``auto`` those on USB, whose driver ends its process
+    when a transfer fails.
+    """
 
     threads: int = 1
     devices: tuple[str, ...] = ()
+    isolate: Isolation = "auto"
+
+    def __post_init__(self) -> None:
+        if self.isolate not in get_args(Isolation):
+            raise ValueError(f"isolate is {self.isolate!r}; known are: {', '.join(get_args(Isolation))}")
+
+    def isolates(self, kind: Literal["usb", "pci", "cpu"]) -> bool:
+        """Whether a stage on a device of this kind has a process of its own."""
+        return os.name == "posix" and (self.isolate == "all" or (self.isolate == "auto" and kind == "usb"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +48,13 @@ class OpenStages:
 def _emulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends import emulated
 
-    return emulated.open_stages(folder, options.threads)
+    return emulated.open_stages(folder, options)
 
 
 def _litert(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends import litert
 
-    return litert.open_stages(folder, options.threads)
+    return litert.open_stages(folder, options)
 
 
 def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
@@ -48,7 +66,7 @@ def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
 def _edgetpu(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     from segsolve_runtime.backends.edgetpu import stages
 
-    return stages.open_stages(folder, options.threads, options.devices)
+    return stages.open_stages(folder, options)
 
 
 BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {

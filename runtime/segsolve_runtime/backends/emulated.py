@@ -5,15 +5,15 @@ A link that the devices share is not held: a plan that it limits may run faster 
 
 from __future__ import annotations
 
-from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.backends import BackendOptions, OpenStages
 from segsolve_runtime.backends import litert as cpu
 from segsolve_runtime.contract.plan import PlanFolder
 
 
-def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
+def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     """Load a segment for every place of a plan; the clock holds each to the plan's prediction.
 
     Raises:
         PlanError: a segment cannot be loaded, or its inputs or outputs are not those of the plan.
     """
-    return OpenStages(runners=cpu.open_stages(folder, threads).runners, clocks="paced")
+    return OpenStages(runners=cpu.open_stages(folder, options).runners, clocks="paced")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.backends import BackendOptions, OpenStages
+from segsolve_runtime.backends.isolated.child import Recipe
+from segsolve_runtime.backends.isolated.runner import IsolatedRunner
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.contract.plan import PlanFolder, Stage
+from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.hush import without_notes
 from segsolve_runtime.native import NativeCrash
@@ -54,16 +58,37 @@ class LiteRTRunner:
         del self._interpreter
 
 
-def open_stages(folder: PlanFolder, threads: int) -> OpenStages:
-    """Load a segment for every place of a plan, with `threads` threads for each; before, try them in a child process.
+def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
+    """Load a segment for every place of a plan, with as many threads for each; before, try them in a child process.
+
+    With ``isolate="all"`` each place has a process of its own, also for a frame on which LiteRT dies later.
 
     Raises:
         PlanError: a segment cannot be loaded, LiteRT dies of it, or its inputs or outputs are not those of the plan.
     """
     specs = array_specs(folder.plan)
     _try(folder)
-    runners = tuple(open_stage(folder, stage_at(folder.plan, place), specs, threads) for place in places(folder.plan))
-    return OpenStages(runners=runners, clocks="wall")
+    with ExitStack() as opened:
+        runners: list[StageRunner] = []
+        for place in places(folder.plan):
+            runners.append(on_cpu(folder, stage_at(folder.plan, place), specs, options))
+            opened.callback(runners[-1].close)
+        for runner in runners:  # their processes got ready meanwhile
+            if isinstance(runner, IsolatedRunner):
+                runner.open()
+        opened.pop_all()
+    return OpenStages(runners=tuple(runners), clocks="wall")
+
+
+def on_cpu(
+    folder: PlanFolder, stage: Stage, specs: Mapping[str, ArraySpec], options: BackendOptions
+) -> LiteRTRunner | IsolatedRunner:
+    """Return a stage on the CPU, loaded; or, if asked for, in a process of its own, to be opened (PlanError)."""
+    if not options.isolates("cpu"):
+        return open_stage(folder, stage, specs, options.threads)
+    recipe = Recipe(function=f"{__name__}:open_stage", arguments=(folder, stage, dict(specs), options.threads))
+    inputs, outputs = select(specs, stage.inputs), select(specs, stage.outputs)
+    return IsolatedRunner(recipe, inputs, outputs, what=f"LiteRT with {stage.file}", restarts=True)
 
 
 def _try(folder: PlanFolder) -> None:

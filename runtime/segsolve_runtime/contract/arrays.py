@@ -51,6 +51,13 @@ def select(specs: Mapping[str, ArraySpec], names: Iterable[str]) -> tuple[ArrayS
     return tuple(specs[name] for name in names)
 
 
+def misfit(spec: ArraySpec, found: object) -> TypeError:
+    """Return the error of a runner that made something else than an array like `spec`."""
+    if not isinstance(found, np.ndarray):
+        return TypeError(f"the runner made {spec.name!r} as a {type(found).__name__}, not an array")
+    return TypeError(f"the runner made {spec.name!r} as {found.dtype} of shape {found.shape}, not {spec}")
+
+
 def _array_spec(tensor: TensorSpec) -> ArraySpec:
     if tensor.dtype not in _DTYPES:
         raise PlanError(f"the plan's tensor {tensor.name!r} has the unknown element type {tensor.dtype!r}")

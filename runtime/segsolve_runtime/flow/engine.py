@@ -15,6 +15,7 @@ from segsolve_runtime.flow.clock import Clocks
 from segsolve_runtime.flow.faults import FaultLog, FaultPolicy
 from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.metrics import StageView
+from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.schedule import Slot
 
 
@@ -29,6 +30,7 @@ class Setting:
     policy: FaultPolicy
     recorded: int | None
     retired: dict[Place, str]
+    rejoining: Rejoining
     lingering: dict[Place, threading.Thread] = field(default_factory=dict)
     """Threads that had not come to their end when their run did: their runners are left alone."""
 

@@ -27,12 +27,17 @@ class FaultPolicy:
     An inference that failed `attempts` times is given up. A device is lost when its runner says so, when it takes
     longer than `stage_timeout_s` for an inference, or when `strikes` inferences failed there, with none done between,
     and all were done elsewhere: a frame that fails everywhere says nothing of a device.
+
+    With `rejoin_s`, a device that was lost is opened again as soon as that succeeds, if its runner can do that. Where
+    no pipeline is whole meanwhile, inferences wait for so many seconds before the run fails. An inference that lost its
+    device counts as failed then: a frame that ends every process that gets it must not come again for ever.
     """
 
     on_fault: OnFault = "stop"
     attempts: int = 3
     strikes: int = 3
     stage_timeout_s: float | None = None
+    rejoin_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.on_fault not in get_args(OnFault):
@@ -41,6 +46,13 @@ class FaultPolicy:
             raise ValueError("an inference needs at least 1 attempt, and a device at least 1 strike")
         if self.stage_timeout_s is not None and self.stage_timeout_s <= 0:
             raise ValueError(f"the stage timeout is {self.stage_timeout_s} s; it must be positive")
+        if self.rejoin_s is not None and self.rejoin_s <= 0:
+            raise ValueError(f"a lost device is waited for {self.rejoin_s} s; it must be positive")
+
+    @property
+    def rejoins(self) -> bool:
+        """Whether lost devices are opened again."""
+        return self.rejoin_s is not None and self.on_fault in ("skip", "retry")
 
     @property
     def keeps_inputs(self) -> bool:
@@ -59,6 +71,8 @@ class FaultKind(StrEnum):
     RAISED = "raised"
     HUNG = "hung"
     LOST = "device lost"
+    REJOINED = "device back"
+    """No fault, but the end of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +104,17 @@ class FaultLog:
     """Counts faults, and remembers the latest."""
 
     def __init__(self) -> None:
-        self.counts = dict.fromkeys(FaultKind, 0)
+        self.counts: dict[FaultKind, int] = {kind: 0 for kind in FaultKind if kind is not FaultKind.REJOINED}
         self.latest: deque[Fault] = deque(maxlen=MOST_FAULTS)
 
     def add(self, fault: Fault) -> None:
         """Remember a fault."""
         self.counts[fault.kind] += 1
         self.latest.append(fault)
+
+    def rejoined(self) -> None:
+        """Count a device that is back."""
+        self.counts[FaultKind.REJOINED] = self.counts.get(FaultKind.REJOINED, 0) + 1
 
     def retired(self, place: Place) -> None:
         """Note that a place is out of use since its latest fault."""

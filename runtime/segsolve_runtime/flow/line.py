@@ -51,7 +51,7 @@ class Line:
     whoever begins on it puts one back, with the time of that. A first stage has no queue of its own (`Source`).
     """
 
-    __slots__ = ("_lock", "inbox", "is_cut", "lane", "position", "returned", "room", "seats")
+    __slots__ = ("_lock", "_owed", "inbox", "is_cut", "lane", "position", "returned", "room", "seats")
 
     def __init__(self, lane: list[Line], position: int, queue_size: int) -> None:
         self.lane, self.position = lane, position
@@ -61,6 +61,7 @@ class Line:
         self.seats: list[Seat] = []
         self.is_cut = False  # nothing can follow: a later stage has no device left
         self._lock = threading.RLock()
+        self._owed = 0  # tokens of inferences that came back when the queue was full
         for _ in range(queue_size):
             self.room.put(0)
 
@@ -76,6 +77,7 @@ class Line:
         """
         while came is not None:
             with self._lock:
+                self._settle()
                 if isinstance(came, Job):
                     insort(self.returned, came, key=_number)
                 for job in self.returned:
@@ -90,8 +92,19 @@ class Line:
     def give_back(self, job: Job) -> None:
         """Let an inference run again before all that wait."""
         with self._lock:
+            self._owed += 1
+            self._settle()
             insort(self.returned, job, key=_number)
         self.inbox.put(TURN)
+
+    def _settle(self) -> None:
+        """Take tokens for inferences that came back: whoever begins on them gives one, as for all others."""
+        while self._owed and not self.is_cut:  # then tokens are there to let threads end
+            try:
+                self.room.get_nowait()
+            except Empty:
+                return
+            self._owed -= 1
 
     def drain(self) -> list[Job]:
         """Take everything away that waits."""

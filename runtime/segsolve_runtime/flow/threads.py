@@ -15,6 +15,7 @@ from time import perf_counter_ns
 
 from segsolve_runtime.contract.arrays import array_specs, select
 from segsolve_runtime.contract.places import Place, stage_at
+from segsolve_runtime.contract.runner import Reopenable
 from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, StageError, StageTimeoutError
 from segsolve_runtime.flow.engine import Ends, Setting
 from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog, kind_of
@@ -29,6 +30,7 @@ from segsolve_runtime.flow.worker import Post, Worker
 
 LONGEST_JOIN_S = 2.0
 """At the end, a stage is waited for so long at least, or four times its slowest inference of late."""
+_ENDS_IN_S = 0.01
 
 
 class ThreadEngine:
@@ -51,6 +53,11 @@ class ThreadEngine:
         self._given_up: deque[Job] = deque()
         self._pid = os.getpid()
         self._watchdog = Watchdog(self._policy.stage_timeout_s, self._check_times)
+        self._running: set[int] = set()
+        """Pipelines whose places are at work, as far as they are not lost."""
+        self._renewing: set[int] = set()
+        self._stalled_ns: int | None = None
+        """Since when no pipeline is whole and all wait for a device to come back."""
 
     failure: StageError | None
 
@@ -60,43 +67,56 @@ class ThreadEngine:
         Raises:
             DevicesLeftError: so many were lost before that no pipeline is whole.
         """
+        self._setting.rejoining.listen(self)
         for place, seat in self._seats.items():
             if self._setting.lingers(place) and place not in self._setting.retired:
                 self._setting.retired[place] = f"{place.describe(self._setting.plan)}: it did not end with its run"
             seat.is_retired = place in self._setting.retired
         if not any(map(is_alive, self._lanes)):
-            raise DevicesLeftError(self._setting.retired, {})
-        specs = array_specs(self._setting.plan)
+            if not any(self._comes_back(place) for place in self._setting.retired):
+                raise DevicesLeftError(self._setting.retired, {})
+            self._stalled_ns = self.now()
         for p, lane in enumerate(self._lanes):
-            known = routes(self._setting.plan, p)
-            for line in lane if is_alive(lane) else ():
-                for seat in line.seats:
-                    if not seat.is_retired:
-                        stage = stage_at(self._setting.plan, seat.place)
-                        slots = SlotRecord(self._setting.recorded) if self._setting.recorded != 0 else None
-                        self._slots += [slots] if slots else []
-                        post = Post(
-                            source=self.source,
-                            route=known[line.position],
-                            outputs=select(specs, stage.outputs),
-                            runner=self._setting.runners[seat.place],
-                            origin_ns=self._origin_ns,
-                            pace_ns=stage.prediction.time_ns if self._setting.clocks == "paced" else None,
-                            slots=slots,
-                            finish=self._ends.finish,
-                            fail=self._fail,
-                            blame=self._blame,
-                            refuse=self._refuse,
-                            strayed=self._gather,
-                        )
-                        self._workers.append(Worker(seat, post))
+            if is_alive(lane):
+                self._running.add(p)
+                for seat in (seat for line in lane for seat in line.seats if not seat.is_retired):
+                    self._hire(seat)
         for worker in self._workers:
             worker.thread.start()
         self._watchdog.start()
+        for place in [*self._setting.retired]:
+            self._await(place)
+
+    def _hire(self, seat: Seat) -> Worker:
+        """Return the worker of a place, to be started."""
+        plan = self._setting.plan
+        specs = array_specs(plan)
+        stage = stage_at(plan, seat.place)
+        slots = SlotRecord(self._setting.recorded) if self._setting.recorded != 0 else None
+        self._slots += [slots] if slots else []
+        post = Post(
+            source=self.source,
+            route=routes(plan, seat.place.pipeline)[seat.place.stage],
+            outputs=select(specs, stage.outputs),
+            runner=self._setting.runners[seat.place],
+            origin_ns=self._origin_ns,
+            pace_ns=stage.prediction.time_ns if self._setting.clocks == "paced" else None,
+            slots=slots,
+            finish=self._ends.finish,
+            fail=self._fail,
+            blame=self._blame,
+            refuse=self._refuse,
+            strayed=self._gather,
+        )
+        worker = Worker(seat, post)
+        self._workers = [w for w in self._workers if w.thread.ident is None or w.thread.is_alive()] + [worker]
+        return worker
 
     def close(self) -> None:
         """Let every place end its current inference, and join its thread; one that hangs is left alone."""
-        self._is_closed = True
+        with self._lock:  # nothing begins any more
+            self._is_closed = True
+        self._setting.rejoining.leave(self)
         self.source.end()
         for worker in self._workers:
             line = worker.seat.line
@@ -119,8 +139,18 @@ class ThreadEngine:
             thread, place = worker.thread, worker.seat.place
             if thread.is_alive() and place not in self._setting.lingering:
                 thread.join(max(0.0, (deadline_ns - perf_counter_ns()) / 1e9))
+                if thread.is_alive() and self._abandon(place):
+                    thread.join(LONGEST_JOIN_S)
                 if thread.is_alive():
                     self._setting.lingering[place] = thread
+
+    def _abandon(self, place: Place) -> bool:
+        """End what hangs at a place, if that can be done."""
+        runner = self._setting.runners[place]
+        if isinstance(runner, Reopenable):
+            runner.abandon()
+            return True
+        return False
 
     def now(self) -> int:
         """Return the ns since the run began."""
@@ -196,6 +226,7 @@ class ThreadEngine:
                 self._setting.lingering.update({w.seat.place: w.thread for w in self._workers if w.seat is seat})
                 seat.record.ran(seat.since_ns, now, counts=False)
                 self._handle(seat, job, StageTimeoutError(f"it took longer than {timeout_ns / 1e9:g} s"), now)
+            self._abandon(seat.place)
             self._flush()
 
     def _handle(self, seat: Seat, job: Job, cause: BaseException, now: int) -> None:
@@ -203,7 +234,7 @@ class ThreadEngine:
         policy, kind = self._policy, kind_of(cause)
         where = seat.place.describe(self._setting.plan)
         error = StageError(seat.place, job.number, cause, where=where)
-        job.failures += kind is not FaultKind.LOST or policy.tries == 1
+        job.failures += kind is not FaultKind.LOST or policy.tries == 1 or policy.rejoins
         job.failed_at += (seat.place,)
         is_gone = kind is not FaultKind.RAISED
         message = f"{type(cause).__name__}: {cause}"
@@ -244,7 +275,8 @@ class ThreadEngine:
             self.faults.retired(seat.place)
             if self._policy.on_fault == "give-back":
                 self.gives_back = self.source.is_stopped = True
-            self._retire(seat, f"{where}: {cause}", StageError(seat.place, job.number, cause, where=where))
+            error = StageError(seat.place, job.number, cause, where=where)
+            self._retire(seat, f"{where}: {cause}", error, comes_back=False)
         self._flush()
 
     def _refuse(self, seat: Seat, job: Job) -> None:
@@ -262,7 +294,7 @@ class ThreadEngine:
         """Let an inference run again: where it has not failed yet, if there is such a place, else at its own."""
         line, failed_at = seat.line, {*job.failed_at}
         has_failed_everywhere = all(other.is_retired or other.place in failed_at for other in line.seats)
-        if not all(each.alive for each in line.lane[line.position :]):
+        if self._stalled_ns is None and not all(each.alive for each in line.lane[line.position :]):
             self._strand(job, error)
         elif line.position == 0 or (
             has_failed_everywhere and not self.gives_back and self._has_other({place.pipeline for place in failed_at})
@@ -275,18 +307,31 @@ class ThreadEngine:
         """Whether another pipeline than these is whole."""
         return any(p not in pipelines and is_alive(lane) for p, lane in enumerate(self._lanes))
 
-    def _retire(self, seat: Seat, why: str, error: StageError) -> None:
-        """Use a place no more; what waits for a stage without any place goes to the other pipelines."""
+    def _retire(self, seat: Seat, why: str, error: StageError, *, comes_back: bool = True) -> None:
+        """Use a place no more, or not until it is back.
+
+        What waits for a stage without any place goes to the other pipelines, if one is whole.
+        """
         if seat.is_retired:
             return
         seat.is_retired = True
         self._setting.retired[seat.place] = why
         self.source.leave(seat)
+        if comes_back:
+            self._await(seat.place)
         line = seat.line
         if line.alive:
             self.source.look_again()
             return
         self._lost_error = error
+        if not any(map(is_alive, self._lanes)) and comes_back and self._comes_back(seat.place):
+            self._stalled_ns = self.now() if self._stalled_ns is None else self._stalled_ns
+            return
+        self._cut(line, error)
+
+    def _cut(self, line: Line, error: StageError) -> None:
+        """Give up a pipeline, of which a stage has no place any more."""
+        self._running.discard(line.lane[0].seats[0].place.pipeline)
         if not any(map(is_alive, self._lanes)):
             self.failure = self.failure or error
             self.source.is_stopped = True
@@ -299,6 +344,107 @@ class ThreadEngine:
                 each.room.put(0)
         self._sweep(line)
         self.source.look_again()
+
+    def _comes_back(self, place: Place) -> bool:
+        """Whether a lost place is tried again."""
+        return self._policy.rejoins and isinstance(self._setting.runners[place], Reopenable)
+
+    def _await(self, place: Place) -> None:
+        runner = self._setting.runners[place]
+        if self._comes_back(place) and isinstance(runner, Reopenable):
+            self._setting.rejoining.begin(place, runner)
+
+    def may_reopen(self, place: Place) -> bool:
+        """Whether the thread that lost a place is done with it."""
+        seat = self._seats[place]
+        return not self._setting.lingers(place) and not any(
+            w.thread.is_alive() for w in self._workers if w.seat is seat
+        )
+
+    def still_lost(self, place: Place) -> None:
+        """Fail, after patience, where no pipeline is whole."""
+        with self._lock:
+            since, patience_s = self._stalled_ns, self._policy.rejoin_s
+            if since is None or patience_s is None or self._is_closed or self.now() - since < patience_s * 1e9:
+                return
+            self._stalled_ns = None
+            why = self._setting.retired.get(place, "lost")
+            cause = DeviceLostError(f"no pipeline was whole for {patience_s:g} s: {why}")
+            error = StageError(place, 0, cause, where=place.describe(self._setting.plan))
+            self._lost_error = error
+            for dead in ([line for line in lane if not line.alive] for lane in self._lanes):
+                if dead:
+                    self._cut(dead[-1], error)
+        self._flush()
+
+    def rejoin(self, place: Place) -> bool:
+        """Use a place again; False if the run is over."""
+        with self._lock:
+            if self._is_closed:
+                return False
+            seat = self._seats[place]
+            lane = seat.line.lane
+            seat.is_retired = False
+            self._setting.retired.pop(place, None)
+            self._setting.lingering.pop(place, None)
+            self.faults.rejoined()
+            is_running = place.pipeline in self._running
+            if is_running:
+                seat.record.free_ns = self.now()
+                self._hire(seat).thread.start()
+            renews = not is_running and is_alive(lane) and place.pipeline not in self._renewing
+            self._renewing |= {place.pipeline} if renews else set()
+        if renews:
+            self._renew(place.pipeline)
+        self._go_on()
+        return True
+
+    def _renew(self, pipeline: int) -> None:
+        """Begin anew with a pipeline that was given up: its threads end, and others begin."""
+        old = self._lanes[pipeline]
+        seats = [seat for line in old for seat in line.seats]
+        for line in old:
+            line.is_cut = True
+        for seat in seats:
+            self.source.leave(seat)
+        waits_for = [worker for worker in self._workers if any(worker.seat is seat for seat in seats)]
+        while left := [worker for worker in waits_for if worker.thread.is_alive()]:
+            for worker in left:  # it may wait for an inference, or for room
+                worker.seat.inbox.put(None)
+                for following in old[worker.seat.line.position + 1 :][:1]:
+                    following.room.put(0)
+            left[0].thread.join(_ENDS_IN_S)
+        with self._lock:
+            self._renewing.discard(pipeline)
+            for line in old[1:]:
+                for job in line.drain():
+                    self._strand(job, self._lost_error)
+            if self._is_closed or self.failure is not None or not is_alive(old):
+                return
+            lane = _lane(self._setting, pipeline)
+            for line, before in zip(lane, old, strict=True):
+                for seat, known in zip(line.seats, before.seats, strict=True):
+                    seat.record, seat.is_retired = known.record, known.is_retired
+                    seat.record.free_ns = self.now()
+                    self._seats[seat.place] = seat
+            self._lanes[pipeline] = lane
+            self._running.add(pipeline)
+            workers = [self._hire(seat) for line in lane for seat in line.seats if not seat.is_retired]
+            for worker in workers:
+                worker.thread.start()
+
+    def _go_on(self) -> None:
+        """Let what waited for a device go on: where its pipeline is whole again, or else in another that is."""
+        with self._lock:
+            if not any(is_alive(self._lanes[p]) for p in self._running):
+                return
+            self._stalled_ns = None
+            for p in [*self._running]:
+                dead = [line for line in self._lanes[p] if not line.alive]
+                if dead:
+                    self._cut(dead[-1], self._lost_error)
+        self.source.look_again()
+        self._flush()
 
     def _gather(self, line: Line) -> None:
         """Take back what was put where nothing takes it."""
@@ -320,10 +466,10 @@ class ThreadEngine:
                     self._give_up(job, self.failure)
 
     def _strand(self, job: Job, error: StageError) -> None:
-        """Let an inference begin again in another pipeline, if there is one."""
+        """Let an inference begin again in another pipeline, if there is one or will be."""
         if self.gives_back:
             self._stranded.append(job)
-        elif self._policy.keeps_inputs and any(map(is_alive, self._lanes)):
+        elif self._policy.keeps_inputs and (any(map(is_alive, self._lanes)) or self._stalled_ns is not None):
             self.source.give_back(job)
         else:
             self._give_up(job, error)

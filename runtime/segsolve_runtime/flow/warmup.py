@@ -12,7 +12,7 @@ import numpy as np
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.places import Place, stage_at
 from segsolve_runtime.contract.plan import Plan
-from segsolve_runtime.contract.runner import StageRunner
+from segsolve_runtime.contract.runner import Reopenable, StageRunner
 from segsolve_runtime.errors import StageTimeoutError
 from segsolve_runtime.flow.worker import THREAD_NAME
 
@@ -63,6 +63,8 @@ def warm_up(
         if start.thread.is_alive():
             lingering[start.place] = start.thread
             start.fault = StageTimeoutError(f"it took longer than {timeout_s:g} s")
+            if isinstance(start.runner, Reopenable):
+                start.runner.abandon()
     return {start.place: start.fault for start in starts if start.fault is not None}
 
 

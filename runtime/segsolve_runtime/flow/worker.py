@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from segsolve_runtime.contract.arrays import ArraySpec
+from segsolve_runtime.contract.arrays import ArraySpec, misfit
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.line import Line, Seat, Source
@@ -110,7 +110,7 @@ class Worker:
                 for spec in outputs:
                     array: Any = made[spec.name]
                     if array.__class__ is not np.ndarray or array.dtype != spec.dtype or array.shape != spec.shape:
-                        raise _misfit(spec, array)
+                        raise misfit(spec, array)
                 if not keeps_made or len(made) != makes:
                     made = {name: made[name] if name in made else tensors[name] for name in keeps}
             except BaseException as cause:  # a thread that died silently would leave the caller waiting
@@ -157,9 +157,3 @@ class Worker:
             into(job)
             if line.is_cut:
                 post.strayed(line)
-
-
-def _misfit(spec: ArraySpec, found: object) -> TypeError:
-    if not isinstance(found, np.ndarray):
-        return TypeError(f"the runner made {spec.name!r} as a {type(found).__name__}, not an array")
-    return TypeError(f"the runner made {spec.name!r} as {found.dtype} of shape {found.shape}, not {spec}")

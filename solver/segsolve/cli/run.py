@@ -71,6 +71,9 @@ def command(
     devices: Annotated[
         str | None, typer.Option(help="Edge TPUs in the plan's order, e.g. usb:0,pci:1; else the first attached.")
     ] = None,
+    isolate: Annotated[
+        str, typer.Option(help="Stages with a process of their own: auto (Edge TPUs on USB), all or none.")
+    ] = "auto",
     queue_size: Annotated[int, typer.Option(help="Inferences that may wait between two stages.")] = 2,
     seed: Seed = 0,
     on_fault: Annotated[
@@ -79,6 +82,10 @@ def command(
             help="After a fault: stop, skip its frame, retry elsewhere, or replan for the devices that are left."
         ),
     ] = "stop",
+    rejoin: Annotated[
+        bool,
+        typer.Option("--rejoin", help="Open lost devices again until they are back; implies retry."),
+    ] = False,
     stage_timeout: Annotated[
         float | None, typer.Option(help="Seconds after which a stage that has not ended is given up.")
     ] = None,
@@ -133,8 +140,10 @@ def command(
         backend=backend,
         threads=threads,
         devices=parse_devices(devices) if devices is not None else (),
+        isolate=isolate,
         queue_size=queue_size,
-        on_fault=on_fault,
+        on_fault="retry" if rejoin and on_fault == "stop" else on_fault,
+        rejoin=rejoin,
         stage_timeout_s=stage_timeout,
         model=model,
         device=device,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from segsolve.cli.console import news
 from segsolve.cli.traffic import Traffic
@@ -18,6 +18,7 @@ from segsolve.values import within
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
+    from segsolve_runtime.backends import Isolation
     from segsolve_runtime.contract.arrays import Array
     from segsolve_runtime.contract.places import Place
     from segsolve_runtime.contract.plan import Plan, PlanFolder
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from segsolve_runtime.flow.metrics import Metrics
     from segsolve_runtime.pipeline import Pipeline
 
+REJOIN_S = 60.0
+"""How long a run waits for a device to come back where it cannot go on without one."""
 ON_FAULT = ("stop", "skip", "retry", "replan")
 
 
@@ -36,8 +39,10 @@ class RunOptions:
     backend: str
     threads: int
     devices: tuple[str, ...]
+    isolate: str
     queue_size: int
     on_fault: str
+    rejoin: bool
     stage_timeout_s: float | None
     model: Path | None
     device: str | None
@@ -62,8 +67,14 @@ class Leg:
 
 def check_running(options: RunOptions) -> None:
     """Raise a UsageError if the options make no sense, before a plan is loaded."""
+    from segsolve_runtime.backends import Isolation
+
     if options.on_fault not in ON_FAULT:
         raise UsageError(f"--on-fault is {options.on_fault!r}", f"known: {', '.join(ON_FAULT)}")
+    if options.isolate not in get_args(Isolation):
+        raise UsageError(f"--isolate is {options.isolate!r}", f"known: {', '.join(get_args(Isolation))}")
+    if options.rejoin and options.on_fault == "replan":
+        raise UsageError("--rejoin waits for devices that replan goes on without", "choose one of them")
     if options.stage_timeout_s is not None and not 0 < options.stage_timeout_s < 1e6:
         raise UsageError(f"--stage-timeout is {options.stage_timeout_s:g}", "give a positive number of seconds")
     if options.metrics_port is not None:
@@ -111,6 +122,7 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
         backend=options.backend,
         threads=options.threads,
         devices=options.devices,
+        isolate=_isolation(options),
         queue_size=options.queue_size,
         record=options.recorded,
         faults=_policy(options),
@@ -120,13 +132,20 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
     return pipeline
 
 
+def _isolation(options: RunOptions) -> Isolation:
+    """Return which stages have processes of their own: only of those can a device be opened again."""
+    return "all" if options.rejoin else cast("Isolation", options.isolate)
+
+
 def _policy(options: RunOptions) -> FaultPolicy:
     from segsolve_runtime.flow.faults import FaultPolicy
 
     timeout_s = options.stage_timeout_s
     match on_fault := options.on_fault:
         case "skip" | "retry":
-            return FaultPolicy(on_fault=on_fault, stage_timeout_s=timeout_s)
+            return FaultPolicy(
+                on_fault=on_fault, stage_timeout_s=timeout_s, rejoin_s=REJOIN_S if options.rejoin else None
+            )
         case "replan":
             return FaultPolicy(on_fault="give-back", stage_timeout_s=timeout_s)
         case _:

@@ -46,6 +46,7 @@ def command(
     max_body: Annotated[float | None, typer.Option(help="MiB of a request at most; else what the models need.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a request is told 504.")] = None,
     on_fault: Annotated[str, typer.Option(help="After a fault: retry elsewhere, or skip the frame.")] = "retry",
+    rejoin: Annotated[bool, typer.Option("--rejoin", help="Open lost devices again until they are back.")] = False,
     stage_timeout: Annotated[
         float | None, typer.Option(help="Seconds after which a stage that has not ended is given up.")
     ] = None,
@@ -71,7 +72,7 @@ def command(
             raise UsageError(f"{option} is {value:g}", "give a positive number")
     if not 0 <= grace < 1e6:
         raise UsageError(f"--grace is {grace:g}", "give a number of seconds")
-    policy = _policy(on_fault, stage_timeout)
+    policy = _policy(on_fault, stage_timeout, rejoin)
     check_installed(grpc=grpc)
     token = _token(token_file)
     if token is None and host not in _LOOPBACK:
@@ -93,12 +94,14 @@ def command(
         serve(Models(served), options, Log(sys.stderr, all_requests=log_requests), _detector(served, labels))
 
 
-def _policy(on_fault: str, stage_timeout_s: float | None) -> FaultPolicy:
+def _policy(on_fault: str, stage_timeout_s: float | None, rejoin: bool) -> FaultPolicy:
+    from segsolve.cli.running import REJOIN_S
     from segsolve_runtime.flow.faults import FaultPolicy
 
     match on_fault:
         case "retry" | "skip":
-            return FaultPolicy(on_fault=on_fault, stage_timeout_s=stage_timeout_s)
+            rejoin_s = REJOIN_S if rejoin else None
+            return FaultPolicy(on_fault=on_fault, stage_timeout_s=stage_timeout_s, rejoin_s=rejoin_s)
         case _:
             raise UsageError(f"--on-fault is {on_fault!r}", "known: retry, skip")
 
@@ -146,7 +149,13 @@ def _opened(
     from segsolve_runtime.pipeline import Pipeline
 
     pipeline = Pipeline.open(
-        folder, backend=backend, threads=threads, devices=devices, queue_size=queue_size, faults=policy
+        folder,
+        backend=backend,
+        threads=threads,
+        devices=devices,
+        isolate="auto" if policy.rejoin_s is None else "all",
+        queue_size=queue_size,
+        faults=policy,
     )
     if backend != "simulated":
         pipeline.warm_up()

@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, TypeVar
 
 from segsolve_runtime.backends.edgetpu.library import AttachedDevice, EdgeTpuLibrary
 from segsolve_runtime.backends.edgetpu.pycoral import find_pycoral
@@ -17,9 +19,16 @@ from segsolve_runtime.backends.edgetpu.system import holders, may_open, node_of
 from segsolve_runtime.errors import HardwareError
 
 PROBE_TIMEOUT_S = 60.0
+OPEN_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Between the attempts to open a device."""
+T = TypeVar("T")
 _NEWER = re.compile(r"requires runtime version \((\d+)\), which is newer than this runtime version \((\d+)\)")
 _claimed: set[str] = set()
 _claims = threading.Lock()
+
+
+class CannotOpenError(HardwareError):
+    """A device did not open, which may pass."""
 
 
 class OpenedDevice:
@@ -32,11 +41,11 @@ class OpenedDevice:
             HardwareError: the device cannot be opened, or cannot run this segment.
         """
         self.device, self._library = device, library
-        _claim(device)
+        claim(device)
         try:
             self.interpreter: Any = _open(library, device, segment, threads)
         except BaseException:
-            _release(device)
+            release(device)
             raise
 
     @property
@@ -47,10 +56,11 @@ class OpenedDevice:
     def close(self) -> None:
         """Give the device back."""
         self.interpreter = None  # with the last reference the delegate goes, and with it the device
-        _release(self.device)
+        release(self.device)
 
 
-def _claim(device: AttachedDevice) -> None:
+def claim(device: AttachedDevice) -> None:
+    """Keep a device for one stage of this process (HardwareError if another has it)."""
     # The library would share it among all who ask in one process, and each switch would load all weights anew.
     with _claims:
         if device.path in _claimed:
@@ -58,7 +68,8 @@ def _claim(device: AttachedDevice) -> None:
         _claimed.add(device.path)
 
 
-def _release(device: AttachedDevice) -> None:
+def release(device: AttachedDevice) -> None:
+    """Let another stage of this process have a device."""
     with _claims:
         _claimed.discard(device.path)
 
@@ -71,7 +82,7 @@ def _open(library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, thread
     try:
         interpreter = _with_pycoral(segment, name) if uses_pycoral else _with_litert(library, segment, name, threads)
     except (OSError, ValueError) as error:
-        raise HardwareError(_cannot_open(device, str(error))) from None
+        raise CannotOpenError(_cannot_open(device, str(error))) from None
     except RuntimeError as error:
         raise HardwareError(_cannot_run(library, device, segment, str(error))) from None
     try:
@@ -124,6 +135,25 @@ def _cannot_open(device: AttachedDevice, reason: str) -> str:
     said = " ".join(reason.split()).removeprefix("Failed to load delegate from").strip()
     detail = f": {said}" if " " in said else ""  # after the prefix comes the library's name, and often nothing else
     return f"the Edge TPU {device} cannot be opened; another process may use it{detail}"
+
+
+def opened_with_patience(device: AttachedDevice, opens: Callable[[], T]) -> T:
+    """Return what `opens` does, tried again with growing waits while the device does not open without a known reason.
+
+    One in about five attempts to open a device over USB right after it was closed is reported to fail.
+
+    Raises:
+        HardwareError: it does not open, or there is a reason that waiting does not change.
+    """
+    for wait_s in OPEN_WAITS_S:
+        try:
+            return opens()
+        except CannotOpenError:
+            node = node_of(device)
+            if node is not None and (not may_open(node) or holders(node)):
+                raise
+            sleep(wait_s)
+    return opens()
 
 
 def _cannot_run(library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, reason: str) -> str:

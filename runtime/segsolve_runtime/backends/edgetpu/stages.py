@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.backends import BackendOptions, OpenStages
 from segsolve_runtime.backends.edgetpu.choose import choose_devices
-from segsolve_runtime.backends.edgetpu.library import AttachedDevice, EdgeTpuLibrary, open_library
-from segsolve_runtime.backends.edgetpu.open import OpenedDevice
-from segsolve_runtime.backends.litert import LiteRTRunner, open_stage
+from segsolve_runtime.backends.edgetpu.library import AttachedDevice, open_library
+from segsolve_runtime.backends.edgetpu.mappings import check_mappings
+from segsolve_runtime.backends.edgetpu.open import OpenedDevice, claim, opened_with_patience, release
+from segsolve_runtime.backends.isolated.child import Recipe
+from segsolve_runtime.backends.isolated.runner import IsolatedRunner
+from segsolve_runtime.backends.litert import LiteRTRunner, on_cpu
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.compiled import compiled_path
 from segsolve_runtime.contract.places import places, stage_at
-from segsolve_runtime.contract.plan import PlanFolder, Stage
+from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import DeviceLostError
 
@@ -51,45 +54,102 @@ class EdgeTpuRunner(LiteRTRunner):
         self._opened.close()
 
 
-def open_stages(folder: PlanFolder, threads: int, names: Sequence[str] = ()) -> OpenStages:
-    """Open every place of a plan, on the devices called `names` in the plan's order, or on the first that are attached.
+class EdgeTpuProcess(IsolatedRunner):
+    """One compiled segment on one Edge TPU, in a process of its own: of a USB device that fails, libedgetpu ends it."""
 
-    `threads` are for CPU stages, and for operations that the compiler left to the CPU.
+    def __init__(
+        self,
+        device: AttachedDevice,
+        segment: Path,
+        inputs: Sequence[ArraySpec],
+        outputs: Sequence[ArraySpec],
+        threads: int,
+    ) -> None:
+        claim(device)
+        self._device = device
+        recipe = Recipe(function=f"{__name__}:on_device", arguments=(device, segment, inputs, outputs, threads))
+        super().__init__(recipe, inputs, outputs, what=f"the Edge TPU {device}")
+
+    @property
+    def device(self) -> str:
+        """The path of the device, which stays the same when others come and go."""
+        return self._device.path
+
+    def open(self) -> None:
+        """Open the device, with patience (errors as for `IsolatedRunner.open`)."""
+        opened_with_patience(self._device, self._open_once)
+
+    def _open_once(self) -> None:
+        if not self.is_started:
+            self.start()
+        super().open()
+
+    def close(self) -> None:
+        """End the process and give the device back."""
+        super().close()
+        release(self._device)
+
+
+def on_device(
+    device: AttachedDevice, segment: Path, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec], threads: int
+) -> EdgeTpuRunner:
+    """Open a compiled segment on a device of this process.
+
+    Raises:
+        HardwareError: the device or the library is missing or cannot be used.
+        PlanError: the segment is not what its specifications say.
+    """
+    opened = OpenedDevice(open_library(), device, segment, threads)
+    try:
+        return EdgeTpuRunner(opened, segment, inputs, outputs, threads)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
+    """Open every place of a plan, on the devices that are named in the plan's order, or the first that are attached.
+
+    Threads are for CPU stages, and for operations that the compiler left to the CPU. Devices on USB have a process
+    each, all of them have with ``isolate="all"``.
 
     Raises:
         PlanError: a segment is not compiled, or not what the plan says.
-        HardwareError: libedgetpu or a device is missing or cannot be used.
+        HardwareError: libedgetpu or a device is missing or cannot be used, or more is asked of its driver than it has.
         BackendError: the names do not fit the plan.
     """
     stages = [stage_at(folder.plan, place) for place in places(folder.plan)]
     segments = {s.file: compiled_path(folder, s) for s in stages if s.processor == "edgetpu"}
-    needed = sum(stage.processor == "edgetpu" for stage in stages)
+    needed = [stage for stage in stages if stage.processor == "edgetpu"]
     library = open_library() if needed else None
-    devices = iter(choose_devices(library, needed, names) if library else ())
+    chosen = choose_devices(library, len(needed), options.devices) if library else ()
     specs = array_specs(folder.plan)
+    check_mappings([(device, segments[s.file]) for device, s in zip(chosen, needed, strict=True)])
+    devices = iter(chosen)
     with ExitStack() as opened:
         runners: list[StageRunner] = []
         for stage in stages:
-            if stage.processor == "cpu" or library is None:
-                runners.append(open_stage(folder, stage, specs, threads))
+            if stage.processor == "cpu":
+                runner: StageRunner = on_cpu(folder, stage, specs, options)
             else:
-                runners.append(_on_device(stage, segments[stage.file], specs, threads, library, next(devices)))
-            opened.callback(runners[-1].close)
+                inputs, outputs = select(specs, stage.inputs), select(specs, stage.outputs)
+                runner = _placed(next(devices), segments[stage.file], inputs, outputs, options)
+            opened.callback(runner.close)
+            runners.append(runner)
+        for runner in runners:  # their processes got ready meanwhile
+            if isinstance(runner, IsolatedRunner):
+                runner.open()
         opened.pop_all()
     return OpenStages(runners=tuple(runners), clocks="wall")
 
 
-def _on_device(
-    stage: Stage,
-    segment: Path,
-    specs: Mapping[str, ArraySpec],
-    threads: int,
-    library: EdgeTpuLibrary,
+def _placed(
     device: AttachedDevice,
-) -> EdgeTpuRunner:
-    opened = OpenedDevice(library, device, segment, threads)
-    try:
-        return EdgeTpuRunner(opened, segment, select(specs, stage.inputs), select(specs, stage.outputs), threads)
-    except BaseException:
-        opened.close()
-        raise
+    segment: Path,
+    inputs: Sequence[ArraySpec],
+    outputs: Sequence[ArraySpec],
+    options: BackendOptions,
+) -> StageRunner:
+    if options.isolates(device.kind):
+        return EdgeTpuProcess(device, segment, inputs, outputs, options.threads)
+    return opened_with_patience(device, lambda: on_device(device, segment, inputs, outputs, options.threads))

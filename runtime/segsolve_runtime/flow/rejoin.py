@@ -1,0 +1,103 @@
+"""Opens devices again that were lost, each in a thread of its own, with growing waits."""
+
+from __future__ import annotations
+
+import threading
+from time import sleep
+from typing import Protocol
+
+from segsolve_runtime.contract.places import Place
+from segsolve_runtime.contract.runner import Reopenable
+
+THREAD_NAME = "segsolve-rejoin-"
+FIRST_WAIT_S = 0.02
+LONGEST_WAIT_S = 5.0
+
+
+class Listener(Protocol):
+    """The run under way, as far as lost devices are concerned; called in a device's thread."""
+
+    def may_reopen(self, place: Place) -> bool:
+        """Whether the thread that lost a device is done with it."""
+        ...
+
+    def rejoin(self, place: Place) -> bool:
+        """Use a device again; False if the run is over."""
+        ...
+
+    def still_lost(self, place: Place) -> None:
+        """Take note that a device did not open."""
+        ...
+
+
+class Rejoining:
+    """What a pipeline does about its lost devices, which goes on from one run to the next.
+
+    A device that is back is taken out of `retired`, by the run that listens or, between two runs, here.
+    """
+
+    def __init__(self, retired: dict[Place, str]) -> None:
+        self._retired = retired
+        self._listener: Listener | None = None
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._under_way: dict[Place, tuple[threading.Thread, Reopenable]] = {}
+
+    def listen(self, listener: Listener) -> None:
+        """Let a run know from now on."""
+        with self._lock:
+            self._listener = listener
+
+    def leave(self, listener: Listener) -> None:
+        """Let a run know no more."""
+        with self._lock:
+            if self._listener is listener:
+                self._listener = None
+
+    def begin(self, place: Place, runner: Reopenable) -> None:
+        """Try to open a place's device again, until it opens or all ends."""
+        with self._lock:
+            if self._ended.is_set() or place in self._under_way:
+                return
+            name = f"{THREAD_NAME}{place.pipeline}.{place.stage}.{place.replica}"
+            thread = threading.Thread(target=self._loop, args=(place, runner), name=name, daemon=True)
+            self._under_way[place] = thread, runner
+            thread.start()
+
+    def end(self) -> None:
+        """Let all threads come to their end, also those that wait for a device."""
+        self._ended.set()
+        with self._lock:
+            left = [*self._under_way.values()]
+        for thread, runner in left:
+            while thread is not threading.current_thread() and thread.is_alive():
+                runner.abandon()  # it may have begun on a new process meanwhile
+                thread.join(0.1)
+
+    def _loop(self, place: Place, runner: Reopenable) -> None:
+        wait_s = FIRST_WAIT_S
+        while not self._ended.wait(wait_s):
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            listener = self._listener
+            if listener is not None and not listener.may_reopen(place):
+                continue
+            try:
+                runner.reopen()
+            except Exception:
+                if listener is not None:
+                    listener.still_lost(place)
+            else:
+                self._back(place)
+                return
+
+    def _back(self, place: Place) -> None:
+        while not self._ended.is_set():
+            with self._lock:
+                self._under_way.pop(place, None)
+                listener = self._listener
+                if listener is None:
+                    self._retired.pop(place, None)
+                    return
+            if listener.rejoin(place):
+                return
+            sleep(FIRST_WAIT_S)  # its run is about to leave
