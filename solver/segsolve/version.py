@@ -1,3 +1,5 @@
 """The version of this release."""
 
-__version__ = "0.1.0"
+from segsolve_runtime.version import __version__
+
+__all__ = ["__version__"]

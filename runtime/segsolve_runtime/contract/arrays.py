@@ -46,6 +46,11 @@ def array_specs(plan: Plan) -> dict[str, ArraySpec]:
     return {tensor.name: _array_spec(tensor) for tensor in plan.tensors}
 
 
+def tensor_specs(tensors: Iterable[TensorSpec]) -> tuple[ArraySpec, ...]:
+    """Return the specifications of tensors (PlanError as for `array_specs`)."""
+    return tuple(_array_spec(tensor) for tensor in tensors)
+
+
 def select(specs: Mapping[str, ArraySpec], names: Iterable[str]) -> tuple[ArraySpec, ...]:
     """Return the specifications of `names`, in their order."""
     return tuple(specs[name] for name in names)

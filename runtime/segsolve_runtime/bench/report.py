@@ -1,0 +1,76 @@
+"""The result of a benchmark as text, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from segsolve_runtime.bench.turns import Effort, Entrant, Where
+from segsolve_runtime.bench.verdict import NOISE, compare, estimate
+
+_UNITS = {"throughput": "inferences/s", "latency": "ms"}
+
+
+def document(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: float = NOISE) -> dict[str, Any]:
+    """Return the result as JSON has it."""
+    return {
+        "backend": where.backend,
+        "unit": _UNITS[effort.mode],
+        **asdict(effort),
+        "noise": noise,
+        "plans": [_entry(entrant, entrants[0], noise) for entrant in entrants],
+    }
+
+
+def _entry(entrant: Entrant, first: Entrant, noise: float) -> dict[str, Any]:
+    heat = [turn.hottest_c for turn in entrant.turns if turn.hottest_c is not None]
+    against = compare(entrant.values, first.values, noise=noise)
+    return {
+        "name": entrant.name,
+        "layout": entrant.folder.plan.solution.layout,
+        "predicted_fps": entrant.folder.plan.solution.throughput_fps,
+        **estimate(entrant.values).as_dict(),
+        "slowest_stage_ms": median(turn.stage_ms for turn in entrant.turns),
+        "open_s": median(turn.open_s for turn in entrant.turns),
+        "first_result_s": median(turn.first_s for turn in entrant.turns),
+        "hottest_c": max(heat, default=None),
+        "ratio_to_first": against.ratio.as_dict(),
+        "verdict": None if entrant is first else against.verdict,
+        "turns": entrant.values,
+    }
+
+
+def csv_text(entrants: Sequence[Entrant]) -> str:
+    """Return a row per turn."""
+    stream = io.StringIO()
+    columns = ("plan", "turn", "value", "stage_ms", "open_s", "first_s", "hottest_c")
+    writer = csv.DictWriter(stream, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    for entrant in entrants:
+        for number, turn in enumerate(entrant.turns):
+            writer.writerow({"plan": entrant.name, "turn": number, **asdict(turn)})
+    return stream.getvalue()
+
+
+def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: float = NOISE) -> Iterator[str]:
+    """Yield the result as text, a line per plan."""
+    found, unit = document(entrants, where, effort, noise), _UNITS[effort.mode]
+    width = max(len(entrant.name) for entrant in entrants)
+    turns = f"{effort.rounds} turns of {effort.count} inferences each, shuffled"
+    yield f"{effort.mode} on {where.backend}, {turns}; medians with {found['plans'][0]['confidence']:.0%} intervals"
+    for entry in found["plans"]:
+        interval = f"{entry['low']:.2f} to {entry['high']:.2f}"
+        text = f"{entry['name']:{width}}  {entry['median']:10.2f} {unit}  ({interval})"
+        text += f"  slowest stage {entry['slowest_stage_ms']:.2f} ms"
+        if entry["hottest_c"] is not None:
+            text += f"  {entry['hottest_c']:.0f} C"
+        if entry["verdict"] is not None:
+            text += f"  {entry['verdict']}"
+            text += "" if entry["verdict"] == "a tie" else f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}"
+        yield text
+    if len(entrants) > 1:
+        yield f"Against {entrants[0].name}, turn by turn; less than {noise:.0%} is a tie, as repeats differ that much."

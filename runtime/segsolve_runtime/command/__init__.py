@@ -1,0 +1,66 @@
+"""``segsolve-run``: what a machine with Edge TPUs does with plans that were made elsewhere; needs no solver."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from segsolve_runtime.command import bench, devices, doctor, measure, run_plan
+from segsolve_runtime.errors import (
+    BackendError,
+    HardwareError,
+    InputError,
+    PlanError,
+    ResultError,
+    RuntimeFault,
+)
+from segsolve_runtime.version import __version__
+
+_COMMANDS = {"run": run_plan, "doctor": doctor, "devices": devices, "measure": measure, "bench": bench}
+_EXIT_CODES = {
+    PlanError: 6,
+    BackendError: 2,
+    InputError: 2,
+    HardwareError: 12,
+    ResultError: 8,
+    RuntimeFault: 9,
+}
+"""The same as those of ``segsolve``, which README lists."""
+_USAGE, _OUTPUT, _INTERRUPTED = 2, 8, 130
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line, and return its exit code; what went wrong is a sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="segsolve-run", description=(__doc__ or "").replace("``", ""))
+    parser.add_argument("--version", action="version", version=f"segsolve-run {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in _COMMANDS.items():
+        words = (module.__doc__ or "").partition(": ")[2].strip()
+        module.options(commands.add_parser(name, help=words, description=words))
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(_COMMANDS[chosen.command].command(chosen))
+    except RuntimeFault as error:
+        _say(str(error))
+        if isinstance(error, HardwareError):
+            sys.stderr.write("hint: segsolve-run doctor tells what is missing\n")
+        return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    except ValueError as error:
+        _say(str(error))
+        return _USAGE
+    except OSError as error:
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return _OUTPUT
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return _INTERRUPTED
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"error: {sentence}\n")
