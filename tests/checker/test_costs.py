@@ -17,7 +17,7 @@ from generators.drawn import Draw, problems
 from segsolve.checker import costs, document
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import least_work_ns
-from segsolve.checker.proof import _ended, _turned
+from segsolve.checker.objectives.batch import _ended, _turned
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.schedule import makespan_ns
 from segsolve.checker.states import Scope, States

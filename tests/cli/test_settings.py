@@ -20,7 +20,7 @@ def model(net: Path, tmp_path: Path) -> Path:
 
 
 def asked(model: Path, *options: str, **environment: str) -> tuple[int, str]:
-    done = run("solve", model, "--json", *options, **environment)
+    done = run("solve", model, "--json", *options, cwd=None, stdin="", **environment)
     assert done.code == ExitCode.OK, done.stderr
     found = document(done.stdout)
     return found["tpus"], found["objective"]

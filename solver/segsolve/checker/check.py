@@ -11,6 +11,7 @@ from segsolve.checker.document import Certificate, read_certificate
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.figures import check_belongs, check_figures, check_points
 from segsolve.checker.least import is_least
+from segsolve.checker.objectives import objective
 from segsolve.checker.plans import Priced, Prices, check_valid, pieces_of
 from segsolve.checker.proof import prove
 from segsolve.checker.states import Scope, States, read_states
@@ -113,7 +114,7 @@ class _Run:
 
     def costs(self) -> str:
         worth = check_figures(self._plan, self.found, self.certificate)
-        if self.certificate.question.objective == "pareto":
+        if objective(self.certificate.question.objective).has_points:
             check_points(self.found, self.certificate, self._prices)
         return worth
 

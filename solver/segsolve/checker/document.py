@@ -12,12 +12,13 @@ from itertools import pairwise
 from math import gcd
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve.checker.constraint import MOST_OPS, MOST_TOTAL, Amount, Count
 from segsolve.checker.constraint import Op as OpNumber
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
+from segsolve.checker.objectives import NAMES
 from segsolve_runtime.contract.files import MIB, read_bounded
 from segsolve_runtime.contract.plan import PlanFolder, digest
 from segsolve_runtime.contract.wording import first_fault
@@ -29,6 +30,11 @@ MOST_BYTES = 256 * MIB
 
 def _printable(text: Any) -> Any:
     return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
+def _known(objective: str) -> str:
+    _require(objective in NAMES, f"is no objective; known are {', '.join(NAMES)}")
+    return objective
 
 
 _End = Annotated[int, Field(ge=0, le=MOST_OPS)]
@@ -129,7 +135,7 @@ class Problem(_Record):
 class Question(_Record):
     """What the plan is best at, and under which constraints."""
 
-    objective: Literal["throughput", "latency", "batch", "devices", "pareto"]
+    objective: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(NAMES)})]
     layout: Literal["any", "pipeline"]
     cuts: Literal["auto", "chain", "dag"]
     batch: Annotated[int, Field(ge=1, le=10**9)]

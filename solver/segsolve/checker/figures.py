@@ -11,7 +11,8 @@ from pathlib import PurePath
 
 from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
-from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, need, pieces_along, value_of
+from segsolve.checker.objectives import objective
+from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, need, pieces_along
 from segsolve_runtime.contract.plan import Plan
 
 
@@ -48,7 +49,7 @@ def check_figures(plan: Plan, found: Priced, certificate: Certificate) -> str:
                 said, ours = getattr(stage.prediction, field.name), getattr(cost, field.name)
                 ours = list(ours) if isinstance(ours, tuple) else ours
                 need(said == ours, f"stage {k} of pipeline {number}: {field.name} is {ours}, the plan says {said}")
-    value = value_of(found, certificate)
+    value = objective(certificate.question.objective).value(found, certificate)
     need(value == Fraction(*certificate.value), f"the plan has a value of {value}, its certificate says another")
     for name, said, ours in _figures(plan, found, certificate, value):
         need(said == ours, f"{name} is {ours}, the plan says {said}")
@@ -82,14 +83,14 @@ def _figures(
 ) -> Iterator[tuple[str, object, object]]:
     """Yield (name, said, own) of the figures of a plan file's solution."""
     solution = plan.solution
-    is_time = certificate.question.objective in ("throughput", "latency", "batch")
-    objective = _ceil(value) if is_time else _ceil(1 / found.rate)
+    is_time = objective(certificate.question.objective).is_time
+    objective_ns = _ceil(value) if is_time else _ceil(1 / found.rate)
     yield "layout", solution.layout, _layout(found.pieces)
-    yield "objective_ns", solution.objective_ns, objective
+    yield "objective_ns", solution.objective_ns, objective_ns
     yield "latency_ns", solution.latency_ns, found.latency_ns
     yield "throughput_fps", solution.throughput_fps, _fps(found.rate, solution.throughput_fps)
     if solution.status == "optimal":
-        yield "bound_ns", solution.bound_ns, objective
+        yield "bound_ns", solution.bound_ns, objective_ns
         yield "gap", solution.gap, 0.0
 
 

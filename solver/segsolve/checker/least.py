@@ -5,24 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.checker.document import Certificate, Problem
+from segsolve.checker.objectives import objective
 
 
 def least_value(certificate: Certificate) -> Fraction:
     """Return a value in the objective's unit that no plan is below, over all cuts of the graph; 0 for a front."""
-    problem, question = certificate.problem, certificate.question
-    work = Fraction(least_work_ns(problem))
-    match question.objective:
-        case "throughput":
-            return work / problem.tpus
-        case "latency":
-            return work
-        case "batch":
-            return max(work, Fraction(-(-work * question.batch // problem.tpus)))
-        case "devices":
-            busy = work * (question.constraints.least_fps or 0) / 10**9
-            return max(Fraction(1), Fraction(-(-busy // 1)))
-        case _:
-            return Fraction(0)
+    work = Fraction(least_work_ns(certificate.problem))
+    return objective(certificate.question.objective).least(certificate, work)
 
 
 def is_least(certificate: Certificate) -> bool:

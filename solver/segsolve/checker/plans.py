@@ -10,7 +10,6 @@ from segsolve.checker.costs import PipelineCost, StageCost, pipeline_cost, rate,
 from segsolve.checker.document import Certificate, Problem, Steps
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
-from segsolve.checker.schedule import makespan_ns
 from segsolve_runtime.contract.plan import Plan
 
 
@@ -102,21 +101,6 @@ def check_valid(found: Priced, certificate: Certificate) -> None:
     limit, least = question.constraints.most_latency_ns, question.constraints.least_fps
     need(limit is None or found.latency_ns <= limit, f"its latency is {found.latency_ns} ns, {limit} are allowed")
     need(question.constraints.allow_rate(found.rate), f"it makes less than {float(least or 0)} fps")
-
-
-def value_of(found: Priced, certificate: Certificate) -> Fraction:
-    """Return what a plan is worth, in the objective's unit; 0 for a Pareto front, whose points stand elsewhere."""
-    match certificate.question.objective:
-        case "throughput":
-            return 1 / found.rate
-        case "latency":
-            return Fraction(found.latency_ns)
-        case "batch":
-            return Fraction(makespan_ns(found.pipelines, certificate.question.batch))
-        case "devices":
-            return Fraction(found.tpus)
-        case _:
-            return Fraction(0)
 
 
 def need(holds: bool, otherwise: str) -> None:

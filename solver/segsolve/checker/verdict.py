@@ -10,6 +10,7 @@ from segsolve.checker.asked import constraints_in_words
 from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import least_value
+from segsolve.checker.objectives import objective
 from segsolve.checker.states import Scope
 from segsolve_runtime.contract.plan import Plan
 
@@ -87,7 +88,7 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
         raise CertificateFault("plan.json calls the plan the best of something that the check does not know")
     if solution.bound_ns > solution.objective_ns:
         raise CertificateFault(f"the plan takes {solution.objective_ns} ns, less than its bound, {solution.bound_ns}")
-    if certificate.question.objective in _TIMES and value:
+    if objective(certificate.question.objective).is_time and value:
         most = min(Fraction(1), (value - solution.bound_ns + 1) / value)
         agrees = float((value - solution.bound_ns) / value) - _ROUNDING <= solution.gap <= float(most) + _ROUNDING
     else:
@@ -96,20 +97,19 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
         raise CertificateFault(f"the gap of {solution.gap} is not that of the bound, {solution.bound_ns} ns")
 
 
-_TIMES = ("throughput", "latency", "batch")
 _ROUNDING = 1e-12  # of the division in floats
 
 
 def _limits(plan: Plan, certificate: Certificate, scope: Scope, *, is_optimal: bool, is_bound: bool) -> Iterator[str]:
     bound = plan.solution.bound_ns
     if not is_optimal:
-        if plan.solution.status == "optimal" or certificate.question.objective not in _TIMES or not bound:
+        if plan.solution.status == "optimal" or not objective(certificate.question.objective).is_time or not bound:
             yield "nothing is said of other cuts of the graph"
         elif bound <= -(-least_value(certificate) // 1):
             yield f"over all cuts of the graph none takes less than {bound} ns"
         else:
             yield f"its bound of {bound} ns over other cuts of the graph was not checked"
-    if certificate.question.objective == "pareto" and certificate.plans is None:
+    if objective(certificate.question.objective).has_points and certificate.plans is None:
         yield "whether the other points can be reached was not checked"
     if not is_bound:
         yield "no hash ties the certificate to plan and model, as in older releases"

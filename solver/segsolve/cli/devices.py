@@ -9,7 +9,7 @@ import typer
 from segsolve.cli.console import show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
-from segsolve.library.values import DEFAULT_DEVICE
+from segsolve.values import DEFAULT_DEVICE
 
 
 @guarded

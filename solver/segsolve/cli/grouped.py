@@ -71,8 +71,9 @@ class GroupedCommand(TyperCommand):
             return super().parse_args(ctx, args)
         except TyperException as error:
             param = getattr(error, "param", None)
-            setting = settings_of.get(_name(param)) if isinstance(param, TyperOption) else None
-            if setting is None or ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            if not isinstance(param, TyperOption) or (setting := settings_of.get(_name(param))) is None:
+                raise
+            if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
                 raise
             why = error.format_message().rpartition(": ")[2].rstrip(".")
             raise UsageError(f"{setting.source} sets {setting.option} to {setting.value!r}: {why}") from None

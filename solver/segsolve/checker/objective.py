@@ -1,0 +1,96 @@
+"""What an objective means to the checker; each is a module of `objectives`, read from a certificate alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from typing import ClassVar
+
+from segsolve.checker.asked import constraints_in_words
+from segsolve.checker.bounds import bottlenecks, corners, most_rate
+from segsolve.checker.costs import link_ns
+from segsolve.checker.document import Certificate
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.least import is_least
+from segsolve.checker.link import most_rate_on_link
+from segsolve.checker.plans import Priced
+
+
+class Objective(ABC):
+    """What a plan is the best at; smaller values are better."""
+
+    is_time: ClassVar[bool] = True
+    """Whether the value is a time in ns."""
+    has_points: ClassVar[bool] = False
+    """Whether it asks for a front, whose points stand beside the value."""
+
+    @abstractmethod
+    def value(self, found: Priced, certificate: Certificate) -> Fraction:
+        """Return what a plan is worth, in the objective's unit; 0 for a front."""
+
+    @abstractmethod
+    def least(self, certificate: Certificate, work_ns: Fraction) -> Fraction:
+        """Return a value that no plan is below, given what devices do at least for an inference; 0 for a front."""
+
+    @abstractmethod
+    def prove(self, certificate: Certificate) -> str:
+        """Return in a sentence what no plan betters, given that every claim holds.
+
+        Raises:
+            CertificateFault: the claims do not imply it.
+        """
+
+
+def leaves_room(certificate: Certificate, otherwise: str) -> None:
+    """Raise what the claims leave room for, unless the work that no plan avoids leaves none."""
+    if not is_least(certificate):
+        raise CertificateFault(otherwise)
+
+
+def most_rate_of(certificate: Certificate, tpus: int) -> Fraction:
+    """Return a bound on the rate of so many devices, the shared link considered."""
+    latency_ns = certificate.question.constraints.most_latency_ns
+    rate = rates(certificate, latency_ns)[tpus]
+    if certificate.problem.link is None:
+        return rate
+    steps = corners(certificate.claims, "bytes", tpus=tpus, latency_ns=latency_ns)
+    loads = [[(bottleneck, link_ns(certificate.problem, moved)) for bottleneck, moved in step] for step in steps]
+    return min(rate, most_rate_on_link(loads, single=certificate.question.layout == "pipeline"))
+
+
+def rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:
+    """Return bounds on the rates of 0, 1, ... devices within a latency, without the link."""
+    floors = bottlenecks(certificate.claims, tpus=certificate.problem.tpus, latency_ns=latency_ns)
+    return most_rate(floors, single=certificate.question.layout == "pipeline")
+
+
+def whole(certificate: Certificate) -> int:
+    """Return the value, which must be a whole number."""
+    value = Fraction(*certificate.value)
+    if value.denominator != 1:
+        raise CertificateFault(f"a {certificate.question.objective} of {value} is no whole number")
+    return int(value)
+
+
+def layout(certificate: Certificate) -> str:
+    """Return which layouts were allowed, in words."""
+    tpus, what = certificate.problem.tpus, kind(certificate)
+    size = f"of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"of {tpus} TPUs"
+    return f"{what} {size}{kept(certificate)}"
+
+
+def kind(certificate: Certificate) -> str:
+    """Return what a plan was to be, in words."""
+    if certificate.question.layout == "any":
+        return "layout"
+    return "pipeline" if certificate.replicate else "pipeline with one TPU per stage"
+
+
+def kept(certificate: Certificate) -> str:
+    """Return whether anything else was asked for, in words."""
+    return " that keeps what was asked for" if constraints_in_words(certificate) else ""
+
+
+def ns(value: Fraction) -> str:
+    """Return a time as a sentence has it."""
+    return str(value) if value.denominator == 1 else f"{float(value):.3f}"
