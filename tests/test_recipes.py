@@ -185,3 +185,198 @@ def test_a_device(with_network: Tree) -> None:
     tree.segsolve(
         "batch", "novelnet.tflite", "--tpus", "2", "--devices", "generated", "--planners", "dp", "-o", "batch"
     )
+
+
+CONSTRAINT = '''
+"""The fewest operations of a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segsolve.question.constraint import Constraint, Option
+from segsolve.values import within
+
+
+@dataclass(frozen=True)
+class MinOps(Constraint):
+    """No stage has fewer than `value` operations."""
+
+    value: int
+
+    key = "min_ops"
+    option = Option(flag="--min-ops", help="Fewest operations of a stage.", type=int)
+
+    @classmethod
+    def asked(cls, given, problem):
+        """Return a number that makes sense."""
+        within("--min-ops", given, 1)
+        return given
+
+    @property
+    def words(self):
+        """What is asked."""
+        yield f"at least {self.value} operations in a stage"
+
+    def allowed(self, table):
+        """Leave the stages that are long enough."""
+        done = table.members.sum(axis=1)
+        yield done[None, :] - done[:, None] >= self.value
+
+    def is_kept_by(self, pipeline):
+        """Whether they are."""
+        return all(len(stage.ops) >= self.value for stage in pipeline.stages)
+'''
+CHECKED_CONSTRAINT = '''
+"""The fewest operations of a stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from segsolve.checker.constraint import Constraint, Count
+
+
+@dataclass(frozen=True)
+class MinOps(Constraint):
+    """No stage has fewer than `value` operations."""
+
+    value: int
+
+    key = "min_ops"
+    form = Count
+
+    @property
+    def words(self):
+        """What is asked."""
+        yield f"whose stages have at least {self.value} operations"
+
+    def broken(self, at):
+        """Yield the stages that are too short."""
+        yield from (f"stage {k} is too short" for k, n in Counter(at.values()).items() if n < self.value)
+
+    def masks(self, members):
+        """Leave the stages that are long enough."""
+        done = members.sum(axis=1)
+        yield lambda row, columns: done[columns] - done[row] >= self.value
+'''
+
+
+def test_a_constraint(with_network: Tree) -> None:
+    """It is an option, keeps plans from being found, is recorded, told, and checked."""
+    tree = with_network
+    tree.add("question/constraints/min_ops.py", CONSTRAINT)
+    tree.add("checker/constraints/min_ops.py", CHECKED_CONSTRAINT)
+    tree.segsolve("zoo", "build", "novelnet")
+    here = ("novelnet.tflite", "--tpus", "2", "--layout", "pipeline", "--tpu-memory", "32KiB")
+    assert "--min-ops" in tree.segsolve("solve", "--help")
+    found = tree.json("solve", *here, "--min-ops", "3")
+    assert found["status"] == "optimal" and "cp-sat" in {c["by"] for c in found["confirmed_by"]}
+    assert all(stage["last_op"] - stage["first_op"] >= 2 for stage in found["stages"])
+    tree.segsolve("solve", *here, "--min-ops", "5", "--cut-before", "3", code=ExitCode.NO_PLAN)
+    tree.segsolve("solve", *here, "--min-ops", "3", "--no-verify", "-o", "plan")
+    assert json.loads((tree.folder / "plan" / "plan.json").read_text())["solution"]["question"]["min_ops"] == 3
+    assert "whose stages have at least 3 operations" in tree.segsolve("check", "plan")
+    tree.segsolve("report", "plan", "--model", "novelnet.tflite", "-o", "plan.html")
+    assert "at least 3 operations in a stage" in (tree.folder / "plan.html").read_text(encoding="utf-8")
+
+
+OBJECTIVE = '''
+"""The sum of latency and time per inference."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from segsolve.search.claims import corners
+from segsolve.search.objectives.base import Aim, choices, latencies
+from segsolve.solvers.dynamic.mix import mixes
+
+
+class Slack(Aim):
+    """In ns."""
+
+    def words(self, question):
+        """Return them."""
+        return "the least latency and time per inference together"
+
+    def value(self, question, plan, score):
+        """Return the ns."""
+        return score.latency_ns + 1 / score.rate
+
+    def least(self, question, work_ns, tpus):
+        """Return what both are at least."""
+        return work_ns + work_ns / tpus
+
+    def answer(self, asked):
+        """Try all latencies that pipelines can have."""
+        tried = []
+        for limit in latencies(asked.pipelines):
+            bottlenecks = asked.pipelines.within(limit)
+            mix = mixes(bottlenecks, asked.problem.tpus, single=asked.is_single)[asked.problem.tpus]
+            if mix.rate > 0 and asked.constraints.allow_rate(mix.rate):
+                tried.append(asked.preferred(choices(mix, bottlenecks)))
+        if not tried:
+            return asked.nothing(is_claimed=not asked.has_pipelines)
+        plan, score = min(tried, key=lambda one: asked.value_of(*one))
+        return asked.best(plan, score, asked.value_of(plan, score))
+
+    def claims(self, pipelines, question, value):
+        """Return the fronts of bottleneck and latency."""
+        return corners(pipelines, pipelines.fronts, "latency")
+'''
+CHECKED_OBJECTIVE = '''
+"""The sum of latency and time per inference."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from segsolve.checker.bounds import corners, most_rate
+from segsolve.checker.objective import Objective, layout, leaves_room, ns
+
+
+class Slack(Objective):
+    """In ns."""
+
+    def value(self, found, certificate):
+        """Return the ns."""
+        return found.latency_ns + 1 / found.rate
+
+    def least(self, certificate, work_ns):
+        """Return what both are at least."""
+        return work_ns + work_ns / certificate.problem.tpus
+
+    def prove(self, certificate):
+        """Return it, as `Objective` says."""
+        value = Fraction(*certificate.value)
+        steps = corners(certificate.claims, "latency", tpus=certificate.problem.tpus, latency_ns=None)
+        for latency in sorted({latency for step in steps for _, latency in step}):
+            floors = [min((b for b, l in step if l <= latency), default=None) for step in steps]
+            rate = most_rate(floors, single=certificate.question.layout == "pipeline")[-1]
+            if rate and latency + 1 / rate < value:
+                leaves_room(certificate, f"the claims leave room for {ns(latency + 1 / rate)} ns")
+        return f"no {layout(certificate)} has less than {ns(value)} ns of both"
+'''
+
+
+def test_an_objective(with_network: Tree) -> None:
+    """It is asked for by its name, proven, recorded, told and checked."""
+    tree = with_network
+    tree.insert("question/question.py", '    PARETO = "pareto"', '    SLACK = "slack"')
+    tree.add("search/objectives/slack.py", OBJECTIVE)
+    tree.add("checker/objectives/slack.py", CHECKED_OBJECTIVE)
+    tree.segsolve("zoo", "build", "novelnet")
+    here = ("novelnet.tflite", "--tpus", "3", "--objective", "slack", "--tpu-memory", "32KiB")
+    found = tree.json("solve", *here)
+    assert (found["status"], found["objective"]) == ("optimal", "slack")
+    assert {"evaluator", "cp-sat", "certificate"} <= {c["by"] for c in found["confirmed_by"]}
+    for other in ("throughput", "latency"):
+        one = tree.json("solve", *here[:3], "--objective", other, *here[5:])
+        assert one["latency_ns"] + 1e9 / one["throughput_fps"] >= found["objective_ns"] - 1
+    tree.segsolve("solve", *here, "--no-verify", "-o", "plan")
+    assert "ns of both" in tree.segsolve("check", "plan")
+    tree.segsolve("report", "plan", "--model", "novelnet.tflite", "-o", "plan.html")
+    page = (tree.folder / "plan.html").read_text(encoding="utf-8")
+    assert "the least latency and time per inference together" in page

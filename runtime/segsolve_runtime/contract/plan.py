@@ -133,9 +133,14 @@ class ModelReference(_Record):
 
 
 class Question(_Record):
-    """What was asked for; operations are positions in the execution order, stages count from 0."""
+    """What was asked for; operations are positions in the execution order, stages count from 0.
 
-    objective: Literal["throughput", "latency", "batch", "devices", "pareto"]
+    Further fields are constraints that the solver knows; nothing here depends on them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    objective: str = Field(pattern="^[a-z]+$", description="e.g. throughput, latency, batch, devices, pareto")
     layout: Literal["any", "pipeline"] = Field(description="any pipelines side by side, or one, a device per stage")
     cuts: Literal["auto", "chain", "dag"] = Field(description="where the network might be cut")
     batch: int | None = Field(

@@ -19,6 +19,8 @@ def check_asked(plan: Plan, certificate: Certificate) -> None:
     asked = plan.solution.question
     if asked is None:
         raise CertificateFault("plan.json does not record what was asked, so that its certificate answers nothing")
+    if unknown := sorted(set(asked.model_extra or ()) - {key for key, _ in certificate.question.constraints.values}):
+        raise CertificateFault(f"plan.json asks for {unknown[0]!r}, which the check does not know")
     question, kept = certificate.question, certificate.question.constraints
     pairs: list[tuple[str, object, object]] = [
         ("objective", asked.objective, question.objective),
@@ -27,7 +29,7 @@ def check_asked(plan: Plan, certificate: Certificate) -> None:
         ("batch", asked.batch, question.batch if question.objective == "batch" else None),
         ("no_spill", asked.no_spill, certificate.problem.no_spill),
     ]
-    pairs += [(key, _said(getattr(asked, key)), _said(value)) for key, value in kept.values]
+    pairs += [(key, _said(getattr(asked, key, None)), _said(value)) for key, value in kept.values]
     for name, said, ours in pairs:
         if said != ours:
             texts = [shortened(str(value)) for value in (said, ours)]

@@ -7,6 +7,7 @@ import json
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.question.constraints import KINDS
 from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.errors import PlanError
 
 _DEFAULT_BATCH = Question().batch
 
@@ -25,11 +26,19 @@ def recorded(question: Question, *, no_spill: bool) -> planfile.Question:
 
 
 def asked(record: planfile.Question) -> Question:
-    """Return the question that a plan's file records; `no_spill` belongs to the problem, not to it."""
+    """Return the question that a plan's file records; `no_spill` belongs to the problem, not to it.
+
+    Raises:
+        PlanError: it asks for what this release does not know.
+    """
+    unknown = sorted(set(record.model_extra or ()) - set(KINDS))
+    if unknown or record.objective not in [*Objective]:
+        what = f"the constraint {unknown[0]!r}" if unknown else f"the objective {record.objective!r}"
+        raise PlanError(f"plan.json was asked for with {what}, which this release does not know")
     return Question(
         objective=Objective(record.objective),
         layout=Layout(record.layout),
         cuts=Cuts(record.cuts),
         batch=record.batch or _DEFAULT_BATCH,
-        constraints=Constraints.of(**{key: getattr(record, key) for key in KINDS}),
+        constraints=Constraints.of(**{key: getattr(record, key, None) for key in KINDS}),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from segsolve.question import Objective
 from segsolve.report.layout import describe, limited_by_link, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
 from segsolve.report.units import count, fps, ms, percent, sentence, size
+from segsolve.search.objectives import aim
 from segsolve.search.strategies import STRATEGIES, VENDOR
 
 TITLES = {one.name: one.title for one in STRATEGIES} | {
@@ -22,13 +24,6 @@ RULES = {one.name: one.rule for one in STRATEGIES} | {
 }
 _NEARLY = 0.02
 _LEAST_NS = 5_000  # less is 0.00 ms
-_AIMS = {
-    "throughput": "",
-    "latency": " in the time of one inference",
-    "batch": " in the time of the batch",
-    "devices": " with fewer TPUs",
-    "pareto": " in throughput, latency and TPUs at once",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,5 +322,5 @@ def _nothing_better(view: PlanView) -> str:
     over = "its graph" if s.cuts == "dag" else "its execution order"
     return (
         f"No plan of the kind that was asked for, on at most {count(s.tpus_requested, 'TPU')} and with any cuts of "
-        f"{over}, does better{_AIMS[s.objective]}"
+        f"{over}, does better{aim(Objective(s.objective)).gains}"
     )

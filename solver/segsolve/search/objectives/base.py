@@ -52,8 +52,14 @@ class Aim(ABC):
     """Whether the value is a time."""
     has_value: ClassVar[bool] = True
     """Whether an answer is worth what its plan is."""
+    gains: ClassVar[str] = ""
+    """In what a better plan would be better, to follow "does better"; empty for the time per inference."""
     needs_fronts: ClassVar[bool] = True
     """Whether it takes what pipelines trade between bottleneck and latency, and not the bottleneck alone."""
+
+    @abstractmethod
+    def words(self, question: Question) -> str:
+        """Return what is aimed at, in words."""
 
     @abstractmethod
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:

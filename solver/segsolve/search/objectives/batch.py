@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 class Batch(Aim):
     """The ns until the last of `Question.batch` inferences is done."""
 
+    gains = " in the time of the batch"
+
+    def words(self, question: Question) -> str:
+        """Return them."""
+        return f"a batch of {question.batch}"
+
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:
         """Return the ns, as the schedule has them."""
         return Fraction(score.batch_ns(question.batch))

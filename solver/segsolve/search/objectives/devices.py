@@ -19,8 +19,13 @@ from segsolve.solvers.statement import Statement
 class Devices(OfPipelines):
     """A number of devices."""
 
+    gains = " with fewer TPUs"
     counts_ns = False
     needs_fronts = False
+
+    def words(self, question: Question) -> str:
+        """Return them."""
+        return "the fewest TPUs"
 
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:
         """Return the devices that a plan occupies."""

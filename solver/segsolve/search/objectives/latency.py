@@ -18,7 +18,12 @@ from segsolve.solvers.statement import Statement
 class Latency(OfPipelines):
     """The ns of one inference through the slowest pipeline, at a rate where one is asked for."""
 
+    gains = " in the time of one inference"
     is_latency = True
+
+    def words(self, question: Question) -> str:
+        """Return them."""
+        return "the smallest latency"
 
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:
         """Return the ns."""

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 class Pareto(Aim):
     """A front has no value of its own; that of a plan is by which one of them stands for all."""
 
+    gains = " in throughput, latency and TPUs at once"
     counts_ns = has_value = False
+
+    def words(self, question: Question) -> str:
+        """Return them."""
+        return "all trade-offs of TPUs, throughput and latency"
 
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:
         """Return the ns per inference."""

@@ -18,6 +18,10 @@ class Throughput(OfPipelines):
     is_rate = True
     needs_fronts = False
 
+    def words(self, question: Question) -> str:
+        """Return them."""
+        return "throughput"
+
     def value(self, question: Question, plan: Plan, score: PlanScore) -> Fraction:
         """Return the ns per inference."""
         return 1 / score.rate
