@@ -20,7 +20,7 @@ from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan, PlanFolder, load_plan
 from segsolve_runtime.contract.result import Result
 from segsolve_runtime.contract.runner import Reopenable, StageRunner
-from segsolve_runtime.errors import ClosedError, DeviceLostError, InputError, StageError, StageTimeoutError
+from segsolve_runtime.errors import ClosedError, DeviceLostError, InputError, PlanError, StageError, StageTimeoutError
 from segsolve_runtime.flow.clock import Clocks
 from segsolve_runtime.flow.engine import Setting
 from segsolve_runtime.flow.faults import FaultPolicy
@@ -68,7 +68,8 @@ class Pipeline:
         time passes: by itself, held to the predictions, or exactly as predicted.
 
         Raises:
-            PlanError: an input has an element type that numpy cannot hold.
+            PlanError: an input has an element type that numpy cannot hold, or the model keeps state and a fault is not
+                to end the run.
             ValueError: there is not one runner per place, `queue_size` is smaller than 1, or `clocks` is unknown.
         """
         where = places(plan)
@@ -78,6 +79,11 @@ class Pipeline:
             raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
         if clocks not in get_args(Clocks):
             raise ValueError(f"clocks is {clocks!r}; known are: {', '.join(get_args(Clocks))}")
+        if plan.model.state is not None and faults is not None and faults.on_fault != "stop":
+            raise PlanError(
+                f"the model keeps {plan.model.state} from one inference to the next, so that after a fault it cannot "
+                f"go on where it was: on_fault must be stop, not {faults.on_fault}"
+            )
         self._inputs = select(array_specs(plan), plan.inputs)
         self._retired: dict[Place, str] = {}
         self._setting = Setting(

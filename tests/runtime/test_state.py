@@ -11,8 +11,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.verify import verify
-from segsolve_runtime import Pipeline
+from segsolve_runtime import FaultPolicy, Pipeline
 from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.errors import PlanError
 from tests.cli.tool import inside
 from tests.models import Array, Net
 from tests.segments.plans import cut
@@ -74,3 +75,21 @@ def test_it_is_not_copied_unless_asked(tmp_path: Path) -> None:
     assert done.code == 0, done.stderr
     copied = json.loads((tmp_path / "any" / "plan.json").read_text())
     assert sum(stage["replicas"] for p in copied["pipelines"] for stage in p["stages"]) == 2
+
+
+def test_a_fault_ends_what_cannot_go_on(tmp_path: Path) -> None:
+    folder = cut(counting(tmp_path), tmp_path / "plan", (1,))
+    for on_fault in ("skip", "retry", "give-back"):
+        with pytest.raises(PlanError, match="on_fault must be stop"):
+            Pipeline.open(folder, faults=FaultPolicy(on_fault=on_fault))
+    done = inside("run", tmp_path / "plan", "--count", "2", "--on-fault", "retry")
+    assert done.code != 0 and "the variable 'seen'" in done.stderr
+
+
+def test_no_copies_are_compared(tmp_path: Path) -> None:
+    counting(tmp_path)
+    (model,) = tmp_path.glob("*.tflite")
+    rows = json.loads(inside("compare", model, "--tpus", "4", "--json").stdout)
+    assert [layout["layout"] for layout in rows["layouts"]] and not any(
+        "x" in layout["layout"] or "[" in layout["layout"] for layout in rows["layouts"]
+    )

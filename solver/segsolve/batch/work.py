@@ -17,6 +17,7 @@ from segsolve.device.model import Device
 from segsolve.errors import ModelError, SegsolveError, UsageError
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem, Segmentation
+from segsolve.question import Layout, Question
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Limits
 
@@ -72,7 +73,8 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
     if job.planner == LAYOUTS:
         from segsolve.search.ask import answer
 
-        found = answer(problem, limits=limits)
+        keeps_state = _graph(path, job.model).state is not None  # copies would each keep a state of their own
+        found = answer(problem, Question(layout=Layout.PIPELINE) if keeps_state else Question(), limits=limits)
         timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
         return answered(job, found, one_tpu)
     from segsolve.search.chain.confirmed import solve

@@ -59,11 +59,12 @@ def command(
     within("--batch", batch, 1)
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", "leave out one of them")
-    _, costs = load_model_or_profile(model, device, tpu_memory, signature)
+    loaded, costs = load_model_or_profile(model, device, tpu_memory, signature)
+    keeps_state = loaded is not None and loaded.graph.state is not None
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:
-        found = list(_until_interrupted(problems, limits, observe))
+        found = list(_until_interrupted(problems, keeps_state, limits, observe))
     if not found:
         raise KeyboardInterrupt
     comparisons, layouts = [comparison for comparison, _ in found], [beside for _, beside in found]
@@ -72,7 +73,7 @@ def command(
 
 
 def _until_interrupted(
-    problems: Iterable[Problem], limits: Limits, observe: Observer
+    problems: Iterable[Problem], keeps_state: bool, limits: Limits, observe: Observer
 ) -> Iterator[tuple[Comparison, Layouts | None]]:
     """Yield what was compared, and nothing after an interruption, be it in a search or between two."""
     from segsolve.comparison import compare
@@ -82,18 +83,18 @@ def _until_interrupted(
             comparison = compare(problem, limits=limits, observe=observe)
         except KeyboardInterrupt:
             return
-        beside = None if _interrupted(comparison) else _beside(problem, limits, observe)
+        beside = None if _interrupted(comparison) else _beside(problem, keeps_state, limits, observe)
         yield comparison, beside
         if beside is None or beside.is_interrupted:
             return
 
 
-def _beside(problem: Problem, limits: Limits, observe: Observer) -> Layouts | None:
+def _beside(problem: Problem, keeps_state: bool, limits: Limits, observe: Observer) -> Layouts | None:
     """Return the layouts of a problem, None after an interruption."""
     from segsolve.search.simple_layouts import layouts_beside
 
     try:
-        return layouts_beside(problem, limits=limits, observe=observe)
+        return layouts_beside(problem, keeps_state=keeps_state, limits=limits, observe=observe)
     except KeyboardInterrupt:
         return None
 

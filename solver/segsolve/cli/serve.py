@@ -58,6 +58,7 @@ def command(
     log_requests: Annotated[bool, typer.Option("--log-requests", help="Log every request, not only failures.")] = False,
 ) -> None:
     """Serve plans over HTTP and gRPC (Open Inference Protocol)."""
+    from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.serve.log import Log
     from segsolve_runtime.serve.models import Models, ServedModel
     from segsolve_runtime.serve.server import MIB, ServerOptions, check_installed, serve
@@ -81,7 +82,13 @@ def command(
     with ExitStack() as stack:
         served = {}
         for name, (folder, named) in _shared_out(folders, backend, devices).items():
-            pipeline = stack.enter_context(_opened(folder, backend, threads, named, queue_size, policy))
+            keeps = folder.plan.model.state
+            if keeps is not None:
+                news(
+                    f"warning: {name} keeps {keeps} from one request to the next, whoever asks; a fault begins it anew"
+                )
+            how = policy if keeps is None else FaultPolicy(stage_timeout_s=stage_timeout)
+            pipeline = stack.enter_context(_opened(folder, backend, threads, named, queue_size, how))
             served[name] = ServedModel(name, pipeline, most_waiting=max_queue, timeout_s=timeout)
         options = ServerOptions(
             host=host,

@@ -106,10 +106,11 @@ def compare(
     for count in counts:
         within("tpus", count, 1, MOST_TPUS)
     within("batch", batch, 1)
-    _, costs = load_model_or_profile(Path(model), device, tpu_memory, tell=tell)
+    loaded, costs = load_model_or_profile(Path(model), device, tpu_memory, tell=tell)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     comparisons = [beside_each_other(problem, limits=limits) for problem in problems]
-    layouts = [layouts_beside(problem, limits=limits) for problem in problems]
+    keeps_state = loaded is not None and loaded.graph.state is not None
+    layouts = [layouts_beside(problem, keeps_state=keeps_state, limits=limits) for problem in problems]
     return Rows(rows_with_layouts(comparisons, layouts, batch))
 
 

@@ -237,8 +237,11 @@ def _on_the_host(view: PlanView, details: Details) -> Iterator[Paragraph]:
         )
         where = " and ".join(view.strategy.name(stage) for stage in held)
         where = f"in the stage of {where}" if view.strategy.is_plain else f"in {where}"
-        ns = sum(details.layers[i].compute_ns for i in range(part.first, part.last + 1))
+        layers = details.layers[part.first : part.last + 1]
+        ns = sum(layer.compute_ns for layer in layers)
         texts.append(f"{sentence(what)} on the host's CPU, {where}, {ms(ns)} ms per inference: {part.reason}.")
+        if unknown := [layer.kind.removeprefix("CUSTOM:") for layer in layers if layer.kind.startswith("CUSTOM:")]:
+            texts.append(f"What {unknown[0]} costs there is not known: a guess; segsolve profile measures it.")
     if texts:
         yield Paragraph(topic="On the host's CPU", text=" ".join(texts))
 

@@ -9,6 +9,8 @@ from fractions import Fraction
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.plan.model import Plan, single_pipeline
 from segsolve.problem import Problem
+from segsolve.question import Layout as AllowedLayout
+from segsolve.question import Question
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
 from segsolve.search.chain.confirmed import solve
@@ -63,22 +65,29 @@ class Layouts:
         return self.answer.stopped_by is Stop.INTERRUPTED
 
 
-def layouts_beside(problem: Problem, *, limits: Limits | None = None, observe: Observer = ignore) -> Layouts:
+def layouts_beside(
+    problem: Problem, *, keeps_state: bool = False, limits: Limits | None = None, observe: Observer = ignore
+) -> Layouts:
     """Return the simple layouts and the best of all, found and proven within `limits`.
+
+    Of a model that keeps state from one inference to the next there is one pipeline: copies would each keep their own.
 
     Raises:
         SolverFault: two ways to the same optimum disagree.
     """
-    found = answer(problem, limits=limits, observe=observe)
+    question = Question(layout=AllowedLayout.PIPELINE) if keeps_state else Question()
+    found = answer(problem, question, limits=limits, observe=observe)
     best = None
     if found.plan is not None and found.score is not None:
         best = Layout(plan=found.plan, score=found.score, answer=found)
-    simple = {layout.plan.layout: layout for layout in _simple(problem)}
+    simple = {layout.plan.layout: layout for layout in _simple(problem, keeps_state)}
     return Layouts(problem=problem, simple=tuple(simple.values()), best=best, answer=found)
 
 
-def _simple(problem: Problem) -> Iterator[Layout]:
+def _simple(problem: Problem, keeps_state: bool) -> Iterator[Layout]:
     for tpus in (d for d in range(1, problem.tpus + 1) if problem.tpus % d == 0):
+        if keeps_state and tpus < problem.tpus:
+            continue
         found = solve(replace(problem, tpus=tpus), planner=_PLANNER)
         if found.plan is None or found.status is not Status.OPTIMAL:
             continue
