@@ -10,88 +10,55 @@ import asyncio
 import io
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
-from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
-from segsolve_runtime.io.pixels import DEFAULT_RULE, canvas_of, check_rule, tensor_of
+from segsolve_runtime.io import detections as objects
+from segsolve_runtime.io.pixels import DEFAULT_RULE, Canvas, canvas_of, check_rule, tensor_of
 from segsolve_runtime.io.top import read_labels
 from segsolve_runtime.serve.models import Refusal, ServedModel
 
 DETECTION_PATH = "/v1/vision/detection"
-POSTPROCESS = "TFLite_Detection_PostProcess"
 LEAST_CONFIDENCE = 0.4
 """What is answered unless the client asks for more or less, as there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detection:
-    """An object: its class, how sure the model is, and its box (top, left, bottom, right) in parts of the picture."""
-
-    index: int
-    score: float
-    box: tuple[float, float, float, float]
-
-
-class Decoder(Protocol):
-    """Makes detections of a model's outputs."""
-
-    def __call__(self, outputs: Mapping[str, Array]) -> list[Detection]:
-        """Return the objects, in any order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """A model that is served, what its outputs mean, and how its classes are called."""
+    """A model that is served, and what reads the objects of its outputs."""
 
     model: ServedModel
-    decode: Decoder
-    labels: Mapping[int, str]
+    objects: objects.Detector
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its input, a picture."""
+        return self.model.plan.tensor(self.model.plan.inputs[0])
 
 
 def detector_of(model: ServedModel, labels: Path | None) -> Detector | None:
-    """Return the detector that a model is, if it takes one picture and ends in detections.
+    """Return the detector that a model is, if it takes one picture and ends in detections, or in heads that are known.
 
     Raises:
         InputError: the labels cannot be read.
     """
-    decode = decoder_of(model.plan)
-    if decode is None or len(model.plan.inputs) != 1:
+    plan = model.plan
+    if len(plan.inputs) != 1:
         return None
     try:
-        check_rule(DEFAULT_RULE, model.plan.tensor(model.plan.inputs[0]))
+        check_rule(DEFAULT_RULE, plan.tensor(plan.inputs[0]))
+        reader = objects.detector(
+            [plan.tensor(name) for name in plan.outputs], canvas_of(plan.tensor(plan.inputs[0])), LEAST_CONFIDENCE
+        )
     except InputError:
         return None
-    return Detector(model=model, decode=decode, labels=read_labels(labels) if labels else {})
-
-
-def decoder_of(plan: Plan) -> Decoder | None:
-    """Return what decodes a plan's outputs, if they are those of TensorFlow Lite's detection operation."""
-    wanted = [POSTPROCESS, *(f"{POSTPROCESS}:{k}" for k in (1, 2, 3))]
-    if sorted(plan.outputs) != sorted(wanted):
-        return None
-
-    def decode(outputs: Mapping[str, Array]) -> list[Detection]:
-        boxes, classes, scores, count = (np.asarray(outputs[name]) for name in wanted)
-        boxes, classes, scores = boxes.reshape(-1, 4), classes.reshape(-1), scores.reshape(-1)
-        found = range(min(int(count.reshape(-1)[0]), len(scores)))
-        return [
-            Detection(
-                index=int(classes[i]),
-                score=float(scores[i]),
-                box=(float(boxes[i, 0]), float(boxes[i, 1]), float(boxes[i, 2]), float(boxes[i, 3])),
-            )
-            for i in found
-        ]
-
-    return decode
+    return Detector(model=model, objects=replace(reader, labels=read_labels(labels)) if labels else reader)
 
 
 async def detect(detector: Detector, content: bytes | None, min_confidence: Any) -> dict[str, Any]:
@@ -107,13 +74,13 @@ async def detect(detector: Detector, content: bytes | None, min_confidence: Any)
         least = LEAST_CONFIDENCE if min_confidence in (None, "") else float(min_confidence)
     except ValueError:
         raise Refusal(400, f"min_confidence is {min_confidence!r}; it is a number from 0 to 1") from None
-    spec = detector.model.plan.tensor(detector.model.plan.inputs[0])
-    pixels, width, height = await asyncio.to_thread(_picture, content, detector)
+    spec = detector.spec
+    pixels, width, height = await asyncio.to_thread(_picture, content, canvas_of(spec))
     inferring = time.perf_counter()
     outputs = await detector.model.infer({spec.name: tensor_of(pixels, spec, DEFAULT_RULE)})
     ended = time.perf_counter()
-    found = sorted(detector.decode(outputs), key=lambda each: -each.score)
-    predictions = [_prediction(each, detector.labels, width, height) for each in found if each.score >= least]
+    found = replace(detector.objects, threshold=least).of("", outputs, on_canvas=True)
+    predictions = [_prediction(each, width, height) for each in found]
     return {
         "success": True,
         "code": 200,
@@ -128,11 +95,10 @@ async def detect(detector: Detector, content: bytes | None, min_confidence: Any)
     }
 
 
-def _picture(content: bytes, detector: Detector) -> tuple[Array, int, int]:
+def _picture(content: bytes, canvas: Canvas) -> tuple[Array, int, int]:
     """Return a picture as the model's input has it, [height, width, channels], and its own width and height."""
     from PIL import Image, ImageOps
 
-    canvas = canvas_of(detector.model.plan.tensor(detector.model.plan.inputs[0]))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -147,10 +113,10 @@ def _picture(content: bytes, detector: Detector) -> tuple[Array, int, int]:
     return pixels, upright.width, upright.height
 
 
-def _prediction(found: Detection, labels: Mapping[int, str], width: int, height: int) -> dict[str, Any]:
-    top, left, bottom, right = (min(max(part, 0.0), 1.0) for part in found.box)
+def _prediction(found: objects.Detection, width: int, height: int) -> dict[str, Any]:
+    left, top, right, bottom = (min(max(part, 0.0), 1.0) for part in found.box)
     return {
-        "label": labels.get(found.index, str(found.index)),
+        "label": str(found.index) if found.label is None else found.label,
         "confidence": round(found.score, 6),
         "x_min": round(left * width),
         "y_min": round(top * height),
