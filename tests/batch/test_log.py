@@ -76,7 +76,7 @@ def test_finishing_sorts_and_keeps_the_last_of_each_key(tmp_path: Path) -> None:
         log.append(newer, {})
         log.finish([])
     assert [(r.model, r.objective_ns) for r in read_records(tmp_path)] == [("a", 99), ("b", 12), ("c", 10)]
-    assert not list(tmp_path.glob(".*.partial"))
+    assert not list(tmp_path.glob(".*-partial"))
 
 
 def test_the_order_of_appending_does_not_show_in_the_end(tmp_path: Path) -> None:

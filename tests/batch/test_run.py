@@ -192,7 +192,7 @@ def test_a_half_built_network_is_built_again(tmp_path: Path) -> None:
     run(wanted, tmp_path)
     (model,) = tmp_path.glob("models/*/*.tflite")
     content = model.read_bytes()
-    model.rename(model.with_name(".synthetic-dense-50.1234.partial"))
+    model.rename(model.with_name(".synthetic-dense-50.tflite.segsolve-partial"))
     run(wanted, tmp_path)
     assert [path.name for path in model.parent.iterdir()] == [model.name]
     assert model.read_bytes() == content

@@ -59,7 +59,7 @@ def test_interrupted_writing_leaves_a_whole_plan_or_none(sent: signal.Signals, d
     _, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
     assert process.returncode in (ExitCode.OK, ExitCode.INTERRUPTED)
-    assert not list(tmp_path.rglob(".writing-*"))
+    assert not list(tmp_path.rglob(".segsolve"))
     if (folder / "plan.json").exists():
         load_plan(folder)
 

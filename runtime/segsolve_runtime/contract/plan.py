@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from segsolve_runtime.contract.changes import WORK, settle
 from segsolve_runtime.contract.files import MIB, read_bounded_text
 from segsolve_runtime.contract.planrules import MOST_DEVICES, check_plan, check_stage
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault, shortened
@@ -268,6 +269,15 @@ class PlanFolder:
         """Absolute paths of the segment files, in the order of `Plan.all_stages`."""
         return tuple(self.root / stage.file for stage in self.plan.all_stages)
 
+    def check_unchanged(self) -> None:
+        """Find out whether the folder still holds this plan, and nobody is about to change that.
+
+        Raises:
+            PlanError: it does not: another command has written there.
+        """
+        if (self.root / WORK).exists() or _parse(self.root / PLAN_FILE)[1] != self.content_sha256:
+            raise PlanError(f"another command changed the plan {self.root} while it was read; do it again")
+
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
@@ -299,12 +309,17 @@ def plan_schema() -> dict[str, Any]:
 
 
 def load_plan(folder: Path) -> PlanFolder:
-    """Read and verify a plan folder.
+    """Read and verify a plan folder; what a killed command left there is finished or removed before.
 
     Raises:
         PlanError: the folder or a file is missing or unreadable, of another version, altered, or outside.
     """
     root = folder.parent if folder.name == PLAN_FILE else folder
+    try:
+        settle(root)
+    except OSError as error:
+        why = error.strerror or error
+        raise PlanError(f"what a killed command began to write into {root} cannot be finished: {why}") from None
     plan, content = _parse(root / PLAN_FILE)
     for stage in {stage.file: stage for stage in plan.all_stages}.values():
         _check_segment(root, stage)

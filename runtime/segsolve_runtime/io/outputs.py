@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 from zipfile import ZIP_STORED, ZipFile
@@ -17,6 +17,7 @@ from numpy.lib import format as npy
 
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import TensorSpec
+from segsolve_runtime.contract.writing import check_replaceable, replacing
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.io.quantise import dequantise, is_quantised
 from segsolve_runtime.io.reading import Reading
@@ -105,13 +106,11 @@ class _Archive:
         self._origins: list[str] = []
         self._stack = ExitStack()
         try:
-            # In the file's own folder: what fits there as spool fits there in the end.
-            self._folder = Path(
-                self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".results-", dir=path.parent))
-            )
-            self._spools = {
-                name: self._stack.enter_context((self._folder / str(i)).open("w+b"))
-                for i, name in enumerate(self._outputs)
+            check_replaceable(path)
+            # In the file's own folder: what fits there as spool fits there in the end. They go with the process.
+            self._spools: dict[str, IO[bytes]] = {
+                name: self._stack.enter_context(TemporaryFile(dir=path.parent))  # noqa: SIM115
+                for name in self._outputs
             }
         except OSError as error:
             self._stack.close()
@@ -136,14 +135,12 @@ class _Archive:
             if isinstance(error, ResultError) or (error is not None and not self._origins):
                 return  # nothing that could be written, or nothing to write
             try:
-                packed = self._folder / "packed"
-                with ZipFile(packed, "w", ZIP_STORED) as archive:
+                with replacing(self._path) as packed, ZipFile(packed, "w", ZIP_STORED) as archive:
                     for name, spool in self._spools.items():
                         self._pack(archive, self._outputs[name], spool)
                     _pack_array(archive, ORIGINS, np.array(self._origins, dtype=np.str_))
                     if not self._real:
                         _pack_array(archive, QUANTISATION, _quantisation(self._outputs.values()))
-                packed.replace(self._path)
             except OSError as fault:
                 raise _fault(self._path, fault) from None
 

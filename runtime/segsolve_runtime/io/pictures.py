@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.writing import replacing, sweep
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.io.detections import Detection
 from segsolve_runtime.io.images import check_pillow, load_original
@@ -31,6 +32,7 @@ def open_folder(folder: Path) -> None:
     check_pillow()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
     except OSError as error:
         raise ResultError(f"{folder} cannot be made: {error.strerror or error}") from None
 
@@ -56,7 +58,8 @@ def save(image: Image.Image, folder: Path, number: int, origin: str) -> Path:
     stem = re.sub(r"[^\w.-]", "_", Path(origin).stem)[:80]
     path = folder / f"{number:06d}_{stem}.jpg"
     try:
-        image.save(path, quality=90)
+        with replacing(path, durable=False) as stream:
+            image.save(stream, format="JPEG", quality=90)
     except OSError as error:
         raise ResultError(f"{path} cannot be written: {error.strerror or error}") from None
     return path

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -21,6 +20,7 @@ from segsolve.batch.jobs import Job, Model, Versions, installed
 from segsolve.batch.work import NEEDS_MODEL, Answer, run_job
 from segsolve.errors import UsageError
 from segsolve.graph.flatbuffer import read_bytes
+from segsolve_runtime.contract.writing import replace_file
 
 _CONNECT_S = 10
 _WORKERS_S = 30
@@ -100,15 +100,9 @@ def run_cached(job: Job, content: bytes | None) -> Answer:
     if not path.exists():
         if content is None:
             return NEEDS_MODEL
-        _write(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
     return run_job(job, str(path))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{threading.get_ident()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _folder() -> Path:

@@ -10,9 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from segsolve.batch.log import RESULTS, read_records, read_timings, replace_file
+from segsolve.batch.log import RESULTS, read_records, read_timings
 from segsolve.batch.record import Record
 from segsolve.errors import OutputError, UsageError
+from segsolve_runtime.contract.writing import replace_file
 
 WALL = "wall_s"  # seconds that the job took, in the run that did it
 COLUMNS = (*(f.name for f in fields(Record)), WALL)

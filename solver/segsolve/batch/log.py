@@ -12,18 +12,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from segsolve.batch.record import Record, from_line, to_line
 from segsolve.errors import OutputError
+from segsolve_runtime.contract import writing
 
 RESULTS = "results.jsonl"
 SUPERSEDED = "superseded.jsonl"
 TIMINGS = "timings.jsonl"
-_LOCK = ".lock"
 _LINE_START = b'{"key":'
 
 
@@ -72,8 +72,8 @@ class RecordLog:
             (kept if record.key in keys or record.place not in places else superseded).append(record)
         with _writing(self._folder):
             if superseded or (self._folder / SUPERSEDED).exists():  # first: a kill may leave a record twice, not never
-                replace_file(self._folder / SUPERSEDED, "".join(map(to_line, superseded)).encode())
-            replace_file(self._folder / RESULTS, "".join(map(to_line, kept)).encode())
+                writing.replace_file(self._folder / SUPERSEDED, "".join(map(to_line, superseded)).encode())
+            writing.replace_file(self._folder / RESULTS, "".join(map(to_line, kept)).encode())
 
 
 def read_records(folder: Path, name: str = RESULTS) -> tuple[Record, ...]:
@@ -100,21 +100,6 @@ def read_timings(folder: Path) -> dict[str, dict[str, Any]]:
     return {timing["key"]: timing for timing in timings}
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that at any time, even without power, either the old or the new content is there."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other batches out of a folder, which is made; the lock goes with the process, however that ends.
@@ -122,19 +107,16 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: another batch is at work there, or the folder cannot be written.
     """
-    import fcntl
-
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT, 0o666)
-    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock = ExitStack()
+            lock.enter_context(writing.locked(folder, wait_s=0))
+        except writing.InUseError:
             raise OutputError(f"another batch is writing into {folder}", "wait for it, or choose another -o") from None
+        writing.sweep(folder)
+    with lock:
         yield
-    finally:
-        os.close(lock)
 
 
 def _whole_lines(path: Path) -> Iterable[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segsolve.batch.engines import Engine, cores
 from segsolve.batch.jobs import LAYOUTS, Job, Options, expand
-from segsolve.batch.log import RecordLog, locked, replace_file
+from segsolve.batch.log import RecordLog, locked
 from segsolve.batch.loop import Loop
 from segsolve.batch.record import Outcome, Record, failed, kind_of
 from segsolve.batch.sources import find_models
@@ -19,6 +19,7 @@ from segsolve.device.model import Device
 from segsolve.errors import ExitCode, ModelError, SegsolveError, UsageError
 from segsolve.graph.flatbuffer import read_bytes
 from segsolve.search.strategies import planner_names
+from segsolve_runtime.contract.writing import replace_file
 
 MODELS = "models"
 SUMMARY = "summary.json"

@@ -11,6 +11,7 @@ from segsolve.batch.engines import EngineFault, LocalExecutor
 from segsolve.batch.jobs import Model
 from segsolve.errors import UsageError
 from segsolve.version import __version__
+from segsolve_runtime.contract.writing import sweep
 
 ZOO = "zoo"
 ZOO_SEED = 0
@@ -77,8 +78,7 @@ def _build(networks: Iterable[str], folder: Path, processes: int, observe: Calla
     """Build the networks that are missing, in parallel: a large one takes seconds."""
     from segsolve.zoo.files import write_network
 
-    for partial in folder.glob(".*.partial"):  # of a batch that was killed
-        partial.unlink()
+    sweep(folder)
     missing = [name for name in networks if not _network(folder, name).exists()]
     if not missing:
         return

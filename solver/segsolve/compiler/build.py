@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from segsolve.graph.read import LoadedModel
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.changes import changing
 from segsolve_runtime.contract.compiled import (
     COMPILE_FILE,
     CompiledSegment,
@@ -81,30 +81,20 @@ def write_compiled(folder: planfile.PlanFolder, compiled: Mapping[str, Compiled]
 
     Raises:
         OutputError: the folder cannot be written.
+        PlanError: another command has changed the plan meanwhile.
     """
     record = CompileRecord(
         compiler=version,
         segments=[_segment(folder.root, file, made) for file, made in compiled.items()],
     )
     try:
-        with suppress(FileNotFoundError):
-            (folder.root / COMPILE_FILE).unlink()  # until all files are there, none of them has a record
-        for file, made in compiled.items():
-            _replace(folder.root / compiled_name(file), made.content)
-        _replace(folder.root / COMPILE_FILE, record_json(record).encode())
+        with changing(folder.root, check=folder.check_unchanged) as change:
+            for file, made in compiled.items():
+                change.put(compiled_name(file), made.content)
+            change.put(COMPILE_FILE, record_json(record).encode())
     except OSError as error:
         raise OutputError(f"{folder.root} cannot be written: {error.strerror or error}") from None
     return record
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step."""
-    partial = path.with_name(f".{path.name}.writing")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _segment(root: Path, file: str, made: Compiled) -> CompiledSegment:

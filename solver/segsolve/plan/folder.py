@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +27,7 @@ from segsolve.search.answer import Answer
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract import plan as planfile
+from segsolve_runtime.contract.changes import Change, changing
 from segsolve_runtime.contract.compiled import COMPILE_FILE
 
 CERTIFICATE_FILE = "certificate.json"
@@ -54,40 +54,33 @@ def write_plan(
     """
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
-    with _scratch(folder) as scratch:
-        _write_into(scratch, folder, loaded, device, problem, answer, answer.plan, answer.score)
-        _move_in(scratch, folder)
+    with _changing(folder) as change:
+        _write_into(change, folder, loaded, device, problem, answer, answer.plan, answer.score)
     return planfile.load_plan(folder)
 
 
 def check_writable(folder: Path) -> None:
     """Raise the OutputError that `write_plan` would raise for a folder, before time is spent on solving."""
-    with _scratch(folder):
+    with _changing(folder):
         pass
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder to write in, inside of `folder`; folders that were made for it vanish again if they stay empty."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+def _changing(folder: Path) -> Iterator[Change]:
     try:
-        _refuse_to_overwrite(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            yield Path(scratch)
+        with changing(folder, check=lambda: _refuse_to_overwrite(folder)) as change:
+            yield change
     except OSError as error:
         why = error.strerror or str(error)
         raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
-    finally:
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
 
 
 def _refuse_to_overwrite(folder: Path) -> None:
     file, segments = folder / planfile.PLAN_FILE, folder / _SEGMENTS
     ours = file.is_file() and '"segsolve-plan"' in file.read_text(errors="replace")[:4096]
-    if ours and segments.is_dir():
+    if segments.is_symlink():
+        ours = False
+    elif ours and segments.is_dir():
         ours = all(_SEGMENT_MARK in path.name for path in segments.iterdir())
     elif segments.exists():
         ours = False
@@ -96,7 +89,7 @@ def _refuse_to_overwrite(folder: Path) -> None:
 
 
 def _write_into(
-    scratch: Path,
+    change: Change,
     folder: Path,
     loaded: LoadedModel,
     device: DeviceFacts,
@@ -105,7 +98,7 @@ def _write_into(
     plan: Plan,
     costs: PlanScore,
 ) -> None:
-    pipelines = _write_segments(scratch, loaded, plan, costs)
+    pipelines = _write_segments(change, loaded, plan, costs)
     document = planfile.Plan(
         model=planfile.ModelReference(
             name=loaded.path.name.encode(errors="replace").decode(),
@@ -132,9 +125,20 @@ def _write_into(
     )
     if answer.certificate is not None:
         content = _certificate(document, answer.certificate)
-        (scratch / CERTIFICATE_FILE).write_bytes(content)
+        change.put(CERTIFICATE_FILE, content)
         document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
-    (scratch / planfile.PLAN_FILE).write_text(planfile.plan_json(document), encoding="utf-8")
+    change.put(planfile.PLAN_FILE, planfile.plan_json(document).encode())
+    _remove_older(change, folder)
+
+
+def _remove_older(change: Change, folder: Path) -> None:
+    """Remove what an older plan has and the new one has not; what was compiled belongs to the older one."""
+    change.remove(CERTIFICATE_FILE)
+    if _is_ours(folder / COMPILE_FILE):
+        change.remove(COMPILE_FILE)
+    if (folder / _SEGMENTS).is_dir():
+        for path in (folder / _SEGMENTS).iterdir():
+            change.remove(f"{_SEGMENTS}/{path.name}")
 
 
 def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
@@ -152,12 +156,11 @@ def _path_from(folder: Path, model: Path) -> str | None:
     return path.encode(errors="replace").decode()
 
 
-def _write_segments(scratch: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
+def _write_segments(change: Change, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
     """Write the segment files and return the pipelines; equal pipelines share their files."""
-    (scratch / _SEGMENTS).mkdir()
     shapes = list(dict.fromkeys(_shape(pipeline) for pipeline in plan.pipelines))
     files = {
-        shape: _write_shape(scratch, loaded, shape, f"_pipeline_{p}" if len(shapes) > 1 else "")
+        shape: _write_shape(change, loaded, shape, f"_pipeline_{p}" if len(shapes) > 1 else "")
         for p, shape in enumerate(shapes)
     }
     return [
@@ -177,7 +180,7 @@ def _shape(pipeline: Pipeline) -> tuple[tuple[int, ...], ...]:
 
 
 def _write_shape(
-    scratch: Path, loaded: LoadedModel, shape: Sequence[tuple[int, ...]], mark: str
+    change: Change, loaded: LoadedModel, shape: Sequence[tuple[int, ...]], mark: str
 ) -> list[tuple[str, bytes]]:
     """Write a segment file per stage, and return their names and contents."""
     # The vendor's naming, so that its tools find compiled segments under the names they expect.
@@ -186,30 +189,9 @@ def _write_shape(
     for k, ops in enumerate(shape):
         file = f"{_SEGMENTS}/{stem}{_SEGMENT_MARK}{k}_of_{len(shape)}.tflite"
         content = segment_bytes(loaded, segment_of(loaded.graph, ops))
-        (scratch / file).write_bytes(content)
+        change.put(file, content)
         written.append((file, content))
     return written
-
-
-def _move_in(scratch: Path, folder: Path) -> None:
-    """Replace an older plan by renaming alone, which can be undone.
-
-    The older plan.json goes first and the new one comes last, so that half a plan has none.
-    """
-    older = scratch / "older"
-    older.mkdir()
-    names = (planfile.PLAN_FILE, CERTIFICATE_FILE, _SEGMENTS)
-    outdated = (*names, COMPILE_FILE) if _is_ours(folder / COMPILE_FILE) else names
-    moves = [(folder / name, older / name) for name in outdated if (folder / name).exists()]
-    moves += [(scratch / name, folder / name) for name in reversed(names) if (scratch / name).exists()]
-    try:
-        for source, target in moves:
-            source.rename(target)
-    except BaseException:
-        for source, target in reversed(moves):
-            if target.exists() and not source.exists():
-                target.rename(source)
-        raise
 
 
 def _is_ours(record: Path) -> bool:

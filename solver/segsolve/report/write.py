@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segsolve.errors import OutputError, UsageError
+from segsolve_runtime.contract.writing import check_replaceable, replace_file
 
 BATCH_FILE = "results.jsonl"
 
@@ -44,26 +45,22 @@ def check_writable(output: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    existed = output.exists()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("ab"):
-            pass
-        if not existed:
-            output.unlink()
+        check_replaceable(output)
     except OSError as error:
         raise _unwritable(output, error) from error
 
 
 def write_text(output: Path, text: str) -> None:
-    """Write a report's file, and the folder that it lies in.
+    """Write a report's file, whole or not at all, and the folder that it lies in.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8", newline="\n")
+        replace_file(output, text.encode())
     except OSError as error:
         raise _unwritable(output, error) from error
 

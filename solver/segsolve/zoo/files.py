@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from segsolve.errors import OutputError
 from segsolve.zoo import build
+from segsolve_runtime.contract.writing import replace_file
 
 
 def write_network(name: str, folder: Path, *, seed: int = 0) -> Path:
@@ -18,11 +18,9 @@ def write_network(name: str, folder: Path, *, seed: int = 0) -> Path:
     """
     content = build(name, seed=seed)
     path = folder / f"{name}.tflite"
-    partial = folder / f".{name}.{os.getpid()}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another folder with -o") from error
     return path

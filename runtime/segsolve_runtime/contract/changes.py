@@ -1,0 +1,146 @@
+"""Changes of several files of a folder in one step, which a kill at any moment does not cut in two.
+
+What is to be there is written into a folder of its own, ``.segsolve``. One rename, of the list of what is to be moved
+and removed, decides: before it nothing has changed, and after it whoever comes next finishes what was decided. So
+everything that reads such a folder settles it first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from segsolve_runtime.contract.files import MIB, read_bounded
+from segsolve_runtime.contract.writing import locked, replace_file, sync_folder
+
+WORK = ".segsolve"
+_DECISION = "decision.json"
+_FILES = "files"
+_MOST_BYTES = 16 * MIB
+
+
+class Change:
+    """What a folder is to hold; names are relative to it, with forward slashes."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._put: list[str] = []
+        self._removed: list[str] = []
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, new or in place of an older one; files appear in the order in which they are put."""
+        path = self._work / _FILES / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._put.append(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there and no new one takes its place."""
+        self._removed.append(name)
+
+    def decide(self) -> None:
+        """Make the change happen, now or when somebody comes: the one step."""
+        if not self._put and not self._removed:
+            return
+        for folder in {(self._work / _FILES / name).parent for name in self._put}:
+            sync_folder(folder)
+        removed = [name for name in self._removed if name not in self._put]
+        replace_file(self._work / _DECISION, json.dumps({"put": self._put, "remove": removed}).encode())
+
+
+@contextmanager
+def changing(folder: Path, check: Callable[[], object] = lambda: None) -> Iterator[Change]:
+    """Give a change of a folder, which is made and happens when the block ends, unless it raises.
+
+    `check` may raise once no other process can change the folder any more. Folders that were made vanish again if they
+    stay empty.
+
+    Raises:
+        OSError: the folder cannot be written; InUseError: another process is writing into it.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    with _made_and_locked(folder):
+        try:
+            settle_locked(folder)
+            check()
+            work = folder / WORK
+            work.mkdir()
+            try:
+                change = Change(work)
+                yield change
+                change.decide()
+            finally:
+                settle_locked(folder)
+        finally:
+            for path in made:  # while no other process relies on them
+                with suppress(OSError):
+                    path.rmdir()
+
+
+def settle(folder: Path) -> None:
+    """Finish the change that a process had decided when it was killed, and remove the one that it had not.
+
+    Raises:
+        OSError: the folder cannot be written, so that it holds neither what it held nor what it is to hold;
+            InUseError: another process is writing into it.
+    """
+    work = folder / WORK
+    if work.is_dir() and not work.is_symlink():
+        try:
+            with locked(folder):
+                settle_locked(folder)
+        except FileNotFoundError:
+            return  # it went while we came
+        except OSError:
+            if (work / _DECISION).exists():
+                raise
+
+
+def settle_locked(folder: Path) -> None:
+    """Do the same where no other process can interfere."""
+    work = folder / WORK
+    if not work.is_dir() or work.is_symlink():
+        return
+    try:
+        decided = json.loads(read_bounded(work / _DECISION, _MOST_BYTES))
+        put, remove = decided["put"], decided["remove"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # it is written in one step: others are not ours
+        shutil.rmtree(work)
+        return
+    for name in filter(lambda name: _is_inside(folder, name), put):
+        if (work / _FILES / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (work / _FILES / name).replace(folder / name)
+    for name in filter(lambda name: _is_inside(folder, name), remove):
+        (folder / name).unlink(missing_ok=True)
+    sync_folder(folder)
+    (work / _DECISION).unlink()
+    shutil.rmtree(work)
+
+
+@contextmanager
+def _made_and_locked(folder: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # another process had made it, and took it away
+                stack.enter_context(locked(folder))
+                break
+        yield
+
+
+def _is_inside(folder: Path, name: object) -> bool:
+    """Whether a name is one that a change of ours can have: below the folder, and by no link that leads elsewhere."""
+    if not isinstance(name, str) or not name.isprintable():
+        return False
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or len(path.parts) not in (1, 2) or path.parts[0] == WORK:
+        return False
+    return (folder / path).parent.resolve() in (folder.resolve(), folder.resolve() / path.parts[0])
