@@ -190,6 +190,7 @@ class _Loop:
         complete = all(stage in self.known for stage in ranges)
         if complete and (self.best_ns is None or slowest < self.best_ns):
             self.best, self.best_ns = plan, slowest
+            self.bound_ns = min(self.bound_ns, slowest)  # it rests on a tolerance, which this plan may break
         self.iterations.append(
             Iteration(
                 number=number,
