@@ -28,6 +28,10 @@ class HardwareError(RuntimeFault):
     """An Edge TPU, or what drives it, is missing or cannot be used."""
 
 
+class SettingError(RuntimeFault):
+    """A variable of the environment has a value that makes no sense."""
+
+
 class InputError(RuntimeFault):
     """A frame does not fit the model's inputs."""
 

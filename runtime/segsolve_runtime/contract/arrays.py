@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsolve_runtime.contract.limits import TENSOR
 from segsolve_runtime.contract.plan import Plan, TensorSpec
 from segsolve_runtime.errors import PlanError
 
@@ -41,7 +43,8 @@ def array_specs(plan: Plan) -> dict[str, ArraySpec]:
     """Return the specification of every tensor of `plan` by name.
 
     Raises:
-        PlanError: a tensor has an element type that numpy cannot hold, or a negative dimension.
+        PlanError: a tensor has an element type that numpy cannot hold, a negative dimension, more bytes than the limit,
+            or values that its type cannot have.
     """
     return {tensor.name: _array_spec(tensor) for tensor in plan.tensors}
 
@@ -68,4 +71,20 @@ def _array_spec(tensor: TensorSpec) -> ArraySpec:
         raise PlanError(f"the plan's tensor {tensor.name!r} has the unknown element type {tensor.dtype!r}")
     if min(tensor.shape, default=0) < 0:
         raise PlanError(f"the plan's tensor {tensor.name!r} has the shape {tensor.shape}, which is not fixed")
-    return ArraySpec(name=tensor.name, dtype=_DTYPES[tensor.dtype], shape=tuple(tensor.shape))
+    spec = ArraySpec(name=tensor.name, dtype=_DTYPES[tensor.dtype], shape=tuple(tensor.shape))
+    if spec.dtype.itemsize * prod(max(1, size) for size in spec.shape) > TENSOR.most_bytes:
+        raise PlanError(f"the plan's tensor {tensor.name!r}, {spec}, is larger than {TENSOR.said()}")
+    _check_values(tensor, spec.dtype)
+    return spec
+
+
+def _check_values(tensor: TensorSpec, dtype: np.dtype[Any]) -> None:
+    """Check that the values that a tensor may have are of its type."""
+    named = [value for value in (tensor.low, tensor.high, *(tensor.values or ())) if value is not None]
+    if not named:
+        return
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else None
+    if limits is None or min(named) < limits.min or max(named) > limits.max:
+        raise PlanError(f"the plan's tensor {tensor.name!r} is limited to values that {dtype} has not")
+    if tensor.values == [] or (tensor.low is not None and tensor.high is not None and tensor.low > tensor.high):
+        raise PlanError(f"the plan's tensor {tensor.name!r} may have no value at all")

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from segsolve_runtime.contract.files import MIB, read_bounded
+from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.writing import locked, replace_file, sync_folder
 
 WORK = ".segsolve"
 _DECISION = "decision.json"
 _FILES = "files"
-_MOST_BYTES = 16 * MIB
 
 
 class Change:
@@ -109,7 +109,7 @@ def settle_locked(folder: Path) -> None:
     if not work.is_dir() or work.is_symlink():
         return
     try:
-        decided = json.loads(read_bounded(work / _DECISION, _MOST_BYTES))
+        decided = json.loads(read_bounded(work / _DECISION, DOCUMENT))
         put, remove = decided["put"], decided["remove"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # it is written in one step: others are not ours
         shutil.rmtree(work)

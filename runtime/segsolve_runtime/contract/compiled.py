@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segsolve_runtime.contract.files import MIB, read_bounded_text
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.plan import PlanFolder, Stage, digest, file_sha256
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault
 from segsolve_runtime.errors import PlanError
@@ -21,7 +22,6 @@ COMPILE_FILE = "compile.json"
 SUFFIX = "_edgetpu"
 CUSTOM_OP = b"edgetpu-custom-op"
 VERSION: Final = 2
-MOST_BYTES = 64 * MIB
 """The largest ``compile.json`` that is read."""
 
 _AGAIN = "compile again with: segsolve build PLAN/ --compile"
@@ -106,7 +106,7 @@ def read_record(root: Path) -> CompileRecord | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(read_bounded_text(path, MOST_BYTES))
+        document = json.loads(read_bounded_text(path, DOCUMENT))
         said = document.pop("digest", None) if isinstance(document, dict) else None
         record = CompileRecord.model_validate(document)
         altered = said != digest(document) if record.version > 1 or said is not None else False

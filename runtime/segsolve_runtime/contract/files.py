@@ -6,19 +6,20 @@ import os
 import stat
 from pathlib import Path
 
-MIB = 2**20
+from segsolve_runtime.contract.limits import Limit
 
 
 class UnfitFileError(OSError):
     """A file that is not read: not a regular one, or larger than any of its kind; `strerror` says which."""
 
 
-def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """Return the content of a regular file of at most `most_bytes`; a FIFO or a device is not waited for.
+def read_bounded(path: Path, limit: Limit) -> bytes:
+    """Return the content of a regular file that is no larger than a limit; a FIFO or a device is not waited for.
 
     Raises:
         OSError: it is missing or cannot be read; UnfitFileError: it is something else, or too large.
     """
+    most_bytes = limit.most_bytes
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     with os.fdopen(os.open(path, flags), "rb") as stream:
         found = os.fstat(stream.fileno())
@@ -28,14 +29,14 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
             content = stream.read(most_bytes + 1)  # it may have grown since
             if len(content) <= most_bytes:
                 return content
-    raise UnfitFileError(None, f"it is larger than {most_bytes / MIB:g} MiB")
+    raise UnfitFileError(None, f"it is larger than {limit.said()}")
 
 
-def read_bounded_text(path: Path, most_bytes: int) -> str:
+def read_bounded_text(path: Path, limit: Limit) -> str:
     """Return the text of a regular file in UTF-8.
 
     Raises:
         OSError: as `read_bounded`.
         UnicodeDecodeError: it is no UTF-8.
     """
-    return read_bounded(path, most_bytes).decode("utf-8")
+    return read_bounded(path, limit).decode("utf-8")

@@ -16,15 +16,14 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve_runtime.contract.changes import WORK, settle
-from segsolve_runtime.contract.files import MIB, read_bounded_text
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.planrules import MOST_DEVICES, check_plan, check_stage
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault, shortened
 from segsolve_runtime.errors import PlanError
 
 PLAN_FILE = "plan.json"
 VERSION: Final = 2
-MOST_PLAN_BYTES = 64 * MIB
-"""The largest ``plan.json`` that is read; one of 1,000 stages has 2 MiB."""
 
 _MOST = 2**62  # of a time in ns or a size in bytes
 _MOST_OPERATIONS = 10**6
@@ -342,7 +341,7 @@ def _content_sha256(document: dict[str, Any]) -> str:
 def _parse(path: Path) -> tuple[Plan, str]:
     """Return a plan and the digest by which its certificate names it."""
     try:
-        document = json.loads(read_bounded_text(path, MOST_PLAN_BYTES))
+        document = json.loads(read_bounded_text(path, DOCUMENT))
     except FileNotFoundError:
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
     except OSError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.limits import PIXELS
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.pixels import Canvas, Fit
 
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What a folder's images are known by; a file that is named may have any suffix."""
+
+
+class TooLargeError(InputError):
+    """An image of more pixels than are read."""
 
 
 def check_pillow() -> None:
@@ -37,8 +40,7 @@ def load_pixels(path: Path, canvas: Canvas, fit: Fit) -> Array:
     Raises:
         InputError: the file is no image that Pillow can read, or its pixels have more than 8 bits.
     """
-    with _opened(path) as image:
-        return _pixels(image, canvas, fit, path)
+    return _pixels(opened(path, str(path)), canvas, fit, path)
 
 
 def load_original(path: Path) -> Image.Image:
@@ -47,10 +49,7 @@ def load_original(path: Path) -> Image.Image:
     Raises:
         InputError: as for `load_pixels`.
     """
-    from PIL import ImageOps
-
-    with _opened(path) as image:
-        return ImageOps.exif_transpose(image)
+    return opened(path, str(path))
 
 
 def fitted_pixels(pixels: Array, canvas: Canvas, fit: Fit) -> Array:
@@ -61,28 +60,35 @@ def fitted_pixels(pixels: Array, canvas: Canvas, fit: Fit) -> Array:
     return np.asarray(drawn, np.uint8).reshape(canvas.height, canvas.width, canvas.channels)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever Pillow finds wrong with it, then or later, is an InputError."""
-    from PIL import Image
+def opened(source: Path | IO[bytes], label: str) -> Image.Image:
+    """Return the image of a file or of a stream, decoded and upright.
 
+    Raises:
+        TooLargeError: it has more pixels than the limit.
+        InputError: it is none that Pillow can read.
+    """
+    from PIL import Image, ImageOps
+
+    most = PIXELS.most
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise InputError(f"{label} is not a regular file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                yield image
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise InputError(f"{path} is an image of more than {Image.MAX_IMAGE_PIXELS} pixels; refused") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise all of these
-        raise InputError(f"{path} is no image that Pillow can read: {_reason(error)}") from None
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            Image.MAX_IMAGE_PIXELS = most  # Pillow refuses twice as many by itself
+            with Image.open(source) as image:
+                if image.width * image.height > most:
+                    raise Image.DecompressionBombError
+                return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError:
+        raise TooLargeError(f"{label} is an image of more than {PIXELS.said()}; refused") from None
+    except Exception as error:  # Pillow's decoders raise whatever they meet in a damaged file
+        raise InputError(f"{label} is no image that Pillow can read: {_reason(error)}") from None
 
 
-def _pixels(image: Image.Image, canvas: Canvas, fit: Fit, path: Path) -> Array:
-    from PIL import ImageOps
-
-    if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has pixels of more than 8 bits (mode {image.mode}); convert it, or give .npy")
-    upright = ImageOps.exif_transpose(image)
+def _pixels(upright: Image.Image, canvas: Canvas, fit: Fit, path: Path) -> Array:
+    if upright.mode.startswith(("I", "F")):
+        raise InputError(f"{path} has pixels of more than 8 bits (mode {upright.mode}); convert it, or give .npy")
     drawn = _fitted(_converted(upright, canvas.mode), (canvas.width, canvas.height), fit)
     return np.asarray(drawn, np.uint8).reshape(canvas.height, canvas.width, canvas.channels)
 

@@ -36,6 +36,7 @@ from segsolve_runtime.io.video import camera
 _RAW = frozenset({".bin", ".raw"})
 _STDIN = "-"
 _MOST_THREADS = 4
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,8 @@ def _pieces(value: str, specs: dict[str, TensorSpec], rule: PixelRule) -> Iterat
 
 def _piece(path: Path | None, spec: TensorSpec, rule: PixelRule) -> Piece:
     if path is None:
+        if sys.stdin is None:
+            raise InputError("the standard input is closed")
         return stream_piece(sys.stdin.buffer, spec, rule)
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -151,7 +154,8 @@ def _npz_pieces(path: Path, name: str | None, specs: dict[str, TensorSpec]) -> I
         return
     wanted = [n for n in specs if n in found and name in (None, n)]
     if not wanted:
-        raise InputError(f"{path} has the arrays {', '.join(found)}; the model takes {', '.join(specs)}")
+        has = f"the arrays {', '.join(found[:_MOST_NAMED])}" if found else "no arrays"
+        raise InputError(f"{path} has {has}; the model takes {', '.join(specs)}")
     for each in wanted:
         yield each, npz_piece(path, each, specs[each])
 
@@ -186,7 +190,7 @@ def _paths(text: str) -> Iterator[Path | None]:
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - absolute ones too
         yield from _found(text, [match for match in matches if match.is_file()], "no file matches")
     else:
-        raise InputError(f"the input {text} does not exist")
+        raise InputError(f"the input {text} {'is not a regular file' if path.exists() else 'does not exist'}")
 
 
 def _found(text: str, paths: list[Path], otherwise: str) -> list[Path]:

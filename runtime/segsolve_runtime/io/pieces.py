@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeAlias
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,6 +23,8 @@ from segsolve_runtime.io.pixels import PixelRule, canvas_of, check_rule, takes_p
 from segsolve_runtime.io.quantise import is_quantised, quantise
 from segsolve_runtime.io.video import camera_source, check_pyav, frame_count, video_frames
 
+_LONGEST_HEADER = 2**16
+_CHUNK = 2**24
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -82,11 +84,8 @@ def npz_arrays(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        with ZipFile(path) as archive:
-            return tuple(name.removesuffix(".npy") for name in archive.namelist())
-    except (OSError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as .npz: {error}") from None
+    with _refusing(str(path), "as .npz"), ZipFile(path) as archive:
+        return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
 
 def npz_piece(path: Path, array: str, spec: TensorSpec) -> Piece:
@@ -141,7 +140,10 @@ def raw_piece(path: Path, spec: TensorSpec, rule: PixelRule) -> Piece:
     Raises:
         InputError: its size is no multiple of one's.
     """
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     _check_size(size, str(path), spec, rule)
     count = size // _raw_nbytes(spec, rule)
     return Piece(label=str(path), count=count, read=lambda: _raw(path.open("rb"), str(path), spec, rule))
@@ -180,12 +182,39 @@ def _raw_nbytes(spec: TensorSpec, rule: PixelRule) -> int:
     return int(np.prod(spec.shape, dtype=np.int64)) if takes_pixels(rule, spec) else _nbytes(spec)
 
 
+@contextmanager
+def _refusing(label: str, how: str) -> Iterator[None]:
+    """Turn whatever the readers of damaged archives and arrays raise into an InputError."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile, zlib, lzma, struct and numpy: a dozen kinds
+        why = str(error.args[0] if isinstance(error, KeyError) else error).splitlines()
+        raise InputError(f"{label} cannot be read {how}: {why[0][:200] if why else type(error).__name__}") from None
+
+
+class _Head:
+    """The beginning of a stream: a header may not say that it is longer than any is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._left = stream, _LONGEST_HEADER
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= self._left:
+            raise ValueError(f"its header has more than {_LONGEST_HEADER} bytes")
+        self._left -= size
+        return self._stream.read(size)
+
+
 class _Member:
     """One member of a zip file, opened for reading; closes both."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._archive = ZipFile(path)
-        self._stream = self._archive.open(name)
+        with ExitStack() as stack:
+            self._archive = stack.enter_context(ZipFile(path))
+            self._stream = self._archive.open(name)
+            stack.pop_all()
 
     def __enter__(self) -> IO[bytes]:
         return self._stream
@@ -196,14 +225,16 @@ class _Member:
 
 
 def _array_piece(label: str, spec: TensorSpec, opened: Callable[[], Any]) -> Piece:
-    with opened() as stream:
+    with _refusing(label, "as an array"), opened() as stream:
         shape, dtype = _header(stream, label)
     count = _count(label, shape, spec)
     _check_dtype(label, dtype, spec)
 
     def read() -> Iterator[Give]:
-        with opened() as stream:
-            _header(stream, label)
+        with ExitStack() as stack:
+            with _refusing(label, "as an array"):
+                stream = stack.enter_context(opened())
+                _header(stream, label)
             for _ in range(count):
                 yield _given(_take(stream, label, dtype, spec), spec)
 
@@ -211,13 +242,10 @@ def _array_piece(label: str, spec: TensorSpec, opened: Callable[[], Any]) -> Pie
 
 
 def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    try:
-        version = npy.read_magic(stream)
-        if version not in _HEADERS:
-            raise ValueError(f"it is of version {version[0]}.{version[1]}")
-        shape, is_fortran, dtype = _HEADERS[version](stream)
-    except (ValueError, OSError, BadZipFile) as error:
-        raise InputError(f"{label} cannot be read as an array: {error}") from None
+    version = npy.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"it is of version {version[0]}.{version[1]}")
+    shape, is_fortran, dtype = _HEADERS[version](_Head(stream))
     if is_fortran and len(shape) > 1:
         raise InputError(f"{label} is stored column by column; save it after numpy.ascontiguousarray")
     return shape, dtype
@@ -267,11 +295,9 @@ def _take(stream: IO[bytes], label: str, dtype: np.dtype[Any], spec: TensorSpec,
     """Read one tensor; at the end of the stream, if it may be there, an empty array."""
     wanted = _nbytes(spec) // np.dtype(spec.dtype).itemsize * dtype.itemsize
     data = bytearray()
-    try:
-        while len(data) < wanted and (more := stream.read(wanted - len(data))):
+    with _refusing(label, "to its end"):
+        while len(data) < wanted and (more := stream.read(min(_CHUNK, wanted - len(data)))):
             data += more
-    except (OSError, BadZipFile) as error:
-        raise InputError(f"{label} cannot be read: {error}") from None
     if not data and may_end:
         return np.empty(0, dtype)
     if len(data) < wanted:

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.errors import PlanError
@@ -122,7 +124,7 @@ def load_measurement(path: Path, plan: Plan) -> Measurement:
         PlanError: the file is missing or unreadable, no measurement, or one of another plan.
     """
     try:
-        measurement = Measurement.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        measurement = Measurement.model_validate(json.loads(read_bounded_text(path, DOCUMENT)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the measurement"

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.serve.log import Log
 from segsolve_runtime.serve.models import Models
@@ -209,7 +211,7 @@ def _version() -> str:
 def read_token(path: Path) -> str:
     """Return the token in a file (BackendError if there is none)."""
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        token = read_bounded_text(path, DOCUMENT).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"the token {path} cannot be read: {error}") from None
     if not token or not token.isascii() or any(character.isspace() for character in token):

@@ -11,6 +11,8 @@ from segsolve.batch.engines import EngineFault, LocalExecutor
 from segsolve.batch.jobs import Model
 from segsolve.errors import UsageError
 from segsolve.version import __version__
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.writing import sweep
 
 ZOO = "zoo"
@@ -63,7 +65,7 @@ def _in_folder(folder: Path) -> list[Path]:
 def _listed(path: Path) -> Iterator[Path | str]:
     """Yield what the lines of a list name; paths are relative to the list, lines with # are comments."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bounded_text(path, DOCUMENT).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"the list {path} cannot be read: {why}", "check its path") from None

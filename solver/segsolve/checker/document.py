@@ -19,12 +19,12 @@ from segsolve.checker.constraint import Op as OpNumber
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
 from segsolve.checker.objectives import NAMES
-from segsolve_runtime.contract.files import MIB, read_bounded
+from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.limits import CERTIFICATE
 from segsolve_runtime.contract.plan import PlanFolder, digest
 from segsolve_runtime.contract.wording import first_fault
 
 CERTIFICATE_FILE = "certificate.json"
-MOST_BYTES = 256 * MIB
 """The largest certificate that is read."""
 
 
@@ -208,7 +208,7 @@ def read_certificate(folder: PlanFolder) -> Certificate:
         CertificateFault: it cannot be read, is no certificate, or is not the one that plan.json names.
     """
     try:
-        content = read_bounded(folder.root / CERTIFICATE_FILE, MOST_BYTES)
+        content = read_bounded(folder.root / CERTIFICATE_FILE, CERTIFICATE)
         text = content.decode("utf-8")
     except OSError as error:
         raise CertificateFault(f"{CERTIFICATE_FILE} cannot be read: {error.strerror}") from None

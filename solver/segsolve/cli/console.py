@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -103,8 +103,9 @@ def stdout_width() -> int | None:
 
 
 def news(text: str) -> None:
-    """Print a line of news on stderr; on a terminal, its lines end between words."""
-    _write(sys.stderr, _between_words(text, _width(sys.stderr)))
+    """Print a line of news on stderr, if that can be written; on a terminal, its lines end between words."""
+    with suppress(OSError):
+        _write(sys.stderr, _between_words(text, _width(sys.stderr)))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from segsolve.cli.console import news
+from segsolve.cli.fault import fault_report
 from segsolve.errors import ExitCode, SegsolveError
 
 Parameters = ParamSpec("Parameters")
@@ -64,6 +65,12 @@ def exit_code(app: typer.Typer) -> int:
             command = context.command_path if context else "segsolve"
             say_error(_sentence(message), f"see {command} --help")
         return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        say_error("interrupted")
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        say_error(*fault_report(error))
+        return ExitCode.INTERNAL
 
 
 def say_error(message: str, hint: str = "") -> None:
@@ -91,13 +98,22 @@ def _sentence(message: str) -> str:
 
 
 def _runtime_exit_code(error: Exception) -> ExitCode | None:
-    from segsolve_runtime.errors import BackendError, HardwareError, InputError, PlanError, ResultError, RuntimeFault
+    from segsolve_runtime.errors import (
+        BackendError,
+        HardwareError,
+        InputError,
+        PlanError,
+        ResultError,
+        RuntimeFault,
+        SettingError,
+    )
 
     codes = {
         PlanError: ExitCode.BAD_PLAN,
         BackendError: ExitCode.USAGE,
         HardwareError: ExitCode.HARDWARE,
         InputError: ExitCode.USAGE,
+        SettingError: ExitCode.USAGE,
         ResultError: ExitCode.OUTPUT,
         RuntimeFault: ExitCode.RUN_FAILED,
     }

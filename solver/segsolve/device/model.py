@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from segsolve.errors import DeviceError
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 
 MIB = 2**20
 _CATALOGUE = resources.files("segsolve.device") / "catalogue"
@@ -348,7 +350,7 @@ def describe_device(name: str) -> DeviceFile:
 
 def _parse(path: Path) -> DeviceFile:
     try:
-        return DeviceFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return DeviceFile.model_validate(tomllib.loads(read_bounded_text(path, DOCUMENT)))
     except OSError as error:
         raise DeviceError(f"{path} cannot be read: {error.strerror}", "check the path of the description") from None
     except ValidationError as error:

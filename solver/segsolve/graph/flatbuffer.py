@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from segsolve.errors import ModelError
+from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.limits import MODEL
 
 FILE_IDENTIFIER = b"TFL3"
 ALIGNMENT = 16  # schema.fbs asks for force_align: 16 on Buffer.data; the generated packer aligns to 4 only
@@ -22,12 +24,12 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ModelError: the file is missing, unreadable, empty, or not a .tflite file.
     """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder, not a .tflite file", "name the model file itself")
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MODEL)
     except FileNotFoundError:
         raise ModelError(f"{path} does not exist", "check the path of the model") from None
-    except IsADirectoryError:
-        raise ModelError(f"{path} is a folder, not a .tflite file", "name the model file itself") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
     if not content:

@@ -11,6 +11,7 @@ from segsolve.graph.macs import MAC_KINDS, WEIGHTS_RANK
 from segsolve.graph.model import QUANTISED_TYPES
 from segsolve.graph.restrictions import MOVABLE_TYPES
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
+from segsolve_runtime.contract.limits import OPERATIONS
 
 _EDGE_TPU_CUSTOM_OP = b"edgetpu-custom-op"
 _QUANTISE_HINT = "quantise weights and activations to int8 (full-integer post-training quantisation) first"
@@ -29,6 +30,12 @@ def _has_operations(model: Any, name: str) -> None:
         raise ModelError(f"{name} contains no operations", "export the model again")
     if any(ends is None or not len(ends) for ends in (subgraph.inputs, subgraph.outputs)):
         raise ModelError(f"{name} has no inputs or no outputs", "export the model again")
+
+
+def _has_not_too_many(model: Any, name: str) -> None:
+    """The solver's tables grow with the square of the operations."""
+    if (count := len(model.subgraphs[0].operators)) > OPERATIONS.most:
+        raise ModelError(f"{name} has {count} operations, more than {OPERATIONS.said()}")
 
 
 def _has_computed_outputs(model: Any, name: str) -> None:
@@ -156,6 +163,7 @@ def _is_quantised(model: Any, name: str) -> None:
 
 _RULES: tuple[Callable[[Any, str], None], ...] = (
     _has_operations,
+    _has_not_too_many,
     _has_computed_outputs,
     _is_not_compiled,
     _is_in_execution_order,

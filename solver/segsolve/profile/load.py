@@ -15,6 +15,8 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.format import VERSION, Profile
 from segsolve.profile.measured import MeasuredCosts, check_profile_of
 from segsolve.profile.source import CostSource
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT, OPERATIONS
 
 _HINT = "`segsolve profile` writes such a file; the solver's README documents it"
 
@@ -68,7 +70,7 @@ def load_profile(path: Path) -> Profile:
         DeviceError: it cannot be read, or is not a valid profile of this version.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bounded_text(path, DOCUMENT))
     except OSError as error:
         raise DeviceError(f"{path} cannot be read: {error.strerror}", "check the path of the profile") from None
     except (ValueError, RecursionError) as error:
@@ -78,6 +80,9 @@ def load_profile(path: Path) -> Profile:
     if document.get("version") != VERSION or isinstance(document["version"], bool):
         found = json.dumps(document.get("version"))
         raise DeviceError(f"{path} is a profile of version {found}, this release reads version {VERSION}", _HINT)
+    layers = document.get("layers")
+    if isinstance(layers, list) and len(layers) > OPERATIONS.most:
+        raise DeviceError(f"{path} has {len(layers)} layers, more than {OPERATIONS.said()}")
     try:
         return Profile.model_validate(document)
     except ValidationError as error:

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segsolve.errors import DeviceError
 from segsolve.graph.order import components, topological
 from segsolve.problem import MOST_SUM, OpCost, Problem, Transfer
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT, OPERATIONS
 
 NS_PER_UNIT: Final = 10**6
 """Resolution: a unit of time of the files is a millisecond, a problem's is a ns."""
@@ -99,7 +101,7 @@ class PlacementCosts:
 def is_placement(path: Path) -> bool:
     """Whether a file is JSON of this form; a file that cannot be read is not."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bounded_text(path, DOCUMENT))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and "nodes" in document and "format" not in document
@@ -112,11 +114,14 @@ def load_placement(path: Path) -> PlacementCosts:
         DeviceError: it cannot be read, is not of this form, or poses a problem that is not supported.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bounded_text(path, DOCUMENT))
     except OSError as error:
         raise DeviceError(f"{path} cannot be read: {error.strerror}", "check the path of the graph") from None
     except (ValueError, RecursionError) as error:
         raise DeviceError(f"{path} is not a graph: it is not JSON: {error}", _HINT) from None
+    nodes = document.get("nodes") if isinstance(document, dict) else None
+    if isinstance(nodes, list) and len(nodes) > OPERATIONS.most:
+        raise DeviceError(f"{path} has {len(nodes)} nodes, more than {OPERATIONS.said()}")
     try:
         graph = PlacementGraph.model_validate(document)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
-from segsolve_runtime.io.images import load_pixels
+from segsolve_runtime.io.images import load_original, load_pixels
 from segsolve_runtime.io.pixels import Canvas, PixelRule, canvas_of, check_rule, doubt, tensor_of
 
 from .specs import FLOAT, IMAGE, SIGNED, VECTOR
@@ -91,10 +91,11 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
 
 def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _saved(Image.new("L", (60, 60)), tmp_path / "big.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
-    assert "more than 3000 pixels; refused" in _reason(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert "refused" in _reason(path)
+    for most in (3000, 1000):
+        monkeypatch.setenv("SEGSOLVE_MAX_PIXELS", str(most))
+        assert f"more than {most} pixels (SEGSOLVE_MAX_PIXELS raises that); refused" in _reason(path)
+    monkeypatch.setenv("SEGSOLVE_MAX_PIXELS", "3600")
+    assert load_original(path).size == (60, 60)
 
 
 def test_pixels_spread_over_the_range_of_the_type() -> None:
