@@ -19,15 +19,14 @@ def read_bounded(path: Path, limit: Limit) -> bytes:
     Raises:
         OSError: it is missing or cannot be read; UnfitFileError: it is something else, or too large.
     """
-    most_bytes = limit.most_bytes
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     with os.fdopen(os.open(path, flags), "rb") as stream:
         found = os.fstat(stream.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise UnfitFileError(None, "it is not a regular file")
-        if found.st_size <= most_bytes:
-            content = stream.read(most_bytes + 1)  # it may have grown since
-            if len(content) <= most_bytes:
+        if found.st_size <= limit.most_bytes:
+            content = stream.read(found.st_size + 1)  # it may have grown since
+            if len(content) <= found.st_size:
                 return content
     raise UnfitFileError(None, f"it is larger than {limit.said()}")
 
