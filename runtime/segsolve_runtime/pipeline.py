@@ -156,10 +156,15 @@ class Pipeline:
     ) -> Self:
         """Open a plan that was loaded; all else as for `load`."""
         stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate))
-        folder.check_unchanged()  # or what was opened may be of two plans
-        return cls(
+        made = cls(
             folder.plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record, faults=faults
         )
+        try:
+            folder.check_unchanged()  # or what was opened may be of two plans
+        except PlanError:
+            made.close()
+            raise
+        return made
 
     @property
     def plan(self) -> Plan:

@@ -14,6 +14,7 @@ from segsolve_runtime.errors import (
     PlanError,
     ResultError,
     RuntimeFault,
+    SettingError,
 )
 from segsolve_runtime.version import __version__
 
@@ -22,6 +23,7 @@ _EXIT_CODES = {
     PlanError: 6,
     BackendError: 2,
     InputError: 2,
+    SettingError: 2,
     HardwareError: 12,
     ResultError: 8,
     RuntimeFault: 9,

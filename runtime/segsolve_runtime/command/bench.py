@@ -9,6 +9,7 @@ from segsolve_runtime.bench.entrants import entrants_of
 from segsolve_runtime.bench.report import csv_text, document, lines
 from segsolve_runtime.bench.turns import Effort, take_turns
 from segsolve_runtime.command.options import add_json, add_where, news, show, show_json, where_of, whole
+from segsolve_runtime.contract.writing import replace_file
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def command(chosen: argparse.Namespace) -> int:
     entrants = entrants_of(chosen.plans)
     take_turns(entrants, where, effort, lambda r, e: news(f"round {r + 1} of {effort.rounds}: {e.name}"))
     if chosen.csv is not None:
-        chosen.csv.write_text(csv_text(entrants), encoding="utf-8")
+        replace_file(chosen.csv, csv_text(entrants).encode())
     if chosen.json:
         show_json(document(entrants, where, effort))
     else:

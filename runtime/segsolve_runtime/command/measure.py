@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from segsolve_runtime.command.options import news, show
+from segsolve_runtime.contract.writing import replace_file
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.measure.bundle import TIMES_FILE, BundledSegment, SegmentTimes, load_bundle, record_text
 from segsolve_runtime.measure.stopwatch import BACKENDS, measure_bundle, open_bench
@@ -30,7 +31,7 @@ def command(chosen: argparse.Namespace) -> int:
     found = measure_bundle(chosen.bundle, bundle, open_bench(chosen.backend, chosen.device), tell)
     path = chosen.bundle / TIMES_FILE
     try:
-        path.write_text(record_text(found), encoding="utf-8")
+        replace_file(path, record_text(found).encode())
     except OSError as error:
         raise ResultError(f"{path} cannot be written: {error.strerror}") from None
     news(f"wrote {path}; take the bundle back and read it with segsolve profile MODEL --import {chosen.bundle}")

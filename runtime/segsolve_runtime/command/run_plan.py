@@ -14,6 +14,7 @@ from segsolve_runtime.command.options import add_json, add_where, news, show, sh
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan, load_plan
+from segsolve_runtime.contract.writing import replace_file
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.observe.measurement import measurement_json, measurement_of
@@ -65,7 +66,7 @@ def command(chosen: argparse.Namespace) -> int:
                 show([f"{origin}: {reading.text(origin, result)}"])
         metrics = pipeline.metrics()
     if chosen.timeline is not None:
-        chosen.timeline.write_text(measurement_json(measurement_of(plan, metrics, chosen.backend)), encoding="utf-8")
+        replace_file(chosen.timeline, measurement_json(measurement_of(plan, metrics, chosen.backend)).encode())
     if chosen.json:
         show_json({"model": plan.model.name, "backend": chosen.backend, **metrics.as_dict()})
     else:

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segsolve_runtime.contract.files import MIB, read_bounded_text
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.plan import TensorSpec, file_sha256
 from segsolve_runtime.contract.wording import first_fault
 from segsolve_runtime.errors import PlanError
 
 BUNDLE_FILE, TIMES_FILE = "bundle.json", "times.json"
-_MOST_BYTES = 64 * MIB
 _Count = Annotated[int, Field(ge=0, le=2**62)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -115,7 +115,7 @@ def record_text(record: Bundle | Times) -> str:
 
 def _load(path: Path, kind: type[T], advice: str) -> T:
     try:
-        document: Any = json.loads(read_bounded_text(path, _MOST_BYTES))
+        document: Any = json.loads(read_bounded_text(path, DOCUMENT))
         return kind.model_validate(document)
     except FileNotFoundError:
         raise PlanError(f"there is no {path}; {advice}") from None
