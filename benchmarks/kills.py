@@ -250,7 +250,7 @@ def _inside(*command: str | Path) -> Callable[[], int]:
 def _is_there(case: Case, root: Path) -> bool:
     path = root / case.result
     if path.is_dir():  # a plan may wait in the folder for whoever comes
-        return any(path.iterdir())
+        return (path / "plan.json").exists() or (path / ".segsolve" / "decision.json").exists()
     return path.exists()
 
 

@@ -1,0 +1,372 @@
+"""Altered files of every kind that commands read: each is used, or refused in one sentence with a documented code.
+
+A file of a kind is drawn up, one to three of its parts are changed (numbers, types, names, members, bytes; digests are
+made anew, so that what lies behind them is reached), and a command reads it in a fork of this process. An exception
+that reaches the command line, a code that is not documented, a signal, and an error without its sentence are faults.
+
+    python -m benchmarks.hostile [FILES [KIND...]]
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import write_result
+from benchmarks.memory import resident_mib
+from generators.command import Done, inside
+from generators.documents import by_hand, device_toml, random_placement, random_profile
+from segsolve.errors import ExitCode
+
+FILES = 10_000
+SEED = 14
+_GROUP = 100  # files that one fork reads
+_LONGEST_S = 300
+_NETWORK = "synthetic-dense-50"
+_NASTY: Sequence[Any] = (
+    *(None, True, False, 0, 1, -1, 2, 255, 2**31 - 1, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400),
+    *(
+        0.0,
+        -0.0,
+        0.5,
+        1e-308,
+        1e308,
+        -1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        "a",
+        "\ud800",
+        "\0",
+        "../x",
+        "/",
+        "x" * 5000,
+    ),
+    *([], {}, [[]], [None], {"": None}, "segments", "int8", "1" * 400),
+)
+Change = Callable[[random.Random, Path], None]
+
+
+def main(files: int = FILES, names: Sequence[str] = ()) -> None:
+    start, found = time.perf_counter(), {}
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        prepare(root)
+        for name in names or KINDS:
+            found[name] = attack(name, files, root)
+            print(name, json.dumps(found[name]), flush=True)
+    if names:
+        sys.exit(any(each["faults"] for each in found.values()))
+    data = {"seed": SEED, "files_each": files, "wall_s": round(time.perf_counter() - start, 1), "kinds": found}
+    write_result("hostile", data)
+
+
+def prepare(root: Path) -> None:
+    """Write a file of each kind, as the commands write it."""
+    os.chdir(root)
+    model = f"{_NETWORK}.tflite"
+    for command in (
+        ("zoo", "build", _NETWORK),
+        ("solve", model, "--tpus", "2", "--no-verify", "-o", "plan"),
+        ("batch", model, "--tpus", "1..3", "--planners", "uniform,dp", "--processes", "1", "-o", "batch"),
+        ("run", "plan", "--count", "2", "--timeline", "measured.json", "--output", "scores.npz"),
+    ):
+        done = inside(*command)
+        if done.code:
+            raise RuntimeError(f"{command}: {done.stderr}")
+    shape = json.loads((root / "plan" / "plan.json").read_text(encoding="utf-8"))["tensors"]
+    inputs = next(t for t in shape if t["name"] == _plan(root)["inputs"][0])
+    np.save(root / "frames.npy", np.zeros(inputs["shape"], inputs["dtype"]))
+    with zipfile.ZipFile(root / "frames.npz", "w") as archive:
+        archive.write(root / "frames.npy", f"{inputs['name']}.npy")
+    from PIL import Image
+
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(root / "frame.png")
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(root / "frame.jpg")
+
+
+def attack(name: str, files: int, root: Path) -> dict[str, Any]:
+    """Let commands read altered files of a kind, in forks of a hundred files each."""
+    outcomes, faults, memory = Counter[str](), list[str](), list[float]()
+    seed = 0
+    while seed < files:
+        lines = _group(name, range(seed, min(files, seed + _GROUP)), root)
+        for line in lines:
+            outcomes[line["outcome"]] += 1
+            memory.append(line["mib"])
+            if line["fault"]:
+                faults.append(f"seed {line['seed']}: {line['fault']}")
+        seed += len(lines)
+        if len(lines) < _GROUP and seed < files:
+            faults.append(f"seed {seed} ends the process")
+            seed += 1
+    most = round(max(memory, default=0))
+    return {"files": files, "outcomes": dict(outcomes.most_common()), "most_mib": most, "faults": faults[:50]}
+
+
+def _group(name: str, seeds: range, root: Path) -> list[dict[str, Any]]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        try:
+            with os.fdopen(writer, "w", encoding="utf-8") as stream:
+                for seed in seeds:
+                    stream.write(json.dumps(_try(name, seed, root)) + "\n")
+                    stream.flush()
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as stream:
+        lines = [json.loads(line) for line in stream]
+    os.waitpid(child, 0)
+    return lines
+
+
+def _try(name: str, seed: int, root: Path) -> dict[str, Any]:
+    rng = random.Random(f"{SEED} {name} {seed}")
+    change, commands = KINDS[name]
+    work = root / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    change(rng, work)
+    command = rng.choice(commands)
+    try:
+        done = inside(*command)
+    except Exception as error:
+        done = Done(code=-1, stdout="", stderr=f"{type(error).__name__}: {error}")
+    return {"seed": seed, "outcome": f"{command[0]}: {done.code}", "fault": _fault(done), "mib": resident_mib()}
+
+
+def _fault(done: Done) -> str:
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    if done.code not in (0, *map(int, ExitCode)) or done.code == ExitCode.INTERNAL:
+        return f"code {done.code}: {done.stderr[-300:]}"
+    if done.code and done.code != ExitCode.BAD_PLAN and len(errors) != 1:
+        return f"{len(errors)} sentences for code {done.code}: {done.stderr[-300:]}"
+    return ""
+
+
+def _plan(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((root / "plan" / "plan.json").read_text(encoding="utf-8"))
+    return document
+
+
+def altered(rng: random.Random, document: Any) -> Any:
+    """Return a document with one to three of its parts changed."""
+    made = json.loads(json.dumps(document))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        places: list[tuple[Any, Any]] = []
+        _collect(made, places)
+        if not places:
+            return made
+        holder, key = rng.choice(places)
+        match rng.randrange(6):
+            case 0:
+                del holder[key]
+            case 1 if isinstance(holder, list):
+                holder.append(holder[key])
+            case 1:
+                holder[rng.choice(("extra", "\ud800", ""))] = holder[key]
+            case 2:
+                other, there = rng.choice(places)
+                if there in other if isinstance(other, dict) else there < len(other):
+                    holder[key] = json.loads(json.dumps(other[there]))
+            case 3 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
+                holder[key] = holder[key] + rng.choice((-1, 1, 0.5, 10**6, -(10**12)))
+            case _:
+                holder[key] = rng.choice(_NASTY)
+    return made
+
+
+def _collect(document: Any, places: list[tuple[Any, Any]]) -> None:
+    keys = document.keys() if isinstance(document, dict) else range(len(document)) if isinstance(document, list) else ()
+    for key in list(keys):
+        places.append((document, key))
+        _collect(document[key], places)
+
+
+def garbled(rng: random.Random, content: bytes) -> bytes:
+    """Return bytes with some changed, cut off, repeated or put in."""
+    made = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(len(made)) if made else 0
+        match rng.randrange(5):
+            case 0:
+                del made[at:]
+            case 1:
+                made[at:at] = rng.randbytes(rng.choice((1, 4, 100)))
+            case 2:
+                made[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\0\0\0\x80"))
+            case _ if made:
+                made[at] = rng.randrange(256)
+    return bytes(made)
+
+
+def _text(rng: random.Random, document: Any) -> bytes:
+    text = json.dumps(altered(rng, document))
+    if rng.random() < 0.1:
+        return garbled(rng, text.encode(errors="replace"))
+    return text.encode(rng.choice(("utf-8", "utf-8", "utf-8", "utf-16", "utf-8-sig")), errors="replace")
+
+
+def _with_digest(document: Any) -> Any:
+    from segsolve_runtime.contract.plan import digest
+
+    if isinstance(document, dict):
+        document.pop("digest", None)
+        try:
+            return document | {"digest": digest(document)}
+        except ValueError:
+            return document
+    return document
+
+
+def _change_plan(rng: random.Random, work: Path) -> None:
+    shutil.copytree(work.parent / "plan", work / "plan")
+    document = altered(rng, _plan(work.parent))
+    document = _with_digest(document) if rng.random() < 0.9 else document
+    (work / "plan" / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _change_certificate(rng: random.Random, work: Path) -> None:
+    import hashlib
+
+    shutil.copytree(work.parent / "plan", work / "plan")
+    path = work / "plan" / "certificate.json"
+    path.write_bytes(_text(rng, json.loads(path.read_text(encoding="utf-8"))))
+    plan = _plan(work.parent) | {"certificate_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    (work / "plan" / "plan.json").write_text(json.dumps(_with_digest(plan)), encoding="utf-8")
+
+
+def _change_profile(rng: random.Random, work: Path) -> None:
+    base = by_hand() if rng.random() < 0.5 else random_profile(rng, rng.randint(2, 7), cpus=1)
+    (work / "profile.json").write_bytes(_text(rng, base))
+
+
+def _change_graph(rng: random.Random, work: Path) -> None:
+    (work / "graph.json").write_bytes(_text(rng, random_placement(rng, rng.randint(2, 8))))
+
+
+def _change_device(rng: random.Random, work: Path) -> None:
+    text = device_toml("edgetpu-dev-board", {})
+    if rng.random() < 0.2:
+        (work / "device.toml").write_bytes(garbled(rng, text.encode()))
+        return
+    lines = text.splitlines()
+    for _ in range(rng.choice((1, 1, 2))):
+        at = rng.randrange(len(lines))
+        key, sign, _ = lines[at].partition(" = ")
+        values = ("0", "-1", "1e308", "1e-308", "9223372036854775807", "inf", "nan", '""', "[]", "true", "1e15", "0.5")
+        lines[at] = f"{key}{sign}{rng.choice(values)}" if sign and rng.random() < 0.8 else rng.choice(lines)
+    (work / "device.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _change_measurement(rng: random.Random, work: Path) -> None:
+    document = json.loads((work.parent / "measured.json").read_text(encoding="utf-8"))
+    (work / "measured.json").write_bytes(_text(rng, document))
+
+
+def _change_records(rng: random.Random, work: Path) -> None:
+    shutil.copytree(work.parent / "batch", work / "batch")
+    path = work / "batch" / rng.choice(("results.jsonl", "results.jsonl", "timings.jsonl"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = rng.randrange(len(lines))
+    lines[at] = json.dumps(altered(rng, json.loads(lines[at])))
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode(errors="replace"))
+    if rng.random() < 0.2:
+        path.write_bytes(garbled(rng, path.read_bytes()))
+
+
+def _change_arrays(rng: random.Random, work: Path) -> None:
+    (work / "frames.npy").write_bytes(
+        garbled(rng, (work.parent / "frames.npy").read_bytes()[: rng.choice((200, 10**9))])
+    )
+    if rng.random() < 0.5:
+        (work / "frames.npz").write_bytes(garbled(rng, (work.parent / "frames.npz").read_bytes()))
+        return
+    with zipfile.ZipFile(work.parent / "frames.npz") as archive:
+        name = archive.namelist()[0]
+        content = archive.read(name)
+    target = io.BytesIO()
+    packing = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    with zipfile.ZipFile(target, "w", packing) as archive:
+        for member in rng.choice(([name], [name, "note.txt"], ["note.txt"], [f"{name[:-4]}"], [])):
+            archive.writestr(member, garbled(rng, content[: rng.choice((128, 10**9))]))
+    (work / "frames.npz").write_bytes(target.getvalue())
+
+
+def _change_pictures(rng: random.Random, work: Path) -> None:
+    for name in ("frame.png", "frame.jpg"):
+        (work / name).write_bytes(garbled(rng, (work.parent / name).read_bytes()))
+
+
+_MODEL = f"{_NETWORK}.tflite"
+KINDS: Mapping[str, tuple[Change, Sequence[Sequence[str]]]] = {
+    "plan": (
+        _change_plan,
+        (
+            ("check", "work/plan"),
+            ("build", "work/plan", "--check-coral"),
+            ("run", "work/plan", "--backend", "simulated", "--count", "2"),
+            ("run", "work/plan", "--count", "1"),
+            ("report", "work/plan", "-o", "page.html"),
+            ("verify", "work/plan", _MODEL, "--inputs", "1"),
+        ),
+    ),
+    "certificate": (_change_certificate, (("check", "work/plan"), ("check", "work/plan", "--json"))),
+    "profile": (
+        _change_profile,
+        (
+            ("solve", "work/profile.json", "--tpus", "2", "--time-limit", "5", "--json"),
+            ("compare", "work/profile.json", "--tpus", "2"),
+            ("solve", "work/profile.json", "--tpus", "2", "--cpus", "1", "--time-limit", "5"),
+            ("solve", _MODEL, "--tpus", "2", "--device", "work/profile.json"),
+        ),
+    ),
+    "graph": (_change_graph, (("solve", "work/graph.json", "--tpus", "2", "--cpus", "1", "--time-limit", "5"),)),
+    "device": (
+        _change_device,
+        (
+            ("devices", "work/device.toml"),
+            ("solve", _MODEL, "--tpus", "2", "--device", "work/device.toml", "--planner", "dp", "--time-limit", "5"),
+            ("inspect", _MODEL, "--device", "work/device.toml"),
+            ("compare", _MODEL, "--tpus", "2", "--device", "work/device.toml", "--json"),
+        ),
+    ),
+    "measurement": (_change_measurement, (("report", "plan", "--measured", "work/measured.json", "-o", "page.html"),)),
+    "records": (
+        _change_records,
+        (("report", "work/batch", "-o", "page.html"), ("export", "work/batch", "work/table.csv")),
+    ),
+    "arrays": (
+        _change_arrays,
+        (
+            ("run", "plan", "--input", "work/frames.npz", "--output", "work/scores.npz"),
+            ("run", "plan", "--input", "work/frames.npy", "--output", "work/scores.jsonl"),
+        ),
+    ),
+    "pictures": (
+        _change_pictures,
+        (
+            ("run", "plan", "--input", "work/frame.png", "--output", "work/scores.jsonl"),
+            ("run", "plan", "--input", "work/frame.jpg", "--output", "work/scores.jsonl"),
+        ),
+    ),
+}
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else FILES, sys.argv[2:])
