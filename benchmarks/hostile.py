@@ -185,8 +185,8 @@ def altered(rng: random.Random, document: Any) -> Any:
                 other, there = rng.choice(places)
                 if there in other if isinstance(other, dict) else there < len(other):
                     holder[key] = json.loads(json.dumps(other[there]))
-            case 3 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-                holder[key] = holder[key] + rng.choice((-1, 1, 0.5, 10**6, -(10**12)))
+            case 3 | 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
+                holder[key] = rng.choice((0, 1, 2**20, 2**40, 2**50, 2**59, 2**60, holder[key] + 1, holder[key] - 1))
             case _:
                 holder[key] = rng.choice(_NASTY)
     return made
@@ -220,7 +220,7 @@ def _text(rng: random.Random, document: Any) -> bytes:
     text = json.dumps(altered(rng, document))
     if rng.random() < 0.1:
         return garbled(rng, text.encode(errors="replace"))
-    return text.encode(rng.choice(("utf-8", "utf-8", "utf-8", "utf-16", "utf-8-sig")), errors="replace")
+    return text.encode(rng.choice((*["utf-8"] * 20, "utf-16", "utf-8-sig")), errors="replace")
 
 
 def _with_digest(document: Any) -> Any:

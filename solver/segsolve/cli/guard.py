@@ -16,6 +16,8 @@ from segsolve.cli.console import news
 from segsolve.cli.fault import fault_report
 from segsolve.errors import ExitCode, SegsolveError
 
+_errors_said = 0
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -51,8 +53,12 @@ def exit_code(app: typer.Typer) -> int:
     if (empty := _empty_argument(sys.argv[1:])) is not None:
         say_error(f"{empty} is empty", "give a value; for the current folder write .")
         return ExitCode.USAGE
+    said = _errors_said
     try:
-        return app(standalone_mode=False) or ExitCode.OK
+        code: int = app(standalone_mode=False) or ExitCode.OK
+        if code == ExitCode.INTERRUPTED and _errors_said == said:  # Typer has a code for Ctrl-C, and no word
+            say_error("interrupted")
+        return code
     except SegsolveError as error:  # of settings, which are read before a command begins
         say_error(str(error), error.hint)
         return error.exit_code
@@ -75,6 +81,8 @@ def exit_code(app: typer.Typer) -> int:
 
 def say_error(message: str, hint: str = "") -> None:
     """Print an error and what can be done about it on stderr."""
+    global _errors_said  # noqa: PLW0603 - of this process
+    _errors_said += 1
     news(f"error: {message}")
     if hint:
         news(f"hint: {hint}")

@@ -84,10 +84,15 @@ app.add_typer(zoo.app, name="zoo")
 
 
 def run() -> None:
-    """Entry point of the ``segsolve`` script."""
+    """Run the command line of this process, and end it."""
     # The matrices here are small: on a busy machine, threads of the linear algebra only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare()
     completing.prepare()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it lets a command clean up
-    sys.exit(exit_code(app))
+    code = exit_code(app)
+    for late in (signal.SIGINT, signal.SIGTERM):  # there is nothing left to interrupt
+        signal.signal(late, signal.SIG_IGN)
+    sys.exit(code)
