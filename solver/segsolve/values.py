@@ -9,6 +9,8 @@ from decimal import Decimal, InvalidOperation
 from segsolve.errors import UsageError
 
 DEFAULT_DEVICE = "edgetpu-pcie"
+SHOWN_POINTS = 12
+"""Of a Pareto front, unless asked for otherwise."""
 MOST_TPUS = 1024
 MOST_THREADS = 256
 MOST_BATCH = 10**6

@@ -165,6 +165,16 @@ class Confirmation(_Record):
     seconds: float = Field(ge=0, description="what it took")
 
 
+class FrontPoint(_Record):
+    """A plan of a Pareto front, which no other betters in TPUs, throughput and latency at once; predicted."""
+
+    tpus: int = Field(ge=0, le=MOST_DEVICES)
+    layout: str
+    throughput_fps: float = Field(ge=0)
+    period_ns: int = Field(ge=0, le=_MOST)
+    latency_ns: int = Field(ge=0, le=_MOST)
+
+
 class Solution(_Record):
     """How the plan was found and what is known about its quality; the solver's status, in its terms."""
 
@@ -195,6 +205,12 @@ class Solution(_Record):
     )
     found_by: str = Field(default="", description="what found the plan; empty in plans of older releases")
     confirmed_by: list[Confirmation] = Field(default=[], description="what else ran and agreed, and on what")
+    points: list[FrontPoint] = Field(default=[], description="of a Pareto front, by TPUs and latency")
+    point: int | None = Field(
+        default=None,
+        ge=1,
+        description="which of the points, from 1 on, was picked; none: that of most throughput",
+    )
     best_over: str | None = Field(
         default=None,
         description="what a plan that is not optimal over all that was asked is yet the best of, e.g. execution order",

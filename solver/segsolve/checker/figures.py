@@ -56,15 +56,19 @@ def check_figures(plan: Plan, found: Priced, certificate: Certificate) -> str:
     return _worth(plan, found)
 
 
-def check_points(found: Priced, certificate: Certificate, prices: Prices) -> None:
-    """Check that a plan is the fastest of a front's points, and that the certificate's plans are the points.
+def check_points(found: Priced, certificate: Certificate, prices: Prices, picked: int | None) -> None:
+    """Check that a plan is the fastest of a front's points, or the picked one, from 1 on, and that all are plans.
 
     Raises:
         CertificateFault: they are not.
     """
     points = [(count, ns, Fraction(*part)) for count, ns, part in certificate.points]
     need((found.tpus, found.latency_ns, found.rate) in points, "the plan is none of the certificate's points")
-    need(found.rate == max(part for _, _, part in points), "another point has more throughput than the plan")
+    if picked is None:
+        need(found.rate == max(part for _, _, part in points), "another point has more throughput than the plan")
+    else:
+        need(picked <= len(points), f"the plan is called point {picked}, the certificate has {len(points)}")
+        need((found.tpus, found.latency_ns, found.rate) == points[picked - 1], f"the plan is not point {picked}")
     if certificate.plans is None:
         return
     need(len(certificate.plans) == len(points), "the certificate has not a plan for each of its points")

@@ -22,7 +22,7 @@ FEW = 8
 GROUPS: Final = {
     "The question": (
         *("--tpus", "--cpus", "--objective", "--layout", "--cuts", "--batch", "--planner", "--planners"),
-        *("--pick", "--segments", "--ops"),
+        *("--pick", "--points", "--segments", "--ops"),
     ),
     "Constraints": (
         *("--max-latency", "--min-fps", "--max-stages", "--no-spill"),

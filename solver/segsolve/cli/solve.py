@@ -34,13 +34,15 @@ from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
 from segsolve.library.costs import device_count, tpus_or
 from segsolve.question import Cuts, Layout, Objective
-from segsolve.values import DEFAULT_DEVICE
+from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
+    from segsolve.question import Question
     from segsolve.search.answer import Answer
+    from segsolve.solvers.base import Limits
 
 
 @guarded
@@ -62,6 +64,13 @@ def command(
         typer.Option(help="Inferences of a batch, whose time is given, and minimised by --objective batch: 15."),
     ] = None,
     constraints: Mapping[str, Any] = MappingProxyType({}),
+    pick: Annotated[
+        int | None,
+        typer.Option(help="Which point of --objective pareto is the plan, by its number; else the fastest."),
+    ] = None,
+    points: Annotated[
+        int, typer.Option(help="Points of --objective pareto that are listed; --json and plan.json have all.")
+    ] = SHOWN_POINTS,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
     ] = None,
@@ -81,7 +90,8 @@ def command(
     """Find the best segmentation, prove it, and write the segments."""
     from segsolve.report.units import count
     from segsolve.search.ask import answer as ask
-    from segsolve.solvers.base import Limits, Stop
+    from segsolve.search.front import picked
+    from segsolve.solvers.base import Limits, Status, Stop
 
     check_search(tpus, time_limit, workers, seed)
     asking = Asking(
@@ -92,6 +102,9 @@ def command(
         constraints=constraints,
     )
     asking.check(planner)
+    within("--points", points, 1)
+    if pick is not None and objective is not Objective.PARETO:
+        raise UsageError("--pick takes a point of a front", "give --objective pareto")
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
         asking.check_graph(device, planner, layout)
@@ -121,9 +134,13 @@ def command(
     asked = asking.question(problem, planner)
     with progress(f"solving {problem.name}") as observe:
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
-    _show(problem, answer, costs.device.name, as_json=as_json)
+    if pick is not None and answer.plan is not None:
+        answer = picked(answer, pick)
+    _show(problem, answer, costs.device.name, points, as_json=as_json)
     if answer.plan is None:
         rule = CONSTRAINTS if asked.constraints else ON_CHIP
+        if answer.status is Status.INFEASIBLE and asked.constraints.limits:
+            rule = replace(rule, hint=_instead(problem, asked, limits) or rule.hint)
         raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
     if output is not None and loaded is not None:
         write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
@@ -137,13 +154,23 @@ def _check_writable(output: Path) -> None:
     check_writable(output)
 
 
-def _show(problem: Problem, answer: Answer, device: str, *, as_json: bool) -> None:
+def _instead(problem: Problem, asked: Question, limits: Limits) -> str:
+    """Say what can be had in place of a latency or a rate that cannot."""
+    from segsolve.report.answer import instead
+    from segsolve.search.attainable import attainable
+
+    with progress("looking for what can be had") as _:
+        found = list(attainable(problem, asked, limits))
+    return "; ".join(instead(one, asked) for one in found)
+
+
+def _show(problem: Problem, answer: Answer, device: str, points: int, *, as_json: bool) -> None:
     from segsolve.report.answer import answer_document, answer_table
 
     if as_json:
         show_json(answer_document(problem, answer))
     elif answer.plan is not None:
-        show(answer_table(problem, answer, device))
+        show(answer_table(problem, answer, device, points))
 
 
 def write_and_verify(

@@ -95,6 +95,9 @@ class Answer:
         return answer_document(self.problem, self.found)
 
     def _repr_html_(self) -> str:
+        from segsolve.report.answer import front_points
+        from segsolve.report.front import plot_svg
+
         document = self.to_dict()
         head = f"{self.problem.name} on {self.problem.tpus} x {self.device.name}: {self.status}"
         if self.plan is None:
@@ -110,7 +113,9 @@ class Answer:
             }
             for stage in document["stages"]
         ]
+        front = plot_svg(front_points(self.found)) if len(self.points) > 1 else ""
         return (
+            f"{front}"
             f"<p>{escape(head)}, layout {escape(self.plan.layout)}, {self.throughput_fps:.1f} inferences per second "
             f"(predicted). Found by {escape(self.found_by)}. {escape(said)}</p>{html_table(rows)}"
         )

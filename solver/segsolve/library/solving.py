@@ -35,6 +35,7 @@ def solve(
     cpus: int | None = None,
     planner: str = "cpsat",
     signature: str | None = None,
+    pick: int | None = None,
     limits: Limits | None = None,
     tell: Tell = quiet,
     observe: Observer | None = None,
@@ -45,14 +46,15 @@ def solve(
     `model` is a quantised `.tflite`, a profile or a graph (`.json`); `device` a name of the catalogue, a description
     (`.toml`) or a profile. `constraints` are the command line's, by the names of the options: `max_latency="20ms"`,
     `min_fps=30`, `max_stages=3`, `cut_before=[12]`, `no_cut_before=["conv5"]`, `keep_together=[(12, 15)]`,
-    `pin=[(12, 0)]`, with operations by position or name. `tell` hears what is unusual about the model, `observe` how
-    the search goes on.
+    `pin=[(12, 0)]`, with operations by position or name. `pick` takes a point of a Pareto front as the
+    plan. `tell` hears what is unusual about the model, `observe` how the search goes on.
 
     Raises:
         UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
     from segsolve.search.ask import answer
+    from segsolve.search.front import picked
     from segsolve.solvers.base import Limits as Unlimited
     from segsolve.solvers.base import ignore
 
@@ -78,6 +80,8 @@ def solve(
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     question = asking.question(problem, planner)
     found = answer(problem, question, planner=planner, limits=limits, observe=watch)
+    if pick is not None:
+        found = picked(found, pick)
     return Answer(found=found, problem=problem, device=costs.device, model=loaded)
 
 

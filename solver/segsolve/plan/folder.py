@@ -243,6 +243,17 @@ def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) ->
         proof=answer.proof,
         found_by=answer.found_by,
         confirmed_by=[planfile.Confirmation(**asdict(c)) for c in answer.confirmed_by],
+        points=[
+            planfile.FrontPoint(
+                tpus=point.plan.tpus,
+                layout=point.plan.layout,
+                throughput_fps=point.score.throughput_fps,
+                period_ns=point.score.period_ns,
+                latency_ns=point.score.latency_ns,
+            )
+            for point in answer.points
+        ],
+        point=answer.point,
         best_over=answer.best_over,
         stopped_by=answer.stopped_by,
         wall_s=answer.wall_s,

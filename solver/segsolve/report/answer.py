@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,14 +12,19 @@ from segsolve.cost.plan import PlanScore, Score
 from segsolve.cost.stage import StageScore
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage, segmentation_of
 from segsolve.problem import Problem
-from segsolve.question import Constraints, Layout, Objective
+from segsolve.question import Constraints, Layout, Objective, Question
 from segsolve.report.documents import Document, search_document, stage_document
+from segsolve.report.front import Point, plot_text
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
 from segsolve.search.answer import EVALUATOR, Answer
+from segsolve.search.attainable import Attainable
+from segsolve.search.front import spread
 from segsolve.solvers.base import Status, Stop
+from segsolve.values import SHOWN_POINTS
 
+_LEAST_PLOTTED = 4
 _UNITS = "predicted time per inference in ms, weights in MiB"
 
 
@@ -51,16 +56,20 @@ def answer_document(problem: Problem, answer: Answer) -> Document:
         "stages": [stage for pipeline in pipelines for stage in pipeline["stages"]],
         "pipelines": pipelines,
         **({"points": [_point(problem, point.plan, point.score) for point in answer.points]} if answer.points else {}),
+        **({"point": answer.point} if answer.point is not None else {}),
     }
 
 
-def answer_table(problem: Problem, answer: Answer, device: str) -> RenderableType:
-    """Return the stages of a plan, pipelines that are alike once, and what is known of its quality."""
+def answer_table(problem: Problem, answer: Answer, device: str, points: int = SHOWN_POINTS) -> RenderableType:
+    """Return the stages of a plan, pipelines that are alike once, and what is known of its quality.
+
+    Of a front, `points` are listed.
+    """
     assert answer.plan is not None
     assert answer.score is not None
     shown: list[RenderableType] = []
     if answer.points:
-        shown.append(_points_table(problem, answer, device))
+        shown += _front(problem, answer, device, points)
     alike = Counter(answer.plan.pipelines)
     scores = dict(zip(answer.plan.pipelines, answer.score.pipelines, strict=True))
     stages = []
@@ -78,6 +87,16 @@ def answer_table(problem: Problem, answer: Answer, device: str) -> RenderableTyp
         ]
     shown += spills(problem, stages)
     return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score)))
+
+
+def instead(found: Attainable, asked: Question) -> str:
+    """Say what can be had in place of a constraint that no plan keeps."""
+    score, plan = found.answer.score, found.answer.plan
+    assert score is not None and plan is not None
+    others = "" if len(asked.constraints.values) == 1 else " with the other constraints"
+    if found.key == "max_latency_ns":
+        return f"the least latency{others} is {ms(score.latency_ns)} ms, layout {plan.layout}"
+    return f"the most{others} is {fps(score.throughput_fps)} inferences per second, layout {plan.layout}"
 
 
 def _which(number: int, copies: int, kinds: int) -> str:
@@ -109,15 +128,44 @@ def _stages_table(title: str, pipeline: Pipeline, score: Score) -> Grid:
     return table
 
 
-def _points_table(problem: Problem, answer: Answer, device: str) -> Grid:
+def front_points(answer: Answer) -> list[Point]:
+    """Return the points of a front as a plot takes them."""
+    return [
+        Point(
+            number=k,
+            tpus=point.plan.tpus,
+            layout=point.plan.layout,
+            fps=point.score.throughput_fps,
+            latency_ns=point.score.latency_ns,
+            is_chosen=point.plan == answer.plan,
+        )
+        for k, point in enumerate(answer.points, start=1)
+    ]
+
+
+def _front(problem: Problem, answer: Answer, device: str, most: int) -> Iterable[RenderableType]:
+    """Yield the front as a table, with a plot where it has points enough for one."""
+    chosen = [k for k, point in enumerate(answer.points) if point.plan == answer.plan]
+    shown = spread(answer.points, most, chosen)
+    yield _points_table(problem, answer, device, shown, chosen)
+    if left := len(answer.points) - len(shown):
+        yield Text(f"{len(shown)} of {len(answer.points)} points, {left} more lie between them: --points, --json.")
+    yield Text("`>` marks the plan below; --pick N takes another.\n")
+    if len(answer.points) >= _LEAST_PLOTTED:
+        yield plot_text(front_points(answer))
+        yield Text("")
+
+
+def _points_table(problem: Problem, answer: Answer, device: str, shown: Sequence[int], chosen: Sequence[int]) -> Grid:
     table = Grid(
         f"{problem.name} on up to {problem.tpus} x {device}: no plan betters one of these in all three (predicted)",
-        *("TPUs", "layout", "fps", "ms per inference", "latency ms"),
+        *("point", "TPUs", "layout", "fps", "ms per inference", "latency ms"),
         left=("layout",),
     )
-    for point in answer.points:
-        score = point.score
+    for k in shown:
+        point, score = answer.points[k], answer.points[k].score
         table.add_row(
+            f"{'>' if k in chosen else ' '} {k + 1}",
             str(point.plan.tpus),
             point.plan.layout,
             fps(score.throughput_fps),
@@ -129,7 +177,8 @@ def _points_table(problem: Problem, answer: Answer, device: str) -> Grid:
 
 def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> Iterable[str]:
     """Say what the plan does, why it is the best, and what is unusual."""
-    head = "Most throughput" if answer.question.objective is Objective.PARETO else f"Layout {plan.layout}"
+    is_front = answer.question.objective is Objective.PARETO
+    head = f"Point {answer.point}" if answer.point else "Most throughput" if is_front else f"Layout {plan.layout}"
     yield (
         f"{head}: {ms(score.period_ns)} ms per inference, {fps(score.throughput_fps)} inferences per second, latency "
         f"{ms(score.latency_ns)} ms, {streamed(score.offchip_bytes)} per inference (predicted)."
@@ -177,7 +226,7 @@ def _distance(answer: Answer) -> str:
 def unused(problem: Problem, answer: Answer, plan: Plan) -> Iterable[str]:
     """Say that TPUs stay idle, which the fewest devices are asked for to do."""
     idle = problem.tpus - plan.tpus
-    if idle <= 0 or answer.question.objective is Objective.DEVICES:
+    if idle <= 0 or answer.point is not None or answer.question.objective is Objective.DEVICES:
         return
     why = "more stages do not help" if answer.question.layout is Layout.PIPELINE else "no layout gains from more"
     if answer.question.constraints != Constraints() or problem.no_spill:

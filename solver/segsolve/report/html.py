@@ -12,6 +12,7 @@ from segsolve.report import explain, gantt, palette, units
 from segsolve.report import strip as strips
 from segsolve.report.asked import asked_for
 from segsolve.report.bars import scale_of
+from segsolve.report.front import Point, plot_svg
 from segsolve.report.layout import operations
 from segsolve.report.plan_view import Details, Layer, PlanView
 from segsolve.report.strategy import StrategyView
@@ -46,7 +47,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
         "explanation": explain.explain(view),
         "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
         "asked": asked_for(view.plan.solution),
-        "unused": view.plan.solution.tpus_requested - len(view.strategy.devices),
+        "unused": 0 if view.plan.solution.point else view.plan.solution.tpus_requested - len(view.strategy.devices),
         "others": others,
         "vendor": vendor,
         "vendor_gain": vendor.period_ns / view.strategy.period_ns if vendor else None,
@@ -56,6 +57,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
         "plan_gantt": timelines[0],
         "vendor_gantt": timelines[-1],
         "longest": max(1, *(stage.score.time_ns for stage in stages)),
+        "front": _front(view),
         **_measured(view, inferences),
         **(_strip(view, details, others, titles) if details else {"strip": None, "more_lanes": ()}),
     }
@@ -78,6 +80,27 @@ def environment() -> Environment:
     made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
     made.filters |= {"operations": operations, "sentence": sentence}
     return made
+
+
+def _front(view: PlanView) -> str | None:
+    """Return the front that the plan is a point of, drawn."""
+    solution = view.plan.solution
+    if not solution.points:
+        return None
+    fastest = max(range(len(solution.points)), key=lambda k: solution.points[k].throughput_fps)
+    chosen = fastest if solution.point is None else solution.point - 1
+    points = [
+        Point(
+            number=k + 1,
+            tpus=p.tpus,
+            layout=p.layout,
+            fps=p.throughput_fps,
+            latency_ns=p.latency_ns,
+            is_chosen=k == chosen,
+        )
+        for k, p in enumerate(solution.points)
+    ]
+    return plot_svg(points)
 
 
 def _others(view: PlanView, details: Details) -> list[StrategyView]:

@@ -32,7 +32,8 @@ class Answer:
 
     `found_by` names what made the plan, `confirmed_by` what else showed something about it, each written by the code
     that did the work. `points` are those of a Pareto front, by TPUs and latency, `plan` then being that of the most
-    throughput. `certificate` proves the value to `segsolve check`, over the cuts that were searched.
+    throughput unless `point` says which one of them it is, from 1 on. `certificate` proves the value to `segsolve
+    check`, over the cuts that were searched.
     """
 
     question: Question
@@ -48,6 +49,7 @@ class Answer:
     best_over: str | None = None
     note: str = ""
     points: tuple[ParetoPoint, ...] = ()
+    point: int | None = None
     certificate: dict[str, Any] | None = field(default=None, repr=False)
     stopped_by: Stop = Stop.FINISHED
     wall_s: float = 0.0
