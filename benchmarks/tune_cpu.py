@@ -29,9 +29,8 @@ from segsolve.plan.folder import write_plan
 from segsolve.problem import Problem, Segmentation
 from segsolve.profile.measured import MeasuredCosts, MeasuredDevice
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.single import as_answer
 from segsolve.search.strategies import HEURISTICS
-from segsolve.tune import Tuning, tune
+from segsolve.tune import Tuning, segmentation_of, tune
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
@@ -99,9 +98,9 @@ def _tune(loaded: LoadedModel, measured: Measured, tpus: int) -> dict[str, Any]:
     start = time.perf_counter()
     tuning = tune(problem, measured.meter)
     seconds = time.perf_counter() - start
-    assert tuning.plan is not None
-    assert tuning.bottleneck_ns is not None
-    plans = {"tuned": tuning.plan, "first": tuning.iterations[0].plan, **_heuristics(problem)}
+    tuned, first = tuning.segmentation, segmentation_of(tuning.iterations[0].plan)
+    assert tuned is not None and first is not None and tuning.period_ns is not None
+    plans = {"tuned": tuned, "first": first, **_heuristics(problem)}
     times = measure_together(loaded, measured, plans)
     row: dict[str, Any] = {
         "stages_measured": tuning.measurements,
@@ -110,11 +109,11 @@ def _tune(loaded: LoadedModel, measured: Measured, tpus: int) -> dict[str, Any]:
         "stopped_by": str(tuning.stopped_by),
         "seconds": round(seconds, 2),
         "first_plan_predicted_ms": _ms(tuning.iterations[0].predicted_ns),
-        "tuned_plan_predicted_ms": _ms(tuning.bottleneck_ns),
+        "tuned_plan_predicted_ms": _ms(tuning.period_ns),
         "cuts": {name: list(plan.cuts) for name, plan in plans.items()},
         "bottleneck_ms": {name: _ms(ns) for name, ns in times.items()},
     }
-    return row | ({"pipeline": _pipeline(loaded, tuning)} if len(tuning.plan.cuts) == 1 else {})
+    return row | ({"pipeline": _pipeline(loaded, tuning)} if len(tuned.cuts) == 1 else {})
 
 
 def _heuristics(problem: Problem) -> dict[str, Segmentation]:
@@ -139,18 +138,18 @@ def measure_together(loaded: LoadedModel, measured: Measured, plans: Mapping[str
 
 def _pipeline(loaded: LoadedModel, tuning: Tuning) -> dict[str, Any]:
     """Run the plan of two stages, and hold its throughput against the tuned prediction."""
-    assert tuning.bottleneck_ns is not None
+    assert tuning.period_ns is not None
     with TemporaryDirectory() as scratch:
         write_plan(
             Path(scratch) / "plan",
             loaded=loaded,
             device=MeasuredDevice(name="litert-cpu", memory_bytes=0),
             problem=tuning.problem,
-            answer=as_answer(tuning.problem, tuning.result(0.0)),
+            answer=tuning.answer(0.0),
         )
-        trials, slower_ns = _trials(Path(scratch) / "plan", tuning.bottleneck_ns)
+        trials, slower_ns = _trials(Path(scratch) / "plan", tuning.period_ns)
     quiet = [trial for trial in trials if trial["cores_given"] >= 0.95 * max(t["cores_given"] for t in trials)]
-    predicted = 1e9 / tuning.bottleneck_ns
+    predicted = 1e9 / tuning.period_ns
     measured = median(trial["fps"] for trial in quiet)
     return {
         "predicted_fps": round(predicted, 2),

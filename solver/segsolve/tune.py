@@ -1,4 +1,4 @@
-"""The loop: solve, measure the stages that were chosen, solve again, until the plan stands.
+"""Costs that a meter measures: solve, measure the stages that were chosen, solve again, until the plan stands.
 
 A plan stands when no other could be faster even if the costs that were not measured are too high, within a tolerance.
 So what the loop ends with is the optimum under measured costs, although most stages were never measured.
@@ -6,23 +6,31 @@ So what the loop ends with is the optimum under measured costs, although most st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fractions import Fraction
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.cost.stage import stage_score
 from segsolve.cost.table import IMPOSSIBLE, chain_table
+from segsolve.plan.model import Plan
 from segsolve.problem import MeasuredStage, Problem, Segmentation
-from segsolve.search.base import SolveResult
-from segsolve.search.chain.confirmed import solve
+from segsolve.question import Cuts, Layout, Question
+from segsolve.refine import End, Proposal, refine
+from segsolve.search.answer import Answer
+from segsolve.search.ask import answer
 from segsolve.solvers.base import Confirmation, Status
 
+Range = tuple[int, int]
 Measure = Callable[[int, int], int]
 """Returns the time in ns of the stage of the operations from one position to another (exclusive)."""
+Prepare = Callable[[Sequence[Range]], None]
+"""Is told which stages are about to be measured, to compile them side by side."""
 PLANNER = "dp"
 """Exact, and fast enough to be asked again and again."""
 
@@ -50,14 +58,15 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """One round: the plan that looked best, its predicted and measured bottleneck, and the best measured one so far.
+    """One round: the plan that looked best, its predicted and measured period, and the best measured one so far.
 
     `predicted_ns` is optimistic from the second round on. `complete` says that all stages were measured; a plan is
-    dropped as soon as one of its stages is slower than the best plan. `measurements` counts from the first round.
+    dropped as soon as what was measured of it makes it slower than the best plan, and `measured_ns` is what it takes at
+    least. `measurements` counts from the first round.
     """
 
     number: int
-    plan: Segmentation
+    plan: Plan
     predicted_ns: int
     measured_ns: int
     complete: bool
@@ -73,8 +82,9 @@ class Tuning:
     """
 
     problem: Problem
-    plan: Segmentation | None
-    bottleneck_ns: int | None
+    question: Question
+    plan: Plan | None
+    period_ns: int | None
     bound_ns: int
     iterations: tuple[Iteration, ...]
     measurements: int
@@ -82,62 +92,100 @@ class Tuning:
     stopped_by: Stop
 
     @property
+    def segmentation(self) -> Segmentation | None:
+        """The plan where it is a single pipeline of one TPU per stage."""
+        return None if self.plan is None else segmentation_of(self.plan)
+
+    @property
     def stages(self) -> int:
         """Number of stages that the problem has in all its plans, measured or not."""
         return (len(self.problem.cuts) + 1) * (len(self.problem.cuts) + 2) // 2
 
-    def _measured(self) -> Confirmation:
-        claim = f"all stages of plans that could be faster were measured, {self.measurements} of {self.stages}"
-        return Confirmation(by="measurements", claim=claim, strength="within the tolerance", seconds=0.0)
-
-    def result(self, wall_s: float) -> SolveResult:
-        """Return the plan as a planner's result."""
+    def answer(self, wall_s: float) -> Answer:
+        """Return the plan as an answer under the measured costs (ValueError without a plan)."""
+        if self.plan is None or self.period_ns is None:
+            raise ValueError("the tuning has no plan")
         stands = self.stopped_by is Stop.STANDS
-        return SolveResult(
+        score = score_plan(self.problem, self.plan)
+        claim = f"all stages of plans that could be faster were measured, {self.measurements} of {self.stages}"
+        by = Confirmation(by="measurements", claim=claim, strength="within the tolerance", seconds=0.0)
+        return Answer(
+            question=self.question,
             planner="tune",
             status=Status.OPTIMAL if stands else Status.FEASIBLE,
             plan=self.plan,
-            objective_ns=self.bottleneck_ns,
-            bound_ns=self.bound_ns,
-            wall_s=wall_s,
+            score=score,
+            value=_cost(score),
+            bound=_cost(score) if stands else min(_cost(score), Fraction(self.bound_ns)),
+            cuts="chain",
             found_by="tuning",
-            confirmed_by=(self._measured(),) if stands else (),
+            confirmed_by=(by,) if stands else (),
+            wall_s=wall_s,
         )
+
+
+def segmentation_of(plan: Plan) -> Segmentation | None:
+    """Return the cuts of a plan that is a single pipeline of one TPU per stage; None of others."""
+    (first, *others) = plan.pipelines
+    if others or any(stage.replicas > 1 for stage in first.stages):
+        return None
+    return Segmentation(cuts=tuple(stage.ops[0] for stage in first.stages[1:]))
+
+
+def _cost(score: PlanScore) -> Fraction:
+    return 1 / score.rate
 
 
 def tune(
     problem: Problem,
     measure: Measure,
     *,
+    layout: Layout = Layout.PIPELINE,
     tolerance: Tolerance | None = None,
     most_iterations: int = 50,
+    prepare: Prepare = lambda ranges: None,
     observe: Callable[[Iteration], None] = lambda iteration: None,
 ) -> Tuning:
-    """Return the plan whose measured bottleneck no other can beat, after measuring as few stages as that takes.
+    """Return the plan whose measured period no other can beat, after measuring as few stages as that takes.
 
     An interruption (Ctrl-C) ends the loop with what is there. The result repeats if the measurements do.
 
     Raises:
         SolverFault: the planner answered wrongly.
     """
-    loop = _Loop(problem=problem, measure=measure, tolerance=tolerance or Tolerance(), observe=observe)
+    meter = _Meter(
+        problem=problem,
+        question=Question(layout=layout, cuts=Cuts.CHAIN),
+        measure=measure,
+        prepare=prepare,
+        tolerance=tolerance or Tolerance(),
+        tell=observe,
+    )
+    bound_ns = 0
     try:
-        stopped_by = loop.run(most_iterations)
+        ended = refine(meter, most_rounds=most_iterations)
+        stopped_by, bound_ns = _STOPS[ended.end], ended.bound_ns
     except KeyboardInterrupt:
         stopped_by = Stop.INTERRUPTED
-    return loop.tuning(stopped_by)
+    return meter.tuning(stopped_by, bound_ns)
+
+
+_STOPS = {End.STANDS: Stop.STANDS, End.LIMIT: Stop.LIMIT, End.NO_PLAN: Stop.NO_PLAN}
 
 
 @dataclass(kw_only=True)
-class _Loop:
+class _Meter:
+    """The observer of `refine` that measures stages."""
+
     problem: Problem
+    question: Question
     measure: Measure
+    prepare: Prepare
     tolerance: Tolerance
-    observe: Callable[[Iteration], None]
-    known: dict[tuple[int, int], int] = field(default_factory=dict)
-    best: Segmentation | None = None
+    tell: Callable[[Iteration], None]
+    known: dict[Range, int] = field(default_factory=dict)
+    best: Plan | None = None
     best_ns: int | None = None
-    bound_ns: int = 0
     measurements: int = 0
     iterations: list[Iteration] = field(default_factory=list)
 
@@ -145,64 +193,64 @@ class _Loop:
         self.known = dict(self.problem.measured_ns)
         self.model = replace(self.problem, measured=())
         self.optimism = _Optimism(self.model, self.tolerance)
+        self.believed = self.problem
 
-    def run(self, most_iterations: int) -> Stop:
-        for number in range(1, most_iterations + 1):
-            result = solve(self._costs(), planner=PLANNER)
-            if result.plan is None or result.objective_ns is None:
-                return Stop.NO_PLAN
-            if self.best_ns is not None:
-                self.bound_ns = min(result.objective_ns, self.best_ns)
-                if result.objective_ns >= self.best_ns:
-                    return Stop.STANDS
-            self._measure_plan(number, result.plan, result.objective_ns)
-        return Stop.LIMIT
+    def propose(self, best_ns: int | None) -> Proposal:
+        """Return the best plan under measured costs, and others that are as low as they may be."""
+        if best_ns is not None:  # a stage that all TPUs share may take that much longer
+            self.believed = self.optimism.problem(self.known, best_ns * self.problem.tpus)
+        found = answer(self.believed, self.question, planner=PLANNER)
+        return Proposal(plan=found.plan, cost_ns=found.score.period_ns if found.score else 0)
 
-    def tuning(self, stopped_by: Stop) -> Tuning:
+    def observe(self, proposal: Proposal, best_ns: int | None) -> int | None:
+        """Measure the stages of a plan that are not known yet, the slowest first, while it can still be the best."""
+        plan = proposal.plan
+        assert plan is not None
+        stages = {(s.ops[0], s.ops[-1] + 1): s.replicas for pipeline in plan.pipelines for s in pipeline.stages}
+        slowest_first = sorted(stages, key=lambda r: -stage_score(self.model, range(*r)).time_ns / stages[r])
+        self.prepare([stage for stage in slowest_first if stage not in self.known])
+        least_ns = self._least_ns(plan, stages)
+        for stage in slowest_first:
+            if best_ns is not None and least_ns >= best_ns:
+                break
+            if stage not in self.known:
+                self.known[stage] = self.measure(*stage)
+                self.measurements += 1
+                least_ns = self._least_ns(plan, stages)
+        complete = all(stage in self.known for stage in stages)
+        if complete and (best_ns is None or least_ns < best_ns):
+            self.best, self.best_ns = plan, least_ns
+        self.iterations.append(
+            Iteration(
+                number=len(self.iterations) + 1,
+                plan=plan,
+                predicted_ns=proposal.cost_ns,
+                measured_ns=least_ns,
+                complete=complete,
+                measurements=self.measurements,
+                best_ns=self.best_ns,
+            )
+        )
+        self.tell(self.iterations[-1])
+        return least_ns if complete else None
+
+    def tuning(self, stopped_by: Stop, bound_ns: int) -> Tuning:
         return Tuning(
             problem=replace(self.model, measured=tuple(_stages(self.known))),
+            question=self.question,
             plan=self.best,
-            bottleneck_ns=self.best_ns,
-            bound_ns=self.bound_ns,
+            period_ns=self.best_ns,
+            bound_ns=bound_ns,
             iterations=tuple(self.iterations),
             measurements=self.measurements,
             scale=median(self.optimism.ratios(self.known) or [1.0]),
             stopped_by=stopped_by,
         )
 
-    def _costs(self) -> Problem:
-        if self.best_ns is None:
-            return self.problem
-        return self.optimism.problem(self.known, self.best_ns)
-
-    def _measure_plan(self, number: int, plan: Segmentation, predicted_ns: int) -> None:
-        """Measure the stages of a plan that are not known yet, the slowest first, while it can still be the best."""
-        ranges = plan.ranges(len(self.problem.ops))
-        slowest_first = sorted(ranges, key=lambda r: -stage_score(self.model, range(*r)).time_ns)
-        slowest = max((self.known[r] for r in ranges if r in self.known), default=0)
-        for stage in slowest_first:
-            if self.best_ns is not None and slowest >= self.best_ns:
-                break
-            if stage not in self.known:
-                self.known[stage] = self.measure(*stage)
-                self.measurements += 1
-            slowest = max(slowest, self.known[stage])
-        complete = all(stage in self.known for stage in ranges)
-        if complete and (self.best_ns is None or slowest < self.best_ns):
-            self.best, self.best_ns = plan, slowest
-            self.bound_ns = min(self.bound_ns, slowest)  # it rests on a tolerance, which this plan may break
-        self.iterations.append(
-            Iteration(
-                number=number,
-                plan=plan,
-                predicted_ns=predicted_ns,
-                measured_ns=slowest,
-                complete=complete,
-                measurements=self.measurements,
-                best_ns=self.best_ns,
-            )
-        )
-        self.observe(self.iterations[-1])
+    def _least_ns(self, plan: Plan, stages: Iterable[Range]) -> int:
+        """Return the period of a plan at least: its stages as measured, others in no time."""
+        known = {stage: self.known.get(stage, 0) for stage in stages}
+        return score_plan(replace(self.model, measured=tuple(_stages(known))), plan).period_ns
 
 
 class _Optimism:

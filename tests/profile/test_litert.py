@@ -101,11 +101,11 @@ def test_tuning_on_the_cpu(loaded: LoadedModel) -> None:
     problem = MeasuredCosts(profile=measured.profile, graph=loaded.graph).problem(tpus=2)
     tuning = tune(problem, measured.meter)
     assert tuning.stopped_by in (Stop.STANDS, Stop.LIMIT)
-    assert tuning.plan is not None
+    assert tuning.segmentation is not None
     assert len(measured.meter.measured) == tuning.measurements
     tuned = tuned_profile(measured.profile, tuning, measured.meter, effort=EFFORT, seed=0)
     times = {(s.first_op, s.last_op + 1): s.time_ns for s in tuned.segments}
-    assert tuning.bottleneck_ns == max(times[r] for r in tuning.plan.ranges(len(loaded.graph.ops)))
+    assert tuning.period_ns == max(times[r] for r in tuning.segmentation.ranges(len(loaded.graph.ops)))
     assert Profile.model_validate_json(profile_json(tuned)) == tuned
 
 

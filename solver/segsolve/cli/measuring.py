@@ -13,7 +13,7 @@ from segsolve.values import within
 if TYPE_CHECKING:
     from segsolve.measure.operations import Effort
 
-BackendName = Annotated[str, typer.Option("--backend", help="Where to measure: litert, this machine's CPU.")]
+BackendName = Annotated[str, typer.Option("--backend", help="Where to measure: litert (this CPU) or edgetpu.")]
 Runs = Annotated[int, typer.Option("--runs", help="Inferences that each time is taken from, at least.")]
 WarmUp = Annotated[int, typer.Option("--warm-up", help="Inferences before those.")]
 

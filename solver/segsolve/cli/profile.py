@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,38 +19,210 @@ from segsolve.cli.measuring import (
     check_effort,
     parse_ranges,
 )
+from segsolve.cli.on_device import (
+    DEFAULT_DEVICES,
+    Cache,
+    CompilerPath,
+    DeviceCosts,
+    Devices,
+    Jobs,
+    check_alone,
+    default_ranges,
+    environment_of,
+    open_bench_of,
+    open_compiler,
+    open_meter,
+)
 from segsolve.cli.options import Json, Model, Seed, Signature
+from segsolve.errors import CompilerError, OutputError, UsageError
+from segsolve.values import MOST_TPUS, within
+
+if TYPE_CHECKING:
+    from segsolve.graph.read import LoadedModel
+    from segsolve.measure.operations import Effort
+    from segsolve.profile.format import Profile
 
 
 @guarded
 def command(
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, e.g. profile.json.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write, e.g. profile.json.")] = None,
     backend: BackendName = DEFAULT_BACKEND,
     runs: Runs = DEFAULT_RUNS,
     warm_up: WarmUp = DEFAULT_WARM_UP,
     segments: Annotated[
         str, typer.Option(help="Ranges of operations to measure as a whole too, e.g. 0-21,22-65.")
     ] = "",
+    tpus: Annotated[
+        int,
+        typer.Option("--tpus", help="On edgetpu: measure the stages of the best plan and the vendor's for so many."),
+    ] = 4,
+    device: DeviceCosts = None,
+    devices: Devices = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write the segments to a folder, to be measured elsewhere.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--import", help="Read what segsolve-run measured of such a folder.")
+    ] = None,
+    compiler: CompilerPath = None,
+    jobs: Jobs = None,
+    cache: Cache = True,
     seed: Seed = 0,
     signature: Signature = None,
     as_json: Json = False,
 ) -> None:
-    """Measure every operation of a model on this machine. Other commands take the result as `--device`."""
+    """Measure a model's operations on this machine, or its segments on an Edge TPU. Other commands take the result as
+    `--device`.
+    """
     from segsolve.graph.read import read_model
-    from segsolve.measure.run import measure_model
-    from segsolve.profile.format import profile_json
-    from segsolve.report.profile import profile_document, profile_table
-    from segsolve.report.write import write_text
 
     effort = check_effort(backend, runs, warm_up, seed)
     ranges = parse_ranges("--segments", segments)
+    within("--tpus", tpus, 1, MOST_TPUS)
+    if export is not None and bundle is not None:
+        raise UsageError("--export and --import are two steps", "give one of them")
+    if (output is None) == (export is None):
+        raise UsageError("a profile is written with --output, a bundle with --export", "give one of them")
+    elsewhere = export is not None or bundle is not None
+    for option, value in (("--device", device), ("--devices", devices), ("--compiler", compiler)):
+        check_alone(option, value, "edgetpu" if elsewhere else backend)
     loaded = read_model(model, signature)
-    with progress(f"measuring {loaded.graph.name} on {backend}"):
-        profile = measure_model(loaded, ranges=ranges, effort=effort, seed=seed).profile
+    if export is not None:
+        _export(export, loaded, ranges, device, tpus, compiler, jobs, effort, seed, cache=cache)
+        return
+    assert output is not None
+    if bundle is not None:
+        profile = _imported(bundle, loaded, device)
+    elif backend == "edgetpu":
+        profile = _on_device(loaded, ranges, device, devices, tpus, compiler, jobs, effort, seed, cache=cache)
+    else:
+        profile = _on_cpu(loaded, ranges, effort, seed)
+    _write(output, profile, as_json=as_json)
+
+
+def _write(output: Path, profile: Profile, *, as_json: bool) -> None:
+    from segsolve.profile.format import profile_json
+    from segsolve.report.profile import profile_document, profile_table, segments_table
+    from segsolve.report.write import write_text
+
     write_text(output, profile_json(profile))
+    is_cpu = profile.environment is not None and profile.environment.backend == "litert"
     if as_json:
         show_json(profile_document(profile))
     else:
-        show(profile_table(profile))
+        show(profile_table(profile) if is_cpu else segments_table(profile))
     news(f"wrote {output}")
+
+
+def _on_cpu(loaded: LoadedModel, ranges: tuple[tuple[int, int], ...], effort: Effort, seed: int) -> Profile:
+    from segsolve.measure.run import measure_model
+
+    with progress(f"measuring {loaded.graph.name} on litert"):
+        return measure_model(loaded, ranges=ranges, effort=effort, seed=seed).profile
+
+
+def _on_device(
+    loaded: LoadedModel,
+    ranges: tuple[tuple[int, int], ...],
+    device: str | None,
+    devices: str | None,
+    tpus: int,
+    compiler: Path | None,
+    jobs: int | None,
+    effort: Effort,
+    seed: int,
+    *,
+    cache: bool,
+) -> Profile:
+    from segsolve.measure.run import check_range
+    from segsolve.measure.run_profile import profile_of_stages
+    from segsolve.profile.load import device_costs
+    from segsolve.report.units import count
+
+    bench = open_bench_of(devices)
+    assert bench.device is not None and bench.library is not None
+    name = device or DEFAULT_DEVICES[bench.device.kind]
+    problem = device_costs(name)(loaded.graph).problem(tpus=tpus)
+    wanted = ranges or default_ranges(problem)
+    for stage in wanted:
+        check_range(loaded, *stage)
+    stages = open_compiler(compiler, jobs, cache=cache)
+    meter = open_meter(loaded, stages, bench, effort, seed)
+    with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
+        meter.prepare(wanted)
+    with progress(f"measuring {count(len(wanted), 'segment')} on {bench.name}"):
+        for stage in wanted:
+            meter(*stage)
+    news(f"{count(len(stages.compiler.compiled), 'compilation')}, {count(len(meter.measured), 'measurement')}")
+    environment = environment_of(bench.name, bench.library.version, stages.compiler.version, effort, seed)
+    return profile_of_stages(loaded.graph, problem, f"{name} measured", meter.measured, environment)
+
+
+def _export(
+    folder: Path,
+    loaded: LoadedModel,
+    ranges: tuple[tuple[int, int], ...],
+    device: str | None,
+    tpus: int,
+    compiler: Path | None,
+    jobs: int | None,
+    effort: Effort,
+    seed: int,
+    *,
+    cache: bool,
+) -> None:
+    """Write a bundle; where the compiler is not installed, without compiled files, and say so."""
+    from segsolve.compiler.meter import write_bundle
+    from segsolve.measure.run import check_range
+    from segsolve.profile.load import device_costs
+    from segsolve.report.units import count
+    from segsolve_runtime.measure.stopwatch import Effort as OnDevice
+
+    name = device or DEFAULT_DEVICES["usb"]
+    wanted = ranges or default_ranges(device_costs(name)(loaded.graph).problem(tpus=tpus))
+    for stage in wanted:
+        check_range(loaded, *stage)
+    made = None
+    try:
+        stages = open_compiler(compiler, jobs, cache=cache)
+    except CompilerError as error:
+        if compiler is not None:
+            raise
+        news(f"warning: {error}; the bundle has no compiled files and can only be measured on a CPU")
+    else:
+        with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
+            made = stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
+    try:
+        effort_there = OnDevice(runs=effort.runs, warm_up=effort.warm_up, seed=seed)
+        write_bundle(folder, loaded, wanted, made, name, effort_there)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    news(f"wrote {count(len(wanted), 'segment')} to {folder}; take it to the device: segsolve-run measure {folder}")
+
+
+def _imported(folder: Path, loaded: LoadedModel, device: str | None) -> Profile:
+    from segsolve.compiler.meter import times_of
+    from segsolve.measure.run_profile import profile_of_stages
+    from segsolve.profile.format import Environment
+    from segsolve.profile.load import device_costs
+    from segsolve_runtime.measure.bundle import load_bundle, load_times
+
+    bundle, times = load_bundle(folder), load_times(folder)
+    found = times_of(loaded, bundle, times)
+    if not found:
+        raise UsageError(f"{folder} holds no time of its segments", f"measure it: segsolve-run measure {folder}")
+    name = device or bundle.device
+    problem = device_costs(name)(loaded.graph).problem(tpus=1)
+    environment = Environment(
+        machine=times.machine,
+        system=times.system,
+        date=times.date,
+        backend=times.backend,
+        clock="wall, median",
+        runs=bundle.runs,
+        warm_up=bundle.warm_up,
+        seed=bundle.seed,
+        versions={"libedgetpu": times.library},
+    )
+    return profile_of_stages(loaded.graph, problem, f"{name} measured", found, environment)

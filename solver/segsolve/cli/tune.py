@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,9 +22,23 @@ from segsolve.cli.measuring import (
     check_effort,
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
+from segsolve.cli.on_device import (
+    DEFAULT_DEVICES,
+    Cache,
+    CompilerPath,
+    DeviceCosts,
+    Devices,
+    Jobs,
+    check_alone,
+    environment_of,
+    open_bench_of,
+    open_compiler,
+    open_meter,
+)
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import ExitCode
+from segsolve.question import Layout
 from segsolve.values import within
 
 if TYPE_CHECKING:
@@ -30,7 +46,9 @@ if TYPE_CHECKING:
     from segsolve.measure.operations import Effort
     from segsolve.measure.run import Measured
     from segsolve.problem import Problem
-    from segsolve.tune import Tuning
+    from segsolve.profile.format import Profile
+    from segsolve.profile.source import DeviceFacts
+    from segsolve.tune import Measure, Prepare, Tuning
 
 
 @guarded
@@ -40,6 +58,11 @@ def command(
     backend: BackendName = DEFAULT_BACKEND,
     start: Annotated[
         Path | None, typer.Option("--profile", help="Profile to begin with; measured first if there is none.")
+    ] = None,
+    device: DeviceCosts = None,
+    devices: Devices = None,
+    layout: Annotated[
+        Layout | None, typer.Option(help="What plans may be: by itself any on edgetpu, one pipeline on litert.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
@@ -54,6 +77,9 @@ def command(
     ] = 0.05,
     runs: Runs = DEFAULT_RUNS,
     warm_up: WarmUp = DEFAULT_WARM_UP,
+    compiler: CompilerPath = None,
+    jobs: Jobs = None,
+    cache: Cache = True,
     seed: Seed = 0,
     signature: Signature = None,
     verify: Annotated[
@@ -64,40 +90,121 @@ def command(
     """Solve, measure the stages, solve again until the plan stands."""
     from segsolve.graph.read import read_model
     from segsolve.plan.folder import check_writable
-    from segsolve.profile.measured import MeasuredCosts
-    from segsolve.search.single import as_answer
 
     check_search(tpus, None, 1, seed)
     effort = check_effort(backend, runs, warm_up, seed)
     within("--iterations", iterations, 1)
     within("--tolerance", tolerance, 0, 0.5)
+    for option, value in (("--device", device), ("--devices", devices), ("--compiler", compiler)):
+        check_alone(option, value, backend)
     if output is not None:
         check_writable(output)
     loaded = read_model(model, signature)
     begin = time.perf_counter()
-    with progress(f"measuring the operations of {loaded.graph.name} on {backend}"):
-        measured = _begin(loaded, start, effort, seed)
-    costs = MeasuredCosts(profile=measured.profile, graph=loaded.graph)
-    tuning = _tune(costs.problem(tpus=tpus, no_spill=no_spill), measured, tolerance, iterations)
-    _show(tuning, costs.device.name, as_json=as_json)
+    if backend == "edgetpu":
+        costs = str(start) if start is not None else device
+        ground = _on_device(loaded, costs, devices, compiler, jobs, effort, seed, cache=cache)
+    else:
+        ground = _on_cpu(loaded, start, effort, seed)
+    wanted = layout or (Layout.ANY if backend == "edgetpu" else Layout.PIPELINE)
+    tuning = _tune(ground.problem(tpus, no_spill), ground, wanted, tolerance, iterations)
+    _show(tuning, ground.device.name, as_json=as_json)
+    if (said := ground.effort()) and not as_json:
+        news(said)
     if profile_out is not None:
-        _write_profile(profile_out, measured, tuning, effort, seed)
+        _write_profile(profile_out, ground.profile(tuning))
     if tuning.plan is not None and output is not None:
-        answer = as_answer(tuning.problem, tuning.result(time.perf_counter() - begin))
-        write_and_verify(output, loaded, costs.device, tuning.problem, answer, verify=verify)
+        answer = tuning.answer(time.perf_counter() - begin)
+        write_and_verify(output, loaded, ground.device, tuning.problem, answer, verify=verify)
     _end(tuning)
 
 
-def _tune(problem: Problem, measured: Measured, tolerance: float, iterations: int) -> Tuning:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What is tuned on: the costs to begin with, a meter, and what becomes of its figures."""
+
+    device: DeviceFacts
+    problem: Callable[[int, bool], Problem]
+    measure: Measure
+    prepare: Prepare
+    profile: Callable[[Tuning], Profile]
+    effort: Callable[[], str]
+
+
+def _on_cpu(loaded: LoadedModel, start: Path | None, effort: Effort, seed: int) -> _Ground:
+    from segsolve.measure.run import tuned_profile
+    from segsolve.profile.measured import MeasuredCosts
+
+    with progress(f"measuring the operations of {loaded.graph.name} on litert"):
+        measured = _begin(loaded, start, effort, seed)
+    costs = MeasuredCosts(profile=measured.profile, graph=loaded.graph)
+    return _Ground(
+        device=costs.device,
+        problem=lambda tpus, no_spill: costs.problem(tpus=tpus, no_spill=no_spill),
+        measure=measured.meter,
+        prepare=lambda ranges: None,
+        profile=lambda tuning: tuned_profile(measured.profile, tuning, measured.meter, effort=effort, seed=seed),
+        effort=lambda: "",
+    )
+
+
+def _on_device(
+    loaded: LoadedModel,
+    costs: str | None,
+    devices: str | None,
+    compiler: Path | None,
+    jobs: int | None,
+    effort: Effort,
+    seed: int,
+    *,
+    cache: bool,
+) -> _Ground:
+    from segsolve.measure.run_profile import profile_of_stages
+    from segsolve.profile.load import device_costs
+    from segsolve.report.units import count
+
+    bench = open_bench_of(devices)
+    assert bench.device is not None and bench.library is not None
+    name = costs or DEFAULT_DEVICES[bench.device.kind]
+    source = device_costs(name)(loaded.graph)
+    stages = open_compiler(compiler, jobs, cache=cache)
+    meter = open_meter(loaded, stages, bench, effort, seed)
+    environment = environment_of(bench.name, bench.library.version, stages.compiler.version, effort, seed)
+
+    def said() -> str:
+        kept = len(stages.known) - len(stages.compiler.compiled)
+        again = f" ({kept} more were kept from before)" if kept else ""
+        compiled = count(len(stages.compiler.compiled), "compilation")
+        return f"{compiled}{again}, {count(len(meter.measured), 'measurement')} on {bench.name}"
+
+    return _Ground(
+        device=source.device,
+        problem=lambda tpus, no_spill: source.problem(tpus=tpus, no_spill=no_spill),
+        measure=meter,
+        prepare=meter.prepare,
+        profile=lambda tuning: profile_of_stages(
+            loaded.graph,
+            source.problem(tpus=tuning.problem.tpus),
+            f"{source.device.name} measured",
+            meter.measured,
+            environment,
+        ),
+        effort=said,
+    )
+
+
+def _tune(problem: Problem, ground: _Ground, layout: Layout, tolerance: float, iterations: int) -> Tuning:
     from segsolve.report.tune import round_line
     from segsolve.tune import Tolerance, tune
 
     with progress(f"tuning {problem.name}"):
         return tune(
             problem,
-            measured.meter,
+            ground.measure,
+            layout=layout,
             tolerance=Tolerance(stage=tolerance),
             most_iterations=iterations,
+            prepare=ground.prepare,
             observe=lambda iteration: news(round_line(iteration)),
         )
 
@@ -111,13 +218,11 @@ def _show(tuning: Tuning, device: str, *, as_json: bool) -> None:
         show(tune_table(tuning, device))
 
 
-def _write_profile(path: Path, measured: Measured, tuning: Tuning, effort: Effort, seed: int) -> None:
-    from segsolve.measure.run import tuned_profile
+def _write_profile(path: Path, profile: Profile) -> None:
     from segsolve.profile.format import profile_json
     from segsolve.report.write import write_text
 
-    tuned = tuned_profile(measured.profile, tuning, measured.meter, effort=effort, seed=seed)
-    write_text(path, profile_json(tuned))
+    write_text(path, profile_json(profile))
     news(f"wrote {path}")
 
 

@@ -1,4 +1,4 @@
-"""The loop: compile a plan's segments, correct their times by the compiler's reports, solve again, until it stands.
+"""Costs that the vendor's compiler reports: compile a plan's segments, correct their times, solve again (`refine`).
 
 A plan stands when the best plan under the corrected costs consists of stages that were all compiled, so that the
 compiler has the last word on each. Of stages that were never part of a best plan the memory is corrected by the error
@@ -8,13 +8,16 @@ that the others had: where that is too pessimistic about them, a better plan can
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from segsolve.compiler.truth import Ops, StageTruth, corrected, corrected_score
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.plan.model import Plan, Processor
 from segsolve.problem import Problem
+from segsolve.refine import End as Ends
+from segsolve.refine import Proposal
+from segsolve.refine import refine as refined
 from segsolve.search.answer import Answer
 
 CompileStages = Callable[[Sequence[Ops]], Mapping[Ops, StageTruth]]
@@ -79,52 +82,75 @@ def refine(
         CompilerError: a segment cannot be compiled.
         SolverFault: the solver answered wrongly.
     """
-    truths: dict[Ops, StageTruth] = {}
-    rounds: list[Round] = []
-    answer: Answer | None = None
-    end, gaps = End.LIMIT if solve else End.NOT_ASKED, True
-    for _ in range(most_rounds if solve else 1):
-        rounds.append(_compile(problem, plan, compile_stages, truths))
-        observe(rounds[-1])
-        if solve is None:
-            break
-        best = min(cost(done.corrected) for done in rounds)
-        answer = solve(corrected(problem, truths), gaps)
-        if gaps and _is_mistaken(problem, answer, truths, cost, best):
-            gaps, answer = False, solve(corrected(problem, truths), False)
-        if answer.plan is None or cost(corrected_score(problem, answer.plan, truths)) >= best:
-            end = End.STANDS if gaps else End.WITHOUT_GAPS
-            break
-        plan = answer.plan
+    loop = _Compiled(problem=problem, compile_stages=compile_stages, solve=solve, cost=cost, tell=observe)
+    start = Proposal(plan=plan, cost_ns=0)
+    end = End.NOT_ASKED
+    if solve is None:
+        loop.observe(start, None)
+    elif refined(loop, most_rounds=most_rounds, start=start).end is Ends.STANDS:
+        end = End.STANDS if loop.gaps else End.WITHOUT_GAPS
+    else:
+        end = End.LIMIT
     return Refinement(
-        rounds=tuple(rounds),
-        best=min(rounds, key=lambda done: cost(done.corrected)),
-        truths=truths,
-        problem=corrected(problem, truths),
-        answer=answer,
+        rounds=tuple(loop.rounds),
+        best=min(loop.rounds, key=lambda done: cost(done.corrected)),
+        truths=loop.truths,
+        problem=corrected(problem, loop.truths),
+        answer=loop.answer,
         end=end,
     )
+
+
+@dataclass(kw_only=True)
+class _Compiled:
+    """The observer of `refine` that compiles stages."""
+
+    problem: Problem
+    compile_stages: CompileStages
+    solve: Solve | None
+    cost: Cost
+    tell: Callable[[Round], None]
+    truths: dict[Ops, StageTruth] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+    answer: Answer | None = None
+    gaps: bool = True
+
+    def propose(self, best_ns: int | None) -> Proposal:
+        """Return the solver's plan under the corrected costs, and what it costs as far as the reports go."""
+        assert self.solve is not None and best_ns is not None
+        self.answer = self.solve(corrected(self.problem, self.truths), self.gaps)
+        if self.gaps and self._is_mistaken(self.answer, best_ns):
+            self.gaps, self.answer = False, self.solve(corrected(self.problem, self.truths), False)
+        plan = self.answer.plan
+        return Proposal(plan=plan, cost_ns=best_ns if plan is None else self._cost_ns(plan))
+
+    def observe(self, proposal: Proposal, best_ns: int | None) -> int | None:
+        """Compile what is new of a plan."""
+        assert proposal.plan is not None
+        new = [ops for ops in tpu_stages(proposal.plan) if ops not in self.truths]
+        self.truths.update(self.compile_stages(new))
+        self.rounds.append(
+            Round(
+                plan=proposal.plan,
+                predicted=score_plan(self.problem, proposal.plan),
+                corrected=corrected_score(self.problem, proposal.plan, self.truths),
+                compiled=len(new),
+            )
+        )
+        self.tell(self.rounds[-1])
+        return min(self.cost(done.corrected) for done in self.rounds)
+
+    def _cost_ns(self, plan: Plan) -> int:
+        return self.cost(corrected_score(self.problem, plan, self.truths))
+
+    def _is_mistaken(self, answer: Answer, best_ns: int) -> bool:
+        """Whether a plan is thought to be better than all so far, and is known not to be."""
+        if answer.plan is None or answer.score is None or self.cost(answer.score) >= best_ns:
+            return False
+        return self._cost_ns(answer.plan) >= best_ns
 
 
 def tpu_stages(plan: Plan) -> tuple[Ops, ...]:
     """Return the operations of each different stage of a plan that runs on an Edge TPU."""
     stages = (s for pipeline in plan.pipelines for s in pipeline.stages if s.processor is Processor.EDGETPU)
     return tuple(dict.fromkeys(stage.ops for stage in stages))
-
-
-def _compile(problem: Problem, plan: Plan, compile_stages: CompileStages, truths: dict[Ops, StageTruth]) -> Round:
-    new = [ops for ops in tpu_stages(plan) if ops not in truths]
-    truths.update(compile_stages(new))
-    return Round(
-        plan=plan,
-        predicted=score_plan(problem, plan),
-        corrected=corrected_score(problem, plan, truths),
-        compiled=len(new),
-    )
-
-
-def _is_mistaken(problem: Problem, answer: Answer, truths: Mapping[Ops, StageTruth], cost: Cost, best: int) -> bool:
-    """Whether a plan is thought to be better than all so far, and is known not to be."""
-    if answer.plan is None or answer.score is None or cost(answer.score) >= best:
-        return False
-    return cost(corrected_score(problem, answer.plan, truths)) >= best

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -46,6 +48,10 @@ class Compiler:
     timeout_s: float = DEFAULT_TIMEOUT_S
     jobs: int = 1
     min_runtime_version: int | None = None
+    cache: Path | None = None
+    """Folder of what was compiled before, by content; none: nothing is kept."""
+    compiled: list[str] = field(default_factory=list)
+    """Names of the models for which the program ran."""
     _running: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,13 +78,30 @@ class Compiler:
                 raise
 
     def _compile(self, model: Path) -> Compiled:
+        kept = None if self.cache is None else self.cache / self._key(model)
+        if kept is not None and (found := _kept(kept)) is not None:
+            return found
+        printed, log, content = self._run_on(model)
+        if kept is not None:
+            _keep(kept, printed, log, content)
+        return _with_code(content, read_report(printed, log), model)
+
+    def _key(self, model: Path) -> str:
+        """Return the name under which a result is kept: it follows from the content, the version and the options."""
+        options = " ".join([self.version, str(self.min_runtime_version)])
+        return hashlib.sha256(options.encode() + b"\0" + model.read_bytes()).hexdigest()
+
+    def _run_on(self, model: Path) -> tuple[str, str, bytes]:
+        """Return what the program printed, its log and its result."""
+        self.compiled.append(model.name)
         for attempt in range(1, _TRIES + 1):
             with tempfile.TemporaryDirectory(prefix="segsolve-compile-") as folder:
                 printed = self._run([*self._options(), "-o", folder, str(model)], model)
                 log, output = Path(folder) / f"{model.stem}_edgetpu.log", Path(folder) / f"{model.stem}_edgetpu.tflite"
-                report = read_report(printed, log.read_text(errors="replace") if log.is_file() else "")
+                logged = log.read_text(errors="replace") if log.is_file() else ""
+                report = read_report(printed, logged)
                 if report.failure is None and output.is_file():
-                    return _with_code(output.read_bytes(), report, output)
+                    return printed, logged, output.read_bytes()
                 if not report.is_intermittent or attempt == _TRIES:
                     reason = report.failure or f"it wrote no {output.name}"
                     raise CompilerError(f"{self.path.name} cannot compile {model.name}: {reason}")
@@ -132,6 +155,7 @@ def find_compiler(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     jobs: int | None = None,
     min_runtime_version: int | None = None,
+    cache: Path | None = None,
 ) -> Compiler:
     """Return the compiler at `path`, or the one that is installed.
 
@@ -158,7 +182,37 @@ def find_compiler(
         timeout_s=timeout_s,
         jobs=jobs or os.cpu_count() or 1,
         min_runtime_version=min_runtime_version,
+        cache=cache,
     )
+
+
+def cache_folder() -> Path:
+    """Return the folder where compiled segments are kept: ``segsolve/compiled`` in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "segsolve" / "compiled"
+
+
+def _kept(path: Path) -> Compiled | None:
+    """Return what is kept under a name; None if it is not there, or not whole."""
+    try:
+        content = path.with_suffix(".tflite").read_bytes()
+        document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if document["sha256"] != hashlib.sha256(content).hexdigest():
+            return None
+        return _with_code(content, read_report(document["printed"], document["log"]), path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(path: Path, printed: str, log: str, content: bytes) -> None:
+    """Keep a result; where that cannot be, it is compiled again the next time."""
+    document = {"sha256": hashlib.sha256(content).hexdigest(), "printed": printed, "log": log}
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, data in ((".tflite", content), (".json", json.dumps(document).encode())):
+            partial = path.with_suffix(f"{suffix}.{os.getpid()}.{threading.get_ident()}")
+            partial.write_bytes(data)
+            partial.replace(path.with_suffix(suffix))
 
 
 def _with_code(content: bytes, report: Report, path: Path) -> Compiled:

@@ -14,7 +14,7 @@ from segsolve.measure.stages import StageMeter
 from segsolve.profile.format import Profile
 from segsolve.tune import Tuning
 
-BACKENDS = ("litert",)
+BACKENDS = ("litert", "edgetpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def measure_model(
         UsageError: a range cannot be a segment.
     """
     for first, end in ranges:
-        _check_range(loaded, first, end)
+        check_range(loaded, first, end)
     times = measure_operations(loaded, effort=effort, seed=seed)
     meter = StageMeter(loaded, times.tensors, effort)
     for first, end in ranges:
@@ -58,7 +58,7 @@ def meter_of(loaded: LoadedModel, *, effort: Effort, seed: int = 0) -> StageMete
 
 
 def tuned_profile(profile: Profile, tuning: Tuning, meter: StageMeter, *, effort: Effort, seed: int) -> Profile:
-    """Return a profile with the stages that a tuning measured, and the scale that it found."""
+    """Return a profile with the stages that a tuning measured on this CPU, and the scale that it found."""
     known = {(s.first_op, s.last_op + 1): s for s in profile.segments}
     new = {(s.first_op, s.last_op + 1): s for s in measured_segments(meter.measured)}
     return profile.model_copy(
@@ -70,7 +70,8 @@ def tuned_profile(profile: Profile, tuning: Tuning, meter: StageMeter, *, effort
     )
 
 
-def _check_range(loaded: LoadedModel, first: int, end: int) -> None:
+def check_range(loaded: LoadedModel, first: int, end: int) -> None:
+    """Raise a UsageError if a range of operations cannot be a segment."""
     n = len(loaded.graph.ops)
     if not 0 <= first < end <= n:
         raise UsageError(

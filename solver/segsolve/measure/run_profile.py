@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from statistics import median
 
 from segsolve.cost.plan import score_plan
+from segsolve.cost.stage import stage_score
 from segsolve.graph.model import Graph
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
@@ -15,6 +18,7 @@ from segsolve.question import Cuts, Question
 from segsolve.search.ask import answer
 from segsolve_runtime.contract.plan import Plan as PlanFile
 from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.measure.bundle import SegmentTimes
 from segsolve_runtime.observe.drift import drift_of
 
 PLANNER = "dp"
@@ -46,6 +50,43 @@ def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metr
         segments=_segments(problem, plan, metrics),
         environment=Environment(date=datetime.now(UTC).date().isoformat(), backend=backend, clock="wall, median"),
         notes=f"stages of a run of {metrics.count} inferences; all else as predicted, times the scale",
+    )
+
+
+def profile_of_stages(
+    graph: Graph, problem: Problem, device: str, times: Mapping[tuple[int, int], SegmentTimes], environment: Environment
+) -> Profile:
+    """Return a profile with measured ranges of operations (half-open), and their ratio to the predictions as scale.
+
+    `problem` has the predicted costs, or those of an earlier profile.
+    """
+    model = replace(problem, measured=())
+    ratios = [
+        each.median_ns / predicted
+        for stage, each in times.items()
+        if (predicted := stage_score(model, range(*stage)).time_ns)
+    ]
+    measured = {
+        (m.first, m.end): Segment(first_op=m.first, last_op=m.end - 1, time_ns=m.time_ns) for m in problem.measured
+    }
+    measured |= {
+        (first, end): Segment(
+            first_op=first,
+            last_op=end - 1,
+            time_ns=each.median_ns,
+            statistics=Statistics(runs=each.runs, median_ns=each.median_ns, spread_ns=each.upper_ns - each.lower_ns),
+        )
+        for (first, end), each in times.items()
+    }
+    return Profile(
+        model=Model(name=graph.name, sha256=graph.sha256),
+        device=Device(name=device, memory_bytes=problem.capacity_bytes, overhead_ns=problem.overhead_ns),
+        scale=min(1e6, max(1e-6, round(median(ratios or [1.0]), 6))),
+        layers=[_layer(problem, position, on_host=False) for position in range(len(problem.ops))],
+        edges=list(_edges(problem)),
+        segments=[segment for _, segment in sorted(measured.items())],
+        environment=environment,
+        notes=f"{len(times)} segments measured; all else as predicted, times the scale",
     )
 
 

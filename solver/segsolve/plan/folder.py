@@ -270,10 +270,11 @@ def _tensors(graph: Graph, pipelines: Iterable[planfile.PlanPipeline]) -> list[p
     used = dict.fromkeys(name for s in stages for name in (*s.inputs, *s.outputs))
     used |= dict.fromkeys(_names(graph, graph.inputs))
     known = {tensor.name: tensor for tensor in graph.tensors}
-    return [_tensor(graph, known[name]) for name in used]
+    return [tensor_spec(graph, known[name]) for name in used]
 
 
-def _tensor(graph: Graph, tensor: Tensor) -> planfile.TensorSpec:
+def tensor_spec(graph: Graph, tensor: Tensor) -> planfile.TensorSpec:
+    """Return a tensor as plans and bundles describe it."""
     allowed = graph.allowed.get(tensor.index)
     quantisation = tensor.quantisation if tensor.quantisation and not tensor.quantisation.per_channel else None
     return planfile.TensorSpec(

@@ -42,6 +42,22 @@ def profile_table(profile: Profile) -> RenderableType:
     return Group(table, Text(_sum(profile)))
 
 
+def segments_table(profile: Profile) -> RenderableType:
+    """Return the measured segments."""
+    name = profile.model.name if profile.model else "profile"
+    table = Grid(
+        f"{name} on {profile.device.name}: {count(len(profile.segments), 'segment')}, measured",
+        *("operations", "ms", "spread", "runs"),
+    )
+    for segment in profile.segments:
+        known = segment.statistics
+        spread = percent(known.spread_ns / known.median_ns) if known and known.median_ns else "-"
+        runs = str(known.runs) if known else "-"
+        table.add_row(f"{segment.first_op}-{segment.last_op}", ms(segment.time_ns), spread, runs)
+    text = f"All else as predicted, times {profile.scale:.3f}: the median of measured over predicted."
+    return Group(table, Text(text))
+
+
 def _sum(profile: Profile) -> str:
     whole = _whole_ns(profile)
     parts = _layers_ns(profile) + profile.device.overhead_ns

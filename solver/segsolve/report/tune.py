@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from segsolve.plan.model import Pipeline, Plan
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, ms, percent
 from segsolve.tune import Iteration, Stop, Tuning
@@ -21,17 +23,18 @@ def tune_document(tuning: Tuning) -> dict[str, Any]:
         "model": tuning.problem.name,
         "tpus": tuning.problem.tpus,
         "stopped_by": str(tuning.stopped_by),
-        "cuts": list(tuning.plan.cuts) if tuning.plan else None,
-        "bottleneck_ns": tuning.bottleneck_ns,
+        "cuts": list(tuning.segmentation.cuts) if tuning.segmentation else None,
+        "stages": plan_ranges(tuning.plan) if tuning.plan else None,
+        "bottleneck_ns": tuning.period_ns,
         "bound_ns": tuning.bound_ns,
-        "throughput_fps": 1e9 / tuning.bottleneck_ns if tuning.bottleneck_ns else None,
+        "throughput_fps": 1e9 / tuning.period_ns if tuning.period_ns else None,
         "measurements": tuning.measurements,
         "possible_stages": tuning.stages,
         "scale": tuning.scale,
         "iterations": [
             {
                 "number": i.number,
-                "cuts": list(i.plan.cuts),
+                "stages": plan_ranges(i.plan),
                 "predicted_ns": i.predicted_ns,
                 "measured_ns": i.measured_ns,
                 "complete": i.complete,
@@ -49,7 +52,7 @@ def tune_document(tuning: Tuning) -> dict[str, Any]:
 def tune_table(tuning: Tuning, device: str) -> RenderableType:
     """Return one row per round."""
     table = Grid(
-        f"{tuning.problem.name} on {tuning.problem.tpus} x {device}: bottleneck in ms, round by round",
+        f"{tuning.problem.name} on {tuning.problem.tpus} x {device}: ms per inference, round by round",
         *("round", "cuts before", "predicted", "measured", "best", "stages\nmeasured"),
         left=("cuts before",),
     )
@@ -71,19 +74,35 @@ def round_line(iteration: Iteration) -> str:
     return f"round {iteration.number}: {measured}, {count(iteration.measurements, 'stage')} measured so far"
 
 
+def plan_ranges(plan: Plan) -> list[list[dict[str, int]]]:
+    """Return the first and last operation and the replicas of each stage of each pipeline."""
+    return [
+        [{"first_op": s.ops[0], "last_op": s.ops[-1], "replicas": s.replicas} for s in pipeline.stages]
+        for pipeline in plan.pipelines
+    ]
+
+
 def _cuts(iteration: Iteration) -> str:
-    text = ", ".join(map(str, iteration.plan.cuts)) or "none"
+    """Return where each pipeline is cut; equal ones once, with their number."""
+    found = Counter(_pipeline(pipeline) for pipeline in iteration.plan.pipelines)
+    text = "; ".join(cuts + (f" ({times} times)" if times > 1 else "") for cuts, times in found.items())
     return text if len(text) <= _MOST_CUTS else text[: _MOST_CUTS - 3] + "..."
 
 
+def _pipeline(pipeline: Pipeline) -> str:
+    starts = [f"{s.ops[0]}" + (f" x{s.replicas}" if s.replicas > 1 else "") for s in pipeline.stages]
+    first = pipeline.stages[0].replicas
+    return ", ".join([*([f"0 x{first}"] if first > 1 else []), *starts[1:]]) or "none"
+
+
 def _verdict(tuning: Tuning) -> Iterable[str]:
-    if tuning.bottleneck_ns is None:
+    if tuning.period_ns is None:
         return
-    first = next((i.measured_ns for i in tuning.iterations if i.complete), tuning.bottleneck_ns)
-    gain = f", {percent(1 - tuning.bottleneck_ns / first)} less than the first plan's" if first else ""
+    first = next((i.measured_ns for i in tuning.iterations if i.complete), tuning.period_ns)
+    gain = f", {percent(1 - tuning.period_ns / first)} less than the first plan's" if first else ""
     yield (
-        f"Bottleneck {ms(tuning.bottleneck_ns)} ms measured{gain}: "
-        f"{fps(1e9 / max(1, tuning.bottleneck_ns))} inferences per second."
+        f"{ms(tuning.period_ns)} ms per inference by measured stages{gain}: "
+        f"{fps(1e9 / max(1, tuning.period_ns))} inferences per second."
     )
     yield f"{count(tuning.measurements, 'stage')} measured, of {tuning.stages} that plans can have."
     if tuning.stopped_by is Stop.STANDS:
