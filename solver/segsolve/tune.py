@@ -30,7 +30,7 @@ Range = tuple[int, int]
 Measure = Callable[[int, int], int]
 """Returns the time in ns of the stage of the operations from one position to another (exclusive)."""
 Prepare = Callable[[Sequence[Range]], None]
-"""Is told which stages are about to be measured, to compile them side by side."""
+"""Is told which stages are to be measured next, in this order, unless the first ones are too slow already."""
 PLANNER = "dp"
 """Exact, and fast enough to be asked again and again."""
 
@@ -208,12 +208,12 @@ class _Meter:
         assert plan is not None
         stages = {(s.ops[0], s.ops[-1] + 1): s.replicas for pipeline in plan.pipelines for s in pipeline.stages}
         slowest_first = sorted(stages, key=lambda r: -stage_score(self.model, range(*r)).time_ns / stages[r])
-        self.prepare([stage for stage in slowest_first if stage not in self.known])
         least_ns = self._least_ns(plan, stages)
         for stage in slowest_first:
             if best_ns is not None and least_ns >= best_ns:
                 break
             if stage not in self.known:
+                self.prepare([s for s in slowest_first if s not in self.known])
                 self.known[stage] = self.measure(*stage)
                 self.measurements += 1
                 least_ns = self._least_ns(plan, stages)

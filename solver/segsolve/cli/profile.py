@@ -150,7 +150,7 @@ def _on_device(
     stages = open_compiler(compiler, jobs, cache=cache)
     meter = open_meter(loaded, stages, bench, effort, seed)
     with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
-        meter.prepare(wanted)
+        stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
     with progress(f"measuring {count(len(wanted), 'segment')} on {bench.name}"):
         for stage in wanted:
             meter(*stage)

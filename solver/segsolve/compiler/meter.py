@@ -30,10 +30,18 @@ class DeviceMeter:
     effort: Effort
     tell: Callable[[Range, SegmentTimes], object] = lambda stage, times: None
     measured: dict[Range, SegmentTimes] = field(default_factory=dict)
+    prepared: set[Range] = field(default_factory=set)
 
     def prepare(self, ranges: Sequence[Range]) -> None:
-        """Compile what is about to be measured, side by side (CompilerError if one cannot be)."""
-        self.stages.compile_ops(self.loaded, [tuple(range(*stage)) for stage in ranges])
+        """Compile the first of some ranges, and as many after it as fit side by side, as they may not all be needed.
+
+        Raises:
+            CompilerError: one cannot be compiled.
+        """
+        if ranges and ranges[0] not in self.prepared:
+            first = [stage for stage in ranges if stage not in self.prepared][: max(1, self.stages.compiler.jobs)]
+            self.stages.compile_ops(self.loaded, [tuple(range(*stage)) for stage in first])
+            self.prepared |= {*first}
 
     def __call__(self, first: int, end: int) -> int:
         """Return the time of an inference in ns, the median of several.

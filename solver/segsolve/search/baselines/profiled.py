@@ -6,6 +6,7 @@ problem's costs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
@@ -23,11 +24,27 @@ DIFFERENCE_NS = 1_000_000  # the partitioner's default for --diff_threshold_ns
 
 def segment(problem: Problem) -> Segmentation:
     """Start between the fastest and the slowest stage of the compiler's cut, and halve until 1 ms is left."""
-    time, stages = rows_of(problem), min(problem.tpus, len(problem.cuts) + 1)
+    (*_, best) = _bisected(rows_of(problem), problem)
+    return Segmentation(cuts=tuple(problem.cuts[b - 1] for b in best[1][:-1]))
+
+
+def candidates(time: NDArray[np.int64] | Rows, problem: Problem) -> Iterator[tuple[int, ...]]:
+    """Yield what the bisection tries, as indices of the positions where stages end: what a user of it compiles."""
+    for tried, _ in _bisected(time, problem):
+        if tried is not None:
+            yield tried
+
+
+def _bisected(
+    time: NDArray[np.int64] | Rows, problem: Problem
+) -> Iterator[tuple[tuple[int, ...] | None, tuple[int, ...]]]:
+    """Yield each candidate, None for a target that none keeps, and the best one so far."""
+    stages = min(problem.tpus, len(problem.cuts) + 1)
     initial = compiler.segment(problem)
     path = (*(problem.cuts.index(cut) + 1 for cut in initial.cuts), len(problem.cuts) + 1)
     times = [int(time[a][b]) for a, b in pairwise((0, *path))]
     low, high, best = min(times), max(times), path
+    yield path, best
     while high - low > DIFFERENCE_NS:
         target = (low + high) // 2
         candidate = _fill(time, target, stages)
@@ -38,7 +55,7 @@ def segment(problem: Problem) -> Segmentation:
             high = target
         else:
             low, high = target, min(high, last if last is not None else high)
-    return Segmentation(cuts=tuple(problem.cuts[b - 1] for b in best[:-1]))
+        yield candidate, best
 
 
 def _fill(time: NDArray[np.int64] | Rows, target: int, stages: int) -> tuple[int, ...] | None:
