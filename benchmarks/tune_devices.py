@@ -156,4 +156,4 @@ def _searched(device: Simulated, positions: tuple[int, ...], tpus: int) -> set[R
 
 
 if __name__ == "__main__":
-    main(*(tuple(part.split(",")) for part in sys.argv[1:2]))
+    main(tuple(sys.argv[1].split(",")) if sys.argv[1:] else NETWORKS)

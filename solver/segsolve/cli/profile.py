@@ -72,9 +72,7 @@ def command(
     signature: Signature = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model's operations on this machine, or its segments on an Edge TPU. Other commands take the result as
-    `--device`.
-    """
+    """Measure a model here or on an Edge TPU, for --device."""
     from segsolve.graph.read import read_model
 
     effort = check_effort(backend, runs, warm_up, seed)
