@@ -17,6 +17,7 @@ from segsolve.cli import (
     completing,
     completion,
     devices,
+    diff,
     doctor,
     export,
     inspect,
@@ -76,6 +77,7 @@ app.command("check", cls=GroupedCommand)(check.command)
 app.command("profile", cls=GroupedCommand)(profile.command)
 app.command("tune", cls=GroupedCommand)(tune.command)
 app.command("report", cls=GroupedCommand)(report.command)
+app.command("diff", cls=GroupedCommand)(diff.command)
 app.command("schema", cls=GroupedCommand)(schema.command)
 app.command("devices", cls=GroupedCommand)(devices.command)
 app.command("doctor", cls=GroupedCommand)(doctor.command)
