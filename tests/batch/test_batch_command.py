@@ -131,3 +131,18 @@ def test_a_folder_that_is_in_use(models: Path, tmp_path: Path) -> None:
         code, _, stderr = finish(begin(models, tmp_path))
     assert code == ExitCode.OUTPUT
     assert "another batch is writing" in stderr
+
+
+def test_the_report_of_an_interrupted_batch_says_what_is_missing(models: Path, tmp_path: Path) -> None:
+    folder, page = tmp_path / "out", tmp_path / "page.html"
+    process = begin(models, folder)
+    wait_for(lambda: recorded(folder) > 5)
+    os.killpg(process.pid, signal.SIGKILL)
+    finish(process)
+    wait_for(lambda: not session(process))
+    missing = JOBS - len(set(keys(folder / RESULTS)))
+    assert finish(start("report", folder, "-o", page))[0] == ExitCode.OK
+    assert 0 < missing < JOBS and f"{missing} of {JOBS} jobs are not done yet" in page.read_text()
+    assert finish(begin(models, folder))[0] == ExitCode.OK
+    assert finish(start("report", folder, "-o", page))[0] == ExitCode.OK
+    assert "not done yet" not in page.read_text()

@@ -34,6 +34,16 @@ def test_a_line_now_and_then_with_the_time_left(clock: list[float], capsys: pyte
     ]
 
 
+def test_the_time_left_does_not_grow(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with shown() as observe:
+        observe(news(0))
+        for done in (10, 20, 30, 40):  # ever slower
+            clock[0] += 10 * done
+            observe(news(done))
+    said = [line.rpartition("about ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["15 min left"] * 4
+
+
 def test_what_was_done_before_does_not_count_as_fast(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with shown() as observe:
         observe(news(80, before=80))

@@ -61,6 +61,18 @@ def test_a_cell_shows_the_plans_behind_it(browser: Browser, batch_page: Path) ->
     assert browser.run(bars) == [3] * plans, "every plan shows the time of each of its TPUs"
 
 
+def test_a_phone_shows_figures_beside_names(browser: Browser, batch_page: Path) -> None:
+    browser.open(batch_page, size=PHONE)
+    browser.run("document.querySelector('.heat td[data-i]').click()")
+    for table in (".heat", ".detail table", ".tall table"):
+        right = browser.run(
+            "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map("
+            "row => row.cells[2].getBoundingClientRect().right)",
+            table,
+        )
+        assert right and max(right) <= PHONE[0], table
+
+
 def test_arrow_keys_walk_the_cells(browser: Browser, batch_page: Path) -> None:
     browser.open(batch_page)
     browser.run("document.querySelector('table.heat td').focus()")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from segsolve_runtime.contract.writing import replace_file
 
 MODELS = "models"
 SUMMARY = "summary.json"
+JOBS = "jobs.json"
+"""Keys of all jobs of the latest command, so that a report knows what is missing."""
 
 
 class Interrupted(SegsolveError):
@@ -80,9 +82,9 @@ def run_batch(
 ) -> Summary:
     """Do every job of a batch that has no record in the folder yet, and return the summary of all.
 
-    The folder gets results.jsonl, timings.jsonl, summary.json and the zoo's models/; what other batches left there
-    stays. Afterwards results.jsonl and summary.json are the same bytes however often the batch was killed, as long as
-    no job meets its time limit, which is in seconds and not in work.
+    The folder gets results.jsonl, timings.jsonl, jobs.json, summary.json and the zoo's models/; what other batches left
+    there stays. Afterwards results.jsonl and summary.json are the same bytes however often the batch was killed, as
+    long as no job meets its time limit, which is in seconds and not in work.
 
     Raises:
         UsageError: the batch asks for what does not exist.
@@ -106,6 +108,7 @@ def _run(
 
     models = find_models(batch.models, folder / MODELS, processes, built)
     jobs = expand(models, batch.devices, batch.tpus, batch.planners, batch.options)
+    replace_file(folder / JOBS, (json.dumps([job.key for job in jobs]) + "\n").encode())
     with RecordLog(folder) as log:
         if retry_failed:
             log.forget(lambda record: record.outcome is Outcome.FAILED)
@@ -137,8 +140,28 @@ def _do(jobs: tuple[Job, ...], log: RecordLog, engine: EngineMaker, observe: Obs
             log.append(record, {})
             news(record)
     if todo := [job for job in jobs if job.key not in log.records]:
+        # The largest models first: no long job begins at the end, and the time left is seldom more than was said.
+        todo.sort(key=lambda job: (-_size(job), job.model.path))
         with engine() as running:
             Loop(todo, running, log, news).run()
+
+
+def missing_jobs(folder: Path, done: Collection[str]) -> tuple[int, int]:
+    """Return how many jobs of the latest command have no record among those whose keys are `done`, and of how many."""
+    try:
+        keys = json.loads((folder / JOBS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0, 0
+    if not isinstance(keys, list):
+        return 0, 0
+    return sum(key not in done for key in keys), len(keys)
+
+
+def _size(job: Job) -> int:
+    try:
+        return Path(job.model.path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _unreadable(job: Job) -> Record:

@@ -11,6 +11,7 @@ from pathlib import Path
 from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.log import read_records
 from segsolve.batch.record import Record
+from segsolve.batch.run import missing_jobs
 from segsolve.batch.summary import REFERENCE, Summary, summarise
 from segsolve.report.explain import TITLES
 from segsolve.report.units import MIB, fps, times
@@ -106,6 +107,8 @@ class BatchView:
     summary: Summary
     boards: tuple[Board, ...]
     versions: tuple[str, ...]
+    missing: int
+    wanted: int
 
 
 def batch_view(folder: Path) -> BatchView:
@@ -115,6 +118,7 @@ def batch_view(folder: Path) -> BatchView:
         OutputError: its file holds something else than records.
     """
     records = read_records(folder)
+    missing, wanted = missing_jobs(folder, {record.key for record in records})
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: r.order):
         groups.setdefault((record.device, _rules(record)), []).append(record)
@@ -122,6 +126,8 @@ def batch_view(folder: Path) -> BatchView:
         name=folder.resolve().name,
         summary=summarise(records),
         boards=tuple(_board(device, rules, found) for (device, rules), found in groups.items()),
+        missing=missing,
+        wanted=wanted,
         versions=tuple(sorted({f"segsolve {r.segsolve}, ortools {r.ortools}" for r in records})),
     )
 
