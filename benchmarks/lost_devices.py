@@ -126,7 +126,7 @@ class _Trouble:
         while not gone.exists():
             time.sleep(0.01)
         time.sleep(AWAY_S)
-        gone.unlink()
+        gone.unlink(missing_ok=True)  # it may have vanished twice meanwhile
 
 
 def _compiled(model: Path, scratch: Path) -> PlanFolder:

@@ -15,11 +15,11 @@ def entrants_of(paths: Sequence[Path]) -> list[Entrant]:
     Raises:
         PlanError: one cannot be used.
     """
-    folders = list(dict.fromkeys(_folders(paths)))
-    return [Entrant(name=str(path), folder=load_plan(path)) for path in folders]
+    return [Entrant(name=str(path), folder=load_plan(path)) for path in dict.fromkeys(plan_folders(paths))]
 
 
-def _folders(paths: Sequence[Path]) -> Iterator[Path]:
+def plan_folders(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the folders of plans that paths stand for."""
     for path in paths:
         inside = sorted(child.parent for child in path.glob(f"*/{PLAN_FILE}")) if path.is_dir() else []
         if inside and not (path / PLAN_FILE).exists():

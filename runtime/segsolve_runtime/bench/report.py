@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from segsolve_runtime.bench.turns import Effort, Entrant, Where
-from segsolve_runtime.bench.verdict import NOISE, compare, estimate
+from segsolve_runtime.bench.verdict import NOISE, UNDECIDED, compare, estimate
 
 _UNITS = {"throughput": "inferences/s", "latency": "ms"}
 
@@ -70,7 +70,11 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
             text += f"  {entry['hottest_c']:.0f} C"
         if entry["verdict"] is not None:
             text += f"  {entry['verdict']}"
-            text += "" if entry["verdict"] == "a tie" else f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}"
+            text += (
+                ""
+                if entry["verdict"] in ("a tie", UNDECIDED)
+                else f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}"
+            )
         yield text
     if len(entrants) > 1:
         yield f"Against {entrants[0].name}, turn by turn; less than {noise:.0%} is a tie, as repeats differ that much."

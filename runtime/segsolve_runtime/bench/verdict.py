@@ -10,6 +10,7 @@ from statistics import median
 NOISE = 0.02
 """Share by which published repeats of one measurement on an Edge TPU differ: less is no difference."""
 CONFIDENCE = 0.95
+UNDECIDED = "too few turns to tell"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,11 @@ class Comparison:
 def compare(values: Sequence[float], first: Sequence[float], *, noise: float = NOISE) -> Comparison:
     """Return how much larger values are than those of the first plan in the same turns.
 
-    They differ only if the whole interval of the ratio is on one side of 1, and the ratio is beyond the noise.
+    With too few turns for `CONFIDENCE` nothing is said. They differ only if the whole interval of the ratio is on one side of 1, and the ratio is beyond the noise.
     """
     ratio = estimate([a / b for a, b in zip(values, first, strict=True)])
+    if ratio.confidence < CONFIDENCE:
+        return Comparison(ratio=ratio, verdict=UNDECIDED)
     is_apart = (ratio.low > 1 or ratio.high < 1) and abs(ratio.median - 1) > noise
     if not is_apart:
         return Comparison(ratio=ratio, verdict="a tie")

@@ -65,6 +65,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile a plan's segments; correct the plan by the reports."""
+    from segsolve_runtime.bench.entrants import plan_folders
     from segsolve_runtime.contract.plan import load_plan
 
     if compile_segments == check_coral:
@@ -75,6 +76,10 @@ def command(
         within("--time-limit", time_limit, 0)
     if jobs is not None:
         within("--jobs", jobs, 1)
+    several = [*plan_folders([plan])]
+    if several != [plan]:
+        _build_all(several, compile_segments, compiler, timeout, jobs, min_runtime_version, as_json=as_json)
+        return
     folder = load_plan(plan)
     if check_coral:
         _check_coral(folder, as_json=as_json)
@@ -86,6 +91,32 @@ def command(
     known, note = _costs(folder, model, device)
     again = _solver(folder.plan, layout, Limits(time_limit_s=time_limit))
     _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)
+
+
+def _build_all(
+    plans: Sequence[Path],
+    compile_segments: bool,
+    compiler: Path | None,
+    timeout: float,
+    jobs: int | None,
+    min_runtime_version: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compile the plans of a shortlist as they are, each content once."""
+    from segsolve.compiler.build import CompiledStages
+    from segsolve.compiler.run import find_compiler
+    from segsolve_runtime.contract.plan import load_plan
+
+    if not compile_segments or as_json:
+        raise UsageError(f"{plans[0].parent} holds {len(plans)} plans", "name one of them, or give --compile alone")
+    tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
+    stages, note = CompiledStages(compiler=tool), "a plan of a shortlist stays as it is"
+    for plan in plans:
+        news(f"{plan}:")
+        folder = load_plan(plan)
+        _compile(folder, tool, None, note, again=(None, ""), rounds=1, verify=False, as_json=False, stages=stages)
+    news(f"{len(stages.known)} different segments; compare the plans with segsolve bench {plans[0].parent}")
 
 
 def _check_coral(folder: PlanFolder, *, as_json: bool) -> None:
@@ -134,11 +165,12 @@ def _compile(
     rounds: int,
     verify: bool,
     as_json: bool,
+    stages: CompiledStages | None = None,
 ) -> None:
     from segsolve.compiler.build import CompiledStages, tpu_files, write_compiled
     from segsolve.report.compiled import CompiledPlan, compiled_document, compiled_table
 
-    stages = CompiledStages(compiler=tool)
+    stages = stages or CompiledStages(compiler=tool)
     refinement = None
     if known is not None:
         solution = folder.plan.solution

@@ -11,6 +11,7 @@ import typer
 
 from segsolve.cli import (
     batch,
+    bench,
     build,
     check,
     compare,
@@ -72,6 +73,7 @@ app.command("export", cls=GroupedCommand)(export.command)
 app.command("build", cls=GroupedCommand)(build.command)
 app.command("run", cls=GroupedCommand)(run_command.command)
 app.command("serve", cls=GroupedCommand)(serve.command)
+app.command("bench", cls=GroupedCommand)(bench.command)
 app.command("verify", cls=GroupedCommand)(verify.command)
 app.command("check", cls=GroupedCommand)(check.command)
 app.command("profile", cls=GroupedCommand)(profile.command)

@@ -14,6 +14,7 @@ from segsolve.cli.asking import with_constraints
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.graph import is_graph, solve_graph
 from segsolve.cli.guard import guarded
+from segsolve.cli.near import shortlist_share, show_shortlist
 from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
 from segsolve.cli.options import (
     Cpus,
@@ -37,6 +38,8 @@ from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from segsolve.graph.read import LoadedModel
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
@@ -71,6 +74,11 @@ def command(
     points: Annotated[
         int, typer.Option(help="Points of --objective pareto that are listed; --json and plan.json have all.")
     ] = SHOWN_POINTS,
+    near: Annotated[
+        str | None,
+        typer.Option("--within", help="Also the plans whose period is within so much of the best's, e.g. 5%."),
+    ] = None,
+    most_plans: Annotated[int, typer.Option(help="Plans of --within at most, the best first.")] = 8,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
     ] = None,
@@ -103,6 +111,7 @@ def command(
     )
     asking.check(planner)
     within("--points", points, 1)
+    share = shortlist_share(near, most_plans, asking)
     if pick is not None and objective is not Objective.PARETO:
         raise UsageError("--pick takes a point of a front", "give --objective pareto")
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
@@ -136,16 +145,40 @@ def command(
         answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
     if pick is not None and answer.plan is not None:
         answer = picked(answer, pick)
-    _show(problem, answer, costs.device.name, points, as_json=as_json)
+    if share is None or not as_json:
+        _show(problem, answer, costs.device.name, points, as_json=as_json)
     if answer.plan is None:
         rule = CONSTRAINTS if asked.constraints else ON_CHIP
         if answer.status is Status.INFEASIBLE and asked.constraints.limits:
             rule = replace(rule, hint=_instead(problem, asked, limits) or rule.hint)
         raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
-    if output is not None and loaded is not None:
-        write_and_verify(output, loaded, costs.device, problem, answer, verify=verify)
+    _write(output, loaded, costs.device, problem, answer, share, most_plans, verify=verify, as_json=as_json)
     if answer.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _write(
+    output: Path | None,
+    loaded: LoadedModel | None,
+    device: DeviceFacts,
+    problem: Problem,
+    answer: Answer,
+    share: Fraction | None,
+    most_plans: int,
+    *,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    """Write the plan, or each plan of the shortlist into a folder of its own, by rank."""
+    listed = () if share is None else show_shortlist(problem, answer, share, most_plans, as_json=as_json)
+    if output is None or loaded is None:
+        return
+    if share is None:
+        write_and_verify(output, loaded, device, problem, answer, verify=verify)
+        return
+    for rank, each in enumerate(listed, start=1):
+        write_and_verify(output / f"{rank:02}", loaded, device, problem, each, verify=verify and rank == 1)
+    news(f"compile them with segsolve build {output} --compile, and compare them with segsolve bench {output}")
 
 
 def _check_writable(output: Path) -> None:

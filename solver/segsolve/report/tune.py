@@ -59,7 +59,7 @@ def tune_table(tuning: Tuning, device: str) -> RenderableType:
     for i in tuning.iterations:
         table.add_row(
             str(i.number),
-            _cuts(i),
+            cuts_text(i.plan),
             ms(i.predicted_ns),
             ms(i.measured_ns) if i.complete else f"> {ms(i.measured_ns)}",
             ms(i.best_ns) if i.best_ns is not None else "-",
@@ -82,9 +82,9 @@ def plan_ranges(plan: Plan) -> list[list[dict[str, int]]]:
     ]
 
 
-def _cuts(iteration: Iteration) -> str:
+def cuts_text(plan: Plan) -> str:
     """Return where each pipeline is cut; equal ones once, with their number."""
-    found = Counter(_pipeline(pipeline) for pipeline in iteration.plan.pipelines)
+    found = Counter(_pipeline(pipeline) for pipeline in plan.pipelines)
     text = "; ".join(cuts + (f" ({times} times)" if times > 1 else "") for cuts, times in found.items())
     return text if len(text) <= _MOST_CUTS else text[: _MOST_CUTS - 3] + "..."
 

@@ -1,0 +1,60 @@
+"""The shortlist against every plan there is, on small problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import combinations, combinations_with_replacement, product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generators.drawn import problems
+from segsolve.cost.plan import check_plan, score_plan
+from segsolve.plan.model import Pipeline, Plan, Stage
+from segsolve.problem import Problem
+from segsolve.search.ask import answer
+from segsolve.search.shortlist import APART, shortlist
+
+
+def pipelines(problem: Problem, tpus: int) -> Iterator[tuple[int, Pipeline]]:
+    """Every pipeline of at most so many TPUs, and how many it takes."""
+    for number in range(tpus):
+        for cuts in combinations(problem.cuts, number):
+            ends = (*cuts, len(problem.ops))
+            for replicas in product(range(1, tpus + 1), repeat=len(ends)):
+                if sum(replicas) <= tpus:
+                    stages = zip((0, *cuts), ends, replicas, strict=True)
+                    yield (
+                        sum(replicas),
+                        Pipeline(stages=tuple(Stage(ops=tuple(range(a, b)), replicas=r) for a, b, r in stages)),
+                    )
+
+
+def every_rate(problem: Problem) -> set[Fraction]:
+    known = [(used, p) for used, p in pipelines(problem, problem.tpus) if not check_plan(problem, Plan(pipelines=(p,)))]
+    rates = set()
+    for number in range(1, problem.tpus + 1):
+        for several in combinations_with_replacement(known, number):
+            if sum(used for used, _ in several) <= problem.tpus:
+                rates.add(score_plan(problem, Plan(pipelines=tuple(p for _, p in several))).rate)
+    return rates
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(max_ops=5, max_tpus=3), st.sampled_from([Fraction(0), Fraction(1, 20), Fraction(1, 2), Fraction(1)]))
+def test_it_has_the_best_periods(problem: Problem, share: Fraction) -> None:
+    if problem.link is not None:
+        return
+    rates = sorted(every_rate(problem), reverse=True)
+    listed = shortlist(problem, share, 6)
+    wanted: list[Fraction] = []
+    for rate in rates:
+        apart = not wanted or 1 / rate >= (1 + APART) / wanted[-1]
+        if apart and 1 / rate <= (1 + share) / rates[0] and len(wanted) < 6:
+            wanted.append(rate)
+    assert [each.score.rate for each in listed] == wanted
+    for each in listed:
+        assert check_plan(problem, each.plan) == ()
+    if listed:
+        assert listed[0].score.rate == 1 / answer(problem, planner="dp").value  # type: ignore[operator]
