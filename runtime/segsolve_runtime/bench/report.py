@@ -69,12 +69,9 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
         if entry["hottest_c"] is not None:
             text += f"  {entry['hottest_c']:.0f} C"
         if entry["verdict"] is not None:
+            is_apart = entry["verdict"] not in ("a tie", UNDECIDED)
             text += f"  {entry['verdict']}"
-            text += (
-                ""
-                if entry["verdict"] in ("a tie", UNDECIDED)
-                else f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}"
-            )
+            text += f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}" if is_apart else ""
         yield text
     if len(entrants) > 1:
         yield f"Against {entrants[0].name}, turn by turn; less than {noise:.0%} is a tie, as repeats differ that much."

@@ -62,7 +62,8 @@ class Comparison:
 def compare(values: Sequence[float], first: Sequence[float], *, noise: float = NOISE) -> Comparison:
     """Return how much larger values are than those of the first plan in the same turns.
 
-    With too few turns for `CONFIDENCE` nothing is said. They differ only if the whole interval of the ratio is on one side of 1, and the ratio is beyond the noise.
+    With too few turns for `CONFIDENCE` nothing is said. They differ only if the whole interval of the ratio is on one
+    side of 1, and the ratio is beyond the noise.
     """
     ratio = estimate([a / b for a, b in zip(values, first, strict=True)])
     if ratio.confidence < CONFIDENCE:
