@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,12 @@ class Pipelines:
         """For k = 1..tpus the undominated (bottleneck, bytes moved) of at most k devices, by descending bottleneck."""
         moved = self.table.moved_bytes
         return {k: _front(self.paths(k, moved)) for k in range(1, self.tpus + 1)}
+
+    def front_of(self, devices: int, most_stages: int) -> tuple[Point, ...]:
+        """Return the undominated (bottleneck, latency in ns) of at most so many devices and stages."""
+        paths = self.paths(devices)
+        limit = most_stages if paths.max_stages is None else min(most_stages, paths.max_stages)
+        return _front(replace(paths, max_stages=limit))
 
     def within(self, latency_ns: int) -> tuple[int, ...]:
         """Return the smallest bottleneck of at most k devices within a latency, k = 0..tpus, or `IMPOSSIBLE`."""
