@@ -139,3 +139,13 @@ def test_wrong_files(tmp_path: Path) -> None:
     done = inside("solve", tmp_path / "model.tflite", "--tpus", "2", "--cpus", "1")
     assert done.code == ExitCode.USAGE
     assert "--cpus is for graphs and profiles" in done.stderr
+
+
+def test_what_no_device_can_run_has_no_plan(tmp_path: Path) -> None:
+    """Also where it costs nothing, so that no bound tells."""
+    node = {"id": 4, "supportedOnFpga": 0, "fpgaLatency": 0.0}
+    graph = {"maxSizePerFPGA": 101.0, "maxFPGAs": 1, "maxCPUs": 0, "nodes": [node], "edges": []}
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    done = inside("solve", tmp_path / "graph.json", "--tpus", "1", "--cpus", "0")
+    assert done.code == ExitCode.NO_PLAN, done.stderr
+    assert "keeps the memory and runs every operation" in done.stderr

@@ -103,7 +103,7 @@ def build(dag: Dag, windows: Windows, tpus: int) -> Ladder:
     model = Ladder(program=program, dag=dag, windows=windows, ladder=ladder, on_cpu=on_cpu)
     stages_ascend(model)
     edges_run_forward(model)
-    if windows.stages > tpus:
+    if windows.stages > tpus or not all(dag.accelerated):
         processors_can_run_their_groups(model)
     return model
 
