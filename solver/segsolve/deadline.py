@@ -35,3 +35,8 @@ def check() -> None:
     """Raise OutOfTime if the deadline has passed."""
     if _until.get() < time.perf_counter():
         raise OutOfTime
+
+
+def is_over() -> bool:
+    """Whether the deadline has passed, for searches that have a plan to end with."""
+    return _until.get() < time.perf_counter()

@@ -17,6 +17,7 @@ from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.metrics import StageView
 from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.schedule import Slot
+from segsolve_runtime.flow.sharing import SharedDevice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Setting:
     rejoining: Rejoining
     lingering: dict[Place, threading.Thread] = field(default_factory=dict)
     """Threads that had not come to their end when their run did: their runners are left alone."""
+    shared: Mapping[Place, SharedDevice] = field(default_factory=dict)
+    """The devices of places that other pipelines use, too."""
 
     def lingers(self, place: Place) -> bool:
         """Whether a thread of an earlier run is still at work at a place."""

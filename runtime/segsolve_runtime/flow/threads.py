@@ -107,6 +107,7 @@ class ThreadEngine:
             blame=self._blame,
             refuse=self._refuse,
             strayed=self._gather,
+            shared=self._setting.shared.get(seat.place),
         )
         worker = Worker(seat, post)
         self._workers = [w for w in self._workers if w.thread.ident is None or w.thread.is_alive()] + [worker]
@@ -222,6 +223,8 @@ class ThreadEngine:
                     job = seat.held.pop()
                 except IndexError:
                     continue
+                if (shared := self._setting.shared.get(seat.place)) is not None:
+                    shared.release(seat)
                 now = self.now()
                 self._setting.lingering.update({w.seat.place: w.thread for w in self._workers if w.seat is seat})
                 seat.record.ran(seat.since_ns, now, counts=False)

@@ -19,6 +19,7 @@ from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.line import Line, Seat, Source
 from segsolve_runtime.flow.records import SlotRecord
 from segsolve_runtime.flow.routes import Route
+from segsolve_runtime.flow.sharing import SharedDevice
 
 THREAD_NAME = "segsolve-stage-"
 LATE_NS = 200_000_000
@@ -32,7 +33,8 @@ class Post:
     `pace_ns` is what an inference takes at least, if it is held to that; `slots` are None where none are kept. `finish`
     takes an inference that has passed its last stage, `blame` one before that if it failed somewhere on its way, `fail`
     one that failed here, with the exception: it says whether the place goes on. `refuse` takes one back that came to a
-    place out of use. `strayed` is called after a result was put where nothing takes it.
+    place out of use. `strayed` is called after a result was put where nothing takes it. Where the device is `shared`
+    with other pipelines, an inference waits for it.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class Post:
     fail: Callable[[Seat, Job, BaseException], bool]
     refuse: Callable[[Seat, Job], None]
     strayed: Callable[[Line], None]
+    shared: SharedDevice | None = None
 
 
 class Worker:
@@ -75,7 +78,7 @@ class Worker:
         waiting = line.inbox.qsize
         following = line.lane[line.position + 1] if line.position + 1 < len(line.lane) else None
         into, room = (following.inbox.put, following.room.get) if following else (None, None)
-        finish, times, due_free = post.finish, record.times_ns, 0
+        finish, times, due_free, shared = post.finish, record.times_ns, 0, post.shared
         while True:
             if is_first:
                 if (job := source.take(seat)) is None:
@@ -97,8 +100,13 @@ class Worker:
             if seat.is_retired:
                 post.refuse(seat, job)
                 return
+            if shared is not None:
+                shared.acquire(seat)
+                start = perf_counter_ns() - origin
             if pace_ns is not None:
                 begin = max(job.put_ns, due_free)
+                if shared is not None:
+                    begin = max(begin, shared.free_ns - origin)
                 if not is_first:
                     vacate(begin)
                 start = max(min(start, max(begin, job.ready_ns)), record.free_ns)
@@ -114,6 +122,8 @@ class Worker:
                 if not keeps_made or len(made) != makes:
                     made = {name: made[name] if name in made else tensors[name] for name in keeps}
             except BaseException as cause:  # a thread that died silently would leave the caller waiting
+                if shared is not None:
+                    shared.release(seat)
                 if not post.fail(seat, job, cause):
                     return
                 continue
@@ -126,6 +136,10 @@ class Worker:
                 else:
                     record.late += 1
                     due = max(due, end - LATE_NS)
+            if shared is not None:
+                if pace_ns is not None:
+                    shared.free_ns = due + origin
+                shared.release(seat)
             try:
                 held.pop()
             except IndexError:  # it took too long, and is done elsewhere

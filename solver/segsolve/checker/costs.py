@@ -62,13 +62,17 @@ class PipelineCost:
         return sum(self.times_ns)
 
 
-def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
-    """Return the cost of the stage that holds exactly the operations `stage`."""
+def stage_cost(problem: Problem, stage: Collection[int], room: int | None = None) -> StageCost:
+    """Return the cost of the stage that holds exactly the operations `stage`.
+
+    `room` is what its device has left for its weights; without, it has the device to itself.
+    """
     held = set(stage)
     ops = {i: problem.ops[i] for i in sorted(held)}
     enter = [t for t in problem.transfers if t.producer not in held and not held.isdisjoint(t.consumers)]
-    scratch = [op.scratch_bytes for op in ops.values()] + [t.scratch_bytes for t in enter]
-    room = max(0, problem.capacity_bytes - max(scratch))
+    alone = max(0, problem.capacity_bytes - scratch(problem, held))
+    if room is None:
+        room = alone
     streamed = [i for i, op in ops.items() if op.weight_bytes and not op.cacheable]
     spilled, kept = [], 0
     cacheable = (i for i, op in ops.items() if op.weight_bytes and op.cacheable)
@@ -84,6 +88,9 @@ def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
     moving_in, moving_out = sum(t.input_ns for t in enter), sum(t.output_ns for t in leave)
     parts = problem.overhead_ns + compute + stream + moving_in + moving_out
     time = _measured(problem, held, parts)
+    if time != parts and room != alone:  # what was measured had the device to itself
+        by_itself = stage_cost(problem, held)
+        time = parts + by_itself.correction_ns
     return StageCost(
         time_ns=time,
         overhead_ns=problem.overhead_ns,
@@ -99,6 +106,13 @@ def stage_cost(problem: Problem, stage: Collection[int]) -> StageCost:
         output_bytes=sum(t.nbytes for t in leave),
         spilled_ops=tuple(sorted(spilled)),
     )
+
+
+def scratch(problem: Problem, stage: Collection[int]) -> int:
+    """Return the largest scratch memory of a stage's operations and of the tensors that come in."""
+    held = set(stage)
+    enter = [t for t in problem.transfers if t.producer not in held and not held.isdisjoint(t.consumers)]
+    return max([problem.ops[i].scratch_bytes for i in held] + [t.scratch_bytes for t in enter])
 
 
 def pipeline_cost(problem: Problem, stages: Collection[tuple[StageCost, int]]) -> PipelineCost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.cli.console import result_lines, show_json, stdout_width
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
     from segsolve.library.plans import check
+    from segsolve_runtime.contract.pool import is_pool
 
+    if is_pool(plan):
+        _check_pool(plan, as_json=as_json)
+        return
     print_line, width = result_lines(), stdout_width()
     report = check(plan, lambda step: None if as_json else print_line(_line(step, width)))
     if as_json:
@@ -27,6 +32,22 @@ def command(plan: PlanDir, as_json: Json = False) -> None:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
         print_line(hanging("", f"certified: {report.verdict}", width))
+
+
+def _check_pool(plan: Path, *, as_json: bool) -> None:
+    from segsolve.library.plans import check_pool
+
+    print_line, width = result_lines(), stdout_width()
+    report = check_pool(plan, lambda step: None if as_json else print_line(_line(step, width)))
+    if as_json:
+        steps = [{"name": step.name, "ok": step.ok, "text": step.text} for step in report.steps]
+        show_json(
+            {"certified": report.is_certified, "verdict": report.claim, "optimal": report.is_optimal, "steps": steps}
+        )
+    if not report.is_certified:
+        raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
+    if not as_json:
+        print_line(hanging("", f"certified: {report.claim}", width))
 
 
 def _line(step: Step, width: int | None) -> str:

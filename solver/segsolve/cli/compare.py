@@ -13,7 +13,7 @@ from segsolve.cli.no_plan import ON_CHIP, no_plan
 from segsolve.cli.options import (
     DeviceName,
     Json,
-    ModelOrProfile,
+    ModelsOrProfile,
     NoSpill,
     Seed,
     Signature,
@@ -23,6 +23,7 @@ from segsolve.cli.options import (
     check_search,
     load_model_or_profile,
 )
+from segsolve.cli.pool import PoolOptions, PoolText, RateTexts, WeightText, compare_pool, pool_or_error
 from segsolve.errors import ExitCode, UsageError
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 
 @guarded
 def command(
-    model: ModelOrProfile,
-    tpus: Annotated[str, typer.Option("--tpus", help="Number of Edge TPUs, or several: 2..8 or 2,4,8.")],
+    models: ModelsOrProfile,
+    tpus: Annotated[
+        str | None,
+        typer.Option("--tpus", help="Number of Edge TPUs, or several: 2..8 or 2,4,8; needed without a --pool."),
+    ] = None,
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
     no_spill: NoSpill = False,
@@ -45,6 +49,9 @@ def command(
     workers: Workers = 1,
     seed: Seed = 0,
     signature: Signature = None,
+    pool: PoolText = None,
+    rate: RateTexts = None,
+    weights: WeightText = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows on stdout instead of tables.")] = False,
 ) -> None:
@@ -54,6 +61,25 @@ def command(
     """
     from segsolve.solvers.base import Limits
 
+    model = models[0]
+    if pool is not None or len(models) > 1 or rate or weights:
+        check_search(None, time_limit, workers, seed)
+        if as_csv:
+            raise UsageError("--csv is not for pools", "use --json")
+        asked = PoolOptions(
+            models=models,
+            pool=pool_or_error(pool, models, rate),
+            rates=rate or (),
+            weights=weights,
+            objective="throughput",
+            sharing="auto",
+            no_spill=no_spill,
+            limits=Limits(time_limit_s=time_limit, workers=workers, seed=seed),
+        )
+        compare_pool(asked, as_json=as_json)
+        return
+    if tpus is None:
+        raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
     within("--batch", batch, 1)

@@ -24,6 +24,7 @@ GROUPS: Final = {
         *("--tpus", "--cpus", "--objective", "--layout", "--cuts", "--batch", "--planner", "--planners"),
         *("--pick", "--points", "--segments", "--ops"),
     ),
+    "Several models": ("--pool", "--rate", "--weights", "--sharing"),
     "Constraints": (
         *("--max-latency", "--min-fps", "--max-stages", "--no-spill"),
         *("--cut-before", "--no-cut-before", "--keep-together", "--pin"),

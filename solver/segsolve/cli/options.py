@@ -24,11 +24,19 @@ ModelOrProfile = Annotated[
     Path,
     typer.Argument(metavar="MODEL.tflite|PROFILE.json", help="Quantised model, not yet compiled, or measured costs."),
 ]
-ModelOrGraph = Annotated[
-    Path,
+ModelsOrGraph = Annotated[
+    list[Path],
     typer.Argument(
         metavar="MODEL.tflite|COSTS.json",
-        help="Quantised model, not yet compiled; or costs that come from elsewhere: a profile, or a graph.",
+        help="Quantised model, not yet compiled; or costs that come from elsewhere: a profile, or a graph. "
+        "Several models share a --pool.",
+    ),
+]
+ModelsOrProfile = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL.tflite|PROFILE.json",
+        help="Quantised model, not yet compiled, or measured costs. Several models share a --pool.",
     ),
 ]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]

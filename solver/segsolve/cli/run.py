@@ -12,6 +12,7 @@ from segsolve.cli.aftermath import check_written, say_doubts, write_profile, wri
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import Json, PlanDir, Seed
+from segsolve.cli.pool import refuse_for_pools, run_pool
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode
@@ -112,6 +113,7 @@ def command(
     from segsolve.report.units import count as plural
     from segsolve_runtime.backends.edgetpu.choose import parse_devices
     from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.pool import is_pool
     from segsolve_runtime.observe.trace import TRACED
 
     wanted = TrafficOptions(
@@ -152,6 +154,33 @@ def command(
         recorded=TRACED if timeline is not None or trace is not None else 0,
     )
     check_running(options)
+    if is_pool(plan):
+        refuse_for_pools(
+            "for the plan of a pool",
+            "run one model's plan by itself: the folders under models/",
+            top=top,
+            detections=detections,
+            timeline=timeline,
+            trace=trace,
+            profile_out=profile_out,
+            port=metrics_port,
+        )
+        run_pool(
+            plan,
+            backend=backend,
+            inputs=wanted.inputs,
+            output=output,
+            count=count,
+            threads=threads,
+            devices=options.devices,
+            queue_size=queue_size,
+            seed=seed,
+            on_fault=on_fault,
+            stage_timeout=stage_timeout,
+            dequantize=dequantize,
+            as_json=as_json,
+        )
+        return
     folder = load_plan(plan)
     check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)
     pipeline = open_pipeline(options, folder)

@@ -20,7 +20,7 @@ from segsolve.cli.options import (
     Cpus,
     DeviceName,
     Json,
-    ModelOrGraph,
+    ModelsOrGraph,
     NoSpill,
     Seed,
     Signature,
@@ -30,6 +30,16 @@ from segsolve.cli.options import (
     Workers,
     check_search,
     load_model_or_profile,
+)
+from segsolve.cli.pool import (
+    PoolOptions,
+    PoolText,
+    RateTexts,
+    SharingText,
+    WeightText,
+    pool_or_error,
+    refuse_for_pools,
+    solve_pool,
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
@@ -51,7 +61,7 @@ if TYPE_CHECKING:
 @guarded
 @with_constraints
 def command(
-    model: ModelOrGraph,
+    models: ModelsOrGraph,
     tpus: TpusOfFile = None,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
@@ -90,6 +100,10 @@ def command(
     workers: Workers = 1,
     seed: Seed = 0,
     signature: Signature = None,
+    pool: PoolText = None,
+    rate: RateTexts = None,
+    weights: WeightText = None,
+    sharing: SharingText = "auto",
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Prove the written segments equal to the whole model.")
     ] = True,
@@ -102,6 +116,33 @@ def command(
     from segsolve.solvers.base import Limits, Status, Stop
 
     check_search(tpus, time_limit, workers, seed)
+    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
+    model = models[0]
+    if pool is not None or len(models) > 1 or rate or weights:
+        refuse_for_pools(
+            "in questions about pools yet",
+            "leave it out",
+            layout=layout,
+            cuts=None if cuts is Cuts.AUTO else cuts,
+            batch=batch,
+            tpu_memory=tpu_memory,
+            cpus=cpus,
+            planner=None if planner == "cpsat" else planner,
+            signature=signature,
+            **{name: value for name, value in constraints.items() if value},
+        )
+        asked_for = PoolOptions(
+            models=models,
+            pool=pool_or_error(pool, models, rate),
+            rates=rate or (),
+            weights=weights,
+            objective=objective.value,
+            sharing=sharing,
+            no_spill=no_spill,
+            limits=limits,
+        )
+        solve_pool(asked_for, output, verify=verify, as_json=as_json)
+        return
     asking = Asking(
         objective=objective,
         layout=layout or Layout.ANY,
@@ -114,7 +155,6 @@ def command(
     share = shortlist_share(near, most_plans, asking)
     if pick is not None and objective is not Objective.PARETO:
         raise UsageError("--pick takes a point of a front", "give --objective pareto")
-    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     if is_graph(model, cpus):
         asking.check_graph(device, planner, layout)
         if output is not None:

@@ -12,6 +12,8 @@ import typer
 from segsolve.cli.console import news, progress, show_json, show_sentence
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir, Seed
+from segsolve.cli.pool import verify_pool
+from segsolve.errors import UsageError
 from segsolve.values import within
 
 if TYPE_CHECKING:
@@ -43,10 +45,16 @@ def command(
     from segsolve.report.units import count
     from segsolve.segments.verify import verify
     from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.pool import is_pool
 
     if inputs is not None:
         within("--inputs", inputs, 1)
     within("--seed", seed, 0)
+    if is_pool(plan):
+        if model is not None or files:
+            raise UsageError("the plan of a pool has several models", "leave out MODEL and --input")
+        verify_pool(plan, inputs=inputs, seed=seed, as_json=as_json)
+        return
     folder = load_plan(plan)
     loaded = plan_model(folder, model)
     frames = _frames(folder.plan, files, inputs) if files else None

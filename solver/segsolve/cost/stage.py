@@ -63,19 +63,36 @@ class Placement:
     cost_ns: int
 
 
-def stage_score(problem: Problem, ops: Collection[int], processor: Processor = Processor.EDGETPU) -> StageScore:
+def stage_score(
+    problem: Problem,
+    ops: Collection[int],
+    processor: Processor = Processor.EDGETPU,
+    *,
+    room_bytes: int | None = None,
+) -> StageScore:
     """Return the cost of a stage that holds the operations `ops`, whatever holds the others.
+
+    `room_bytes` is what the device has left for its weights, where other stages live there too (`device_scores`); else
+    it has the device to itself. A measured time is that of a stage by itself: what streams beyond that is added.
 
     Raises:
         ValueError: the processor cannot run one of the operations (see `cannot_run`).
     """
     if processor is Processor.CPU:
         return _on_core(problem, ops)
-    modelled = _modelled(problem, ops)
+    alone = _capacity(problem, ops)
+    modelled = _modelled(problem, ops, alone if room_bytes is None else room_bytes)
     measured_ns = _measured_ns(problem, ops)
     if measured_ns is None:
         return modelled
-    return replace(modelled, correction_ns=measured_ns - modelled.modelled_ns)
+    by_itself = modelled if room_bytes is None else _modelled(problem, ops, alone)
+    return replace(modelled, correction_ns=measured_ns - by_itself.modelled_ns)
+
+
+def scratch_bytes(problem: Problem, ops: Collection[int]) -> int:
+    """Return the memory that the activations of a stage take from the weights of its device."""
+    taken = (problem.transfers[t].scratch_bytes for t in _taken(problem, ops))
+    return max((*(problem.ops[i].scratch_bytes for i in ops), *taken), default=0)
 
 
 def cannot_run(problem: Problem, ops: Collection[int], processor: Processor) -> tuple[int, ...]:
@@ -85,13 +102,14 @@ def cannot_run(problem: Problem, ops: Collection[int], processor: Processor) -> 
     return tuple(i for i in ops if not problem.ops[i].on_accelerator)
 
 
-def placements(problem: Problem, ops: Collection[int]) -> tuple[Placement, ...]:
+def placements(problem: Problem, ops: Collection[int], room_bytes: int | None = None) -> tuple[Placement, ...]:
     """Return what becomes of the weights of a stage on an Edge TPU: whole layers, each that still fits stays on chip.
 
-    In the order in which they are considered, the problem's; those that are never cached come last.
+    In the order in which they are considered, the problem's; those that are never cached come last. `room_bytes` is as
+    for `stage_score`.
     """
     held, found = frozenset(ops), []
-    free = _capacity(problem, held, _taken(problem, held))
+    free = _capacity(problem, held) if room_bytes is None else room_bytes
     never = (i for i in sorted(held) if not problem.ops[i].cacheable and problem.ops[i].weight_bytes)
     for i in (*(i for i in problem.cache_order if i in held), *never):
         op = problem.ops[i]
@@ -130,9 +148,9 @@ def _on_core(problem: Problem, ops: Collection[int]) -> StageScore:
     )
 
 
-def _modelled(problem: Problem, ops: Collection[int]) -> StageScore:
+def _modelled(problem: Problem, ops: Collection[int], room_bytes: int) -> StageScore:
     """Add up the costs of a stage's parts on an Edge TPU."""
-    takes, gives, placed = _taken(problem, ops), _given(problem, ops), placements(problem, ops)
+    takes, gives, placed = _taken(problem, ops), _given(problem, ops), placements(problem, ops, room_bytes)
     return StageScore(
         overhead_ns=problem.overhead_ns,
         compute_ns=sum(problem.ops[i].compute_ns for i in ops),
@@ -140,7 +158,7 @@ def _modelled(problem: Problem, ops: Collection[int]) -> StageScore:
         input_ns=sum(problem.transfers[t].input_ns for t in takes),
         output_ns=sum(problem.transfers[t].output_ns for t in gives),
         correction_ns=0,
-        capacity_bytes=_capacity(problem, ops, takes),
+        capacity_bytes=room_bytes,
         onchip_bytes=sum(p.weight_bytes for p in placed if p.cached),
         offchip_bytes=sum(p.streamed_bytes for p in placed),
         input_bytes=sum(problem.transfers[t].nbytes for t in takes),
@@ -149,10 +167,9 @@ def _modelled(problem: Problem, ops: Collection[int]) -> StageScore:
     )
 
 
-def _capacity(problem: Problem, stage: Collection[int], takes: Collection[int]) -> int:
-    """Return what the activations of a stage that takes these transfers leave for its weights."""
-    scratch = [problem.ops[i].scratch_bytes for i in stage] + [problem.transfers[t].scratch_bytes for t in takes]
-    return max(0, problem.capacity_bytes - max(scratch))
+def _capacity(problem: Problem, stage: Collection[int]) -> int:
+    """Return what the activations of a stage leave for its weights on a device of its own."""
+    return max(0, problem.capacity_bytes - scratch_bytes(problem, stage))
 
 
 def _measured_ns(problem: Problem, stage: Collection[int]) -> int | None:

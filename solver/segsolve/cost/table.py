@@ -20,6 +20,7 @@ from segsolve.deadline import check
 from segsolve.problem import MeasuredStage, Problem
 
 IMPOSSIBLE = np.iinfo(np.int64).max // 4  # so that a sum of two does not overflow
+MOST_ROOM = 2**59  # bytes on chip: whatever a problem has, all of it fits
 _BLOCK = 2**16  # stages at a time, so that what is worked on stays in the cache of a core
 _LEAST_ROWS = 16
 

@@ -14,6 +14,7 @@ from segsolve.library.costs import Tell, quiet
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report, Step
+    from segsolve.checker.pool.check import PoolReport
     from segsolve.graph.read import LoadedModel
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
@@ -66,6 +67,23 @@ def check(folder: str | Path, observe: Callable[[Step], object] | None = None) -
     if not (found.root / CERTIFICATE_FILE).exists():
         raise _missing(found.plan)
     return check_folder(found, observe or (lambda _: None))
+
+
+def check_pool(folder: str | Path, observe: Callable[[Step], object] | None = None) -> PoolReport:
+    """Do what `check` does for the plan of a pool: price everything again, and prove its bound again.
+
+    Raises:
+        PlanError: the folder cannot be used.
+        NoCertificateError: it has no certificate.
+    """
+    from segsolve.checker.document import CERTIFICATE_FILE
+    from segsolve.checker.pool.check import check_pool as check_again
+    from segsolve_runtime.contract.pool import load_pool
+
+    found = load_pool(Path(folder))
+    if not (found.root / CERTIFICATE_FILE).exists():
+        raise NoCertificateError("the pool's plan has no certificate: none is made for the least latency")
+    return check_again(found, observe or (lambda _: None))
 
 
 def _missing(plan: Plan) -> NoCertificateError:

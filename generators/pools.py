@@ -1,0 +1,208 @@
+"""Small pools with several models, and all of their plans, priced by the evaluator alone: the oracle of pools."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import combinations, permutations, product
+
+from segsolve.cost.stage import stage_score
+from segsolve.pool.evaluate import device_scores
+from segsolve.pool.model import Demand, Kind, Pool, PoolProblem, Workload
+from segsolve.problem import OpCost, Problem, SharedLink, Transfer
+
+
+def random_pool(seed: int, *, models: int = 3, devices: int = 3, kinds: int = 2, linked: bool = False) -> PoolProblem:
+    """Return a pool of up to so many kinds and devices, with up to so many models of two to four operations."""
+    rng = random.Random(seed)
+    kind_count = rng.randint(1, kinds)
+    counts = [1] * kind_count
+    for _ in range(rng.randint(0, max(0, devices - kind_count))):
+        counts[rng.randrange(kind_count)] += 1
+    links = (("cable", SharedLink(ns_per_mib=rng.choice((200_000, 900_000, 4_000_000)))),) if linked else ()
+    pool = Pool(
+        kinds=tuple(
+            Kind(name=f"kind{k}", count=n, link="cable" if linked and (k == 0 or rng.random() < 0.5) else None)
+            for k, n in enumerate(counts)
+        ),
+        links=links,
+    )
+    demands = tuple(Demand(model=f"model{m}", weight=rng.randint(1, 5)) for m in range(rng.randint(1, models)))
+    speeds = [(rng.choice((0, 50, 400)), rng.uniform(0.5, 2.0), rng.randint(6, 16) * 100) for _ in counts]
+    networks = [_network(rng) for _ in demands]
+    costs = tuple(
+        tuple(_problem(f"model{m}", network, count, *speed) for count, speed in zip(counts, speeds, strict=True))
+        for m, network in enumerate(networks)
+    )
+    return PoolProblem(pool=pool, workload=Workload(demands=demands), costs=costs)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    compute: int
+    stream: int
+    weight: int
+    scratch: int
+    out: int
+    rank: int
+
+
+def _network(rng: random.Random) -> list[_Layer]:
+    layers = rng.randint(2, 4)
+    return [
+        _Layer(
+            compute=rng.randint(10, 600),
+            stream=rng.randint(0, 1500),
+            weight=rng.choice((0, rng.randint(1, 900), rng.randint(1, 400))),
+            scratch=rng.choice((0, 0, rng.randint(1, 200))),
+            out=rng.randint(1, 60),
+            rank=rng.randint(0, 2),
+        )
+        for _ in range(layers)
+    ]
+
+
+def _problem(name: str, network: list[_Layer], tpus: int, overhead: int, slow: float, capacity: int) -> Problem:
+    n = len(network)
+    ops = tuple(
+        OpCost(
+            name=f"{name}.{i}",
+            compute_ns=round(layer.compute * slow),
+            streamed_ns=round(layer.compute * slow) + layer.stream * bool(layer.weight),
+            weight_bytes=layer.weight,
+            streamed_bytes=layer.weight,
+            parameter_bytes=layer.weight,
+            cacheable=True,
+            cache_rank=layer.rank,
+            scratch_bytes=layer.scratch,
+        )
+        for i, layer in enumerate(network)
+    )
+    transfers = tuple(
+        Transfer(
+            name=f"{name}.t{i}",
+            nbytes=layer.out,
+            producer=i,
+            consumers=(i + 1,) if i + 1 < n else (),
+            is_output=i + 1 == n,
+            input_ns=layer.out,
+            output_ns=layer.out,
+        )
+        for i, layer in enumerate(network)
+    )
+    return Problem(
+        name=name,
+        ops=ops,
+        transfers=transfers,
+        cuts=tuple(range(1, n)),
+        tpus=tpus,
+        capacity_bytes=capacity,
+        overhead_ns=overhead,
+    )
+
+
+def best_exclusive_rate(problem: PoolProblem) -> Fraction:
+    """Return the largest number of periods per ns without sharing, links left aside, by trying everything."""
+    counts = problem.pool.counts
+    vectors = list(product(*(range(n + 1) for n in counts)))
+    curves = [_rates(problem, m, vectors) for m in range(problem.models)]
+    best = Fraction(0)
+    for given in product(vectors, repeat=problem.models):
+        if all(sum(k[c] for k in given) <= n for c, n in enumerate(counts)):
+            rate = min(curves[m][k] / w for m, (k, w) in enumerate(zip(given, problem.workload.weights, strict=True)))
+            best = max(best, rate)
+    return best
+
+
+def _rates(problem: PoolProblem, model: int, vectors: list[tuple[int, ...]]) -> dict[tuple[int, ...], Fraction]:
+    """Return for each vector the largest rate of any set of pipelines."""
+    alone: dict[tuple[int, ...], int] = {}
+    n = len(problem.costs[model][0].ops)
+    for size in range(1, n + 1):
+        for cuts in combinations(problem.costs[model][0].cuts, size - 1):
+            spans = list(zip((0, *cuts), (*cuts, n), strict=True))
+            for choice in product(
+                *[[(c, r) for c, most in enumerate(problem.pool.counts) for r in range(1, most + 1)]] * size
+            ):
+                used = tuple(sum(r for c, r in choice if c == kind) for kind in range(len(problem.pool.counts)))
+                if any(a > b for a, b in zip(used, problem.pool.counts, strict=True)):
+                    continue
+                worst = max(
+                    -(-stage_score(problem.costs[model][c], range(*span)).time_ns // r)
+                    for span, (c, r) in zip(spans, choice, strict=True)
+                )
+                alone[used] = min(alone.get(used, worst), worst)
+
+    @cache
+    def most(k: tuple[int, ...]) -> Fraction:
+        return max(
+            (
+                Fraction(1, max(1, b)) + most(tuple(x - y for x, y in zip(k, used, strict=True)))
+                for used, b in alone.items()
+                if all(x >= y for x, y in zip(k, used, strict=True))
+            ),
+            default=Fraction(0),
+        )
+
+    return {k: most(k) for k in vectors}
+
+
+def best_shared_period(problem: PoolProblem) -> Fraction:
+    """Return the least period of one pipeline per model, TPUs shared, in any co-compilation order, by trying all."""
+    pool = problem.pool
+    placements = [list(_placements(problem, m)) for m in range(problem.models)]
+    known: dict[tuple[int, frozenset[tuple[int, int, int]]], list[tuple[int, tuple[int, ...]]]] = {}
+    best: Fraction | None = None
+    for chosen in product(*placements):
+        held: dict[int, list[tuple[int, int, int]]] = {}
+        for m, stages in enumerate(chosen):
+            for a, b, device in stages:
+                held.setdefault(device, []).append((m, a, b))
+        options = []
+        for device, residents in held.items():
+            key = (pool.devices[device], frozenset(residents))
+            if key not in known:
+                known[key] = list(_orders(problem, *key))
+            options.append([(pool.devices[device], *order) for order in known[key]])
+        if not pool.links:
+            period = Fraction(max(min(load for _, load, _ in option) for option in options))
+            best = period if best is None else min(best, period)
+            continue
+        for orders in product(*options):
+            period = Fraction(max(load for _, load, _ in orders))
+            for number, (name, link) in enumerate(pool.links):
+                moved = sum(m[number] for kind, _, m in orders if pool.kinds[kind].link == name)
+                period = max(period, Fraction(moved * link.ns_per_mib, 2**20))
+            best = period if best is None else min(best, period)
+    assert best is not None
+    return best
+
+
+def _placements(problem: PoolProblem, model: int) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    cuts, n = problem.costs[model][0].cuts, len(problem.costs[model][0].ops)
+    devices = range(len(problem.pool.devices))
+    for size in range(1, min(n, len(devices)) + 1):
+        for chosen in combinations(cuts, size - 1):
+            for where in permutations(devices, size):
+                yield tuple(zip((0, *chosen), (*chosen, n), where, strict=True))
+
+
+def _orders(
+    problem: PoolProblem, kind: int, residents: frozenset[tuple[int, int, int]]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the load, and the bytes moved per link, of each order of a device's residents; equal ones once."""
+    weights, seen = problem.workload.weights, set()
+    for order in permutations(sorted(residents)):
+        scores = device_scores([problem.costs[m][kind] for m, _, _ in order], [range(a, b) for _, a, b in order])
+        load = sum(weights[m] * s.time_ns for (m, _, _), s in zip(order, scores, strict=True))
+        moved = sum(
+            weights[m] * (s.input_bytes + s.output_bytes + s.offchip_bytes)
+            for (m, _, _), s in zip(order, scores, strict=True)
+        )
+        found = (load, (moved,) * len(problem.pool.links))
+        if found not in seen:
+            seen.add(found)
+            yield found

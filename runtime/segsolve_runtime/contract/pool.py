@@ -1,0 +1,241 @@
+"""The file of a pool's plan: which models run where, and who shares a device with whom.
+
+A folder with ``pool.json`` holds a plan's folder for each model, under ``models/``. Each of those is a plan as it
+always was; the pool's file says which device runs each of its places, in which order the residents of a device were
+co-compiled, and at which rates the models run together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
+from segsolve_runtime.contract.places import Place, places
+from segsolve_runtime.contract.plan import PlanFolder, digest, load_plan
+from segsolve_runtime.contract.wording import first_fault
+from segsolve_runtime.errors import PlanError
+
+POOL_FILE = "pool.json"
+VERSION: Final = 1
+
+_MOST = 2**62
+_Count = Annotated[int, Field(ge=0, le=_MOST)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PoolKind(_Record):
+    """Devices that are alike."""
+
+    name: _Name
+    count: Annotated[int, Field(ge=1, le=2**16)]
+    device: str = Field(description="the device description or profile that the costs come from")
+    memory_bytes: _Count
+    link: str | None = Field(default=None, description="name of the link that they share with others")
+
+
+class PoolLink(_Record):
+    """A link that devices share."""
+
+    name: _Name
+    ns_per_mib: _Count
+    load_ns: _Count = Field(description="what a period occupies it for")
+
+
+class PoolResident(_Record):
+    """A stage that lives on a device."""
+
+    model: _Name
+    pipeline: _Count
+    stage: _Count
+    replica: _Count = 0
+
+
+class PoolDevice(_Record):
+    """A device of the pool, and who lives there, in co-compilation order."""
+
+    name: _Name = Field(description="its kind and its number among those")
+    kind: _Count
+    attached: str | None = Field(default=None, description="what the runtime opens, e.g. usb:0; none: nobody said")
+    residents: list[PoolResident]
+    load_ns: _Count = Field(description="what a period occupies it for")
+
+
+class PoolModel(_Record):
+    """A model, its plan and its rates."""
+
+    name: _Name
+    folder: str = Field(description="folder of its plan, relative to this file")
+    plan_sha256: _Sha256
+    weight: Annotated[int, Field(ge=1, le=10_000)] = Field(description="inferences per period")
+    rate_fps: Annotated[float, Field(ge=0)] = Field(description="predicted, rounded down")
+    latency_ns: _Count = Field(description="worst predicted time of an inference that waits for none of its own model")
+    own_latency_ns: _Count = Field(description="the same where all devices are free")
+
+
+class PoolConfirmation(_Record):
+    """A second argument that ran and agreed."""
+
+    by: str
+    claim: str
+    strength: str
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class PoolSolution(_Record):
+    """How the plan was found and what is known of its quality."""
+
+    status: Literal["optimal", "feasible"]
+    objective: Literal["throughput", "latency"]
+    sharing: Literal["auto", "never", "co-compiled"]
+    scale_fps: Annotated[str, Field(pattern=r"^\d+(/\d+)?$")] | None = Field(
+        default=None, description="periods per second that were asked for, a fraction"
+    )
+    no_spill: bool = False
+    period_ns: _Count = Field(description="time in which each model does its weight of inferences")
+    objective_ns: _Count
+    bound_ns: _Count = Field(description="no plan of the kinds named in `over` has a smaller objective_ns")
+    gap: Annotated[float, Field(ge=0)]
+    over: str
+    found_by: str
+    confirmed_by: list[PoolConfirmation]
+    stopped_by: str
+    wall_s: Annotated[float, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class PoolFile(_Record):
+    """The content of ``pool.json``."""
+
+    format: Literal["segsolve-pool"] = "segsolve-pool"
+    version: Literal[1] = VERSION
+    kinds: Annotated[list[PoolKind], Field(min_length=1)]
+    links: list[PoolLink]
+    devices: Annotated[list[PoolDevice], Field(min_length=1)]
+    models: Annotated[list[PoolModel], Field(min_length=1)]
+    solution: PoolSolution
+    certificate_sha256: _Sha256 | None = None
+
+    @property
+    def period_ns(self) -> int:
+        """Time in which each model does its weight of inferences."""
+        return self.solution.period_ns
+
+    def model(self, name: str) -> PoolModel:
+        """Return the model of a name (KeyError if there is none)."""
+        return {model.name: model for model in self.models}[name]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [model.name for model in self.models]
+        if len(set(names)) != len(names):
+            raise ValueError("two models have the same name")
+        kinds = [device.kind for device in self.devices]
+        if kinds != [k for k, kind in enumerate(self.kinds) for _ in range(kind.count)]:
+            raise ValueError("the devices are not those of the kinds, kind by kind")
+        if len({device.name for device in self.devices}) != len(self.devices):
+            raise ValueError("two devices have the same name")
+        for device in self.devices:
+            models = [resident.model for resident in device.residents]
+            if len(set(models)) != len(models):
+                raise ValueError(f"{device.name} has two residents of one model")
+            if unknown := set(models) - set(names):
+                raise ValueError(f"{device.name} has a resident of {min(unknown)!r}, which is no model of the pool")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFolder:
+    """A pool's plan whose files were all found unaltered; `plans` are those of the models, in their order."""
+
+    root: Path
+    pool: PoolFile
+    plans: tuple[PlanFolder, ...]
+
+    def device_of(self, model: str) -> dict[Place, int]:
+        """Return the device of each place of a model's plan, by its number in the pool."""
+        return {
+            Place(resident.pipeline, resident.stage, resident.replica): number
+            for number, device in enumerate(self.pool.devices)
+            for resident in device.residents
+            if resident.model == model
+        }
+
+
+def is_pool(folder: Path) -> bool:
+    """Whether a folder holds the plan of a pool."""
+    return (folder / POOL_FILE).is_file() or folder.name == POOL_FILE
+
+
+def pool_json(pool: PoolFile) -> str:
+    """Return the text of ``pool.json``: the plan and a digest of it, by which an edit is noticed."""
+    document = pool.model_dump(mode="json")
+    return json.dumps({**document, "digest": digest(document)}, indent=2) + "\n"
+
+
+def content_sha256(pool: PoolFile) -> str:
+    """Return the digest of a pool's plan without its certificate's, by which the certificate names it."""
+    return digest(pool.model_dump(mode="json") | {"certificate_sha256": None})
+
+
+def pool_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``pool.json``."""
+    return PoolFile.model_json_schema()
+
+
+def load_pool(folder: Path) -> PoolFolder:
+    """Read and verify a pool's folder with the plans of its models.
+
+    Raises:
+        PlanError: a folder or a file is missing or unreadable, of another version, altered, or outside.
+    """
+    root = folder.parent if folder.name == POOL_FILE else folder
+    path = root / POOL_FILE
+    pool = _parse(path)
+    plans = []
+    for model in pool.models:
+        where = PurePosixPath(model.folder)
+        if where.is_absolute() or ".." in where.parts:
+            raise PlanError(f"{path}: the plan of {model.name} lies outside of the folder")
+        plan = load_plan(root / where)
+        if plan.content_sha256 != model.plan_sha256:
+            raise PlanError(f"{path}: the plan of {model.name} is not the one that it was written with")
+        plans.append(plan)
+    found = PoolFolder(root=root.resolve(), pool=pool, plans=tuple(plans))
+    for model, plan in zip(pool.models, plans, strict=True):
+        if set(found.device_of(model.name)) != set(places(plan.plan)):
+            raise PlanError(f"{path}: the residents of {model.name} are not the places of its plan")
+    return found
+
+
+def _parse(path: Path) -> PoolFile:
+    try:
+        text = read_bounded_text(path, DOCUMENT)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("format") != "segsolve-pool":
+        raise PlanError(f'{path} is not the plan of a pool: it does not say "format": "segsolve-pool"')
+    if document.get("version") != VERSION:
+        raise PlanError(f"{path} is of version {document.get('version')!r}, this release reads version {VERSION}")
+    written = document.pop("digest", None)
+    try:
+        pool = PoolFile.model_validate(document)
+    except ValidationError as error:
+        raise PlanError(f"{path} is not valid: {first_fault(error, 'the document')}") from None
+    if written != digest(pool.model_dump(mode="json")):
+        raise PlanError(f"{path} was altered after it was written")
+    return pool

@@ -1,0 +1,172 @@
+"""What the pipelines of a pool do when, each stage taking exactly its time: the specification of shared devices.
+
+Every model has frames without end, which it begins in the proportion of the models' weights (`Proportion`). A stage
+takes the oldest inference that waits for it, asks for its device, and gets it after those who asked before; it gives
+the device back before it hands its result on, and waits for room there. Devices and queues are those of the threads.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from segsolve_runtime.flow.sharing import Proportion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedLane:
+    """A pipeline: its model, each stage's time, and the devices of each stage's replicas, as numbers of the pool."""
+
+    model: int
+    stage_ns: tuple[int, ...]
+    devices: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedRun:
+    """When each inference of a model ended, and how long each device was busy; ns."""
+
+    ends_ns: tuple[tuple[int, ...], ...]
+    latencies_ns: tuple[tuple[int, ...], ...]
+    busy_ns: tuple[int, ...]
+    elapsed_ns: int
+
+    def rate_fps(self, model: int) -> float:
+        """Return the inferences per second of a model over the second half of its run, when the pipelines are full."""
+        ends = self.ends_ns[model]
+        half = len(ends) // 2
+        span = ends[-1] - ends[half] if ends else 0
+        return 1e9 * (len(ends) - 1 - half) / span if span else 0.0
+
+
+@dataclass(slots=True)
+class _Seat:
+    lane: int
+    stage: int
+    device: int
+    is_idle: bool = True
+    has_result: tuple[int, int] | None = None  # number and beginning of an inference that waits for room
+
+
+@dataclass(slots=True)
+class _Device:
+    is_busy: bool = False
+    waiting: deque[tuple[_Seat, tuple[int, int]]] = field(default_factory=deque)
+    busy_ns: int = 0
+
+
+def schedule_shared(
+    lanes: Sequence[SharedLane], weights: Sequence[int], periods: int, queue_size: int = 2, ahead: int = 2
+) -> SharedRun:
+    """Run so many periods: each model does its weight of inferences in each.
+
+    Raises:
+        ValueError: `periods` or `queue_size` is smaller than 1.
+    """
+    if periods < 1 or queue_size < 1:
+        raise ValueError("periods and queue_size must be at least 1")
+    return _Simulation(lanes, weights, periods, queue_size, ahead).run()
+
+
+class _Simulation:
+    """What has happened so far."""
+
+    def __init__(
+        self, lanes: Sequence[SharedLane], weights: Sequence[int], periods: int, queue_size: int, ahead: int
+    ) -> None:
+        self._lanes, self._queue_size = lanes, queue_size
+        self._proportion = Proportion(weights, ahead)
+        self._left = [weight * periods for weight in weights]
+        self._devices = [_Device() for _ in range(1 + max(d for lane in lanes for s in lane.devices for d in s))]
+        self._seats = [
+            [[_Seat(number, k, device) for device in stage] for k, stage in enumerate(lane.devices)]
+            for number, lane in enumerate(lanes)
+        ]
+        self._queues: list[list[deque[tuple[int, int]]]] = [[deque() for _ in lane.stage_ns] for lane in lanes]
+        self._ends: list[list[int]] = [[] for _ in weights]
+        self._latencies: list[list[int]] = [[] for _ in weights]
+        self._events: list[tuple[int, int, _Seat, tuple[int, int]]] = []
+        self._number, self._now = 0, 0
+
+    def run(self) -> SharedRun:
+        self._look()
+        while self._events:
+            self._now, _, seat, inference = heapq.heappop(self._events)
+            self._end(seat, inference)
+            self._look()
+        return SharedRun(
+            ends_ns=tuple(map(tuple, self._ends)),
+            latencies_ns=tuple(map(tuple, self._latencies)),
+            busy_ns=tuple(device.busy_ns for device in self._devices),
+            elapsed_ns=self._now,
+        )
+
+    def _look(self) -> None:
+        """Let everything happen that can at this moment."""
+        has_changed = True
+        while has_changed:
+            has_changed = False
+            for lane in range(len(self._lanes)):
+                for k in reversed(range(len(self._seats[lane]))):
+                    for seat in self._seats[lane][k]:
+                        has_changed |= self._hand_on(seat) or self._take(seat)
+
+    def _hand_on(self, seat: _Seat) -> bool:
+        if seat.has_result is None:
+            return False
+        queue = self._queues[seat.lane][seat.stage + 1]
+        if len(queue) >= self._queue_size:
+            return False
+        queue.append(seat.has_result)
+        seat.has_result, seat.is_idle = None, True
+        return True
+
+    def _take(self, seat: _Seat) -> bool:
+        if not seat.is_idle:
+            return False
+        inference = self._next(seat)
+        if inference is None:
+            return False
+        seat.is_idle = False
+        device = self._devices[seat.device]
+        if device.is_busy:
+            device.waiting.append((seat, inference))
+        else:
+            self._start(device, seat, inference)
+        return True
+
+    def _next(self, seat: _Seat) -> tuple[int, int] | None:
+        if seat.stage:
+            queue = self._queues[seat.lane][seat.stage]
+            return queue.popleft() if queue else None
+        model = self._lanes[seat.lane].model
+        if not self._left[model] or not self._proportion.may_begin(model):
+            return None
+        self._left[model] -= 1
+        self._proportion.begin(model)
+        if not self._left[model]:
+            self._proportion.end(model)
+        self._number += 1
+        return self._number, self._now
+
+    def _start(self, device: _Device, seat: _Seat, inference: tuple[int, int]) -> None:
+        time = self._lanes[seat.lane].stage_ns[seat.stage]
+        device.is_busy = True
+        device.busy_ns += time
+        self._number += 1
+        heapq.heappush(self._events, (self._now + time, self._number, seat, inference))
+
+    def _end(self, seat: _Seat, inference: tuple[int, int]) -> None:
+        device = self._devices[seat.device]
+        device.is_busy = False
+        if device.waiting:
+            self._start(device, *device.waiting.popleft())
+        if seat.stage + 1 < len(self._seats[seat.lane]):
+            seat.has_result = inference
+            return
+        seat.is_idle = True
+        model = self._lanes[seat.lane].model
+        self._ends[model].append(self._now)
+        self._latencies[model].append(self._now - inference[1])

@@ -1,0 +1,258 @@
+"""Runs the plan of a pool: a pipeline per model, on devices that they share, each with a source of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from segsolve_runtime.contract.arrays import Frame
+from segsolve_runtime.contract.places import places
+from segsolve_runtime.contract.pool import PoolFolder, load_pool
+from segsolve_runtime.errors import BackendError
+from segsolve_runtime.flow.faults import FaultPolicy
+from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_shared
+from segsolve_runtime.flow.sharing import Proportion, SharedDevice
+from segsolve_runtime.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from segsolve_runtime.contract.result import Result
+    from segsolve_runtime.flow.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolMetrics:
+    """What a run of a pool measured: per model, and how long each device was busy, in ns."""
+
+    models: Mapping[str, Metrics]
+    busy_ns: Mapping[str, int]
+    elapsed_ns: int
+
+
+class Pool:
+    """A pool's pipelines, ready to run::
+
+    with Pool.load("plan/") as pool:
+        pool.run({"detector": frames, "classifier": others}, take=lambda model, result: ...)
+
+    Each of `pipelines` takes frames by itself, too (``pool.pipelines["detector"].submit(frame)``).
+    """
+
+    def __init__(self, folder: PoolFolder, pipelines: Mapping[str, Pipeline], devices: Sequence[SharedDevice]) -> None:
+        """Take a pipeline for each model of a folder, made with these devices; `load` does all of it."""
+        self.folder, self.pipelines = folder, dict(pipelines)
+        self._devices = devices
+        self._begun_ns = perf_counter_ns()
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        backend: str = "litert",
+        threads: int = 1,
+        devices: Sequence[str] = (),
+        queue_size: int = 2,
+        faults: FaultPolicy | None = None,
+    ) -> Self:
+        """Open the plan of a pool on a backend: litert, emulated or edgetpu.
+
+        `devices` are the Edge TPUs in the pool's order, such as ``usb:0``; else those that the plan names, if it does.
+
+        Raises:
+            PlanError: the folder or a segment cannot be used.
+            BackendError: there is no such backend for pools, or it has not these devices.
+            HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
+        """
+        return cls.open(
+            load_pool(Path(folder)),
+            backend=backend,
+            threads=threads,
+            devices=devices,
+            queue_size=queue_size,
+            faults=faults,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        folder: PoolFolder,
+        *,
+        backend: str = "litert",
+        threads: int = 1,
+        devices: Sequence[str] = (),
+        queue_size: int = 2,
+        faults: FaultPolicy | None = None,
+    ) -> Self:
+        """Open a plan that was loaded; all else as for `load`."""
+        if backend == "simulated":
+            raise BackendError("a simulated pool has no results to give; `simulate` has its times")
+        names = _names(folder, devices) if backend == "edgetpu" else []
+        shared = [SharedDevice() for _ in folder.pool.devices]
+        is_shared = [len(device.residents) > 1 for device in folder.pool.devices]
+        pipelines = {}
+        with ExitStack() as opened:
+            for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+                where = folder.device_of(model.name)
+                pipelines[model.name] = opened.enter_context(
+                    Pipeline.open(
+                        plan,
+                        backend=backend,
+                        threads=threads,
+                        devices=[names[where[place]] for place in places(plan.plan)] if names else (),
+                        queue_size=queue_size,
+                        faults=faults,
+                        shared={place: shared[d] for place, d in where.items() if is_shared[d]},
+                    )
+                )
+            opened.pop_all()
+        return cls(folder, pipelines, shared)
+
+    def warm_up(self) -> None:
+        """Run every stage on zeros, model after model."""
+        for pipeline in self.pipelines.values():
+            pipeline.warm_up()
+
+    def run(
+        self,
+        frames: Mapping[str, Iterable[Frame]],
+        take: Callable[[str, Result], object],
+        *,
+        in_proportion: bool = True,
+    ) -> None:
+        """Run the frames of all models at once, until all sources end; `take` gets each model's results in order.
+
+        `take` is called in a thread for each model. With `in_proportion`, frames begin in the proportion of the plan's
+        weights, as fast as the pool can; without, as they come, as from cameras. The first error of a model ends all.
+
+        Raises:
+            ValueError: a name is that of no model, or a model has no frames.
+            StageError, InputError, ...: as `Pipeline.map`.
+        """
+        if set(frames) != set(self.pipelines):
+            odd = min(set(frames) ^ set(self.pipelines))
+            raise ValueError(f"frames must be given for every model, and for no other: {odd!r}")
+        proportion = Proportion([model.weight for model in self.folder.pool.models]) if in_proportion else None
+        faults: list[BaseException] = []
+        is_over = threading.Event()
+        self._begun_ns = perf_counter_ns()
+
+        def serve(number: int, name: str) -> None:
+            try:
+                source = self._paced(frames[name], proportion, number, is_over)
+                for result in self.pipelines[name].map(source):
+                    take(name, result)
+                    if is_over.is_set():
+                        break
+            except BaseException as error:
+                faults.append(error)
+                is_over.set()
+            finally:
+                if proportion is not None:
+                    proportion.end(number)
+
+        threads = [
+            threading.Thread(target=serve, args=(number, name), name=f"segsolve-model-{name}", daemon=True)
+            for number, name in enumerate(self.pipelines)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # so that Ctrl-C is heard
+        except BaseException:
+            is_over.set()
+            for number in range(len(threads)):
+                if proportion is not None:
+                    proportion.end(number)
+            raise
+        if faults:
+            raise faults[0]
+
+    def metrics(self) -> PoolMetrics:
+        """Return what was measured of the latest run; it may be under way."""
+        found = {name: pipeline.metrics() for name, pipeline in self.pipelines.items()}
+        busy = dict.fromkeys((device.name for device in self.folder.pool.devices), 0)
+        for device in self.folder.pool.devices:
+            for resident in device.residents:
+                stages = found[resident.model].stages
+                own = [s for s in stages if (s.pipeline, s.stage) == (resident.pipeline, resident.stage)]
+                busy[device.name] += sum(s.busy_ns // s.replicas for s in own)
+        return PoolMetrics(
+            models=found, busy_ns=busy, elapsed_ns=max((m.elapsed_ns for m in found.values()), default=0)
+        )
+
+    def close(self) -> None:
+        """Close all pipelines."""
+        with ExitStack() as stack:
+            for pipeline in self.pipelines.values():
+                stack.callback(pipeline.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _paced(
+        frames: Iterable[Frame], proportion: Proportion | None, number: int, is_over: threading.Event
+    ) -> Iterator[Frame]:
+        for frame in frames:
+            if proportion is not None:
+                proportion.wait(number)
+            if is_over.is_set():
+                return
+            yield frame
+        if proportion is not None:
+            proportion.end(number)
+
+
+def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun:
+    """Run a pool's plan on a virtual clock, every stage taking exactly its predicted time."""
+    lanes = []
+    for m, (model, plan) in enumerate(zip(folder.pool.models, folder.plans, strict=True)):
+        where = folder.device_of(model.name)
+        for p, pipeline in enumerate(plan.plan.pipelines):
+            own = [place for place in places(plan.plan) if place.pipeline == p]
+            lanes.append(
+                SharedLane(
+                    model=m,
+                    stage_ns=tuple(stage.prediction.time_ns for stage in pipeline.stages),
+                    devices=tuple(
+                        tuple(where[place] for place in own if place.stage == k) for k in range(len(pipeline.stages))
+                    ),
+                )
+            )
+    return schedule_shared(lanes, [model.weight for model in folder.pool.models], periods, queue_size)
+
+
+def _names(folder: PoolFolder, devices: Sequence[str]) -> list[str]:
+    """Return what the devices of a pool are called: as given, as the plan says, or, of one kind, the first attached.
+
+    Raises:
+        BackendError: nobody says which is which, or there are too few.
+    """
+    known = [device.attached for device in folder.pool.devices]
+    if devices:
+        if len(devices) != len(known):
+            raise BackendError(f"{len(devices)} devices were named, the pool has {len(known)}")
+        return list(devices)
+    if all(known):
+        return [name for name in known if name]
+    if len(folder.pool.kinds) > 1:
+        raise BackendError("which Edge TPU is which of the pool? name them in the pool's order: --devices usb:0,pci:0")
+    from segsolve_runtime.backends.edgetpu.choose import choose_devices
+    from segsolve_runtime.backends.edgetpu.library import open_library
+
+    return [device.name for device in choose_devices(open_library(), len(known), ())]

@@ -1,0 +1,124 @@
+"""The check of a pool's folder: steps, each of which believes only what those before it have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from segsolve.checker.check import Step
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.pool.dedicated import least_period
+from segsolve.checker.pool.document import PoolCertificate, read_certificate
+from segsolve.checker.pool.figures import check_belongs, check_figures
+from segsolve.checker.pool.prices import PoolCost, check_plan, cost_of
+from segsolve.checker.pool.worth import least_work, prove_shared
+from segsolve_runtime.contract.pool import PoolFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReport:
+    """The steps up to the first that failed; `claim` is what was proven, `is_optimal` whether nothing is left open."""
+
+    steps: tuple[Step, ...]
+    claim: str | None
+    is_optimal: bool
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether no step failed."""
+        return self.claim is not None
+
+
+def check_pool(folder: PoolFolder, observe: Callable[[Step], object] = lambda step: None) -> PoolReport:
+    """Check a pool's folder; tell of each step as it is done."""
+    run = _Run(folder)
+    steps: list[Step] = []
+    for name, step in run.steps():
+        try:
+            steps.append(Step(name=name, ok=True, text=step()))
+        except CertificateFault as fault:
+            steps.append(Step(name=name, ok=False, text=str(fault)))
+        observe(steps[-1])
+        if not steps[-1].ok:
+            return PoolReport(steps=tuple(steps), claim=None, is_optimal=False)
+    return PoolReport(steps=tuple(steps), claim=run.claim, is_optimal=run.is_optimal)
+
+
+class _Run:
+    """The steps, in their order; each leaves what the next ones need."""
+
+    certificate: PoolCertificate
+    cost: PoolCost
+    claim: str
+    is_optimal = False
+
+    def __init__(self, folder: PoolFolder) -> None:
+        self._folder = folder
+        self._bounds: list[Fraction] = []
+
+    def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        return (
+            ("files", self.files),
+            ("plan", self.valid),
+            ("costs", self.costs),
+            ("alone", self.dedicated),
+            ("shared", self.shared),
+            ("bound", self.bound),
+        )
+
+    def files(self) -> str:
+        self.certificate = read_certificate(self._folder)
+        check_belongs(self._folder, self.certificate)
+        return f"pool.json and the plans of {len(self._folder.plans)} models are those of the certificate"
+
+    def valid(self) -> str:
+        check_plan(self.certificate)
+        return "the pipelines hold every operation, on devices that are there, and each device's residents are listed"
+
+    def costs(self) -> str:
+        self.cost = cost_of(self.certificate)
+        value, _ = self.certificate.claimed
+        if self.cost.period != value:
+            raise CertificateFault(f"the plan's period is {self.cost.period} ns, the certificate says {value}")
+        check_figures(self._folder, self.certificate, self.cost)
+        return f"a period takes {float(self.cost.period) / 1e6:.3f} ms, and all figures of pool.json are as computed"
+
+    def dedicated(self) -> str:
+        if self._shares and self.certificate.sharing == "co-compiled":
+            return "plans without shared devices were not asked for"
+        least = least_period(self.certificate)
+        if least is None:
+            return "without shared devices there is no plan"
+        self._bounds.append(least)
+        return f"without shared devices no period is below {float(least) / 1e6:.3f} ms"
+
+    def shared(self) -> str:
+        if not self._shares:
+            return "plans with shared devices were not asked for"
+        proof = self.certificate.shared
+        if proof is None:
+            least = least_work(self.certificate)
+            self._bounds.append(Fraction(least))
+            return f"with shared devices no period is below {least / 1e6:.3f} ms, the work there is"
+        priced = prove_shared(self.certificate, proof)
+        self._bounds.append(Fraction(proof.period_ns + 1))
+        return f"with shared devices no period is {proof.period_ns / 1e6:.3f} ms or less; {priced} stages were priced"
+
+    def bound(self) -> str:
+        value, bound = self.certificate.claimed
+        proven = min(self._bounds, default=Fraction(0))
+        if bound > min(proven, value):
+            raise CertificateFault(f"the bound that was claimed is {bound} ns, what was proven is {proven}")
+        self.is_optimal = bound == value
+        over = "over the cuts of the execution orders, under the costs that the certificate states"
+        gap = float((value - bound) / value) if value else 0.0
+        self.claim = f"optimal {over}" if self.is_optimal else f"within {gap:.1%} of the optimum {over}"
+        said = self._folder.pool.solution
+        if said.bound_ns > -(-bound.numerator // bound.denominator):
+            self.claim += f"; that no period is below {said.bound_ns / 1e6:.3f} ms is the solver's word"
+        return f"no period is below {float(bound) / 1e6:.3f} ms"
+
+    @property
+    def _shares(self) -> bool:
+        return len(self.certificate.models) > 1 and self.certificate.sharing != "never"

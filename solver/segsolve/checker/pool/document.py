@@ -1,0 +1,185 @@
+"""The certificate of a pool as a document; it is believed in nothing but its form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from math import gcd
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segsolve.checker.constraint import MOST_TOTAL
+from segsolve.checker.document import CERTIFICATE_FILE, Problem
+from segsolve.checker.failure import CertificateFault
+from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.limits import CERTIFICATE
+from segsolve_runtime.contract.pool import PoolFolder
+from segsolve_runtime.contract.wording import first_fault
+
+_Amount = Annotated[int, Field(ge=0, le=MOST_TOTAL)]
+_Count = Annotated[int, Field(ge=1, le=4096)]
+_Index = Annotated[int, Field(ge=0, le=10**6)]
+_Ratio = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+_Pair = Annotated[list[_Index], Field(min_length=2, max_length=2)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Kind(_Record):
+    """Devices that are alike."""
+
+    name: str
+    count: _Count
+    link: str | None
+
+
+class PoolLink(_Record):
+    """A link that devices share."""
+
+    name: str
+    ns_per_mib: _Amount
+
+
+class Model(_Record):
+    """A model and its inferences per period."""
+
+    name: str
+    weight: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class PoolStage(_Record):
+    """Runs of operations, first and last inclusive, and the devices that run them in turn."""
+
+    ops: Annotated[list[_Pair], Field(min_length=1)]
+    devices: Annotated[list[_Index], Field(min_length=1)]
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Its operations."""
+        return tuple(op for first, last in self.ops for op in range(first, last + 1))
+
+
+class PoolPipeline(_Record):
+    """Stages of a model."""
+
+    model: _Index
+    stages: Annotated[list[PoolStage], Field(min_length=1)]
+
+
+class Shared(_Record):
+    """That no plan of shared TPUs has a period of `period_ns` or less: potentials of the states of each model.
+
+    The grid on which that shows: levels of memory and of time; `scratch_classes` are for each kind the largest scratch
+    memory of the stages that are priced together.
+    """
+
+    period_ns: _Amount
+    potentials: list[list[Annotated[int, Field(ge=0, le=2**40)]]]
+    memory_level_bytes: Annotated[int, Field(ge=1, le=2**30)]
+    layer_level_bytes: Annotated[int, Field(ge=1, le=2**30)]
+    time_levels: Annotated[int, Field(ge=1, le=5000)]
+    scratch_classes: list[Annotated[list[_Amount], Field(min_length=1, max_length=16)]]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.memory_level_bytes % self.layer_level_bytes:
+            raise ValueError("a level of memory is no multiple of that of layers")
+        return self
+
+
+class Binding(_Record):
+    """What a certificate is of: the content of pool.json but for the certificate's digest, and the models' files."""
+
+    pool_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    models: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+
+
+class PoolCertificate(_Record):
+    """A certificate as a whole; `value` and `bound` are periods in ns, (numerator, denominator)."""
+
+    format: Literal["segsolve-pool-certificate"]
+    version: Literal[1]
+    binding: Binding
+    kinds: Annotated[list[Kind], Field(min_length=1, max_length=16)]
+    links: list[PoolLink]
+    models: Annotated[list[Model], Field(min_length=1, max_length=64)]
+    sharing: Literal["auto", "never", "co-compiled"]
+    problems: list[list[Problem]]
+    pipelines: Annotated[list[PoolPipeline], Field(min_length=1)]
+    residents: list[list[_Pair]]
+    value: _Ratio
+    bound: _Ratio
+    shared: Shared | None
+
+    @property
+    def devices(self) -> list[int]:
+        """The kind of each device."""
+        return [k for k, kind in enumerate(self.kinds) for _ in range(kind.count)]
+
+    @property
+    def claimed(self) -> tuple[Fraction, Fraction]:
+        """The value and the bound."""
+        return Fraction(*self.value), Fraction(*self.bound)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _require(all(d > 0 and gcd(n, d) == 1 for n, d in (self.value, self.bound)), "a value is no fraction")
+        _require(len(self.problems) == len(self.models), "it has not the costs of every model")
+        _require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
+        for row in self.problems:
+            _require(len({(len(p.ops), tuple(p.cuts)) for p in row}) == 1, "a model's cuts differ from kind to kind")
+        names = {link.name for link in self.links}
+        _require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
+        _require(len(names) == len(self.links), "two links have the same name")
+        if self.shared is not None:
+            states = [len(row[0].cuts) + 2 for row in self.problems]
+            _require([len(own) for own in self.shared.potentials] == states, "potentials are not those of the states")
+            _require(len(self.shared.scratch_classes) == len(self.kinds), "a kind has no classes of scratch memory")
+        return self
+
+
+def read_certificate(folder: PoolFolder) -> PoolCertificate:
+    """Return the certificate of a pool's folder.
+
+    Raises:
+        CertificateFault: it cannot be read, is no certificate, or is not the one that the folder was written with.
+    """
+    from segsolve_runtime.contract.pool import content_sha256
+
+    try:
+        content = read_bounded(folder.root / CERTIFICATE_FILE, CERTIFICATE)
+    except OSError as error:
+        raise CertificateFault(f"{CERTIFICATE_FILE} cannot be read: {error.strerror}") from None
+    found = parse(content)
+    if folder.pool.certificate_sha256 != hashlib.sha256(content).hexdigest():
+        raise CertificateFault(f"{CERTIFICATE_FILE} is not the one that pool.json was written with")
+    if found.binding.pool_sha256 != content_sha256(folder.pool):
+        raise CertificateFault(f"pool.json is not the one that {CERTIFICATE_FILE} was written for")
+    if found.binding.models != [plan.plan.model.sha256 for plan in folder.plans]:
+        raise CertificateFault(f"{CERTIFICATE_FILE} is about other models than the plans")
+    return found
+
+
+def parse(content: bytes) -> PoolCertificate:
+    """Return the certificate that a text says.
+
+    Raises:
+        CertificateFault: it is none.
+    """
+    try:
+        document: Any = json.loads(content)
+        return PoolCertificate.model_validate(document)
+    except ValidationError as error:
+        why = first_fault(error, "the document")
+        raise CertificateFault(f"{CERTIFICATE_FILE} is no valid certificate of a pool: {why}") from None
+    except (ValueError, RecursionError) as error:
+        raise CertificateFault(f"{CERTIFICATE_FILE} is not JSON: {error}") from None
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)

@@ -1,0 +1,92 @@
+"""Whether what a pool's files say of the plan is what the certificate says, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from fractions import Fraction
+
+from segsolve.checker.costs import StageCost
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.prices import PoolCost
+from segsolve_runtime.contract.pool import PoolFolder
+
+_PREDICTED = [field.name for field in fields(StageCost) if field.name != "spilled_ops"]
+
+
+def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
+    """Check that files and certificate are about the same devices, models, stages and residents.
+
+    Raises:
+        CertificateFault: they are not.
+    """
+    pool = folder.pool
+    _require(
+        [(k.name, k.count, k.link) for k in pool.kinds] == [(k.name, k.count, k.link) for k in certificate.kinds],
+        "the kinds of devices are not those of the certificate",
+    )
+    _require(
+        [(link.name, link.ns_per_mib) for link in pool.links]
+        == [(link.name, link.ns_per_mib) for link in certificate.links],
+        "the links are not those of the certificate",
+    )
+    _require(
+        [(m.name, m.weight) for m in pool.models] == [(m.name, m.weight) for m in certificate.models],
+        "the models are not those of the certificate",
+    )
+    _require(pool.solution.sharing == certificate.sharing, "what was asked for is not what the certificate says")
+    spills = {problem.no_spill for row in certificate.problems for problem in row}
+    _require(spills == {pool.solution.no_spill}, "whether weights may stream is not what the certificate says")
+    _require(pool.solution.objective == "throughput", "the certificate is about another objective")
+    numbers: dict[str, list[int]] = {model.name: [] for model in pool.models}
+    for p, pipeline in enumerate(certificate.pipelines):
+        numbers[pool.models[pipeline.model].name].append(p)
+    for model, plan in zip(pool.models, folder.plans, strict=True):
+        own = [certificate.pipelines[p] for p in numbers[model.name]]
+        held = [[stage.members for stage in pipeline.stages] for pipeline in own]
+        _require(
+            [[stage.ops for stage in pipeline.stages] for pipeline in plan.plan.pipelines] == held,
+            f"the stages of {model.name} are not those of the certificate",
+        )
+    for device, residents in zip(pool.devices, certificate.residents, strict=True):
+        listed = [
+            (numbers[r.model][r.pipeline] if r.pipeline < len(numbers[r.model]) else -1, r.stage)
+            for r in device.residents
+        ]
+        _require(listed == [(p, k) for p, k in residents], f"the residents of {device.name} are not the certificate's")
+
+
+def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCost) -> None:
+    """Check every predicted figure of the files against the costs.
+
+    Raises:
+        CertificateFault: one differs.
+    """
+    pool, (value, bound) = folder.pool, certificate.claimed
+    solution = pool.solution
+    said = (solution.period_ns, solution.objective_ns)
+    _require(said == (_up(cost.period), _up(value)), "the period of pool.json is not the certificate's")
+    _require(solution.bound_ns >= _up(bound), "the bound of pool.json is below the certificate's")
+    _require([d.load_ns for d in pool.devices] == [_up(x) for x in cost.devices], "the load of a device is another")
+    _require([x.load_ns for x in pool.links] == [_up(x) for x in cost.links], "the load of a link is another")
+    for m, (model, plan) in enumerate(zip(pool.models, folder.plans, strict=True)):
+        rate = 10**9 / max(Fraction(1), cost.period) * model.weight
+        _require(0 <= rate - Fraction(model.rate_fps) < rate / 10**12, f"the rate of {model.name} is another")
+        said_latency = (model.latency_ns, model.own_latency_ns)
+        _require(said_latency == (cost.latencies[m], cost.own_latencies[m]), f"a latency of {model.name} is another")
+        numbers = [p for p, pipeline in enumerate(certificate.pipelines) if pipeline.model == m]
+        for p, pipeline in zip(numbers, plan.plan.pipelines, strict=True):
+            for k, stage in enumerate(pipeline.stages):
+                predicted, own = stage.prediction, cost.stages[p, k]
+                is_same = all(getattr(predicted, name) == getattr(own, name) for name in _PREDICTED)
+                is_same &= tuple(predicted.spilled_ops) == own.spilled_ops
+                _require(is_same, f"a prediction of stage {k} of {model.name} is another than its costs say")
+
+
+def _up(value: Fraction) -> int:
+    return -(-value.numerator // value.denominator)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise CertificateFault(otherwise)

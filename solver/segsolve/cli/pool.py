@@ -1,0 +1,321 @@
+"""Pools for ``segsolve solve``, ``compare``, ``run``, ``verify`` and ``check``: several models, unequal Edge TPUs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from segsolve.cli.console import news, progress, show, show_json, show_text
+from segsolve.cli.no_plan import Rule, no_plan
+from segsolve.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from segsolve.library.pools import SolvedPool
+    from segsolve.solvers.base import Limits
+    from segsolve_runtime.contract.arrays import Frame
+    from segsolve_runtime.contract.plan import PlanFolder
+    from segsolve_runtime.contract.result import Result
+
+PoolText = Annotated[
+    str | None,
+    typer.Option(
+        "--pool",
+        help="Instead of --tpus and --device: kinds and counts, as edgetpu-m2:2,edgetpu-usb:1; POOL.toml; or attached.",
+    ),
+]
+RateTexts = Annotated[
+    list[str] | None,
+    typer.Option("--rate", metavar="MODEL=PER_SECOND", help="Inferences per second of a model; repeatable."),
+]
+WeightText = Annotated[
+    str | None, typer.Option("--weights", metavar="A=3,B=1", help="Proportion of the models' rates, instead of --rate.")
+]
+SharingText = Annotated[
+    str, typer.Option("--sharing", help="Whether models share TPUs: auto, never, or co-compiled (always).")
+]
+_TOO_FEW = Rule("serves every model", "give more TPUs, or let models share them (--sharing auto)")
+DEFAULT_PERIODS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """The options of a question about a pool, as the user gave them."""
+
+    models: Sequence[Path]
+    pool: str
+    rates: Sequence[str]
+    weights: str | None
+    objective: str
+    sharing: str
+    no_spill: bool
+    limits: Limits
+
+
+def pool_or_error(pool: str | None, models: Sequence[Path], rates: Sequence[str] | None) -> str:
+    """Return the pool that is asked for (UsageError if there is none)."""
+    if pool is None:
+        what = ", ".join(path.name for path in models) if len(models) > 1 else "--rate" if rates else "--weights"
+        raise UsageError(
+            f"{what}: several models, and their rates, need a --pool", "name it: --pool edgetpu-m2:2,edgetpu-usb:1"
+        )
+    return pool
+
+
+def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_json: bool) -> None:
+    """Solve a question about a pool, show the answer, and write its folder."""
+    from segsolve.library.pools import write_solved
+    from segsolve.pool.folder import check_pool_writable
+    from segsolve.report.pool import pool_document, pool_table
+    from segsolve.report.units import count
+    from segsolve.solvers.base import Stop
+
+    if output is not None:
+        check_pool_writable(output)
+    solved = _solved(options)
+    answer = solved.found
+    if as_json:
+        show_json(pool_document(answer))
+    elif answer.plan is not None:
+        show(pool_table(answer))
+    if answer.plan is None:
+        raise no_plan(count(len(solved.problem.pool.devices), "TPU"), answer, _TOO_FEW)
+    if output is not None:
+        folder = write_solved(solved, output)
+        news(f"wrote {output / 'pool.json'} and the plans of {count(len(folder.plans), 'model')}")
+        if verify:
+            for plan, loaded in zip(folder.plans, solved.models, strict=True):
+                _verified(plan, loaded)
+    if not answer.keeps_rates:
+        from segsolve.cli.guard import say_error
+
+        say_error(
+            "the plan that was found does not make the rates that were asked for", "give more TPUs, or ask for less"
+        )
+        raise typer.Exit(ExitCode.NO_PLAN)
+    if answer.stopped_by is Stop.INTERRUPTED:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
+    """Hold the ways to use a pool against each other."""
+    from segsolve.library.pools import compared
+    from segsolve.report.pool import ways_document, ways_table
+
+    with progress("comparing ways to use the pool") as observe:
+        problem, ways = compared(
+            options.models,
+            pool=options.pool,
+            rates=_rates(options),
+            weights=_weights(options),
+            no_spill=options.no_spill,
+            limits=options.limits,
+            observe=observe,
+            tell=news,
+        )
+    weights = {demand.model: demand.weight for demand in problem.workload.demands}
+    if as_json:
+        show_json(ways_document(ways, weights))
+    else:
+        show(ways_table(ways, weights, problem.pool.notation))
+
+
+def refuse_for_pools(where: str, hint: str, **options: object) -> None:
+    """Raise a UsageError if an option was given that pools have not."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise UsageError(f"--{name.replace('_', '-')} is not taken {where}", hint)
+
+
+def run_pool(
+    path: Path,
+    *,
+    backend: str,
+    inputs: Sequence[str],
+    output: Path | None,
+    count: int | None,
+    threads: int,
+    devices: Sequence[str],
+    queue_size: int,
+    seed: int,
+    on_fault: str,
+    stage_timeout: float | None,
+    dequantize: bool,
+    as_json: bool,
+) -> None:
+    """Run the plan of a pool, a source per model, in the proportion of its weights; `count` are periods."""
+    from segsolve.report.pool import pool_run_document, pool_run_table, simulated_document, simulated_table
+    from segsolve_runtime.contract.pool import load_pool
+    from segsolve_runtime.flow.faults import FaultPolicy
+    from segsolve_runtime.pool import Pool, simulate
+
+    folder = load_pool(path)
+    if backend == "simulated":
+        run = simulate(folder, count or DEFAULT_PERIODS, queue_size)
+        if as_json:
+            show_json(simulated_document(folder.pool, run))
+        else:
+            show(simulated_table(folder.pool, run))
+        return
+    _check_inputs(inputs, [model.name for model in folder.pool.models])
+    policy = FaultPolicy(on_fault=_on_fault(on_fault), stage_timeout_s=stage_timeout)
+    with ExitStack() as stack:
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+        sources, takers = {}, {}
+        for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+            source = _source(plan, model.weight, _of_model(inputs, model.name, len(folder.plans)), count, seed)
+            sources[model.name] = source.frames
+            takers[model.name] = _taker(plan, model.name, source.origins, output, stack, real=dequantize)
+        pool = stack.enter_context(
+            Pool.open(folder, backend=backend, threads=threads, devices=devices, queue_size=queue_size, faults=policy)
+        )
+        pool.warm_up()
+        with progress(f"running {len(folder.plans)} models on {backend}"):
+            pool.run(sources, lambda model, result: takers[model](result))
+        metrics = pool.metrics()
+    if output is not None:
+        news(f"wrote the results of each model to {output}")
+    if as_json:
+        show_json(pool_run_document(folder, metrics, backend))
+    else:
+        show(pool_run_table(folder, metrics, backend))
+
+
+def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> None:
+    """Prove the segments of every model of a pool equal to the model."""
+    from segsolve.library.plans import plan_model
+    from segsolve.report.units import count
+    from segsolve.segments.verify import verify
+    from segsolve_runtime.contract.pool import load_pool
+
+    folder = load_pool(path)
+    found: dict[str, Any] = {}
+    for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+        with progress(f"comparing the segments of {model.name} with the whole model"):
+            done = verify(plan, plan_model(plan, None), inputs=inputs, seed=seed)
+        found[model.name] = {"identical": True, **asdict(done)}
+        if not as_json:
+            show_text(
+                f"{model.name}: identical, byte for byte: {count(done.output_tensors, 'output')} and "
+                f"{count(done.crossing_tensors, 'crossing tensor')} on {count(done.inputs, 'random input')}"
+            )
+    if as_json:
+        show_json(found)
+
+
+def _solved(options: PoolOptions) -> SolvedPool:
+    from segsolve.library.pools import solve_models
+
+    with progress(f"solving {len(options.models)} models on {options.pool}") as observe:
+        return solve_models(
+            options.models,
+            pool=options.pool,
+            rates=_rates(options),
+            weights=_weights(options),
+            objective=options.objective,
+            sharing=options.sharing,
+            no_spill=options.no_spill,
+            limits=options.limits,
+            observe=observe,
+            tell=news,
+        )
+
+
+def _rates(options: PoolOptions) -> dict[str, Any]:
+    from segsolve.library.pools import parse_rates
+
+    return dict(parse_rates(options.rates))
+
+
+def _weights(options: PoolOptions) -> dict[str, int]:
+    from segsolve.library.pools import parse_weights
+
+    return parse_weights(options.weights)
+
+
+def _verified(plan: PlanFolder, loaded: Any) -> None:
+    from segsolve.report.units import count
+    from segsolve.segments.verify import verify
+
+    with progress(f"comparing the segments of {loaded.path.stem} with the whole model"):
+        done = verify(plan, loaded)
+    news(
+        f"verified {loaded.path.stem}: {count(done.output_tensors, 'output')} and "
+        f"{count(done.crossing_tensors, 'crossing tensor')} of the segments are identical to the whole model's"
+    )
+
+
+def _on_fault(text: str) -> Literal["stop", "skip", "retry"]:
+    match text:
+        case "stop" | "skip" | "retry":
+            return text
+        case _:
+            raise UsageError(f"--on-fault {text} is not for pools", "use stop, skip or retry, and solve again")
+
+
+def _check_inputs(inputs: Sequence[str], names: Sequence[str]) -> None:
+    """Raise a UsageError if inputs are given and do not say of which model, or not for all."""
+    if not inputs or len(names) == 1:
+        return
+    if missing := [name for name in names if not any(text.startswith(f"{name}=") for text in inputs)]:
+        raise UsageError(f"--input gives nothing to {missing[0]}", "write --input MODEL=FILES for every model")
+    if odd := [text for text in inputs if not any(text.startswith(f"{name}=") for name in names)]:
+        raise UsageError(f"--input {odd[0]!r} is for no model of the pool", f"known: {', '.join(names)}")
+
+
+def _of_model(inputs: Sequence[str], name: str, models: int) -> list[str]:
+    """Return the inputs of one model: those that begin with its name, without it."""
+    own = [text.removeprefix(f"{name}=") for text in inputs if text.startswith(f"{name}=")]
+    if models == 1 and not own:
+        return list(inputs)
+    return own
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The frames of one model, and where each that is under way came from."""
+
+    frames: Iterator[Frame]
+    origins: deque[str]
+
+
+def _source(plan: PlanFolder, weight: int, inputs: Sequence[str], count: int | None, seed: int) -> _Source:
+    from segsolve_runtime.contract.frames import random_frames
+    from segsolve_runtime.io.inputs import open_inputs
+
+    most, origins = None if count is None else count * weight, deque[str]()
+    if inputs:
+        given = open_inputs(plan.plan, inputs)
+        for text in (*given.doubts, *given.notes):
+            news(text)
+        named: Iterator[tuple[str, Frame]] = islice(given.frames(), most)
+    else:
+        made = random_frames(plan.plan, count=most or DEFAULT_PERIODS * weight, seed=seed)
+        named = iter((f"random {number}", frame) for number, frame in enumerate(made))
+
+    def frames() -> Iterator[Frame]:
+        for origin, frame in named:
+            origins.append(origin)
+            yield frame
+
+    return _Source(frames(), origins)
+
+
+def _taker(
+    plan: PlanFolder, name: str, origins: deque[str], output: Path | None, stack: ExitStack, *, real: bool
+) -> Callable[[Result], None]:
+    """Return what takes a model's results: a file of arrays, or nothing."""
+    if output is None:
+        return lambda result: None
+    from segsolve_runtime.io.outputs import open_output
+
+    outputs = [plan.plan.tensor(tensor) for tensor in plan.plan.outputs]
+    sink = stack.enter_context(open_output(output / f"{name}.npz", outputs, real=real))
+    return lambda result: sink.put(origins.popleft(), result)

@@ -1,0 +1,371 @@
+"""Pools, rates and weights as people name them, and `solve` for them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segsolve.errors import DeviceError, ModelError, UsageError
+from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
+from segsolve.values import MOST_TPUS, within
+
+if TYPE_CHECKING:
+    from segsolve.graph.read import LoadedModel
+    from segsolve.pool.answer import PoolAnswer
+    from segsolve.pool.model import Kind, Pool, PoolProblem, Workload
+    from segsolve.pool.simple import Way
+    from segsolve.problem import SharedLink
+    from segsolve.solvers.base import Limits, Observer
+    from segsolve_runtime.contract.pool import PoolFolder
+
+_TEXT = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,6})\s*)?")
+_FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1; or name a file (POOL.toml); or say attached"
+_MEMBERS = {"name", "count", "device", "link", "devices"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolvedPool:
+    """An answer with the models that it is about, ready to be shown, written and built."""
+
+    found: PoolAnswer
+    problem: PoolProblem
+    models: tuple[LoadedModel, ...] = field(repr=False)
+    memory_bytes: tuple[int, ...]
+    """The on-chip memory of each kind."""
+    devices: tuple[str, ...]
+    """The descriptions that the costs of each kind come from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `segsolve solve --pool --json` prints."""
+        from segsolve.report.pool import pool_document
+
+        return pool_document(self.found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPool:
+    """A pool, and for each of its kinds the device that the costs come from."""
+
+    pool: Pool
+    devices: tuple[str, ...]
+
+
+def parse_pool(text: str) -> NamedPool:
+    """Return the pool that `--pool` names: kinds and counts, a TOML file, or what is attached.
+
+    Raises:
+        UsageError: the text names no pool.
+        DeviceError: the file cannot be used, or no device is attached.
+    """
+    if text.strip() == "attached":
+        return _attached()
+    if text.endswith(".toml") and ":" not in text and "," not in text:
+        return _from_file(Path(text))
+    counts: dict[str, int] = {}
+    for part in text.split(","):
+        match = _TEXT.fullmatch(part)
+        if not match:
+            raise UsageError(f"--pool is {text!r}", _FORM)
+        number = int(match[2] or 1)
+        within(f"--pool: the number of {match[1]}", number, 1, MOST_TPUS)
+        counts[match[1]] = counts.get(match[1], 0) + number
+    return _named([{"device": name, "count": count} for name, count in counts.items()])
+
+
+def solve_models(
+    models: Sequence[str | Path],
+    *,
+    pool: str,
+    rates: Mapping[str, float | str] | None = None,
+    weights: Mapping[str, int] | None = None,
+    objective: str = "throughput",
+    sharing: str = "auto",
+    no_spill: bool = False,
+    limits: Limits | None = None,
+    observe: Observer | None = None,
+    tell: Tell = quiet,
+) -> SolvedPool:
+    """Return the best plan for models on a pool, as `segsolve solve A B --pool` does.
+
+    `rates` (inferences per second) or `weights` (whole numbers: the proportion of the rates) are by model, the name of
+    its file without the ending.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
+        SolverFault: a solver contradicted a known fact.
+    """
+    from segsolve.pool.solve import solve_pool
+    from segsolve.solvers.base import ignore
+
+    named = parse_pool(pool)
+    problem, loaded, memory = pool_problem(
+        [Path(model) for model in models],
+        named,
+        rates={k: _rate(k, v) for k, v in (rates or {}).items()},
+        weights=weights or {},
+        objective=objective,
+        sharing=sharing,
+        no_spill=no_spill,
+        tell=tell,
+    )
+    found = solve_pool(problem, limits=limits, observe=observe or ignore)
+    return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, devices=named.devices)
+
+
+def write_solved(solved: SolvedPool, folder: Path) -> PoolFolder:
+    """Write an answer's folder: the plans of the models, the file that ties them, and the certificate.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        ValueError: the answer has no plan.
+    """
+    from segsolve.pool.folder import write_pool
+
+    return write_pool(folder, solved.found, solved.models, solved.devices, solved.memory_bytes)
+
+
+def compared(
+    models: Sequence[str | Path],
+    *,
+    pool: str,
+    rates: Mapping[str, float | str] | None = None,
+    weights: Mapping[str, int] | None = None,
+    no_spill: bool = False,
+    limits: Limits | None = None,
+    observe: Observer | None = None,
+    tell: Tell = quiet,
+) -> tuple[PoolProblem, list[Way]]:
+    """Return the question, and what all ways to use the pool come to, as `segsolve compare A B --pool` shows.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
+        SolverFault: a solver contradicted a known fact.
+    """
+    from segsolve.pool.model import Sharing
+    from segsolve.pool.simple import ways_beside
+    from segsolve.pool.solve import solve_pool
+    from segsolve.solvers.base import ignore
+
+    problem, _, _ = pool_problem(
+        [Path(model) for model in models],
+        parse_pool(pool),
+        rates={k: _rate(k, v) for k, v in (rates or {}).items()},
+        weights=weights or {},
+        no_spill=no_spill,
+        tell=tell,
+    )
+
+    def solved(sharing: Sharing) -> PoolAnswer:
+        asked = replace(problem, workload=replace(problem.workload, sharing=sharing))
+        return solve_pool(asked, limits=limits, observe=observe or ignore)
+
+    shared = solved(Sharing.ALWAYS) if problem.models > 1 else None
+    return problem, ways_beside(solved(Sharing.NEVER), shared, problem)
+
+
+def pool_problem(
+    models: Sequence[Path],
+    named: NamedPool,
+    *,
+    rates: Mapping[str, Fraction],
+    weights: Mapping[str, int],
+    objective: str = "throughput",
+    sharing: str = "auto",
+    no_spill: bool = False,
+    tell: Tell = quiet,
+) -> tuple[PoolProblem, tuple[LoadedModel, ...], tuple[int, ...]]:
+    """Read models and devices and return the question, the models, and the on-chip memory of each kind.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
+    """
+    from segsolve.graph.read import read_model
+    from segsolve.pool.model import PoolProblem
+    from segsolve.profile.load import device_costs
+
+    names = model_names(models)
+    workload = _workload(names, rates, weights, objective, sharing)
+    makers = [device_costs(device) for device in named.devices]
+    loaded, rows, memory = [], [], [0] * len(makers)
+    for path in models:
+        model = read_model(path)
+        if model.graph.state is not None:
+            raise ModelError(
+                f"{path} keeps {model.graph.state} from one inference to the next", "pools serve models without a state"
+            )
+        sources = [maker(model.graph) for maker in makers]
+        for note in (*placement_notes(sources[0]), *peculiarities(model.graph)):
+            tell(f"{path.stem}: {note}")
+        problems = [
+            source.problem(tpus=kind.count, no_spill=no_spill)
+            for source, kind in zip(sources, named.pool.kinds, strict=True)
+        ]
+        common = tuple(sorted(set(problems[0].cuts).intersection(*(p.cuts for p in problems))))
+        rows.append(tuple(replace(p, cuts=common, link=None) for p in problems))
+        memory = [source.device.memory_bytes for source in sources]
+        loaded.append(model)
+    pool = _with_links(named, loaded)
+    return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
+
+
+def model_names(models: Sequence[Path]) -> tuple[str, ...]:
+    """Return the names by which rates, inputs and metrics know models: their files', without the ending.
+
+    Raises:
+        UsageError: two have the same name.
+    """
+    names = tuple(path.stem for path in models)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"two models are called {twice[0]!r}", "copy one of the files under another name")
+    return names
+
+
+def parse_rates(texts: Sequence[str]) -> dict[str, Fraction]:
+    """Return the inferences per second of ``NAME=RATE``, repeated.
+
+    Raises:
+        UsageError: a text is not of this form.
+    """
+    found: dict[str, Fraction] = {}
+    for text in texts:
+        name, mark, rate = text.rpartition("=")
+        if not mark or not name.strip():
+            raise UsageError(f"--rate is {text!r}", "write a model and its inferences per second, e.g. detector=30")
+        if name.strip() in found:
+            raise UsageError(f"--rate names {name.strip()!r} twice", "give each model one rate")
+        found[name.strip()] = _rate(name.strip(), rate)
+    return found
+
+
+def parse_weights(text: str | None) -> dict[str, int]:
+    """Return the whole numbers of ``a=3,b=1``.
+
+    Raises:
+        UsageError: the text is not of this form.
+    """
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, mark, weight = part.rpartition("=")
+        if not mark or not weight.strip().isdecimal() or not 1 <= int(weight) <= 10_000:
+            raise UsageError(f"--weights is {text!r}", "write models and whole numbers from 1 to 10000, e.g. a=3,b=1")
+        found[name.strip()] = int(weight)
+    return found
+
+
+def _rate(name: str, rate: float | str) -> Fraction:
+    try:
+        found = Fraction(str(rate).strip()).limit_denominator(1000)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"the rate of {name} is {rate!r}", "write a number of inferences per second") from None
+    if not 0 < found <= 10**6:
+        raise UsageError(f"the rate of {name} is {rate}", "give one from 0.001 to a million per second")
+    return found
+
+
+def _workload(
+    names: Sequence[str], rates: Mapping[str, Fraction], weights: Mapping[str, int], objective: str, sharing: str
+) -> Workload:
+    from segsolve.pool.model import Demand, Goal, Sharing, Workload, weights_of
+
+    if rates and weights:
+        raise UsageError("--rate and --weights exclude each other", "rates are asked for, weights are a proportion")
+    given: Mapping[str, object] = rates or weights
+    option = "--rate" if rates else "--weights"
+    if unknown := sorted(set(given) - set(names)):
+        raise UsageError(f"{option} names {unknown[0]!r}, which is no model here", f"known: {', '.join(names)}")
+    if given and (missing := [name for name in names if name not in given]):
+        raise UsageError(f"{option} says nothing of {missing[0]}", "name every model")
+    if objective not in tuple(Goal):
+        raise UsageError(f"a pool is not solved for {objective}", f"known: {', '.join(Goal)}")
+    if sharing not in tuple(Sharing):
+        raise UsageError(f"--sharing is {sharing!r}", f"known: {', '.join(Sharing)}")
+    if objective == Goal.LATENCY and not rates:
+        raise UsageError("the least latency of a pool is that at some rates", "name them: --rate MODEL=PER_SECOND")
+    found, scale = weights_of(dict(rates)) if rates else (dict(weights) or dict.fromkeys(names, 1), None)
+    demands = tuple(Demand(model=name, weight=found[name]) for name in names)
+    return Workload(demands=demands, scale_fps=scale, goal=Goal(objective), sharing=Sharing(sharing))
+
+
+def _from_file(path: Path) -> NamedPool:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeviceError(f"{path} cannot be read: {error.strerror}", _FORM) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeviceError(f"{path} is not TOML: {error}", "the solver's README describes a pool's file") from None
+    kinds = document.get("kind")
+    hint = 'write a table for each kind: [[kind]] with device = "edgetpu-m2" and count = 2'
+    if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, dict) for kind in kinds):
+        raise DeviceError(f"{path} names no kinds of devices", hint)
+    for kind in kinds:
+        if wrong := sorted(set(kind) - _MEMBERS):
+            raise DeviceError(f"{path}: a kind has no {wrong[0]!r}", f"known: {', '.join(sorted(_MEMBERS))}")
+        if not isinstance(kind.get("device"), str):
+            raise DeviceError(f"{path}: a kind names no device", hint)
+        names = kind.get("devices", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DeviceError(f"{path}: devices of {kind['device']} are no list of names", hint)
+        count = kind.setdefault("count", len(names) or 1)
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_TPUS:
+            raise DeviceError(f"{path}: the count of {kind['device']} is {count!r}", f"give 1 to {MOST_TPUS}")
+        if names and len(names) != count:
+            raise DeviceError(f"{path}: {kind['device']} has {count} devices and {len(names)} names", hint)
+        if not isinstance(kind.get("link", ""), str) or not isinstance(kind.get("name", ""), str):
+            raise DeviceError(f"{path}: name and link of {kind['device']} are no text", hint)
+    return _named(kinds)
+
+
+def _attached() -> NamedPool:
+    """Return what `segsolve devices --attached` finds: USB devices, and those on PCIe."""
+    from segsolve_runtime.backends.edgetpu.library import open_library
+
+    found = open_library().devices()
+    if not found:
+        raise DeviceError("no Edge TPU is attached", "`segsolve doctor` says what is missing")
+    kinds: dict[str, list[str]] = {}
+    for device in found:
+        kinds.setdefault("edgetpu-usb" if device.name.startswith("usb") else "edgetpu-m2", []).append(device.name)
+    return _named([{"device": name, "count": len(names), "devices": names} for name, names in kinds.items()])
+
+
+def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:
+    from segsolve.pool.model import Kind, Pool
+    from segsolve.problem import SharedLink
+
+    made = tuple(
+        Kind(
+            name=kind.get("name") or Path(str(kind["device"])).stem,
+            count=kind["count"],
+            link=kind.get("link"),
+            names=tuple(kind.get("devices", ())),
+        )
+        for kind in kinds
+    )
+    if len({kind.name for kind in made}) != len(made):
+        raise UsageError("two kinds of the pool have the same name", "give each a name of its own")
+    links = {kind.link: SharedLink(ns_per_mib=0) for kind in made if kind.link}
+    return NamedPool(
+        pool=Pool(kinds=made, links=tuple((str(name), link) for name, link in links.items())),
+        devices=tuple(str(kind["device"]) for kind in kinds),
+    )
+
+
+def _with_links(named: NamedPool, loaded: Sequence[LoadedModel]) -> Pool:
+    """Give kinds whose description has a link that all such devices share that link, as slow as described."""
+    from segsolve.pool.model import Pool
+    from segsolve.profile.load import device_costs
+
+    links: dict[str, SharedLink] = {}
+    kinds: list[Kind] = []
+    for kind, device in zip(named.pool.kinds, named.devices, strict=True):
+        link = device_costs(device)(loaded[0].graph).problem(tpus=1).link
+        name = kind.link or (f"link of {kind.name}" if link else None)
+        if name and link:
+            links[name] = max(link, links.get(name, link), key=lambda each: each.ns_per_mib)
+        kinds.append(replace(kind, link=name if name in links or link else None))
+    return Pool(kinds=tuple(kinds), links=tuple(links.items()))

@@ -1,0 +1,63 @@
+"""What is answered to a question about a pool: a plan, its cost, and what is known of its quality and from whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from segsolve.pool.bound import Proof
+from segsolve.pool.evaluate import PoolScore
+from segsolve.pool.model import Goal, PoolProblem
+from segsolve.pool.plan import PoolPlan
+from segsolve.solvers.base import Confirmation, Status, Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolAnswer:
+    """The best plan for a workload on a pool.
+
+    `value` is ns: the period, or for the goal of latency the worst latency. No plan that was asked for has a value
+    below `bound`. That is over all cuts of the models' execution orders, and `over` says over which plans:
+    `certified` is the part of the bound that `segsolve check` can prove again, the rest is CP-SAT's word;
+    `dedicated_period` is the least period without shared TPUs, which is exact; `shared` the proof for shared ones.
+    """
+
+    problem: PoolProblem
+    status: Status
+    plan: PoolPlan | None
+    score: PoolScore | None
+    value: Fraction | None
+    bound: Fraction
+    found_by: str
+    over: str
+    certified: Fraction = Fraction(0)
+    confirmed_by: tuple[Confirmation, ...] = ()
+    dedicated_period: Fraction | None = None
+    shared: Proof | None = field(default=None, repr=False)
+    note: str = ""
+    stopped_by: Stop = Stop.FINISHED
+    wall_s: float = 0.0
+    seed: int = 0
+
+    @property
+    def gap(self) -> float | None:
+        """Distance of the plan from the bound, relative to the plan; None without a plan."""
+        if self.value is None:
+            return None
+        return float((self.value - self.bound) / self.value) if self.value else 0.0
+
+    @property
+    def keeps_rates(self) -> bool:
+        """Whether the plan makes the rates that were asked for, if any were."""
+        wanted = self.problem.workload.scale_fps
+        return wanted is None or (self.score is not None and self.score.scale_fps >= wanted)
+
+    @property
+    def proof(self) -> str | None:
+        """What shows that there is no plan, in one line."""
+        return self.note or None
+
+    @property
+    def unit(self) -> str:
+        """What the value is."""
+        return "period" if self.problem.workload.goal is Goal.RATES else "worst latency"

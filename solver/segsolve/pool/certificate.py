@@ -1,0 +1,73 @@
+"""The certificate of a pool's plan: the costs, the plan, and the potentials that prove the bound.
+
+It is believed in nothing but its form by `checker/pool`, which prices everything again with code of its own: the plan,
+the dedicated optimum by its own dynamic program, and the potentials by its own search for the dearest pattern.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.model import Goal
+from segsolve.pool.plan import PoolPlan
+from segsolve.pool.relaxed import FINE_BYTES
+from segsolve.problem import Problem
+
+
+def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
+    """Return the certificate of an answer as a document; None where nothing is proven (the least latency)."""
+    workload, pool = answer.problem.workload, answer.problem.pool
+    if workload.goal is not Goal.RATES or answer.value is None:
+        return None
+    proof = answer.shared
+    return {
+        "format": "segsolve-pool-certificate",
+        "version": 1,
+        "kinds": [{"name": kind.name, "count": kind.count, "link": kind.link} for kind in pool.kinds],
+        "links": [{"name": name, "ns_per_mib": link.ns_per_mib} for name, link in pool.links],
+        "models": [{"name": demand.model, "weight": demand.weight} for demand in workload.demands],
+        "sharing": workload.sharing.value,
+        "problems": [[problem_document(problem) for problem in row] for row in answer.problem.costs],
+        "pipelines": [
+            {
+                "model": pipeline.model,
+                "stages": [
+                    {"ops": [list(run) for run in stage.as_stage.op_ranges], "devices": list(stage.devices)}
+                    for stage in pipeline.stages
+                ],
+            }
+            for pipeline in plan.pipelines
+        ],
+        "residents": [[[r.pipeline, r.stage] for r in residents] for residents in plan.residents],
+        "value": [answer.value.numerator, answer.value.denominator],
+        "bound": [answer.certified.numerator, answer.certified.denominator],
+        "shared": None
+        if proof is None
+        else {
+            "period_ns": proof.period_ns,
+            "potentials": [list(own) for own in proof.potentials],
+            "memory_level_bytes": FINE_BYTES * proof.grid.coarse,
+            "layer_level_bytes": FINE_BYTES,
+            "time_levels": proof.grid.times,
+            "scratch_classes": [list(tops) for tops in proof.scratch_classes],
+        },
+    }
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Return a problem as certificates have it."""
+    return {
+        "name": problem.name,
+        "ops": [asdict(op) for op in problem.ops],
+        "transfers": [asdict(t) | {"consumers": list(t.consumers)} for t in problem.transfers],
+        "cuts": list(problem.cuts),
+        "tpus": problem.tpus,
+        "cpus": problem.cpus,
+        "capacity_bytes": problem.capacity_bytes,
+        "overhead_ns": problem.overhead_ns,
+        "no_spill": problem.no_spill,
+        "measured": [asdict(m) for m in problem.measured],
+        "link": None,
+    }

@@ -1,0 +1,224 @@
+"""What plans of a pool cost, and which are valid: the specification. Knows no solver.
+
+A device holds its residents together, compiled in one go (`edgetpu_compiler a.tflite b.tflite`): scratch memory is as
+large as the largest resident's, and weights are cached resident after resident in the listed order, within each in the
+model's own order, whole layers, each that still fits. A device with one resident is a stage as it always was.
+
+A period is the time in which each model m does its weight w_m of inferences. A device is busy in it for the sum of
+w_m T over its residents; no device, and no link, can be busy for longer than the period lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from segsolve.cost.plan import check_pipeline
+from segsolve.cost.stage import StageScore, scratch_bytes, stage_score
+from segsolve.plan.model import Pipeline
+from segsolve.pool.model import PoolProblem
+from segsolve.pool.plan import PoolPlan, Resident
+from segsolve.problem import Problem
+
+
+def device_scores(problems: Sequence[Problem], residents: Sequence[Sequence[int]]) -> tuple[StageScore, ...]:
+    """Return the costs of stages that live on one device, in co-compilation order.
+
+    `problems[i]` is that of the model of resident i on this kind of device, `residents[i]` its operations.
+    """
+    if not residents:
+        return ()
+    scratch = max(scratch_bytes(problem, ops) for problem, ops in zip(problems, residents, strict=True))
+    room = max(0, min(problem.capacity_bytes for problem in problems) - scratch)
+    found = []
+    for problem, ops in zip(problems, residents, strict=True):
+        score = stage_score(problem, ops, room_bytes=room)
+        room -= score.onchip_bytes
+        found.append(score)
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolScore:
+    """What a plan of a pool costs.
+
+    `stages` are the scores of each pipeline's stages; `foreign_ns` what other residents of its devices may make an
+    inference wait for at each stage; `link_ns` what a period occupies each link for; `wanted` the latencies asked for.
+    """
+
+    problem: PoolProblem
+    plan: PoolPlan
+    stages: tuple[tuple[StageScore, ...], ...]
+
+    @cached_property
+    def period(self) -> Fraction:
+        """The least time, in ns, in which every model does its weight of inferences."""
+        busiest = max(self.device_loads)
+        return max((busiest, *self.link_loads))
+
+    @property
+    def period_ns(self) -> int:
+        """The period, rounded up to whole ns."""
+        return int(-(-self.period // 1))
+
+    @property
+    def scale_fps(self) -> Fraction:
+        """Periods per second."""
+        return 10**9 / max(Fraction(1), self.period)
+
+    def rate_fps(self, model: int) -> Fraction:
+        """Return the inferences per second of a model."""
+        return self.scale_fps * self.problem.workload.demands[model].weight
+
+    @cached_property
+    def shares(self) -> tuple[Fraction, ...]:
+        """The part of its model's inferences that each pipeline does: by its speed, where a model has several."""
+        speeds = [Fraction(1, max(1, self.bottleneck_ns(p))) for p in range(len(self.plan.pipelines))]
+        totals = [sum(speeds[p] for p in self.plan.of_model(m)) for m in range(self.problem.models)]
+        return tuple(
+            speed / totals[pipeline.model] for speed, pipeline in zip(speeds, self.plan.pipelines, strict=True)
+        )
+
+    def bottleneck_ns(self, pipeline: int) -> int:
+        """Return the largest share of the time per inference that a device of a pipeline has, foreign ones left out."""
+        own = self.plan.pipelines[pipeline].stages
+        return max(-(-s.time_ns // len(k.devices)) for s, k in zip(self.stages[pipeline], own, strict=True))
+
+    @cached_property
+    def device_loads(self) -> tuple[Fraction, ...]:
+        """What a period occupies each device for, in ns."""
+        weights = self.problem.workload.weights
+        return tuple(
+            sum(
+                (weights[self.plan.model_of(r)] * self.shares[r.pipeline] * self._share_ns(r) for r in residents),
+                Fraction(0),
+            )
+            for residents in self.plan.residents
+        )
+
+    @cached_property
+    def link_loads(self) -> tuple[Fraction, ...]:
+        """What a period occupies each link of the pool for, in ns."""
+        pool, weights = self.problem.pool, self.problem.workload.weights
+        loads = []
+        for name, link in pool.links:
+            load = Fraction(0)
+            for p, pipeline in enumerate(self.plan.pipelines):
+                for stage, score in zip(pipeline.stages, self.stages[p], strict=True):
+                    if pool.kinds[pool.devices[stage.devices[0]]].link == name:
+                        moved = score.input_bytes + score.output_bytes + score.offchip_bytes
+                        load += weights[pipeline.model] * self.shares[p] * Fraction(moved * link.ns_per_mib, 2**20)
+            loads.append(load)
+        return tuple(loads)
+
+    def own_latency_ns(self, model: int) -> int:
+        """Return the time of an inference that finds every device free, in the model's slowest pipeline."""
+        return max(sum(s.time_ns for s in self.stages[p]) for p in self.plan.of_model(model))
+
+    def latency_ns(self, model: int) -> int:
+        """Return the worst time of an inference that waits for none of its own model.
+
+        Devices are not preempted and serve residents as they ask, each of which asks for one inference at a time: so at
+        every stage all other residents of the device may come first, once.
+        """
+        return max(
+            sum(s.time_ns + self._foreign_ns(p, k) for k, s in enumerate(self.stages[p]))
+            for p in self.plan.of_model(model)
+        )
+
+    @cached_property
+    def worst_latency_ns(self) -> int:
+        """The largest of the models' worst latencies."""
+        return max(self.latency_ns(m) for m in range(self.problem.models))
+
+    def _foreign_ns(self, pipeline: int, stage: int) -> int:
+        devices = self.plan.pipelines[pipeline].stages[stage].devices
+        return max(
+            sum(self.score(r).time_ns for r in self.plan.residents[d] if r != Resident(pipeline, stage))
+            for d in devices
+        )
+
+    def score(self, resident: Resident) -> StageScore:
+        """Return the score of a resident's stage."""
+        return self.stages[resident.pipeline][resident.stage]
+
+    def _share_ns(self, resident: Resident) -> int:
+        return -(-self.score(resident).time_ns // len(self.plan.stage(resident).devices))
+
+
+def score_pool(problem: PoolProblem, plan: PoolPlan) -> PoolScore:
+    """Return the cost of a valid plan (`check_pool`)."""
+    found: dict[Resident, StageScore] = {}
+    for device, residents in enumerate(plan.residents):
+        kind = problem.pool.devices[device]
+        problems = [problem.costs[plan.model_of(r)][kind] for r in residents]
+        scores = device_scores(problems, [plan.stage(r).ops for r in residents])
+        found.update(zip(residents, scores, strict=True))
+    stages = tuple(
+        tuple(found[Resident(p, k)] for k in range(len(pipeline.stages))) for p, pipeline in enumerate(plan.pipelines)
+    )
+    return PoolScore(problem=problem, plan=plan, stages=stages)
+
+
+def check_pool(problem: PoolProblem, plan: PoolPlan) -> tuple[str, ...]:
+    """Return what is wrong with a plan, a sentence each; nothing for a valid one."""
+    wrong: list[str] = []
+    _pool, devices = problem.pool, problem.pool.devices
+    names = [demand.model for demand in problem.workload.demands]
+    for m, name in enumerate(names):
+        if not plan.of_model(m):
+            wrong.append(f"no pipeline runs {name}")
+    if len(plan.residents) != len(devices):
+        return (*wrong, f"the plan knows {len(plan.residents)} devices, there are {len(devices)}")
+    placed = sorted(
+        (d, Resident(p, k))
+        for p, pipeline in enumerate(plan.pipelines)
+        for k, stage in enumerate(pipeline.stages)
+        for d in stage.devices
+    )
+    if any(not 0 <= d < len(devices) for d, _ in placed):
+        return (*wrong, "a stage runs on a device that is not there")
+    if sorted((d, r) for d, residents in enumerate(plan.residents) for r in residents) != placed:
+        return (*wrong, "the residents of the devices are not the stages that run there")
+    for p, pipeline in enumerate(plan.pipelines):
+        kinds = [{devices[d] for d in stage.devices} for stage in pipeline.stages]
+        if any(len(kind) != 1 for kind in kinds):
+            wrong.append(f"a stage of pipeline {p} runs on no device, or on devices of several kinds")
+            continue
+        single = Pipeline(stages=tuple(stage.as_stage for stage in pipeline.stages))
+        for k in {min(kind) for kind in kinds}:
+            wrong += [f"pipeline {p}: {fault}" for fault in check_pipeline(problem.costs[pipeline.model][k], single)]
+    wrong += _sharing_faults(problem, plan)
+    if not wrong:
+        wrong += _spills(problem, plan)
+    return tuple(dict.fromkeys(wrong))
+
+
+def _sharing_faults(problem: PoolProblem, plan: PoolPlan) -> list[str]:
+    """A device has at most one stage of each model; copies and replicas have devices of their own."""
+    wrong = []
+    for device, residents in enumerate(plan.residents):
+        models = [plan.model_of(r) for r in residents]
+        name = problem.pool.device_name(device)
+        if len(set(models)) != len(models):
+            wrong.append(f"{name} has two stages of one model")
+        if len(residents) > 1:
+            copied = [
+                r for r in residents if len(plan.stage(r).devices) > 1 or len(plan.of_model(plan.model_of(r))) > 1
+            ]
+            wrong += [f"{name} is shared by a stage that has replicas or copies" for _ in copied]
+    return wrong
+
+
+def _spills(problem: PoolProblem, plan: PoolPlan) -> list[str]:
+    if not any(p.no_spill for row in problem.costs for p in row):
+        return []
+    score = score_pool(problem, plan)
+    return [
+        f"stage {k} of pipeline {p} cannot hold the weights of all its operations"
+        for p, stages in enumerate(score.stages)
+        for k, stage in enumerate(stages)
+        if stage.spilled_ops
+    ]

@@ -1,0 +1,219 @@
+"""Writes the folder of a pool's plan: a plan's folder for each model, the file that ties them, and its certificate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from segsolve.cost.plan import PlanScore, Score, rounded_down
+from segsolve.errors import OutputError
+from segsolve.graph.read import LoadedModel
+from segsolve.plan.folder import CERTIFICATE_FILE, write_plan
+from segsolve.plan.model import Pipeline, Plan
+from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.certificate import certificate
+from segsolve.pool.evaluate import PoolScore
+from segsolve.pool.plan import PoolPlan, Resident
+from segsolve.question import Cuts, Question
+from segsolve.search.answer import Answer
+from segsolve.solvers.base import Confirmation, Status
+from segsolve_runtime.contract import pool as poolfile
+from segsolve_runtime.contract.plan import PLAN_FILE
+
+_MODELS = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a model's plan says of the devices of a pool."""
+
+    name: str
+    memory_bytes: int
+
+
+def write_pool(
+    folder: Path,
+    answer: PoolAnswer,
+    models: Sequence[LoadedModel],
+    devices: Sequence[str],
+    memory_bytes: Sequence[int],
+) -> poolfile.PoolFolder:
+    """Write a pool's folder, in place of an older one there, and read it back.
+
+    `devices` are the descriptions that the costs of each kind come from, `memory_bytes` their on-chip memories.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds something else.
+        ValueError: the answer has no plan.
+    """
+    if answer.plan is None or answer.score is None:
+        raise ValueError("there is no plan to write")
+    check_pool_writable(folder)
+    plan, score = answer.plan, answer.score
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (poolfile.POOL_FILE, CERTIFICATE_FILE):
+            (folder / stale).unlink(missing_ok=True)
+        shutil.rmtree(folder / _MODELS, ignore_errors=True)
+        hashes = [_write_model(folder, answer, m, plan, score, loaded, memory_bytes) for m, loaded in enumerate(models)]
+        document = _document(answer, plan, score, hashes, devices, memory_bytes)
+        proof = certificate(answer, plan)
+        if proof is not None:
+            binding = {"pool_sha256": poolfile.content_sha256(document), "models": [m.graph.sha256 for m in models]}
+            content = json.dumps(proof | {"binding": binding}, separators=(",", ":")).encode()
+            (folder / CERTIFICATE_FILE).write_bytes(content)
+            document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
+        (folder / poolfile.POOL_FILE).write_text(poolfile.pool_json(document), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}", "choose another folder with -o"
+        ) from error
+    return poolfile.load_pool(folder)
+
+
+def check_pool_writable(folder: Path) -> None:
+    """Raise the OutputError that `write_pool` would raise for a folder, before time is spent on solving."""
+    file = folder / poolfile.POOL_FILE
+    ours = file.is_file() and '"segsolve-pool"' in file.read_text(errors="replace")[:4096]
+    taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if (folder / name).exists()]
+    if taken and not ours:
+        raise OutputError(f"{folder} holds {taken[0]}, which is not of a pool's plan", "choose another folder with -o")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file", "choose another folder with -o")
+
+
+def model_plan(plan: PoolPlan, model: int) -> Plan:
+    """Return what one model does in a pool's plan, as a plan of its own."""
+    return Plan(
+        pipelines=tuple(
+            Pipeline(stages=tuple(stage.as_stage for stage in plan.pipelines[p].stages)) for p in plan.of_model(model)
+        )
+    )
+
+
+def _write_model(
+    folder: Path,
+    answer: PoolAnswer,
+    model: int,
+    plan: PoolPlan,
+    score: PoolScore,
+    loaded: LoadedModel,
+    memory_bytes: Sequence[int],
+) -> str:
+    """Write a model's own plan, and return what the pool's file knows it by."""
+    own = model_plan(plan, model)
+    costs = PlanScore(
+        pipelines=tuple(
+            Score(
+                stages=score.stages[p],
+                replicas=tuple(len(stage.devices) for stage in plan.pipelines[p].stages),
+            )
+            for p in plan.of_model(model)
+        )
+    )
+    problem = replace(answer.problem.costs[model][0], tpus=max(1, own.tpus))
+    found = Answer(
+        question=Question(cuts=Cuts.CHAIN),
+        planner="pool",
+        status=Status.FEASIBLE,
+        plan=own,
+        score=costs,
+        value=Fraction(costs.period_ns),
+        bound=Fraction(0),
+        cuts="chain",
+        found_by=answer.found_by,
+        confirmed_by=(Confirmation(by="evaluator", claim="what the plan costs", strength="exact", seconds=0.0),),
+        stopped_by=answer.stopped_by,
+        seed=answer.seed,
+    )
+    kinds = answer.problem.pool.kinds
+    facts = _Facts(name="+".join(kind.name for kind in kinds), memory_bytes=max(memory_bytes))
+    written = write_plan(folder / _folder_of(answer, model), loaded=loaded, device=facts, problem=problem, answer=found)
+    return written.content_sha256
+
+
+def _folder_of(answer: PoolAnswer, model: int) -> str:
+    name = answer.problem.workload.demands[model].model
+    return f"{_MODELS}/{model}-{''.join(c if c.isalnum() or c in '-_.' else '_' for c in name)}"
+
+
+def _document(
+    answer: PoolAnswer,
+    plan: PoolPlan,
+    score: PoolScore,
+    hashes: Sequence[str],
+    devices: Sequence[str],
+    memory_bytes: Sequence[int],
+) -> poolfile.PoolFile:
+    problem = answer.problem
+    pool, workload = problem.pool, problem.workload
+    names = [name for kind in pool.kinds for name in (kind.names or (None,) * kind.count)]
+    return poolfile.PoolFile(
+        kinds=[
+            poolfile.PoolKind(name=kind.name, count=kind.count, device=device, memory_bytes=memory, link=kind.link)
+            for kind, device, memory in zip(pool.kinds, devices, memory_bytes, strict=True)
+        ],
+        links=[
+            poolfile.PoolLink(name=name, ns_per_mib=link.ns_per_mib, load_ns=up(load))
+            for (name, link), load in zip(pool.links, score.link_loads, strict=True)
+        ],
+        devices=[
+            poolfile.PoolDevice(
+                name=pool.device_name(d),
+                kind=pool.devices[d],
+                attached=names[d],
+                residents=[_resident(answer, plan, r, d) for r in residents],
+                load_ns=up(score.device_loads[d]),
+            )
+            for d, residents in enumerate(plan.residents)
+        ],
+        models=[
+            poolfile.PoolModel(
+                name=demand.model,
+                folder=_folder_of(answer, m),
+                plan_sha256=hashes[m],
+                weight=demand.weight,
+                rate_fps=rounded_down(score.rate_fps(m)),
+                latency_ns=score.latency_ns(m),
+                own_latency_ns=score.own_latency_ns(m),
+            )
+            for m, demand in enumerate(workload.demands)
+        ],
+        solution=poolfile.PoolSolution(
+            status="optimal" if answer.status is Status.OPTIMAL else "feasible",
+            objective=workload.goal.value,
+            sharing=workload.sharing.value,
+            scale_fps=None if workload.scale_fps is None else str(workload.scale_fps),
+            no_spill=problem.costs[0][0].no_spill,
+            period_ns=score.period_ns,
+            objective_ns=up(answer.value or Fraction(0)),
+            bound_ns=up(answer.bound),
+            gap=answer.gap or 0.0,
+            over=answer.over,
+            found_by=answer.found_by,
+            confirmed_by=[poolfile.PoolConfirmation(**asdict(c)) for c in answer.confirmed_by],
+            stopped_by=str(answer.stopped_by),
+            wall_s=answer.wall_s,
+            seed=answer.seed,
+        ),
+    )
+
+
+def _resident(answer: PoolAnswer, plan: PoolPlan, resident: Resident, device: int) -> poolfile.PoolResident:
+    pipelines = plan.of_model(plan.model_of(resident))
+    return poolfile.PoolResident(
+        model=answer.problem.workload.demands[plan.model_of(resident)].model,
+        pipeline=pipelines.index(resident.pipeline),
+        stage=resident.stage,
+        replica=plan.stage(resident).devices.index(device),
+    )
+
+
+def up(value: Fraction) -> int:
+    """Round up to whole ns."""
+    return -(-value.numerator // value.denominator)

@@ -1,0 +1,172 @@
+"""The question of a pool: the devices there are, the models that they serve, and what these cost there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from functools import cached_property, reduce
+from math import gcd, lcm
+
+from segsolve.errors import UsageError
+from segsolve.problem import Problem, SharedLink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """Devices that are alike: `count` of them. `link` is the name of the link that they share with others, if any.
+
+    `names` are those of the devices themselves, as `run` opens them ("usb:0"); none where nobody says.
+    """
+
+    name: str
+    count: int
+    link: str | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"there are {self.count} devices of the kind {self.name}")
+        if self.names and len(self.names) != self.count:
+            raise ValueError(f"the kind {self.name} has {self.count} devices and {len(self.names)} names")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Kinds of devices, and the links that some of them share. Devices are numbered kind by kind, from 0."""
+
+    kinds: tuple[Kind, ...]
+    links: tuple[tuple[str, SharedLink], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.kinds:
+            raise ValueError("a pool needs a device at least")
+        if len({kind.name for kind in self.kinds}) != len(self.kinds):
+            raise ValueError("two kinds of a pool have the same name")
+        if missing := {kind.link for kind in self.kinds if kind.link} - {name for name, _ in self.links}:
+            raise ValueError(f"the pool has no link {min(missing)}")
+
+    @cached_property
+    def devices(self) -> tuple[int, ...]:
+        """The kind of each device."""
+        return tuple(k for k, kind in enumerate(self.kinds) for _ in range(kind.count))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many devices there are of each kind."""
+        return tuple(kind.count for kind in self.kinds)
+
+    def device_name(self, device: int) -> str:
+        """Return a device's kind and its number among those: ``edgetpu-m2:1``."""
+        kind = self.devices[device]
+        return f"{self.kinds[kind].name}:{device - sum(self.counts[:kind])}"
+
+    @property
+    def notation(self) -> str:
+        """The kinds and counts, as `--pool` takes them."""
+        return ",".join(f"{kind.name}:{kind.count}" for kind in self.kinds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What is wanted of one model: inferences per period, and its longest latency, if any."""
+
+    model: str
+    weight: int
+    max_latency_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise ValueError(f"the weight of {self.model} is {self.weight}")
+
+
+class Goal(StrEnum):
+    """What a pool's plan is best at: the most periods per second, or, at the rates asked for, the least latency."""
+
+    RATES = "throughput"
+    LATENCY = "latency"
+
+
+class Sharing(StrEnum):
+    """Whether stages of several models may live on one device, co-compiled."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "co-compiled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """The models that a pool serves. `scale_fps` are the periods per second that are asked for; None: the most.
+
+    The rate of a model is its weight times the periods per second.
+    """
+
+    demands: tuple[Demand, ...]
+    scale_fps: Fraction | None = None
+    goal: Goal = Goal.RATES
+    sharing: Sharing = Sharing.AUTO
+
+    def __post_init__(self) -> None:
+        if not self.demands:
+            raise ValueError("a workload needs a model at least")
+        if len({demand.model for demand in self.demands}) != len(self.demands):
+            raise ValueError("two models of a workload have the same name")
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Inferences per period of each model."""
+        return tuple(demand.weight for demand in self.demands)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolProblem:
+    """A workload on a pool. `costs[m][k]` is the problem of model m on devices of the kind k.
+
+    A model's operations, tensors and cuts are the same on all kinds.
+
+    Raises:
+        ValueError: they are not, or there is not a problem for every model and kind.
+    """
+
+    pool: Pool
+    workload: Workload
+    costs: tuple[tuple[Problem, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.costs) != len(self.workload.demands) or {len(row) for row in self.costs} != {len(self.pool.kinds)}:
+            raise ValueError("a pool's problem needs the costs of each model on each kind")
+        for row in self.costs:
+            if len({(len(p.ops), p.cuts) for p in row}) != 1:
+                raise ValueError(f"the operations and cuts of {row[0].name} differ from kind to kind")
+
+    @property
+    def models(self) -> int:
+        """The number of models."""
+        return len(self.costs)
+
+
+def weights_of(rates: dict[str, Fraction]) -> tuple[dict[str, int], Fraction]:
+    """Return the smallest whole weights in proportion to rates per second, and the rate of the weight 1.
+
+    Raises:
+        UsageError: a rate is not positive, or they are in no proportion that makes sense.
+    """
+    for name, rate in rates.items():
+        if rate <= 0:
+            raise UsageError(f"the rate of {name} is {float(rate):g}", "give a positive number per second")
+    common = lcm(*(rate.denominator for rate in rates.values()))
+    whole = {name: int(rate * common) for name, rate in rates.items()}
+    unit = reduce(gcd, whole.values())
+    weights = {name: amount // unit for name, amount in whole.items()}
+    if max(weights.values()) > MOST_WEIGHT:
+        largest = max(weights, key=lambda name: weights[name])
+        raise UsageError(
+            f"the rates are in the proportion of {max(weights.values())} for {largest} to {min(weights.values())}",
+            f"round them, so that no weight is above {MOST_WEIGHT}",
+        )
+    return weights, Fraction(unit, common)
+
+
+MOST_WEIGHT = 10_000
+"""Of a model: loads are sums of weights times times, in whole ns."""

@@ -1,0 +1,160 @@
+"""Plans of shared TPUs, and how good they are: local search, CP-SAT over the patterns it saw, the pattern bound."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.deadline import OutOfTime, is_over
+from segsolve.pool.arcs import Arcs
+from segsolve.pool.bound import PatternBound, Proof
+from segsolve.pool.local import LocalSearch, Placed
+from segsolve.pool.model import Goal, PoolProblem
+from segsolve.pool.patterns import Pattern, Pricer, every_pattern
+from segsolve.solvers.base import Limits
+
+News = Callable[[Fraction | None, int], object]
+"""Hears the best value and the bound so far, in ns."""
+
+_SEEDS = 6  # of local search
+_MOVES = 20_000  # of each
+_MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
+_EFFORT = 4.0  # of CP-SAT, in its deterministic seconds
+_LAST_EFFORT = 30.0  # of CP-SAT where it may end all
+_MOST_LISTED = 12_000  # patterns that are all which there are
+_ROUNDS = 3  # of search, CP-SAT and bound
+
+
+@dataclass(eq=False)
+class SharedSearch:
+    """The search for one problem; after `run`, `best` and `proof` are what it found."""
+
+    problem: PoolProblem
+    arcs: Sequence[Sequence[Arcs]]
+    limits: Limits
+    news: News
+    best: Placed | None = None
+    proof: Proof | None = None
+    found_by: str = "local search"
+    closed_ns: int | None = None
+    """What CP-SAT proved that no period is below, over `listed` patterns that are all which a better plan can have."""
+    listed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._pricer = Pricer(self.problem, self.arcs)
+        self._local = LocalSearch(self.problem, self._pricer)
+
+    def run(self) -> None:
+        """Search plans, then bounds, then plans among the patterns that the bound says matter."""
+        start = self._local.start()
+        if start is None:
+            return
+        self._take(start, "local search")
+        for number in range(_SEEDS):
+            self._timed("local search", partial(self._improve, start, number))
+        if self.problem.workload.goal is not Goal.RATES:
+            return
+        every = every_pattern(self._pricer, _MOST_LISTED)
+        if every is not None:
+            self._timed("cp-sat", partial(self._close, every))
+        if self.closed_ns is None:
+            self._timed("cp-sat", self._choose)
+        self._timed("pattern bound", self._bound)
+        for _ in range(_ROUNDS):
+            before = self.best
+            self._timed("cp-sat", self._choose)
+            if self.best is before or is_over():
+                break
+            self._timed("local search", partial(self._improve, self.best, _SEEDS))
+
+    def _improve(self, start: Placed | None, number: int) -> None:
+        if start is not None and not is_over():
+            found = self._local.improve(start, _MOVES, self.limits.seed * _SEEDS + number)
+            self._take(found, "local search")
+
+    def _close(self, patterns: Sequence[Pattern]) -> None:
+        """Let CP-SAT choose among all patterns that a better plan can have: what it proves holds for all plans."""
+        bound, finished = self._partition(patterns, _LAST_EFFORT)
+        if finished:
+            self.closed_ns, self.listed = bound, len(patterns)
+
+    def _take(self, found: Placed, who: str) -> None:
+        found = self._local.polished(found)
+        if self.best is None or found.value < self.best.value:
+            self.best, self.found_by = found, who
+            self.news(found.value, self.proof.period_ns + 1 if self.proof else 0)
+
+    def _bound(self) -> None:
+        assert self.best is not None
+        bound = PatternBound(self.problem, self._pricer, self._tell)
+        with contextlib.suppress(OutOfTime):
+            bound.raise_to(-(-self.best.value.numerator // self.best.value.denominator))
+        self.proof = bound.best
+
+    def _tell(self, proof: Proof) -> None:
+        self.proof = proof
+        self.news(self.best.value if self.best else None, proof.period_ns + 1)
+
+    def _choose(self) -> None:
+        """Let CP-SAT choose among the known patterns that come nearest to what they should be worth."""
+        if is_over() or self.best is None:
+            return
+        self._partition(self._promising(), _EFFORT)
+
+    def _partition(self, patterns: Sequence[Pattern], effort: float) -> tuple[int, bool]:
+        """Let CP-SAT choose among patterns; return its bound on the period, and whether it came to an end."""
+        from segsolve.solvers.cpsat.patterns import Choice, partition
+
+        pool = self.problem.pool
+        names = [name for name, _ in pool.links]
+        rates = [link.ns_per_mib for _, link in pool.links]
+        choices = []
+        for pattern in patterns:
+            name = pool.kinds[pattern.kind].link
+            link = None if name is None else names.index(name)
+            moved = 0 if link is None else pattern.moved_bytes * rates[link]
+            choices.append(Choice(pattern.kind, pattern.stages, pattern.load_ns, link, moved))
+        ends = [row[0].end for row in self.arcs]
+        found = partition(choices, pool.counts, ends, self.limits, effort)
+        if found.chosen is not None:
+            placed = self._placed([patterns[i] for i in found.chosen])
+            self._take(Placed(placed, self._local.value(placed)), "cp-sat")
+        return found.bound_ns, found.finished
+
+    def _promising(self) -> list[Pattern]:
+        assert self.best is not None
+        most = self.best.value
+        known = [p for p in self._pricer.known.values() if p.stages and p.load_ns < IMPOSSIBLE and p.load_ns < most]
+        if self.proof is None:
+            known.sort(key=lambda p: (-p.busy_ns, p.kind, p.stages))
+        else:
+            worth = self.proof.potentials
+            best_of: dict[int, int] = {}
+            own = {id(p): sum(worth[m][b] - worth[m][a] for m, a, b in p.stages) for p in known}
+            for p in known:
+                best_of[p.kind] = max(best_of.get(p.kind, 0), own[id(p)])
+            known.sort(key=lambda p: (best_of[p.kind] - own[id(p)], p.load_ns, p.kind, p.stages))
+        chosen = known[:_MOST_CHOICES]
+        return list(dict.fromkeys((*chosen, *(p for p in self.best.patterns if p.stages))))
+
+    def _placed(self, chosen: Sequence[Pattern]) -> tuple[Pattern, ...]:
+        """Give patterns to devices of their kinds."""
+        left = list(chosen)
+        placed = []
+        for kind in self.problem.pool.devices:
+            own = next((p for p in left if p.kind == kind), None)
+            if own is not None:
+                left.remove(own)
+            placed.append(own or self._pricer.price(kind, ()))
+        return tuple(placed)
+
+    def _timed(self, who: str, work: Callable[[], None]) -> None:
+        start = time.perf_counter()
+        work()
+        self.seconds[who] = self.seconds.get(who, 0.0) + time.perf_counter() - start

@@ -1,0 +1,153 @@
+"""A pool's certificate is refused when a number is altered in its favour, whoever signs it anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsolve.checker.pool.check import check_pool
+from segsolve.plan.folder import CERTIFICATE_FILE
+from segsolve_runtime.contract.pool import PoolFile, content_sha256, load_pool, pool_json
+
+Document = dict[str, Any]
+
+
+def signed(folder: Path, pool: Document, certificate: Document) -> None:
+    """Write files whose hashes fit, as someone would who wants to deceive."""
+    pool.pop("digest", None)
+    plan = PoolFile.model_validate(pool)
+    certificate["binding"]["pool_sha256"] = content_sha256(plan)
+    content = json.dumps(certificate).encode()
+    (folder / CERTIFICATE_FILE).write_bytes(content)
+    plan = plan.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
+    (folder / "pool.json").write_text(pool_json(plan))
+
+
+def refusal(shared: Path, tmp_path: Path, change: Callable[[Document, Document], object]) -> str:
+    """Return why the check fails after a change of pool.json and certificate.json."""
+    copy = shutil.copytree(shared, tmp_path / "plan")
+    pool = json.loads((copy / "pool.json").read_text())
+    certificate = json.loads((copy / CERTIFICATE_FILE).read_text())
+    change(pool, certificate)
+    signed(copy, pool, certificate)
+    report = check_pool(load_pool(copy))
+    assert not report.is_certified
+    return report.steps[-1].text
+
+
+def test_unaltered_it_is_certified(shared: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shared, tmp_path / "plan")
+    signed(copy, json.loads((copy / "pool.json").read_text()), json.loads((copy / CERTIFICATE_FILE).read_text()))
+    assert check_pool(load_pool(copy)).is_certified
+
+
+def _bound(pool: Document, certificate: Document) -> None:
+    certificate["bound"] = [certificate["bound"][0] + certificate["bound"][1], certificate["bound"][1]]
+    pool["solution"]["bound_ns"] += 1
+
+
+def _proof(pool: Document, certificate: Document) -> None:
+    proof = certificate["shared"]
+    proof["period_ns"] = int(proof["period_ns"] * 1.1)
+
+
+def _potential(pool: Document, certificate: Document) -> None:
+    certificate["shared"]["potentials"][0][-1] *= 3
+
+
+def _period(pool: Document, certificate: Document) -> None:
+    certificate["value"][0] -= certificate["value"][1]
+
+
+def _claimed_period(pool: Document, certificate: Document) -> None:
+    pool["solution"]["period_ns"] -= 1
+
+
+def _cost(pool: Document, certificate: Document) -> None:
+    for problem in certificate["problems"][0]:
+        problem["ops"][3]["compute_ns"] -= 1
+
+
+def _capacity(pool: Document, certificate: Document) -> None:
+    for row in certificate["problems"]:
+        for problem in row:
+            problem["capacity_bytes"] += 2**20
+
+
+def _rate(pool: Document, certificate: Document) -> None:
+    pool["models"][0]["rate_fps"] *= 1.01
+
+
+def _latency(pool: Document, certificate: Document) -> None:
+    pool["models"][1]["latency_ns"] -= 1
+
+
+def _load(pool: Document, certificate: Document) -> None:
+    pool["devices"][0]["load_ns"] -= 1
+
+
+def _order(pool: Document, certificate: Document) -> None:
+    pool["devices"][0]["residents"].reverse()
+    certificate["residents"][0].reverse()
+
+
+def _sharing(pool: Document, certificate: Document) -> None:
+    pool["solution"]["sharing"] = certificate["sharing"] = "never"
+
+
+def _classes(pool: Document, certificate: Document) -> None:
+    certificate["shared"]["scratch_classes"] = [[0] for _ in certificate["kinds"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _bound,
+        _proof,
+        _potential,
+        _period,
+        _claimed_period,
+        _cost,
+        _capacity,
+        _rate,
+        _latency,
+        _load,
+        _order,
+        _sharing,
+        _classes,
+    ],
+)
+def test_an_alteration_in_its_favour_is_refused(
+    shared: Path, tmp_path: Path, change: Callable[[Document, Document], object]
+) -> None:
+    assert refusal(shared, tmp_path, change)
+
+
+def test_the_checkers_dedicated_optimum_is_the_enumerations() -> None:
+    from fractions import Fraction
+
+    from generators.pools import best_exclusive_rate, random_pool
+    from segsolve.checker.pool.dedicated import least_period
+    from segsolve.checker.pool.document import PoolCertificate
+    from segsolve.pool.certificate import certificate
+    from segsolve.pool.solve import solve_pool
+
+    seen = 0
+    for seed in range(60):
+        problem = random_pool(seed, linked=seed % 2 == 1)
+        answer = solve_pool(problem)
+        assert answer.plan is not None
+        document = certificate(answer, answer.plan)
+        assert document is not None
+        binding = {"pool_sha256": "0" * 64, "models": []}
+        found = least_period(PoolCertificate.model_validate(document | {"binding": binding}))
+        rate = best_exclusive_rate(problem)
+        assert found == (Fraction(1) / rate if rate else None)
+        seen += bool(rate)
+    assert seen > 20

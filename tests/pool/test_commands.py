@@ -1,0 +1,175 @@
+"""What a user types about a pool, from solve to run, with the real command and real models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segsolve.errors import ExitCode
+from segsolve_runtime.contract.pool import load_pool
+from segsolve_runtime.pool import Pool, simulate
+
+from ..cli.tool import Done, error, run
+from ..cli.tool import document as parsed
+from .conftest import MODELS, POOL
+
+
+def document(done: Done) -> Any:
+    return parsed(done.stdout)
+
+
+def test_a_pool_of_one_model_is_proven_and_certified(networks: list[Path], tmp_path: Path) -> None:
+    done = run("solve", networks[0], "--pool", "edgetpu-m2:2,edgetpu-usb:1", "-o", tmp_path / "plan", "--json")
+    found = document(done)
+    assert found["status"] == "optimal"
+    assert found["gap"] == 0
+    assert [kind["count"] for kind in found["pool"]] == [2, 1]
+    checked = document(run("check", tmp_path / "plan", "--json"))
+    assert checked["certified"] is checked["optimal"] is True
+
+
+def test_the_shared_plan_is_certified(shared: Path) -> None:
+    checked = document(run("check", shared, "--json"))
+    assert checked["certified"] is True, checked
+    assert [step["name"] for step in checked["steps"]] == ["files", "plan", "costs", "alone", "shared", "bound"]
+
+
+def test_the_shared_plan_is_verified(shared: Path) -> None:
+    found = document(run("verify", shared, "--json"))
+    assert set(found) == set(MODELS)
+    assert all(each["identical"] for each in found.values())
+
+
+def test_a_run_gives_each_model_its_own_outputs(shared: Path, tmp_path: Path) -> None:
+    done = run("run", shared, "--count", "3", "-o", tmp_path / "together", "--json")
+    rates = {model["name"]: model for model in document(done)["models"]}
+    folder = load_pool(shared)
+    for model in folder.pool.models:
+        assert rates[model.name]["count"] == 3 * model.weight
+        alone = tmp_path / f"{model.name}.npz"
+        count = str(3 * model.weight)
+        assert run("run", shared / model.folder, "--count", count, "-o", alone).code == ExitCode.OK
+        with np.load(alone) as one, np.load(tmp_path / "together" / f"{model.name}.npz") as other:
+            outputs = [name for name in one.files if name.startswith("output:") or one[name].dtype == np.int8]
+            assert outputs
+            for name in outputs:
+                assert np.array_equal(one[name], other[name])
+
+
+def test_simulated_rates_are_the_predicted_ones(shared: Path) -> None:
+    folder = load_pool(shared)
+    done = simulate(folder, periods=200)
+    for m, model in enumerate(folder.pool.models):
+        assert len(done.ends_ns[m]) == 200 * model.weight
+        assert done.rate_fps(m) == pytest.approx(model.rate_fps, rel=0.03)
+    busy = [device.load_ns / folder.pool.period_ns for device in folder.pool.devices]
+    assert [ns / done.elapsed_ns for ns in done.busy_ns] == pytest.approx(busy, rel=0.05)
+
+
+def test_devices_that_are_shared_run_one_stage_at_a_time(shared: Path) -> None:
+    """Emulated stages take their predicted times, one after the other on a device that they share."""
+    folder = load_pool(shared)
+    with Pool.load(shared, backend="emulated") as pool:
+        frames = {name: [_zeros(pool, name)] * (6 * folder.pool.model(name).weight) for name in MODELS}
+        pool.run(frames, lambda model, result: None)
+        metrics = pool.metrics()
+    for number, device in enumerate(folder.pool.devices):
+        least = 0
+        for resident in device.residents:
+            plan = folder.plans[MODELS.index(resident.model)].plan
+            time = plan.pipelines[resident.pipeline].stages[resident.stage].prediction.time_ns
+            least += time * 6 * folder.pool.model(resident.model).weight
+        assert metrics.elapsed_ns >= least * 0.9, number
+    assert all(metrics.models[name].count == len(frames[name]) for name in MODELS)
+
+
+def _zeros(pool: Pool, name: str) -> dict[str, Any]:
+    plan = pool.pipelines[name].plan
+    return {tensor: np.zeros(plan.tensor(tensor).shape, dtype=plan.tensor(tensor).dtype) for tensor in plan.inputs}
+
+
+def test_compare_shows_every_way(networks: list[Path]) -> None:
+    done = run("compare", *networks[:2], "--pool", POOL, "--weights", "mobilenet=2,mobilenetv2=1", "--json")
+    ways = {way["name"]: way for way in document(done)["ways"]}
+    assert list(ways) == ["whole", "placed", "all", "swap", "dedicated", "shared"]
+    best = min(way["period_ns"] for way in ways.values() if way["period_ns"])
+    assert best == min(ways["dedicated"]["period_ns"], ways["shared"]["period_ns"])
+    assert ways["swap"]["period_ns"] > ways["all"]["period_ns"]
+
+
+def test_rates_that_cannot_be_made_end_with_a_code(networks: list[Path]) -> None:
+    rates = ("--rate", "mobilenet=5000", "--rate", "squeezenet1.0=10")
+    done = run("solve", networks[0], networks[2], "--pool", "edgetpu-m2:1", *rates, "--time-limit", "5")
+    assert done.code == ExitCode.NO_PLAN
+    assert "rates that were asked for" in done.stderr
+
+
+def test_latency_at_rates(networks: list[Path]) -> None:
+    rates = ("--rate", "mobilenet=30", "--rate", "squeezenet1.0=10", "--objective", "latency")
+    found = document(run("solve", networks[0], networks[2], "--pool", POOL, *rates, "--json"))
+    assert found["keeps_rates"] is True
+    assert found["objective_ns"] == max(model["latency_ns"] for model in found["models"])
+    assert found["bound_ns"] <= found["objective_ns"]
+
+
+def test_a_file_describes_a_pool(networks: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[[kind]]\nname = "fast"\ndevice = "edgetpu-m2"\ncount = 2\ndevices = ["pci:0", "pci:1"]\n'
+        '[[kind]]\ndevice = "edgetpu-usb"\n'
+    )
+    run("solve", networks[2], "--pool", file, "-o", tmp_path / "plan", "--no-verify")
+    devices = load_pool(tmp_path / "plan").pool.devices
+    assert [(device.name, device.attached) for device in devices] == [
+        ("fast:0", "pci:0"),
+        ("fast:1", "pci:1"),
+        ("edgetpu-usb:0", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), ("need a --pool", "squeezenet1.0")),
+        (("--pool", "edgetpu-m2:0"), ("edgetpu-m2 is 0",)),
+        (("--pool", "edgetpu-m2:1:2"), ("--pool is",)),
+        (("--pool", POOL, "--pin", "1=0"), ("--pin",)),
+        (("--pool", POOL, "--rate", "nobody=3"), ("nobody", "no model here")),
+        (("--pool", POOL, "--rate", "mobilenet=3"), ("squeezenet1.0",)),
+        (("--pool", POOL, "--rate", "mobilenet=0", "--rate", "squeezenet1.0=1"), ("the rate of mobilenet",)),
+        (("--pool", POOL, "--weights", "mobilenet=x"), ("--weights is",)),
+        (("--pool", POOL, "--objective", "latency"), ("the least latency of a pool",)),
+        (("--pool", POOL, "--objective", "batch"), ("not solved for batch",)),
+        (("--pool", POOL, "--sharing", "maybe"), ("--sharing is",)),
+    ],
+)
+def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...], words: tuple[str, ...]) -> None:
+    error(run("solve", networks[0], networks[2], *more), ExitCode.USAGE, *words)
+
+
+def test_more_models_than_tpus_that_may_not_share(networks: list[Path]) -> None:
+    done = run("solve", networks[0], networks[2], "--pool", "edgetpu-m2:1", "--sharing", "never")
+    error(done, ExitCode.NO_PLAN, "serves every model")
+
+
+def test_a_folder_that_is_something_else_is_left_alone(networks: list[Path], shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    done = run("solve", networks[2], "--pool", "edgetpu-m2:1", "-o", tmp_path)
+    error(done, ExitCode.OUTPUT, "models")
+
+
+def test_an_edit_is_noticed(shared: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(shared, tmp_path / "plan")
+    text = (copy / "pool.json").read_text()
+    (copy / "pool.json").write_text(text.replace('"weight": 2', '"weight": 4'))
+    error(run("check", copy), ExitCode.BAD_PLAN, "altered")
+    (copy / "pool.json").write_text(text)
+    plan = copy / json.loads(text)["models"][0]["folder"] / "plan.json"
+    plan.write_text(plan.read_text().replace("pool", "poll"))
+    error(run("run", copy), ExitCode.BAD_PLAN, "altered")
