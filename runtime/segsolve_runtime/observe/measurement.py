@@ -21,7 +21,8 @@ VERSION: Final = 2
 TIMELINE_INFERENCES = 64
 """The timeline holds no more than this many inferences, so that the file of a long run stays small."""
 
-_Count = Field(ge=0)
+_MOST = 2**62  # of a time in ns, or a count
+_Count = Field(ge=0, le=_MOST)
 
 
 class _Record(BaseModel):
@@ -33,12 +34,12 @@ class MeasuredStage(_Record):
 
     pipeline: int = _Count
     stage: int = _Count
-    replicas: int = Field(ge=1)
+    replicas: int = Field(ge=1, le=_MOST)
     inferences: int = _Count
     busy_ns: int = _Count
     blocked_ns: int = _Count
     starved_ns: int = _Count
-    time_p50_ns: int = Field(ge=0, description="median time of an inference")
+    time_p50_ns: int = Field(ge=0, le=_MOST, description="median time of an inference")
 
 
 class MeasuredSlot(_Record):
@@ -64,7 +65,7 @@ class Measurement(_Record):
     machine: str
     count: int = _Count
     elapsed_ns: int = _Count
-    throughput_fps: float = Field(ge=0)
+    throughput_fps: float = Field(ge=0, allow_inf_nan=False)
     latency_p50_ns: int = _Count
     latency_p95_ns: int = _Count
     stages: list[MeasuredStage]

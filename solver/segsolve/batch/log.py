@@ -88,16 +88,27 @@ def read_records(folder: Path, name: str = RESULTS) -> tuple[Record, ...]:
         try:
             record = from_line(line)
         except ValueError:
-            message = f"line {number} of {path} is not a record of a batch"
-            raise OutputError(message, "remove that line to do its job again, or choose another folder") from None
+            raise _strange(path, number) from None
         records[record.key] = record
     return tuple(records.values())
 
 
+def _strange(path: Path, number: int) -> OutputError:
+    message = f"line {number} of {path} is not a record of a batch"
+    return OutputError(message, "remove that line to do its job again, or choose another folder")
+
+
 def read_timings(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the times of solving by key, as far as they are known."""
-    timings = (json.loads(line) for line in _whole_lines(folder / TIMINGS))
-    return {timing["key"]: timing for timing in timings}
+    timings: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(_whole_lines(folder / TIMINGS), start=1):
+        try:
+            timing = json.loads(line)
+            float(timing.get("wall_s", 0.0))
+            timings[str(timing["key"])] = timing
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError, OverflowError):
+            raise _strange(folder / TIMINGS, number) from None
+    return timings
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 
 MIB = 2**20
+MOST_VALUE = 1e9
+"""Of any figure, in its unit: no device is near it, and no formula can overflow."""
 _CATALOGUE = resources.files("segsolve.device") / "catalogue"
 
 
@@ -86,7 +88,7 @@ class Figure(BaseModel):
     """A number that someone measured, derived or assumed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    value: float = Field(ge=0, allow_inf_nan=False)
+    value: float = Field(ge=0, le=MOST_VALUE, allow_inf_nan=False)
     unit: str
     source: str = Field(min_length=1)
     error: str = Field(min_length=1)
