@@ -47,6 +47,38 @@ def trace_json(trace: dict[str, Any]) -> str:
     return json.dumps(trace, separators=(",", ":")) + "\n"
 
 
+def trace_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a trace file: of the Trace Event Format, the events that are written here."""
+    common = {"ph": {"type": "string"}, "pid": {"type": "integer"}, "name": {"type": "string"}}
+    at = common | {"ts": {"type": "number", "minimum": 0, "description": "microseconds since the run began"}}
+    on = at | {"tid": {"type": "integer"}, "cat": {"type": "string"}}
+
+    def event(phase: str, members: dict[str, Any], *needed: str) -> dict[str, Any]:
+        said = members | {"ph": {"const": phase}}
+        return {"type": "object", "properties": said, "required": ["ph", "pid", "name", *needed]}
+
+    args = {"args": {"type": "object"}}
+    events = [
+        event("M", common | args | {"tid": {"type": "integer"}}, "args"),
+        event("X", on | args | {"dur": {"type": "number", "minimum": 0}}, "tid", "ts", "dur", "args"),
+        event("s", on | {"id": {"type": "integer"}}, "tid", "ts", "id"),
+        event("f", on | {"id": {"type": "integer"}, "bp": {"const": "e"}}, "tid", "ts", "id", "bp"),
+        event("C", at | args, "ts", "args"),
+        event("i", on | args | {"s": {"const": "t"}}, "tid", "ts", "args"),
+    ]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a run's trace, in the Trace Event Format",
+        "type": "object",
+        "properties": {
+            "traceEvents": {"type": "array", "items": {"oneOf": events}},
+            "displayTimeUnit": {"const": "ms"},
+            "otherData": {"type": "object"},
+        },
+        "required": ["traceEvents", "displayTimeUnit", "otherData"],
+    }
+
+
 def _process(plan: Plan, process: int, name: str, slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
     threads = {place: k for k, place in enumerate(places(plan), start=1)}
     yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": name}}

@@ -1,0 +1,93 @@
+"""What ``--json`` prints keeps to the schemas that ship; SEGSOLVE_SCHEMAS=rewrite writes down what is new."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from generators.contracts import schema_of as drawn
+from generators.contracts import strict, together
+from generators.documents import by_hand, placement, write
+from segsolve.cli.schema import DOCUMENTS, document_schema
+
+from .tool import inside
+
+COMMANDS: dict[str, list[str]] = {
+    "solve": [
+        "solve MODEL --tpus 2",
+        "solve MODEL --tpus 3 --layout pipeline",
+        "solve MODEL --tpus 2 --objective latency",
+        "solve MODEL --tpus 2 --objective batch --batch 5",
+        "solve MODEL --tpus 3 --objective devices --min-fps 10",
+        "solve MODEL --tpus 3 --objective pareto",
+        "solve MODEL --tpus 2 --planner uniform",
+        "solve profile.json --tpus 2",
+        "solve DENSE --tpus 1 --no-spill",
+        "solve MODEL --tpus 2 --device edgetpu-card --max-latency 1s",
+    ],
+    "solve-graph": ["solve graph.json --tpus 2 --cpus 1", "solve graph.json --tpus 1 --cpus 0"],
+    "compare": ["compare MODEL --tpus 2", "compare MODEL --tpus 2..3 --batch 4", "compare DENSE --tpus 2 --no-spill"],
+    "check": ["check plan"],
+    "verify": ["verify plan MODEL", "verify plan MODEL --inputs 1"],
+    "inspect": ["inspect MODEL", "inspect MODEL --ops", "inspect MODEL --segments 0-3,4-10", "inspect DENSE"],
+    "devices": ["devices", "devices edgetpu-card"],
+    "zoo": ["zoo list"],
+    "run": ["run plan --count 2", "run plan --count 2 --backend simulated", "run plan --count 2 --backend emulated"],
+    "coral": ["build plan --check-coral"],
+    "profile": ["profile MODEL --runs 1 --warm-up 0 -o made.json"],
+    "tune": ["tune MODEL --tpus 2 --runs 1 --warm-up 0 --iterations 2"],
+    "doctor": ["doctor"],
+    "batch": ["batch MODEL --tpus 1..2 --planners uniform,dp --processes 1 -o batch"],
+}
+
+
+@pytest.fixture(scope="module")
+def here(net: Path, dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    write(folder, by_hand())
+    nodes = [{"id": k, "fpgaLatency": 2.0, "cpuLatency": 3.0, "size": 5.0} for k in range(4)]
+    edges = [{"sourceId": k, "destId": k + 1, "cost": 0.5} for k in range(3)]
+    write(folder, placement(nodes, edges), "graph.json")
+    assert inside("solve", net, "--tpus", "2", "--no-verify", "-o", folder / "plan").code == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_prints_keeps_to_its_schema(
+    name: str, here: Path, net: Path, dense: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    made: list[Any] = []
+    for command in COMMANDS[name]:
+        words = [str({"MODEL": net, "DENSE": dense}.get(word, word)) for word in command.split()]
+        done = inside(*words, "--json")
+        assert done.stdout, (command, done.stderr)
+        made.append(json.loads(done.stdout))
+    if os.environ.get("SEGSOLVE_SCHEMAS") == "rewrite":
+        _rewrite(name, made)
+    schema = strict(document_schema(name))
+    for document in made:
+        jsonschema.validate(document, schema)
+
+
+def test_every_document_has_a_schema_that_is_one() -> None:
+    assert set(DOCUMENTS) == set(COMMANDS)
+    for name in DOCUMENTS:
+        jsonschema.Draft202012Validator.check_schema(json.loads(inside("schema", f"{name}-output").stdout))
+
+
+def _rewrite(name: str, documents: list[Any]) -> None:
+    """Write a schema down that allows what it allowed, if there was one, and these documents."""
+    path = DOCUMENTS[name]
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    head = {key: known.pop(key) for key in ("$schema", "$id", "title") if key in known} or {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:segsolve:{name}-output:1",
+        "title": f"what {COMMANDS[name][0].split()[0]} --json prints",
+    }
+    path.write_text(json.dumps(head | together([known, *map(drawn, documents)]), indent=1) + "\n", encoding="utf-8")
