@@ -12,6 +12,7 @@ import pytest
 from benchmarks.readme import generated, render
 from segsolve.errors import ExitCode
 from segsolve.search.strategies import planner_names
+from segsolve_runtime.contract import limits
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,8 +29,23 @@ def test_every_exit_code_is_documented() -> None:
     assert documented == {int(code) for code in ExitCode}
 
 
+def test_every_limit_is_documented() -> None:
+    found = [value for value in vars(limits).values() if isinstance(value, limits.Limit)]
+    assert len(found) == 6
+    for limit in found:
+        assert f"| `{limit.variable}` | {limit.usual} |" in README
+
+
+def test_every_variable_of_the_environment_is_documented() -> None:
+    sources = [path for part in ("solver/segsolve", "runtime/segsolve_runtime") for path in (ROOT / part).rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    named = {m for text in texts for m in re.findall(r"""["']((?:SEGSOLVE|XDG)_[A-Z_]+[A-Z])["']""", text)}
+    assert {"SEGSOLVE_LIBEDGETPU", "SEGSOLVE_MAX_PIXELS", "XDG_CONFIG_HOME"} <= named
+    assert not [name for name in named if f"`{name}`" not in README and f"`{name}=" not in README]
+
+
 def test_every_strategy_is_documented() -> None:
-    documented = set(re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE))
+    documented = set(re.findall(r"^\| `([a-z]+)` \|", README, flags=re.MULTILINE))
     assert documented == set(planner_names())
 
 

@@ -31,7 +31,7 @@ def command(
         typer.Argument(help="A kind of file, such as plan, or what a command prints with --json: solve-output."),
     ],
 ) -> None:
-    """Print the JSON Schema of a kind of file, or of what a command prints with --json."""
+    """Print the JSON Schema of a kind of file or of --json. Without a known name, tells the names."""
     if name in FILES:
         show_json(FILES[name]())
     elif name.endswith(_OUTPUT) and name.removesuffix(_OUTPUT) in DOCUMENTS:

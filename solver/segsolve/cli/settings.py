@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from segsolve.errors import UsageError
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 
 FILE: Final = "segsolve.toml"
 _PREFIX: Final = "SEGSOLVE_"
@@ -92,7 +94,7 @@ def _users_file() -> Path:
 
 def _read(file: Path, options: Options, is_beside: bool) -> Iterator[Setting]:
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_bounded_text(file, DOCUMENT))
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
