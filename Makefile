@@ -45,6 +45,9 @@ demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, then on a 
 test: .venv/dev lint ## Pass every check
 	@$(BIN)/pytest -n 2
 
+explore: .venv/dev ## Pass the tests with other generated examples each time
+	@HYPOTHESIS_PROFILE=others $(BIN)/pytest -n 2
+
 lint: .venv/dev ## Formatting, style, types, architecture
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from .standins.edgetpu import StandIn, build
+
+# A run of the suite tries the same examples each time, so that it fails for a change and not by chance; `make explore`
+# tries others.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("others")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # A shell lets programs in the background ignore Ctrl-C, and children inherit that: tests of it would wait forever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
