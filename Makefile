@@ -1,6 +1,6 @@
 # Two commands: `make demo` does the main job, `make test` passes every check. Both set up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test explore lint bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
