@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from segsolve.errors import ExitCode
-from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
+from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE, AttachedDevice
 from segsolve_runtime.backends.edgetpu.pycoral import Pycoral
 from segsolve_runtime.doctor import EXIT_NOT_READY, Finding, State, examine, hardware, is_ready, lines, software
+from segsolve_runtime.doctor.attached import attached_findings
+from segsolve_runtime.doctor.bundle import without_names
 
 from ..cli.tool import document, error, has_hint, inside, run
 from ..standins.edgetpu import StandIn, in_use_by_another
@@ -168,3 +172,39 @@ def test_run_on_edge_tpus(plan_folder: Path, standin: StandIn) -> None:
     done = inside("run", plan_folder, "--backend", "edgetpu", "--devices", "pci:7,usb:0,usb:1")
     error(done, ExitCode.HARDWARE, "pci:7 is not attached")
     assert has_hint(done)
+
+
+def test_how_devices_are_attached(tmp_path: Path) -> None:
+    devices = [AttachedDevice(kind="usb", index=k, path=f"/sys/bus/usb/devices/1-{k}") for k in range(2)]
+    folder = tmp_path / "sys/bus/usb/devices/1-0"
+    folder.mkdir(parents=True)
+    for name, text in {"speed": "480", "idVendor": "1a6e", "idProduct": "089a"}.items():
+        (folder / name).write_text(f"{text}\n")
+    (tmp_path / "proc/device-tree").mkdir(parents=True)
+    (tmp_path / "proc/device-tree/model").write_text("Raspberry Pi 4 Model B Rev 1.4\0")
+    (tmp_path / "sys/class/apex/apex_0").mkdir(parents=True)
+    (tmp_path / "sys/class/apex/apex_0/temp").write_text("84000")
+    (tmp_path / "sys/class/apex/apex_0/trip_point0_temp").write_text("85000")
+    devices.append(AttachedDevice(kind="pci", index=0, path="/dev/apex_0"))
+    found = list(attached_findings(devices, tmp_path))
+    text = "\n".join(lines(found))
+    assert "attached with 480 Mbit/s" in text and "18d1:9302" in text
+    assert "2 on the USB ports of a Raspberry Pi 4 Model B Rev 1.4, which give 1.2 A in all" in text
+    assert "84.0 C" in text and "cool it" in text and "do not tell their temperature" in text
+    assert [f.state for f in found].count(State.WARN) == 3 and not any(f.needed for f in found)
+    assert [f.name for f in attached_findings([], tmp_path)] == []
+
+
+def test_bundle_for_a_report(standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "marieantoinette")
+    monkeypatch.setenv("HOME", "/home/marieantoinette")
+    assert without_names(f"/home/marieantoinette/x of {socket.gethostname()}") == "~/x of HOST"
+    monkeypatch.setenv("HOME", "/root")
+    assert without_names("/home/louis/plan of marieantoinette") == "/home/USER/plan of USER"
+    done = inside("doctor", "--bundle", tmp_path / "report.zip")
+    assert done.code == ExitCode.OK and "doctor.txt: what doctor found" in done.stderr
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        assert archive.namelist() == ["doctor.txt", "doctor.json", "versions.txt", "devices.txt"]
+        assert "ai-edge-litert" in archive.read("versions.txt").decode()
+        assert "marieantoinette" not in archive.read("doctor.txt").decode()
+    error(inside("doctor", "--bundle", tmp_path / "none/x.zip"), ExitCode.OUTPUT, "cannot be written")

@@ -10,6 +10,7 @@ from segsolve_runtime.backends.edgetpu.choose import why_none
 from segsolve_runtime.backends.edgetpu.library import AttachedDevice, EdgeTpuLibrary, open_library
 from segsolve_runtime.backends.edgetpu.system import holders, may_open, node_of
 from segsolve_runtime.doctor import DEVICE, Finding, State
+from segsolve_runtime.doctor.attached import attached_findings
 from segsolve_runtime.errors import HardwareError
 
 _OLDEST_RUNTIME = 13  # what the compilers of the last years ask for is 13 or 14
@@ -31,6 +32,7 @@ def findings() -> Iterator[Finding]:
         yield Finding(name=DEVICE, state=State.MISSING, text=text, hint="plug one in", needed=True)
     for device in devices:
         yield _device(library, device)
+    yield from attached_findings(devices)
 
 
 def _library(library: EdgeTpuLibrary) -> Finding:
@@ -49,7 +51,8 @@ def _device(library: EdgeTpuLibrary, device: AttachedDevice) -> Finding:
     node = node_of(device)
     if node is not None and not may_open(node):
         group = "the group apex" if device.kind == "pci" else "the group plugdev, and the vendor's udev rules"
-        hint = f"give this user the right: {group}; then log in anew"
+        after = "; without a udev rule it is root's again after every start" if device.kind == "pci" else ""
+        hint = f"give this user the right: {group}; then log in anew{after}"
         return _warning(device, f"{device.path}: this user may not open {node}", hint)
     if node is not None and (others := holders(node)):
         return _warning(device, f"{device.path}: in use by {', '.join(others)}", "end them, or take another device")

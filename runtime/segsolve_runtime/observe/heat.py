@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYSFS = Path("/sys/class/apex")
+SLOWED = 1.5
+"""Slow inferences over those in the middle; a divided clock does at least as much to a stage that mostly computes."""
 CLOSE_C = 3.0
 """A device that is so close to a trip point may pass it at any time."""
 
@@ -60,6 +62,11 @@ def heat_of(device: str, sysfs: Path | None = None) -> Heat | None:
         trips_c=tuple(sorted(trip / 1000 for trip in trips if trip is not None)),
         clock_mhz=None if clock is None else clock / 1e6,
     )
+
+
+def is_throttled(heat: Heat, p50_ns: int, p95_ns: int) -> bool:
+    """Whether a stage slowed down while its device was hot: half the clock doubles what it computes."""
+    return heat.is_hot and p95_ns >= SLOWED * p50_ns
 
 
 def hottest_c(devices: Iterable[str]) -> float | None:

@@ -78,6 +78,18 @@ def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
         )
 
 
+def say_heat(leg: Leg) -> None:
+    """Say how hot devices are that tell it, and which stage that slows down."""
+    from segsolve_runtime.observe.heat import is_throttled
+
+    stages = {(stage.pipeline, stage.stage): stage for stage in leg.metrics.stages}
+    for place, heat in leg.heat.items():
+        stage = stages[place.pipeline, place.stage]
+        throttled = is_throttled(heat, stage.time_p50_ns, stage.time_p95_ns)
+        words = "warning: throttled, its inferences take unequally long: " if throttled else ""
+        news(f"{words}{place.describe(leg.plan)} on {heat.device}: {heat}")
+
+
 def say_doubts(legs: Sequence[Leg], backend: str) -> None:
     """Say where an emulated device was too slow to keep to its prediction, or had more of a link than it would have."""
     from segsolve.report.units import ms

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import result_lines, show_json, stdout_width
+from segsolve.cli.console import news, result_lines, show_json, stdout_width
 from segsolve.cli.grouped import known_settings
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
@@ -16,7 +17,13 @@ from segsolve_runtime.contract.wording import hanging
 
 
 @guarded
-def command(context: typer.Context, as_json: Json = False) -> None:
+def command(
+    context: typer.Context,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE.zip", help="Write what to send with a report, and list it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check what Edge TPUs need; exit code 12 if some is missing.
 
     Below stands what the environment and files set, and where.
@@ -37,5 +44,11 @@ def command(context: typer.Context, as_json: Json = False) -> None:
         of = f" of {setting.command}" if setting.command else ""
         text = f"{setting.option}{of} = {setting.value}, from {setting.source}"
         print_line(hanging(f"{'set':8}{'option':18}", text, stdout_width()))
+    if bundle is not None:
+        from segsolve_runtime.doctor.bundle import write_bundle
+
+        for name, words in write_bundle(bundle, findings):
+            news(f"{name}: {words}")
+        news(f"wrote {bundle}; it has no name of you or of this machine, but do look")
     if not is_ready(findings):
         raise typer.Exit(ExitCode.HARDWARE)

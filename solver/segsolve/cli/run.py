@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.aftermath import check_written, say_doubts, write_profile, write_timeline, write_trace
+from segsolve.cli.aftermath import check_written, say_doubts, say_heat, write_profile, write_timeline, write_trace
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import Json, PlanDir, Seed
@@ -196,6 +196,7 @@ def command(
     if profile_out is not None:
         write_profile(profile_out, last, options)
     say_doubts(legs, backend)
+    say_heat(last)
     _show(legs, backend, as_json=as_json)
     if not last.finished:
         say_error(f"interrupted after {plural(done, 'inference')} of {flow.count or 'unknown many'}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from segsolve.cli.console import news
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import Plan, PlanFolder
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.flow.metrics import Metrics
+    from segsolve_runtime.observe.heat import Heat
     from segsolve_runtime.pipeline import Pipeline
 
 REJOIN_S = 60.0
@@ -58,6 +60,8 @@ class Leg:
     folder: PlanFolder
     metrics: Metrics
     finished: bool
+    heat: Mapping[Place, Heat] = field(default_factory=dict)
+    """Of the devices that tell it, at the end."""
 
     @property
     def plan(self) -> Plan:
@@ -90,6 +94,7 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: Pla
     """
     from segsolve.cli.replan import compiled
     from segsolve_runtime.errors import DevicesLeftError
+    from segsolve_runtime.observe.heat import heat_of
 
     legs: list[Leg] = []
     frames: Iterator[Mapping[str, Array]] = flow_of.frames
@@ -99,24 +104,29 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: Pla
         while True:
             try:
                 finished = _run_through(pipeline, frames, flow_of, options)
-                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=finished))
+                found = {place: heat_of(device) for place, device in pipeline.devices.items()}
+                heat = {place: one for place, one in found.items() if one is not None}
+                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=finished, heat=heat))
                 return tuple(legs)
             except DevicesLeftError as error:
                 if loaded is None:
                     raise
                 legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=False))
                 into = Path(stack.enter_context(TemporaryDirectory())) / "plan"
+                began = perf_counter()
                 pipeline.close()  # the devices that are left must be free for the next one
                 folder, options = _replanned(options, folder, loaded, error, into, pipeline.devices)
                 folder = folder if tool is None else compiled(folder, tool)
                 pipeline = stack.enter_context(open_pipeline(options, folder))
+                news(f"the outage took {perf_counter() - began:.1f} s: solved, cut, opened and warmed up")
                 frames = chain(error.undone.values(), frames)
 
 
 def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
-    """Open a plan as the options say, and warm it up."""
+    """Open a plan as the options say, and warm it up; on devices, say how long the first result takes so."""
     from segsolve_runtime.pipeline import Pipeline
 
+    began = perf_counter()
     pipeline = Pipeline.open(
         folder,
         backend=options.backend,
@@ -128,7 +138,12 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
         faults=_policy(options),
     )
     if options.backend != "simulated":
+        opened = perf_counter()
         pipeline.warm_up()
+        if pipeline.devices:
+            done = perf_counter()
+            parts = f"{opened - began:.1f} to open, {done - opened:.1f} to run each once"
+            news(f"ready after {done - began:.1f} s: {parts}")
     return pipeline
 
 
