@@ -1,7 +1,8 @@
 """Devices whose processes are killed, end themselves, hang or vanish for a while, a thousand times: nothing is lost.
 
 Two pipelines on six Edge TPUs of the stand-in for libedgetpu, a process each, run with ``retry`` and ``rejoin``. Every
-result must come once, in order, and equal what the segments make on the CPU.
+result must come once, in order, and equal what the segments make on the CPU. Trouble that meets a device while it has
+some already is counted as made, but loses nothing more.
 """
 
 from __future__ import annotations
