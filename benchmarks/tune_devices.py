@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +24,6 @@ from segsolve.problem import MeasuredStage, Problem
 from segsolve.profile.load import device_costs
 from segsolve.question import Layout
 from segsolve.search.baselines import compiler, profiled
-from segsolve.search.chain.table import rows_of
 from segsolve.tune import Tolerance, tune
 from segsolve.zoo.files import write_network
 
@@ -109,24 +106,12 @@ def partitioner(device: Simulated) -> dict[str, Any]:
             for b in positions[k + 1 :]
         ),
     )
-    asked: set[Range] = {*compiler.segment(truth).ranges(len(problem.ops))}
-    for stage in _tried(truth, positions):
-        asked.add(stage)
     plan = profiled.segment(truth)
     return {
-        "at_least": len(asked),
+        "at_least": len(profiled.needed(truth)),
         "by_binary_search": len(_searched(device, positions, problem.tpus)),
         "period_ms": round(score(truth, plan).bottleneck_ns / 1e6, 3),
     }
-
-
-def _tried(truth: Problem, positions: tuple[int, ...]) -> Iterator[Range]:
-    """Yield the stages of each candidate of the bisection, and those that are one step longer."""
-    for path in profiled.candidates(rows_of(truth), truth):
-        for a, b in pairwise((0, *path)):
-            yield positions[a], positions[b]
-            if b + 1 < len(positions):
-                yield positions[a], positions[b + 1]
 
 
 def _searched(device: Simulated, positions: tuple[int, ...], tpus: int) -> set[Range]:

@@ -108,3 +108,20 @@ def test_heat_of_a_device(tmp_path: Path) -> None:
     (folder / "temp").write_text("nonsense")
     assert heat.heat_of("/dev/apex_0", tmp_path) is None
     assert heat.heat_of("/sys/bus/usb/devices/1-2", tmp_path) is None
+
+
+def test_heat_is_a_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prometheus_client")
+    from segsolve_runtime import Pipeline
+    from segsolve_runtime.observe.exporter import MetricsCollector, Observed
+
+    (tmp_path / "apex_0").mkdir()
+    (tmp_path / "apex_0" / "temp").write_text("61500")
+    monkeypatch.setattr(heat, "SYSFS", tmp_path)
+    folder = write_folder(tmp_path / "plan", tiny_model.plan(), tiny_model.sketches())
+    with Pipeline.load(folder) as pipeline:
+        devices = ("/dev/apex_0", "/sys/bus/usb/devices/1-2")
+        observed = Observed(plan=pipeline.plan, metrics=pipeline.metrics, devices=devices)
+        found = {m.name: m for m in MetricsCollector([observed]).collect()}
+    (sample,) = found["segsolve_device_celsius"].samples
+    assert sample.value == 61.5 and sample.labels == {"device": "/dev/apex_0"}

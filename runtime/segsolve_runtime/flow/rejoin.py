@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import sleep
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from segsolve_runtime.contract.runner import Reopenable
 THREAD_NAME = "segsolve-rejoin-"
 FIRST_WAIT_S = 0.02
 LONGEST_WAIT_S = 5.0
+_LOOKS_AGAIN_S = 0.1
 
 
 class Listener(Protocol):
@@ -21,8 +23,8 @@ class Listener(Protocol):
         """Whether the thread that lost a device is done with it."""
         ...
 
-    def rejoin(self, place: Place) -> bool:
-        """Use a device again; False if the run is over."""
+    def rejoin(self, place: Place, accepted: Callable[[], None]) -> bool:
+        """Use a device again, after calling `accepted`: from then on it may be lost anew. False if the run is over."""
         ...
 
     def still_lost(self, place: Place) -> None:
@@ -41,7 +43,8 @@ class Rejoining:
         self._listener: Listener | None = None
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._under_way: dict[Place, tuple[threading.Thread, Reopenable]] = {}
+        self._under_way: dict[Place, Reopenable] = {}
+        self._threads: set[threading.Thread] = set()
 
     def listen(self, listener: Listener) -> None:
         """Let a run know from now on."""
@@ -60,19 +63,24 @@ class Rejoining:
             if self._ended.is_set() or place in self._under_way:
                 return
             name = f"{THREAD_NAME}{place.pipeline}.{place.stage}.{place.replica}"
+            self._threads = {each for each in self._threads if each.is_alive()}
             thread = threading.Thread(target=self._loop, args=(place, runner), name=name, daemon=True)
-            self._under_way[place] = thread, runner
+            self._under_way[place] = runner
+            self._threads.add(thread)
             thread.start()
 
     def end(self) -> None:
         """Let all threads come to their end, also those that wait for a device."""
         self._ended.set()
-        with self._lock:
-            left = [*self._under_way.values()]
-        for thread, runner in left:
-            while thread is not threading.current_thread() and thread.is_alive():
+        while True:
+            with self._lock:
+                left = [t for t in self._threads if t.is_alive() and t is not threading.current_thread()]
+                opening = [*self._under_way.values()]
+            if not left:
+                return
+            for runner in opening:
                 runner.abandon()  # it may have begun on a new process meanwhile
-                thread.join(0.1)
+            left[0].join(_LOOKS_AGAIN_S)
 
     def _loop(self, place: Place, runner: Reopenable) -> None:
         wait_s = FIRST_WAIT_S
@@ -93,11 +101,15 @@ class Rejoining:
     def _back(self, place: Place) -> None:
         while not self._ended.is_set():
             with self._lock:
-                self._under_way.pop(place, None)
                 listener = self._listener
                 if listener is None:
+                    self._under_way.pop(place)
                     self._retired.pop(place, None)
                     return
-            if listener.rejoin(place):
+            if listener.rejoin(place, lambda: self._forget(place)):
                 return
             sleep(FIRST_WAIT_S)  # its run is about to leave
+
+    def _forget(self, place: Place) -> None:
+        with self._lock:
+            self._under_way.pop(place)

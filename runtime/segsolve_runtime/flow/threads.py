@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from time import perf_counter_ns
 
@@ -380,11 +380,12 @@ class ThreadEngine:
                     self._cut(dead[-1], error)
         self._flush()
 
-    def rejoin(self, place: Place) -> bool:
-        """Use a place again; False if the run is over."""
+    def rejoin(self, place: Place, accepted: Callable[[], None]) -> bool:
+        """Use a place again, after calling `accepted`; False if the run is over."""
         with self._lock:
             if self._is_closed:
                 return False
+            accepted()
             seat = self._seats[place]
             lane = seat.line.lane
             seat.is_retired = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.heat import heat_of
 
 if TYPE_CHECKING:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -42,6 +43,8 @@ class Observed:
     plan: Plan
     metrics: Callable[[], Metrics]
     labels: Mapping[str, str] = field(default_factory=dict)
+    devices: Collection[str] = ()
+    """Paths of the devices, whose temperature is given where they tell it."""
 
 
 class MetricsCollector:
@@ -79,8 +82,18 @@ class MetricsCollector:
             for what, count in now.fault_counts.items():
                 faults.add_metric([*labels, what], count)
         yield faults
+        yield self._heat()
         yield self._latency(all_now)
         yield from self._stages(all_now)
+
+    def _heat(self) -> Metric:
+        words = "Temperature of devices that tell it; those on USB do not."
+        family = _family("gauge", "segsolve_device_celsius", words, [*self._names, "device"])
+        for each in self._observed:
+            for device in each.devices:
+                if (heat := heat_of(device)) is not None:
+                    family.add_metric([*each.labels.values(), device], heat.now_c)
+        return family
 
     def _latency(self, all_now: Sequence[tuple[list[str], Plan, Metrics]]) -> Metric:
         from prometheus_client.core import Metric
@@ -116,7 +129,9 @@ def _family(kind: str, name: str, words: str, labels: Sequence[str]) -> CounterM
 
 
 @contextmanager
-def serve_metrics(plan: Plan, metrics: Callable[[], Metrics], *, port: int, address: str) -> Iterator[None]:
+def serve_metrics(
+    plan: Plan, metrics: Callable[[], Metrics], *, port: int, address: str, devices: Collection[str] = ()
+) -> Iterator[None]:
     """Serve what `metrics` returns over HTTP, at ``/metrics``, while the context lasts.
 
     Raises:
@@ -127,7 +142,7 @@ def serve_metrics(plan: Plan, metrics: Callable[[], Metrics], *, port: int, addr
     except ImportError:
         raise BackendError("metrics need a package: pip install prometheus-client") from None
     registry = CollectorRegistry()
-    registry.register(MetricsCollector([Observed(plan=plan, metrics=metrics)]))
+    registry.register(MetricsCollector([Observed(plan=plan, metrics=metrics, devices=devices)]))
     try:
         server, thread = start_http_server(port, addr=address, registry=registry)
     except (OSError, OverflowError) as error:

@@ -46,7 +46,13 @@ def exposition(models: Models) -> tuple[bytes, str]:
     registry = CollectorRegistry()
     registry.register(_Requests(models))
     observed = [
-        Observed(plan=model.plan, metrics=model.pipeline.metrics, labels={"model": model.name}) for model in models
+        Observed(
+            plan=model.plan,
+            metrics=model.pipeline.metrics,
+            labels={"model": model.name},
+            devices=[*model.pipeline.devices.values()],
+        )
+        for model in models
     ]
     registry.register(MetricsCollector(observed))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,27 @@ _RECENT = 8
 class LiveView:
     """Makes the table of the moment from a run's metrics."""
 
-    def __init__(self, plan: Plan, metrics: Callable[[], Metrics], *, total: int | None, backend: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        metrics: Callable[[], Metrics],
+        *,
+        total: int | None,
+        backend: str,
+        devices: Collection[str] = (),
+    ) -> None:
+        self._devices = devices
         self._plan, self._metrics, self._total, self._backend = plan, metrics, total, backend
         self._begin = time.monotonic()
         self._history: deque[tuple[float, int]] = deque([(self._begin, 0)], maxlen=_RECENT)
 
     def table(self) -> RenderableType:
         """Return the table of the moment."""
+        from rich.console import Group
+        from rich.text import Text
+
         from segsolve.report.live import live_table
+        from segsolve_runtime.observe.heat import heat_of
 
         now, at = self._metrics(), time.monotonic()
         self._history.append((at, now.count))
@@ -39,7 +52,7 @@ class LiveView:
         elapsed = at - since
         # On a virtual clock, the wall's time says nothing.
         is_virtual = self._backend == "simulated"
-        return live_table(
+        table = live_table(
             self._plan,
             now,
             recent_fps=now.throughput_fps if is_virtual else (now.count - before) / elapsed if elapsed else 0.0,
@@ -47,6 +60,8 @@ class LiveView:
             total=self._total,
             backend=self._backend,
         )
+        hot = [f"{heat.device}: {heat}" for device in self._devices if (heat := heat_of(device)) is not None]
+        return Group(table, *map(Text, hot)) if hot else table
 
 
 @contextmanager

@@ -213,7 +213,8 @@ def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow
     from segsolve.report.units import count
 
     total = "all inferences" if flow.count is None else count(flow.count, "inference")
-    view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend)
+    devices = [*pipeline.devices.values()]
+    view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend, devices=devices)
     try:
         with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
             drop: Literal["oldest"] | None = "oldest" if flow.live else None
@@ -236,6 +237,7 @@ def _served(pipeline: Pipeline, options: RunOptions) -> Iterator[None]:
     from segsolve_runtime.observe.exporter import serve_metrics
 
     port, address = options.metrics_port, options.metrics_address
-    with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address=address):
+    devices = [*pipeline.devices.values()]
+    with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address=address, devices=devices):
         news(f"metrics at http://{address}:{port}/metrics")
         yield

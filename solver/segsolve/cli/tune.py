@@ -109,7 +109,7 @@ def command(
     wanted = layout or (Layout.ANY if backend == "edgetpu" else Layout.PIPELINE)
     tuning = _tune(ground.problem(tpus, no_spill), ground, wanted, tolerance, iterations)
     _show(tuning, ground.device.name, as_json=as_json)
-    if (said := ground.effort()) and not as_json:
+    if said := ground.effort(tuning):
         news(said)
     if profile_out is not None:
         _write_profile(profile_out, ground.profile(tuning))
@@ -128,7 +128,7 @@ class _Ground:
     measure: Measure
     prepare: Prepare
     profile: Callable[[Tuning], Profile]
-    effort: Callable[[], str]
+    effort: Callable[[Tuning], str]
 
 
 def _on_cpu(loaded: LoadedModel, start: Path | None, effort: Effort, seed: int) -> _Ground:
@@ -144,7 +144,7 @@ def _on_cpu(loaded: LoadedModel, start: Path | None, effort: Effort, seed: int) 
         measure=measured.meter,
         prepare=lambda ranges: None,
         profile=lambda tuning: tuned_profile(measured.profile, tuning, measured.meter, effort=effort, seed=seed),
-        effort=lambda: "",
+        effort=lambda tuning: "",
     )
 
 
@@ -161,7 +161,9 @@ def _on_device(
 ) -> _Ground:
     from segsolve.measure.run_profile import profile_of_stages
     from segsolve.profile.load import device_costs
+    from segsolve.profile.measured import MeasuredCosts
     from segsolve.report.units import count
+    from segsolve.search.baselines.profiled import needed
 
     bench = open_bench_of(devices)
     assert bench.device is not None and bench.library is not None
@@ -171,24 +173,28 @@ def _on_device(
     meter = open_meter(loaded, stages, bench, effort, seed)
     environment = environment_of(bench.name, bench.library.version, stages.compiler.version, effort, seed)
 
-    def said() -> str:
+    def profile(tuning: Tuning) -> Profile:
+        problem = source.problem(tpus=tuning.problem.tpus)
+        return profile_of_stages(loaded.graph, problem, f"{source.device.name} measured", meter.measured, environment)
+
+    def said(tuning: Tuning) -> str:
         kept = len(stages.known) - len(stages.compiler.compiled)
         again = f" ({kept} more were kept from before)" if kept else ""
         compiled = count(len(stages.compiler.compiled), "compilation")
-        return f"{compiled}{again}, {count(len(meter.measured), 'measurement')} on {bench.name}"
+        known = MeasuredCosts(profile=profile(tuning), graph=loaded.graph).problem(tpus=tuning.problem.tpus)
+        measured = count(len(meter.measured), "measurement")
+        least = len(needed(known))
+        return (
+            f"{compiled}{again}, {measured} on {bench.name}; by these costs the vendor's profiling partitioner "
+            f"compiles and measures at least {least} segments for its one pipeline"
+        )
 
     return _Ground(
         device=source.device,
         problem=lambda tpus, no_spill: source.problem(tpus=tpus, no_spill=no_spill),
         measure=meter,
         prepare=meter.prepare,
-        profile=lambda tuning: profile_of_stages(
-            loaded.graph,
-            source.problem(tpus=tuning.problem.tpus),
-            f"{source.device.name} measured",
-            meter.measured,
-            environment,
-        ),
+        profile=profile,
         effort=said,
     )
 

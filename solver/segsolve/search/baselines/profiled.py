@@ -28,11 +28,18 @@ def segment(problem: Problem) -> Segmentation:
     return Segmentation(cuts=tuple(problem.cuts[b - 1] for b in best[1][:-1]))
 
 
-def candidates(time: NDArray[np.int64] | Rows, problem: Problem) -> Iterator[tuple[int, ...]]:
-    """Yield what the bisection tries, as indices of the positions where stages end: what a user of it compiles."""
+def needed(problem: Problem) -> frozenset[tuple[int, int]]:
+    """Return the stages (half-open ranges) that the partitioner must compile and measure at least.
+
+    To know that a stage is as long as its target allows, it needs the stage and the one that is a step longer; what its
+    own search tries on the way is not counted.
+    """
+    time, positions = rows_of(problem), (0, *problem.cuts, len(problem.ops))
+    found = set()
     for tried, _ in _bisected(time, problem):
-        if tried is not None:
-            yield tried
+        for begin, end in pairwise((0, *tried)) if tried is not None else ():
+            found |= {(positions[begin], positions[stop]) for stop in (end, end + 1) if stop < len(positions)}
+    return frozenset(found)
 
 
 def _bisected(
