@@ -40,6 +40,13 @@ def write_result(name: str, data: dict[str, Any]) -> Path:
     return path
 
 
+def add_results(name: str, section: str, parts: Mapping[str, Any]) -> None:
+    """Add parts to a section of ``results/NAME.json``, in place of older ones of the same names, with when they ran."""
+    known = read_result(name)[section] if (RESULTS / f"{name}.json").exists() else {}
+    dated = {part: {"date": date.today().isoformat(), **data} for part, data in parts.items()}
+    write_result(name, {section: known | dated})
+
+
 def write_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write ``results/NAME.csv``, for rows too many to read in JSON."""
     RESULTS.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ A file of a kind is drawn up, one to three of its parts are changed (numbers, ty
 made anew, so that what lies behind them is reached), and a command reads it in a fork of this process. An exception
 that reaches the command line, a code that is not documented, a signal, and an error without its sentence are faults.
 
-    python -m benchmarks.hostile [FILES [KIND...]]
+    python -m benchmarks.hostile [--record] [FILES [KIND...]]
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import sys
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import write_result
+from benchmarks.common import add_results
 from benchmarks.memory import resident_mib
 from generators.command import Done, inside
 from generators.documents import by_hand, device_toml, random_placement, random_profile
@@ -60,18 +59,17 @@ _NASTY: Sequence[Any] = (
 Change = Callable[[random.Random, Path], None]
 
 
-def main(files: int = FILES, names: Sequence[str] = ()) -> None:
-    start, found = time.perf_counter(), {}
+def main(files: int = FILES, names: Sequence[str] = (), *, record: bool = False) -> None:
+    found = {}
     with TemporaryDirectory() as folder:
         root = Path(folder)
         prepare(root)
         for name in names or KINDS:
             found[name] = attack(name, files, root)
             print(name, json.dumps(found[name]), flush=True)
-    if names:
-        sys.exit(any(each["faults"] for each in found.values()))
-    data = {"seed": SEED, "files_each": files, "wall_s": round(time.perf_counter() - start, 1), "kinds": found}
-    write_result("hostile", data)
+            if record:
+                add_results("hostile", "kinds", {name: found[name]})
+    sys.exit(any(each["faults"] for each in found.values()))
 
 
 def prepare(root: Path) -> None:
@@ -371,4 +369,5 @@ KINDS: Mapping[str, tuple[Change, Sequence[Sequence[str]]]] = {
 }
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else FILES, sys.argv[2:])
+    words = [word for word in sys.argv[1:] if word != "--record"]
+    main(int(words[0]) if words else FILES, words[1:], record="--record" in sys.argv)

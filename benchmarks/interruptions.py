@@ -3,7 +3,7 @@
 Commands are real processes, each with a process group of its own, as a terminal gives them one; SIGINT goes to the
 whole group, SIGTERM to the command alone. Moments are spread evenly over what the command takes undisturbed.
 
-    python -m benchmarks.interruptions [TIMES [COMMAND...]]
+    python -m benchmarks.interruptions [--record] [TIMES [COMMAND...]]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.common import write_result
+from benchmarks.common import add_results
 from benchmarks.kills import CASES, plan_of, prepare
 from segsolve.errors import ExitCode
 
@@ -42,18 +42,17 @@ COMMANDS: Mapping[str, Sequence[str | Path]] = {
 }
 
 
-def main(times: int = TIMES, names: Sequence[str] = ()) -> None:
-    start, found = time.perf_counter(), {}
+def main(times: int = TIMES, names: Sequence[str] = (), *, record: bool = False) -> None:
+    found = {}
     with TemporaryDirectory() as folder:
         prepare(Path(folder))
         os.chdir(folder)
         for name in names or COMMANDS:
             found[name] = interrupt_all(name, Path(folder), times)
             print(name, json.dumps(found[name]), flush=True)
-    if names:
-        sys.exit(any(each["faults"] for each in found.values()))
-    data = {"seed": SEED, "times_each": times, "wall_s": round(time.perf_counter() - start, 1), "commands": found}
-    write_result("interruptions", data)
+            if record:
+                add_results("interruptions", "commands", {name: found[name]})
+    sys.exit(any(each["faults"] for each in found.values()))
 
 
 def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
@@ -139,4 +138,5 @@ def _lives_on(group: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else TIMES, sys.argv[2:])
+    words = [word for word in sys.argv[1:] if word != "--record"]
+    main(int(words[0]) if words else TIMES, words[1:], record="--record" in sys.argv)

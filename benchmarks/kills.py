@@ -5,7 +5,7 @@ same command leaves nothing of the killed one. Pairs of commands that write one 
 alone. Each command is killed in a fork of this process: at steps drawn at random, or at each if
 there are fewer than kills; every third kill is within a write, by a limit of the size of files.
 
-    python -m benchmarks.kills [KILLS [COMMAND...]]
+    python -m benchmarks.kills [--record] [KILLS [COMMAND...]]
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.common import write_result
+from benchmarks.common import add_results
 from generators.command import inside
 from generators.dying import begun, counted, ended, forked, killed_before, killed_beyond
 
 KILLS = 200
 SEED = 14
+_RACE = "two at once"
 _STANDIN = Path(__file__).parents[1] / "tests" / "standins" / "standin_edgetpu_compiler.py"
 Arguments = Sequence[str | Path]
 
@@ -44,22 +44,20 @@ class Case:
     same: Callable[[Path], object] = field(default=lambda path: path.read_bytes())
 
 
-def main(kills: int = KILLS, names: Sequence[str] = ()) -> None:
-    start = time.perf_counter()
+def main(kills: int = KILLS, names: Sequence[str] = (), *, record: bool = False) -> None:
     found = {}
     with TemporaryDirectory() as folder:
         prepare(Path(folder))
         os.chdir(folder)
         cases = CASES
-        for name in names or cases:
-            found[name] = kill_all(name, cases[name], Path(folder), kills)
+        for name in names or (*cases, _RACE):
+            found[name] = (
+                race(Path(folder), kills) if name == _RACE else kill_all(name, cases[name], Path(folder), kills)
+            )
             print(name, json.dumps(found[name]), flush=True)
-        if not names:
-            found["two at once"] = race(Path(folder), kills // 4)
-    data = {"seed": SEED, "kills_each": kills, "wall_s": round(time.perf_counter() - start, 1), "commands": found}
-    if names:
-        sys.exit(any(each["faults"] for each in found.values()))
-    write_result("kills", data)
+            if record:
+                add_results("kills", "commands", {name: found[name]})
+    sys.exit(any(each["faults"] for each in found.values()))
 
 
 def prepare(folder: Path) -> None:
@@ -268,4 +266,5 @@ def _run(*commands: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else KILLS, sys.argv[2:])
+    words = [word for word in sys.argv[1:] if word != "--record"]
+    main(int(words[0]) if words else KILLS, words[1:], record="--record" in sys.argv)
