@@ -58,8 +58,13 @@ def main(times: int = TIMES, names: Sequence[str] = (), *, record: bool = False)
 def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
     """Interrupt a command as often as told; every second time with SIGTERM."""
     rng, outcomes, faults = random.Random(f"{SEED} {name}"), Counter[str](), list[str]()
-    begun = time.perf_counter()
+    shutil.rmtree(root / "older", ignore_errors=True)
     _fresh(root)
+    for command in CASES[name].before if name in CASES else ():
+        _ended(_started(command))
+    shutil.copytree(root / "out", root / "older")
+    _fresh(root)
+    begun = time.perf_counter()
     code, said, _ = _ended(_started(COMMANDS[name]))
     whole_s = time.perf_counter() - begun
     if code:
