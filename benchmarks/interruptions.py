@@ -80,6 +80,9 @@ def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
             else:
                 process.send_signal(sent)
         code, said, hangs = _ended(process)
+        if code == 1 and said.rstrip().endswith("KeyboardInterrupt") and "segsolve" not in said:
+            outcomes["interrupted while Python itself starts"] += 1
+            continue
         outcomes[f"ended with {code}" if code >= 0 else f"ended by {signal.Signals(-code).name} while it loads"] += 1
         where = f"{sent.name} after {delay_s:.2f} s of {whole_s:.2f}"
         faults += [f"{where}: {fault}" for fault in _faults(code, said, hangs, process.pid, root)]

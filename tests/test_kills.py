@@ -25,3 +25,15 @@ def test_a_kill_at_any_moment_leaves_the_old_result_or_the_new_one(command: str)
     found = json.loads(line.removeprefix(command))
     assert found["faults"] == []
     assert found["outcomes"]["killed"] >= 4
+
+
+def test_an_interruption_at_any_moment_ends_with_its_code_and_a_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.interruptions", "3", "export", "check"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,86 @@
+"""The ends of what may be asked: huge and no costs, one operation, many devices, no time; the answer stays right."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generators.command import inside
+from generators.documents import by_hand, placement, write
+from generators.problems import chain as problem_of
+from generators.problems import op_cost
+from segsolve.errors import DeviceError, ExitCode
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.ask import answer
+from segsolve.solvers.base import Status
+
+
+def chain(times: list[int], size: int = 0, edge_ns: int = 0) -> dict[str, Any]:
+    names = [f"l{k}" for k in range(len(times))]
+    layers = [{"name": n, "time_ns": t, "param_bytes": size} for n, t in zip(names, times, strict=True)]
+    edges = [{"from": a, "to": b, "bytes": size, "time_ns": edge_ns} for a, b in pairwise(names)]
+    return by_hand(layers=layers, edges=edges)
+
+
+def solved(folder: Path, document: dict[str, Any], *options: str) -> dict[str, Any]:
+    done = inside("solve", write(folder, document), *options, "--json")
+    assert done.code == ExitCode.OK, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("planner", ["cpsat", "dp", "brute"])
+def test_costs_at_the_upper_end_add_up(planner: str) -> None:
+    """Times and bytes of a problem add up to less than 2^60: nothing that is made of them overflows 64 bits."""
+    most = 2**57
+    problem = problem_of(*(op_cost(most) for _ in range(4)), tpus=2, ns=0)
+    found = answer(problem, Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN), planner=planner)
+    assert (found.status, found.objective_ns, found.bound_ns) == (Status.OPTIMAL, 2 * most, 2 * most)
+
+
+def test_costs_that_add_up_to_more_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="add up to"):
+        problem_of(*(op_cost(2**59) for _ in range(4)), tpus=2)
+    done = inside("solve", write(tmp_path, chain([10**13 + 1])), "--tpus", "2")
+    assert done.code == ExitCode.BAD_DEVICE and "layers.0.time_ns" in done.stderr
+    found = solved(tmp_path, chain([10**13] * 4), "--tpus", "2", "--planner", "dp")
+    assert found["objective_ns"] == 2 * 10**13
+
+
+@pytest.mark.parametrize("layout", ["any", "pipeline"])
+def test_operations_that_cost_nothing(layout: str, tmp_path: Path) -> None:
+    found = solved(tmp_path, chain([0, 0, 0]), "--tpus", "3", "--layout", layout)
+    assert found["status"] == "optimal" and found["objective_ns"] <= 1
+
+
+@pytest.mark.parametrize("layout", ["any", "pipeline"])
+def test_one_operation_on_many_devices(layout: str, tmp_path: Path) -> None:
+    found = solved(tmp_path, chain([1000]), "--tpus", "50", "--layout", layout)
+    assert found["status"] == "optimal"
+    assert found["objective_ns"] == (20 if layout == "any" else 1000)
+
+
+def test_no_time_leaves_a_plan_with_a_true_status(tmp_path: Path) -> None:
+    found = solved(tmp_path, chain([7, 5, 11, 2, 9, 4, 8, 6] * 20), "--tpus", "5", "--time-limit", "0.001")
+    assert found["status"] in ("feasible", "optimal")
+    assert found["bound_ns"] <= found["objective_ns"]
+
+
+def test_more_operations_than_the_limit_are_refused_and_the_limit_can_be_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGSOLVE_MAX_OPERATIONS", "3")
+    done = inside("solve", write(tmp_path, chain([1, 2, 3, 4])), "--tpus", "2")
+    assert done.code == ExitCode.BAD_DEVICE and "4 layers, more than 3 operations" in done.stderr
+    nodes = [{"id": k, "fpgaLatency": 1.0} for k in range(4)]
+    done = inside("solve", write(tmp_path, placement(nodes, []), "graph.json"), "--tpus", "2")
+    assert done.code == ExitCode.BAD_DEVICE and "4 nodes, more than 3 operations" in done.stderr
+    monkeypatch.setenv("SEGSOLVE_MAX_OPERATIONS", "4")
+    assert inside("solve", write(tmp_path, chain([1, 2, 3, 4])), "--tpus", "2").code == ExitCode.OK
+    monkeypatch.setenv("SEGSOLVE_MAX_OPERATIONS", "many")
+    done = inside("solve", write(tmp_path, chain([1, 2, 3, 4])), "--tpus", "2")
+    assert done.code == ExitCode.USAGE and "SEGSOLVE_MAX_OPERATIONS is 'many'" in done.stderr
