@@ -20,7 +20,7 @@ from segsolve.checker.document import parse
 from segsolve.device.model import load_device
 from segsolve.errors import SolverFault, UsageError
 from segsolve.graph.read import read_graph
-from segsolve.problem import Problem, SharedLink
+from segsolve.problem import Host, Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
@@ -66,13 +66,18 @@ def checked(problem: Problem, found: Answer) -> Report:
 
 
 def _problem(seed: int) -> Problem:
-    """A chain with skips or a graph with branches; every seventh on a shared link."""
+    """A chain with skips or a graph with branches; every seventh on a shared link, every fifth on a host."""
     rng = random.Random(seed)
     made = small_problem(seed) if seed % 2 else spilling_dag(rng.randint(2, 12), rng.randint(1, 6), seed)
     link = SharedLink(ns_per_mib=rng.randint(0, 2**21)) if seed % 7 == 0 else None
+    host = _host(rng) if seed % 5 == 0 else None
     # Where nothing may stream there is mostly no plan, and then nothing to certify.
     no_spill = made.no_spill and rng.random() < 0.2
-    return replace(made, overhead_ns=made.overhead_ns + 1, link=link, no_spill=no_spill)
+    return replace(made, overhead_ns=made.overhead_ns + 1, link=link, host=host, no_spill=no_spill)
+
+
+def _host(rng: random.Random) -> Host:
+    return Host(cores=rng.randint(1, 4), serial_ns=rng.choice((0, 5, 40)), work_ns=rng.choice((0, 20, 300)))
 
 
 def _question(seed: int) -> Question:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.enumeration [--first SEED] [--count N] [--keep FOLDER]
 
-Profiles, placement graphs with cores, and networks on devices that share a link are written as files; `segsolve solve
---json` answers in this process; `generators.enumeration` says what is true. The first wrong answer of each kind is made
-as small as it stays wrong, and kept as files with its command.
+Profiles with and without a host, placement graphs with cores, and networks on devices that share a link and a host are
+written as files; `segsolve solve --json` answers in this process; `generators.enumeration` says what is true. The first
+wrong answer of each kind is made as small as it stays wrong, and kept as files with its command.
 """
 
 from __future__ import annotations

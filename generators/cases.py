@@ -26,8 +26,9 @@ class Case:
     """Files, and the command that asks about them.
 
     `kind` is that of the costs: a profile, a profile for TPUs and cores, a placement graph, or a model whose device
-    has a link that all TPUs share. `content` is the first file's. No file can say that the TPUs of a profile share a
-    link; such a problem is of the kind `linked`, and asked without the command line.
+    has a link that all TPUs share; profiles and models may have a host that limits. `content` is the first file's. No
+    file can say that the TPUs of a profile share a link; such a problem is of the kind `linked`, and asked without the
+    command line.
     """
 
     kind: str
@@ -74,7 +75,7 @@ class Case:
         if self.kind == "model":
             costs = AnalyticCosts(graph=read_graph(path), device=load_device(str(folder / "device.toml")))
             return costs.problem(tpus=self.tpus, no_spill=self.no_spill)
-        problem = profile_costs(path, None, self.cpus or 0).problem(tpus=self.tpus, no_spill=self.no_spill)
+        problem = profile_costs(path, cpus=self.cpus or 0).problem(tpus=self.tpus, no_spill=self.no_spill)
         return (
             problem
             if self.link_ns_per_mib is None
@@ -104,6 +105,8 @@ def _unasked(rng: random.Random, kind: str) -> Case:
     no_spill = rng.random() < 0.25
     if kind in ("profile", "linked"):
         profile = random_profile(rng, layers)
+        if rng.random() < 0.35:
+            profile["device"]["host"] = _host(rng, profile, tpus)
         link = _link(rng, profile) if kind == "linked" else None
         return Case(kind=kind, content=profile, tpus=tpus, asked=Asked(), no_spill=no_spill, link_ns_per_mib=link)
     one_pipeline = Asked(layout="pipeline", cuts="dag")
@@ -119,9 +122,21 @@ def _unasked(rng: random.Random, kind: str) -> Case:
         "memory.onchip": rng.uniform(0.13, 0.16),
         "time.invocation": rng.choice((0.0, 0.0005, 0.003)),
         "link.bandwidth": rng.choice((300.0, 1000.0, 3000.0, 10000.0)),
+        "host.cores": rng.choice((1, 2, 4)),
+        "host.serial": rng.choice((0.0, 0.001, 0.01)),
     }
     network = random_network(rng, rng.randint(1, 4))
     return Case(kind=kind, content=network, tpus=tpus, asked=Asked(), no_spill=no_spill, device=device)
+
+
+def _host(rng: random.Random, profile: Document, tpus: int) -> Document:
+    """Return a host that drives what all operations do about as fast as all TPUs do it."""
+    work = sum(layer["time_ns"] for layer in profile["layers"]) + profile["device"].get("overhead_ns", 0)
+    return {
+        "cores": rng.choice((1, 1, 2, 3)),
+        "serial_ns": int(rng.choice((0.0, 0.1, 0.5, 1.2)) * work / tpus),
+        "work_ns": rng.choice((0, 0, int(rng.choice((0.3, 1.0, 2.5)) * work / tpus))),
+    }
 
 
 def _link(rng: random.Random, profile: Document) -> int:

@@ -7,7 +7,8 @@ which constraints they keep is its own:
 * a pipeline is a way through sets of operations, each closed under what it reads, from none to all; what is new in a
   set is a stage. Cuts of the execution order are those sets that are its beginnings;
 * a stage on r TPUs takes its share of the time, rounded up; the largest share is the bottleneck, at least 1 ns;
-* pipelines side by side add up their rates, as far as a shared link carries what they move;
+* pipelines side by side add up their rates, as far as a shared link carries what they move and the host drives their
+  stages: in one order or the other, whoever takes least of the link, or of the host, comes first;
 * a batch takes what the schedule says with queues of two, over all orders of the pipelines;
 * at most `problem.cpus` stages are on CPU cores, one core each.
 """
@@ -32,11 +33,12 @@ QUEUE_SIZE = 2
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A pipeline that was tried: its stages, and what it takes of devices, time and the link."""
+    """A pipeline that was tried: its stages, and what it takes of devices, time, the link and the host."""
 
     stages: tuple[Stage, ...]
     stage_ns: tuple[int, ...]
     link_ns: int
+    host_ns: int
 
     @property
     def tpus(self) -> int:
@@ -54,7 +56,10 @@ class Tried:
     @property
     def lane(self) -> Lane:
         return Lane(
-            stage_ns=self.stage_ns, replicas=tuple(stage.replicas for stage in self.stages), link_ns=self.link_ns
+            stage_ns=self.stage_ns,
+            replicas=tuple(stage.replicas for stage in self.stages),
+            link_ns=self.link_ns,
+            host_ns=self.host_ns,
         )
 
 
@@ -90,7 +95,9 @@ def truth(problem: Problem, asked: Asked) -> Truth:
     found = [one for one in pipelines(problem, asked) if _is_quick(one, asked)]
     if asked.objective == "batch":
         return Truth(_least_makespan(list({one.lane: one for one in found}.values()), problem, asked))
-    points = {point_of(mix) for mix in mixes(undominated(found), problem, asked)}
+    # Where two things limit, who is served first may favour a pipeline that another betters.
+    tried = found if problem.link and problem.host else undominated(found)
+    points = {point_of(mix) for mix in mixes(tried, problem, asked)}
     kept = [point for point in points if is_fast_enough(point.rate, asked)]
     if asked.objective == "latency":
         return Truth(min((Fraction(point.latency_ns) for point in kept), default=None))
@@ -117,16 +124,36 @@ def point_of(mix: Mix) -> Point:
 def rate_of(mix: Mix) -> Fraction:
     """Return the inferences per ns of pipelines side by side.
 
-    On a shared link it is the most that any shares of it allow: no pipeline faster than by itself, and all together no
-    more than it carries. With one such limit, whoever needs least of the link per inference comes first.
+    If all at full rate take no more than all of the link and all of the host, they have it. Else they are served one
+    kind after the other, each as far as there is something left of both: first whoever takes least of the link, or
+    first whoever takes least of the host, whichever makes more.
     """
-    free, rate = Fraction(1), Fraction(0)
-    for one in sorted(mix, key=lambda one: one.link_ns):
-        own = Fraction(1, max(1, one.bottleneck_ns))
-        given = min(own, free / one.link_ns) if one.link_ns else own
-        rate += given
-        free -= given * one.link_ns
+    kinds: dict[tuple[int, int], Fraction] = {}
+    for one in mix:
+        wish = Fraction(1, max(1, one.bottleneck_ns))
+        kinds[one.link_ns, one.host_ns] = kinds.get((one.link_ns, one.host_ns), Fraction(0)) + wish
+    return max(_rate_in(sorted(kinds), kinds), _rate_in(sorted(kinds, key=lambda kind: kind[::-1]), kinds))
+
+
+def _rate_in(order: Sequence[tuple[int, int]], kinds: dict[tuple[int, int], Fraction]) -> Fraction:
+    """Return the rate if kinds of pipelines, by what they take of link and host, are served in an order."""
+    link, host, rate = Fraction(1), Fraction(1), Fraction(0)
+    for on_link, on_host in order:
+        most = [kinds[on_link, on_host]]
+        most += [link / on_link] if on_link else []
+        most += [host / on_host] if on_host else []
+        given = min(most)
+        rate, link, host = rate + given, link - given * on_link, host - given * on_host
     return rate
+
+
+def _on_host(problem: Problem, stages: int) -> int:
+    """Return how long an inference of so many stages keeps the host from others, in whole ns."""
+    host = problem.host
+    if host is None:
+        return 0
+    busy = stages * host.serial_ns
+    return max(busy, -(-(busy + host.work_ns) // host.cores))
 
 
 def makespan(lanes: Sequence[Lane], inferences: int) -> int:
@@ -178,7 +205,7 @@ def undominated(found: Iterable[Tried]) -> list[Tried]:
 
 
 def _costs(one: Tried) -> tuple[int, ...]:
-    return one.tpus, _cores(one), one.bottleneck_ns, one.latency_ns, one.link_ns
+    return one.tpus, _cores(one), one.bottleneck_ns, one.latency_ns, one.link_ns, one.host_ns
 
 
 def _cores(one: Tried) -> int:
@@ -233,7 +260,8 @@ class _Pipelines:
     ) -> Iterator[Tried]:
         if done == self._everything:
             link = self.problem.link
-            yield Tried(stages, stage_ns, -(-moved * link.ns_per_mib // 2**20) if link else 0)
+            on_link = -(-moved * link.ns_per_mib // 2**20) if link else 0
+            yield Tried(stages, stage_ns, on_link, _on_host(self.problem, len(stages)))
             return
         if len(stages) == (self.asked.max_stages or len(self.problem.ops)):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore, score_plan
@@ -27,6 +28,7 @@ def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction)
             name="generated",
             memory_bytes=problem.capacity_bytes,
             link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
+            host=planfile.Host(**asdict(problem.host)) if problem.host else None,
         ),
         solution=_solution(problem, plan, question, score, int(objective)),
         tensors=[planfile.TensorSpec(name=name, dtype="int8", shape=[1]) for name in names],

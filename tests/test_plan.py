@@ -86,7 +86,7 @@ def test_a_shared_link_bounds_the_rate_and_serves_the_frugal_first() -> None:
     copies = score_plan(problem, plan(stages(1), stages(1)))
     load = copies.pipelines[0].link_ns
     assert load >= 10**6
-    assert copies.is_link_bound
+    assert copies.limited_by == ("link",)
     assert copies.rate == Fraction(1, load)
 
 

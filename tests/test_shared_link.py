@@ -1,4 +1,4 @@
-"""A plan that a shared link limits: evaluator, schedule and the pipeline on the virtual clock say the same of it."""
+"""A plan that link or host limit: evaluator, schedule and the pipeline on the virtual clock say the same of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.plan.model import Pipeline as PlannedPipeline
 from segsolve.plan.model import Plan, Stage, pipeline_of
-from segsolve.problem import Problem, Segmentation, SharedLink
+from segsolve.problem import Host, Problem, Segmentation, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.search.strategies import get_planner
@@ -27,14 +27,17 @@ from segsolve.solvers.base import Limits, ignore
 from segsolve.zoo.files import write_network
 from segsolve_runtime.backends import simulated
 from segsolve_runtime.contract.frames import random_frames
-from segsolve_runtime.flow.lanes import is_link_bound
-from segsolve_runtime.flow.link import intervals
+from segsolve_runtime.flow.lanes import limited_by
+from segsolve_runtime.flow.shared import intervals
 from segsolve_runtime.pipeline import Pipeline
+
+LINKS = st.builds(SharedLink, ns_per_mib=st.integers(0, 10**7))
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[Problem, Plan]:
-    problem = replace(draw(problems(max_ops=4)), link=SharedLink(ns_per_mib=draw(st.integers(0, 10**7))))
+    problem = replace(draw(problems(max_ops=4)), link=draw(st.none() | LINKS), host=draw(st.none() | HOSTS))
     return problem, Plan(pipelines=tuple(draw(st.lists(_pipelines(problem), min_size=1, max_size=3))))
 
 
@@ -52,8 +55,8 @@ def _pipelines(draw: st.DrawFn, problem: Problem) -> PlannedPipeline:
 def test_the_intervals_add_up_to_the_evaluators_rate(drawn: tuple[Problem, Plan]) -> None:
     costs = score_plan(*drawn)
     granted = intervals([pipeline.lane.load for pipeline in costs.pipelines])
-    assert any(granted) == costs.is_link_bound
-    if costs.is_link_bound:
+    assert any(granted) == bool(costs.limited_by)
+    if costs.limited_by:
         assert sum((1 / each for each in granted if each), Fraction(0)) == costs.rate
 
 
@@ -61,7 +64,7 @@ def test_the_intervals_add_up_to_the_evaluators_rate(drawn: tuple[Problem, Plan]
 @given(plans())
 def test_a_limited_schedule_begins_at_the_evaluators_rate(drawn: tuple[Problem, Plan]) -> None:
     costs = score_plan(*drawn)
-    if not costs.is_link_bound:
+    if not costs.limited_by:
         return
     granted = intervals([pipeline.lane.load for pipeline in costs.pipelines])
     slots = plan_timeline(costs, 40)
@@ -79,7 +82,7 @@ def _simulated(problem: Problem, plan: Plan, count: int) -> tuple[PlanScore, lis
     """Run a plan on the virtual clock; return what the evaluator says and when each inference had its result."""
     costs = score_plan(problem, plan)
     written = plan_file(problem, plan, Question(), 1 / costs.rate)
-    assert is_link_bound(written) == costs.is_link_bound
+    assert limited_by(written) == costs.limited_by
     assert written.solution.throughput_fps == pytest.approx(costs.throughput_fps)
     stages = simulated.open_stages(written)
     with Pipeline(written, stages.runners, clocks=stages.clocks, record=True) as pipeline:
@@ -104,7 +107,7 @@ def test_many_copies_on_a_card(on_card: Problem) -> None:
     """ResNet-50 streams at every inference; 64 copies on one card ask for more than its slot carries."""
     whole = pipeline_of([range(len(on_card.ops))])
     costs, ends = _simulated(on_card, Plan(pipelines=(whole,) * 64), 64 * 4)
-    assert costs.is_link_bound
+    assert "link" in costs.limited_by
     assert costs.throughput_fps < 64 * costs.pipelines[0].throughput_fps
     # All begin at once, so that whole rounds are what comes in a time.
     assert (ends[-1] - ends[0]) * costs.rate == pytest.approx(len(ends) - 64, rel=1e-6)
@@ -117,7 +120,7 @@ def test_unlike_pipelines_on_a_card(on_card: Problem) -> None:
     half = pipeline_of([range(on_card.cuts[len(on_card.cuts) // 2]), range(on_card.cuts[len(on_card.cuts) // 2], n)])
     problem = replace(on_card, link=SharedLink(ns_per_mib=10**6))
     costs, ends = _simulated(problem, Plan(pipelines=(whole, half, whole)), 400)
-    assert costs.is_link_bound
+    assert "link" in costs.limited_by
     steady = slice(100, 300)
     period = (ends[steady][-1] - ends[steady][0]) / 199
     assert period * costs.rate == pytest.approx(1, rel=0.02)
@@ -132,7 +135,7 @@ def test_the_vendors_cut_on_a_hub(on_card: Problem) -> None:
     starts = [slot.start_ns for slot in slots if slot.stage == 0]
     plan = Plan(pipelines=(pipeline_of(range(a, b) for a, b in found.plan.ranges(len(hub.ops))),))
     costs, ends = _simulated(hub, plan, 20)
-    assert costs.is_link_bound
+    assert "link" in costs.limited_by
     assert {b - a for a, b in itertools.pairwise(starts)} == {costs.period_ns}
     assert {b - a for a, b in itertools.pairwise(ends)} == {costs.period_ns}
 

@@ -200,7 +200,7 @@ def find_ranges(
         "sweep": ranges.ranges(kinds, alone, "convolution sweep, filter counts of a hundred left out, any series"),
     }
     apart = f"series of the convolution sweep on one card: their transfers differ by a factor of {factor:.2f}"
-    own = "the runtime was measured without libedgetpu, which takes at most 0.09 ms more"
+    own = "from the runtime alone, 0.011 ms of 0.101, to the 0.25 of hand-made Python pipelines"
     # In a PC nobody measured the chip's work over PCIe; on the Dev Board, whose host is slower, it takes longer.
     slower = fitted[board]["conv"] / fitted[usb]["conv"]
     fed = f"as over USB on a PC, or as on the Dev Board: there the chip's work takes {slower:.2f} times as long"
@@ -208,12 +208,18 @@ def find_ranges(
         kind: devices.Range(found["pc"][kind].low, max(slower, found["pc"][kind].high), fed)
         for kind in ("small", "plain")
     }
-    found["pc"] |= {"transfers": devices.Range(1 / factor, factor, apart), "host": devices.Range(1.0, 3.6, own)}
+    found["pc"] |= {"transfers": devices.Range(1 / factor, factor, apart), "host": devices.Range(0.11, 2.5, own)}
     dense_rows = "dense pipelines, with as many TPUs left out"
     found["threads"] = found["pc"] | {"host": ranges.one(result["dense_pipelines"]["errors_host_bound"], dense_rows)}
     wider = "as over USB on a PC, a quarter wider: on a Pi only the stream was measured"
     found["pi"] = {k: devices.Range(0.8 * each.low, 1.25 * each.high, wider) for k, each in found["usb"].items()}
     found["pi"] |= {"spilling": found["usb"]["spilling"]}
+    guessed = "assumed: a factor of 3, since no small host was measured"
+    found["usb"] |= {"host": found["pc"]["host"]}
+    found["pi"] |= {"host": devices.Range(1 / 3, 3.0, guessed)}
+    found["pcie"] |= {"host": devices.Range(1 / 3, 3.0, guessed)}
+    half = "from half of what four stages of the smallest network may take, to all of it"
+    found["sweep"] |= {"host": devices.Range(0.5, 2.0, half)}
     share = {
         "usb": ranges.inside(found["usb"], of[usb], left[usb]),
         "pcie": ranges.inside(found["pcie"], of[board], left[board]),

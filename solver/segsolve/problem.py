@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from segsolve.errors import DeviceError
-from segsolve_runtime.flow.link import link_ns
+from segsolve_runtime.flow.shared import host_ns, link_ns
 
 MOST_SUM = 2**60 - 1
 """What all times of a problem, and all its bytes, add up to at most: then no sum of 64 bits overflows."""
@@ -95,6 +95,42 @@ class SharedLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The host that feeds all devices.
+
+    It drives the stages of inferences one after the other, `serial_ns` each; an inference takes `work_ns` of a core
+    besides, wherever it is cut: what its operations take that no device does. All of that is done on `cores`.
+    """
+
+    cores: int
+    serial_ns: int
+    work_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cores < 1 or min(self.serial_ns, self.work_ns) < 0:
+            raise ValueError("a host has at least one core, and no negative times")
+
+    def load_ns(self, stages: int) -> int:
+        """Return how long an inference of so many stages occupies the host, rounded up to whole ns."""
+        return host_ns(stages, cores=self.cores, serial_ns=self.serial_ns, work_ns=self.work_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all pipelines share; None: there is enough of it."""
+
+    link: SharedLink | None = None
+    host: Host | None = None
+
+    def load_ns(self, moved_bytes: int, stages: int) -> tuple[int, int]:
+        """Return how long an inference that moves so much through so many stages occupies the link, and the host."""
+        return (
+            self.link.load_ns(moved_bytes) if self.link else 0,
+            self.host.load_ns(stages) if self.host else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
     """A plan in its barest form: the positions before which the execution order is cut, strictly ascending."""
 
@@ -113,7 +149,8 @@ class Problem:
 
     `capacity_bytes` is what a device has for weights and scratch together. With `no_spill`, a plan in which
     cacheable weights do not fit their device is not allowed; without, they stream at every inference. A stage that is
-    exactly a `measured` one takes the time that was measured. A shared `link` bounds what all devices move together.
+    exactly a `measured` one takes the time that was measured. A shared `link` bounds what all devices move together,
+    the `host` how often all pipelines together begin; where cores are devices of their own there is none.
 
     Raises:
         ValueError: a field is out of range, or fields contradict each other.
@@ -131,6 +168,7 @@ class Problem:
     no_spill: bool = False
     measured: tuple[MeasuredStage, ...] = ()
     link: SharedLink | None = None
+    host: Host | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ops)
@@ -138,6 +176,8 @@ class Problem:
             raise ValueError("a problem needs at least one operation and one TPU")
         if self.cpus < 0:
             raise ValueError("the number of CPU cores cannot be negative")
+        if self.cpus and self.host is not None:
+            raise ValueError("cores that run stages of their own are not the host's")
         if min(self.capacity_bytes, self.overhead_ns) < 0:
             raise ValueError("capacity and overhead cannot be negative")
         if list(self.cuts) != sorted(set(self.cuts)) or any(not 0 < c < n for c in self.cuts):
@@ -156,6 +196,7 @@ class Problem:
         times = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in ops) + self.overhead_ns * len(ops)
         times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
         times += sum(m.time_ns for m in self.measured)
+        times += self.host.work_ns + self.host.serial_ns * len(ops) if self.host else 0
         nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) for op in ops)
         nbytes += sum(t.nbytes * (len(t.consumers) + 1) for t in tensors)
         scratch = (*(op.scratch_bytes for op in ops), *(t.scratch_bytes for t in tensors))
@@ -168,6 +209,11 @@ class Problem:
                     f"the {what} of {self.name} add up to {total} {unit}, more than the {MOST_SUM} that are supported",
                     "check the unit of the costs: times are in ns, sizes in bytes",
                 )
+
+    @property
+    def shared(self) -> Shared:
+        """What all pipelines share."""
+        return Shared(link=self.link, host=self.host)
 
     @cached_property
     def measured_ns(self) -> dict[tuple[int, int], int]:

@@ -12,6 +12,7 @@ DEFAULT_DEVICE = "edgetpu-pcie"
 SHOWN_POINTS = 12
 """Of a Pareto front, unless asked for otherwise."""
 MOST_TPUS = 1024
+MOST_HOST_CORES = 1024
 MOST_THREADS = 256
 MOST_BATCH = 10**6
 _MOST_MEMORY = 2**40

@@ -14,7 +14,7 @@ from segsolve.checker.document import CERTIFICATE_FILE
 from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel
 from segsolve.plan.folder import write_plan
-from segsolve.problem import Problem, SharedLink
+from segsolve.problem import Host, Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
@@ -35,6 +35,7 @@ QUESTIONS: dict[str, Question] = {
     "devices": Question(objective=Objective.DEVICES, constraints=Constraints.of(min_fps=2e6, no_cut_before=(3,))),
     "pareto": Question(objective=Objective.PARETO),
     "link": Question(),
+    "host": Question(),
     "within a latency": Question(constraints=Constraints.of(max_latency_ns=LATE, pins=((0, 0), (9, 1)))),
     "execution order": Question(cuts=Cuts.CHAIN),
     "best of its order": Question(),
@@ -106,7 +107,8 @@ def drawn(problem: Problem, kind: str, seed: int = 4) -> Problem:
         replace(t, input_ns=rng.randint(1, 9), output_ns=rng.randint(1, 9), scratch_bytes=0) for t in problem.transfers
     )
     link = SharedLink(ns_per_mib=2**20 * 1200 // sum(t.nbytes for t in transfers)) if kind == "link" else None
-    return replace(problem, ops=ops, transfers=transfers, capacity_bytes=75, overhead_ns=7, link=link)
+    host = Host(cores=2, serial_ns=100, work_ns=90) if kind == "host" else None
+    return replace(problem, ops=ops, transfers=transfers, capacity_bytes=75, overhead_ns=7, link=link, host=host)
 
 
 def best_of_order(problem: Problem) -> Answer:

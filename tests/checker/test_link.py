@@ -1,4 +1,4 @@
-"""Devices that share a link: answers are the best there are, or say that they may not be; proofs are accepted."""
+"""Pipelines that share a link and a host: answers are the best, or say that they may not be; proofs are accepted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from benchmarks.certificates import checked
 from generators.drawn import problems
 from generators.problems import chain, op_cost
-from segsolve.checker.link import most_rate_on_link
-from segsolve.problem import Problem, SharedLink
+from segsolve.checker.shared import most_rate_sharing
+from segsolve.problem import Host, Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
@@ -68,6 +68,77 @@ def test_constraints_are_kept(problem: Problem, ns_per_mib: int, latency_ns: int
         assert not values
 
 
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
+
+
+@given(problems(max_ops=4, max_tpus=3), HOSTS, LAYOUTS, st.booleans())
+@few
+def test_throughput_on_a_host_is_certified(problem: Problem, host: Host, layout: Layout, graph: bool) -> None:
+    """The best of all plans, whatever limits it, and the checker agrees."""
+    question = Question(layout=layout, cuts=Cuts.DAG if graph else Cuts.CHAIN)
+    hosted = replace(problem, overhead_ns=problem.overhead_ns + 1, measured=(), host=host)
+    found = answer(hosted, question, planner="dp")
+    values = [value for value, _ in all_values(hosted, question, graph=graph)]
+    assert found.value == min(values, default=None)
+    if found.plan is not None:
+        assert found.status is Status.OPTIMAL
+        report = checked(hosted, found)
+        assert report.is_certified, report.steps[-1]
+
+
+@given(problems(max_ops=4, max_tpus=3), HOSTS, LAYOUTS, st.floats(1e6, 1e8))
+@few
+def test_the_fewest_devices_on_a_host(problem: Problem, host: Host, layout: Layout, fps: float) -> None:
+    kept = Constraints.of(min_fps=fps)
+    question = Question(objective=Objective.DEVICES, layout=layout, cuts=Cuts.CHAIN, constraints=kept)
+    hosted = replace(problem, overhead_ns=problem.overhead_ns + 1, measured=(), host=host)
+    found = answer(hosted, question, planner="dp")
+    assert found.value == min((value for value, _ in all_values(hosted, question, graph=False)), default=None)
+    if found.plan is not None:
+        report = checked(hosted, found)
+        assert report.is_certified, report.steps[-1]
+
+
+@given(
+    problems(max_ops=4, max_tpus=3),
+    st.none() | LINKS,
+    HOSTS,
+    st.sampled_from([Objective.THROUGHPUT, Objective.LATENCY, Objective.DEVICES, Objective.PARETO]),
+    st.none() | st.integers(20, 300),
+    st.floats(1e6, 1e8),
+)
+@few
+def test_on_a_link_and_a_host(
+    problem: Problem,
+    ns_per_mib: int | None,
+    host: Host,
+    objective: Objective,
+    latency_ns: int | None,
+    fps: float,
+) -> None:
+    """The best, or a plan that keeps the constraints and is not called the best; what is certified is optimal."""
+    kept = Constraints.of(max_latency_ns=latency_ns, min_fps=fps)
+    question = Question(objective=objective, cuts=Cuts.CHAIN, constraints=kept)
+    link = None if ns_per_mib is None else SharedLink(ns_per_mib=ns_per_mib)
+    hosted = replace(problem, overhead_ns=problem.overhead_ns + 1, measured=(), host=host, link=link)
+    found = answer(hosted, question, planner="dp")
+    values = [value for value, _ in all_values(hosted, question, graph=False)]
+    if found.score is not None:
+        assert latency_ns is None or found.score.latency_ns <= latency_ns
+        assert found.score.rate * 10**9 >= Fraction(fps)
+    if objective is Objective.PARETO:
+        assert (found.plan is not None) <= bool(values)
+        return
+    if found.plan is not None:
+        assert found.value in values and found.bound <= min(values)
+    if found.status is Status.OPTIMAL:
+        assert found.value == min(values)
+        if found.certificate is not None:
+            assert checked(hosted, found).is_certified
+    if found.status is Status.INFEASIBLE:
+        assert not values
+
+
 def narrow(tpus: int) -> Problem:
     """Streams 1 MiB per inference in 10 ns, where the link carries one in 1000 ns."""
     whole = chain(op_cost(10, weight_bytes=2**20), tpus=tpus, capacity_bytes=0, overhead_ns=1)
@@ -92,6 +163,6 @@ def test_what_the_link_cannot_carry() -> None:
 def test_the_bound_on_the_link_by_example() -> None:
     """Two pipelines of 10 ns that occupy the link for 8: one runs at full rate, the other at a quarter of it."""
     one = [(10, 8)]
-    assert most_rate_on_link([[], one], single=False) == Fraction(1, 10)
-    assert most_rate_on_link([[], one, one], single=False) == Fraction(1, 10) + Fraction(1, 5) / 8
-    assert most_rate_on_link([[], one, one], single=True) == Fraction(1, 10)
+    assert most_rate_sharing([[], one], single=False) == Fraction(1, 10)
+    assert most_rate_sharing([[], one, one], single=False) == Fraction(1, 10) + Fraction(1, 5) / 8
+    assert most_rate_sharing([[], one, one], single=True) == Fraction(1, 10)

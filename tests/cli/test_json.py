@@ -31,6 +31,7 @@ STAGE: dict[str, type | tuple[type, ...]] = dict.fromkeys(
 )
 
 ONE_CHAIN = ("--layout", "pipeline", "--cuts", "chain")
+ROOMY = ("--device", "edgetpu-usb")  # stages are so slow there that the host is not what limits a small network
 
 
 def call(*args: str | Path) -> Any:
@@ -55,8 +56,10 @@ def consistent(result: dict[str, Any], operations: int) -> None:
     assert (stages[0]["first_op"], stages[-1]["last_op"]) == (0, operations - 1)
     assert all(after["first_op"] == before["last_op"] + 1 for before, after in pairwise(stages))
     times = [stage["time_ns"] for stage in stages]
-    assert (result["objective_ns"], result["latency_ns"]) == (max(times), sum(times))
-    assert result["throughput_fps"] == pytest.approx(1e9 / max(times))
+    shared = result["pipelines"][0] if "pipelines" in result else result
+    period = max(*times, shared["link_ns"], shared["host_ns"])
+    assert (result["objective_ns"], result["latency_ns"]) == (period, sum(times))
+    assert result["throughput_fps"] == pytest.approx(1e9 / period)
     assert 0 <= result["bound_ns"] <= result["objective_ns"]
     assert result["gap"] == pytest.approx((result["objective_ns"] - result["bound_ns"]) / result["objective_ns"])
     assert result["status"] == ("optimal" if result["bound_ns"] == result["objective_ns"] else "feasible")
@@ -64,7 +67,7 @@ def consistent(result: dict[str, Any], operations: int) -> None:
 
 @pytest.mark.parametrize("planner", ["cpsat", "dp", "brute"])
 def test_solve(planner: str, net: Path) -> None:
-    result = call("solve", net, "--tpus", "3", "--planner", planner, *ONE_CHAIN)
+    result = call("solve", net, "--tpus", "3", "--planner", planner, *ONE_CHAIN, *ROOMY)
     consistent(result, operations=11)
     assert (result["status"], result["planner"], len(result["stages"]) <= 3) == ("optimal", planner, True)
 
@@ -169,8 +172,10 @@ def test_layouts_use_many_tpus(tpus: str, net: Path) -> None:
     keys(result, SOLVE)
     assert result["tpus_used"] == sum(pipeline["tpus"] for pipeline in result["pipelines"]) <= int(tpus)
     rate = sum(1e9 / pipeline["bottleneck_ns"] for pipeline in result["pipelines"])
-    assert result["throughput_fps"] == pytest.approx(rate)
-    assert result["bound_ns"] <= result["objective_ns"] == pytest.approx(1e9 / rate, abs=1)
+    if not result["limited_by"]:
+        assert result["throughput_fps"] == pytest.approx(rate)
+    assert result["throughput_fps"] <= rate * (1 + 1e-9) and result["host_load"] >= result["throughput_fps"] / rate
+    assert result["bound_ns"] <= result["objective_ns"] == pytest.approx(1e9 / result["throughput_fps"], abs=1)
     for number, pipeline in enumerate(result["pipelines"]):
         stages = [stage for stage in result["stages"] if stage["pipeline"] == number]
         assert stages == pipeline["stages"]
@@ -208,7 +213,7 @@ def _free_device() -> str:
     sections = text.split("\n[")
     return "\n[".join(
         "\n".join("value = 0.0" if line.startswith("value") else line for line in section.split("\n"))
-        if section.startswith("time.")
+        if section.startswith(("time.", "host.serial"))
         else section
         for section in sections
     )
@@ -233,20 +238,20 @@ def test_compare_shows_layouts(tpus: int, mobilenet: Path) -> None:
     result = call("compare", mobilenet, "--tpus", str(tpus))
     layouts = {layout["layout"]: layout for layout in result["layouts"]}
     assert len(layouts) == len(result["layouts"])
-    assert {f"{tpus}x1" if tpus > 1 else "1", str(tpus)} <= layouts.keys()
+    assert {f"{tpus}x1" if tpus > 1 else "1"} <= layouts.keys()
     (best,) = (layout for layout in layouts.values() if layout["status"] == "optimal")
     assert best is result["layouts"][-1]
     plain = call("solve", mobilenet, "--tpus", str(tpus))
     assert (best["layout"], best["objective_ns"]) == (plain["layout"], plain["objective_ns"])
     (single,) = (s["objective_ns"] for s in result["strategies"] if s["planner"] == "cpsat")
-    assert layouts[str(tpus)]["objective_ns"] == single
+    assert single in [layout["objective_ns"] for layout in layouts.values() if len(layout["pipelines"]) == 1]
     for layout in layouts.values():
         assert layout["objective_ns"] >= best["objective_ns"] >= layout["bound_ns"] > 0
         assert layout["throughput_fps"] == pytest.approx(1e9 / layout["objective_ns"], rel=1e-5)
         assert sum(pipeline["tpus"] for pipeline in layout["pipelines"]) == layout["tpus_used"] <= tpus
         assert layout["latency_ns"] == max(pipeline["latency_ns"] for pipeline in layout["pipelines"])
         rate = sum(1 / pipeline["bottleneck_ns"] for pipeline in layout["pipelines"])
-        assert layout["objective_ns"] == pytest.approx(1 / rate, abs=1)
+        assert layout["limited_by"] or layout["objective_ns"] == pytest.approx(1 / rate, abs=1)
 
 
 def test_no_layout_without_a_plan(dense: Path) -> None:
@@ -256,7 +261,7 @@ def test_no_layout_without_a_plan(dense: Path) -> None:
 
 
 def test_compare_as_csv(net: Path) -> None:
-    done = run("compare", net, "--tpus", "2,3", "--csv")
+    done = run("compare", net, "--tpus", "2,3", "--csv", *ROOMY)
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert {(row["tpus"], row["planner"]) for row in rows} >= {("2", "compiler"), ("3", "cpsat")}
     layouts = [row for row in rows if "x" in row["layout"] or row["planner"] == "layout"]
@@ -264,8 +269,8 @@ def test_compare_as_csv(net: Path) -> None:
     strategies = [row for row in rows if row["cuts"] or row["planner"] not in {"layout", "cpsat"}]
     assert len(strategies) == 2 * 7
     for row in strategies:
-        assert max(map(int, row["stage_ns"].split())) == int(row["objective_ns"])
+        assert max(*map(int, row["stage_ns"].split()), int(row["host_ns"])) == int(row["objective_ns"])
         assert len(row["stage_ns"].split()) == len(row["cuts"].split()) + 1
     for row in layouts:
         pipelines = [max(map(int, stages.split())) for stages in row["stage_ns"].split(" | ")]
-        assert int(row["objective_ns"]) == pytest.approx(1 / sum(1 / ns for ns in pipelines), abs=1)
+        assert int(row["objective_ns"]) + 1 >= 1 / sum(1 / ns for ns in pipelines)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.calibration.ranges import inside, ranges
 from segsolve.device.model import load_device
-from segsolve.device.ranges import Regime, plan_range, regime, time_range
+from segsolve.device.ranges import Regime, regime, time_range
 
 DEVICE = replace(load_device("edgetpu-usb"), ranges=(("spilling", 0.9, 1.2), ("host", 1.0, 2.0)))
 MS = 1_000_000
@@ -30,14 +30,8 @@ def test_what_a_time_consists_of(time: int, stream: int, transfer: int, host: in
 
 
 def test_a_range_is_that_of_the_regime_and_none_where_nothing_is_known() -> None:
-    assert time_range(DEVICE, Regime.SPILLING, 10 * MS) == (9 * MS, 12 * MS)
-    assert time_range(DEVICE, Regime.SMALL, MS) is None
-
-
-def test_a_plan_s_range_is_that_of_its_slowest_stage_or_of_its_host() -> None:
-    stages = [(4 * MS, 0, 0), (10 * MS, 5 * MS, 0)]
-    assert plan_range(DEVICE, stages) == (9 * MS, 12 * MS)
-    assert plan_range(DEVICE, stages, host_ns=20 * MS) == (20 * MS, 40 * MS)
+    assert time_range(DEVICE.ranges, Regime.SPILLING, 10 * MS) == (9 * MS, 12 * MS)
+    assert time_range(DEVICE.ranges, Regime.SMALL, MS) is None
 
 
 def test_ranges_hold_four_fifths_of_rows_like_those_that_made_them() -> None:

@@ -86,7 +86,7 @@ def test_on_a_link(runs: list[str]) -> None:
     narrow = chain(*(op_cost(20, weight_bytes=40) for _ in range(6)), tpus=3, capacity_bytes=500)
     narrow = type(narrow)(**{**_fields(narrow), "link": SharedLink(ns_per_mib=2**26)})
     found = answer(narrow, Question(cuts=Cuts.CHAIN))
-    assert found.score is not None and found.score.is_link_bound
+    assert found.score is not None and found.score.limited_by == ("link",)
     assert ("cp-sat" in names(found)) == bool(runs)
 
 

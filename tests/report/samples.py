@@ -28,7 +28,7 @@ from ..models import Net
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 LAYERS = 12
-DEVICE = "edgetpu-pcie"
+DEVICE = "edgetpu-usb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,8 @@ def make_layout(
         )
     )
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=plan.tpus)
-    problem = replace(problem, cpus=plan.cores)
+    if plan.cores:  # which are devices then, and not the host's
+        problem = replace(problem, cpus=plan.cores, host=None)
     assert check_plan(problem, plan) == ()
     score = score_plan(problem, plan)
     answer = Answer(

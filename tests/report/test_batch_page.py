@@ -94,11 +94,11 @@ def test_devices_and_rules_are_kept_apart(tmp_path: Path) -> None:
     records = [
         record("alpha", 2, "cpsat", 100),
         record("alpha", 2, "cpsat", 200, key="b", no_spill=True),
-        record("alpha", 2, "cpsat", 300, key="c", device="edgetpu-usb"),
+        record("alpha", 2, "cpsat", 300, key="c", device="edgetpu-pcie"),
     ]
     view = batch_view(write_batch(tmp_path / "out", *records))
     assert [(b.device, b.rules) for b in view.boards] == [
-        ("edgetpu-pcie", "8 MiB on chip"),
+        ("edgetpu-usb", "8 MiB on chip"),
         ("edgetpu-pcie", "8 MiB on chip, nothing may stream"),
         ("edgetpu-usb", "8 MiB on chip"),
     ]

@@ -175,7 +175,7 @@ def test_many_stages_fit(browser: Browser, tmp_path: Path) -> None:
     page.write_text(plan_html(plan_view(sample.folder)), encoding="utf-8")
     browser.open(page, size=PHONE)
     assert browser.overflow() <= 0
-    assert "proven optimal" in browser.find(".cards").text  # one layer per stage meets the lower bound
+    assert "the host that feeds them drives" in browser.driver.page_source  # a stage per layer is too many for it
 
 
 def test_the_page_can_be_read_without_scripts(plan_page: Path, sample: Sample) -> None:

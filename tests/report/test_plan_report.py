@@ -65,7 +65,7 @@ def test_an_unknown_device_is_refused(sample: Sample) -> None:
 
 
 def test_a_device_that_predicts_otherwise_is_not_mixed_in(sample: Sample) -> None:
-    view = plan_view(sample.folder, device="edgetpu-usb")
+    view = plan_view(sample.folder, device="edgetpu-pcie")
     assert view.details is None
     assert "does not predict" in view.missing
 

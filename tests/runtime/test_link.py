@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsolve_runtime.flow.dispatch import Dispatcher
-from segsolve_runtime.flow.link import Gate, Load, intervals
 from segsolve_runtime.flow.schedule import Lane, schedule_lanes
+from segsolve_runtime.flow.shared import Gate, Load, intervals
 
 
 def test_a_link_with_room_delays_nothing() -> None:
@@ -69,7 +69,7 @@ def test_a_schedule_fills_the_link_and_no_more(pairs: list[tuple[int, int]]) -> 
 def test_what_is_left_of_a_plan_has_the_link_to_itself() -> None:
     lanes = [Lane(stage_ns=(10,), replicas=(1,), link_ns=10)] * 2
     dispatcher = Dispatcher([[1], [1]], queue_size=2)
-    dispatcher.share_link(lanes)
+    dispatcher.share(lanes)
     gates = [lane[0].gate for lane in dispatcher.lanes]
     assert [gate is not None for gate in gates] == [True, True]
     first = next(iter(dispatcher.seats.values()))

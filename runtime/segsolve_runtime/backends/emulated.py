@@ -1,6 +1,6 @@
 """Real outputs from LiteRT, each stage held to its predicted time on the real clock: a plan's devices, watched.
 
-A link that the devices share is not held: a plan that it limits may run faster than predicted.
+What all pipelines share, a link and the host, is not held: a plan that it limits may run faster than predicted.
 """
 
 from __future__ import annotations

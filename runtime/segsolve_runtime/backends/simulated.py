@@ -1,6 +1,6 @@
 """Stages that compute nothing and take exactly as long as the plan predicts, on a virtual clock.
 
-Where the devices share a link that limits the plan, inferences begin as often as it allows (`link`).
+Where a shared link or the host limits the plan, inferences begin as often as these allow (`flow.shared`).
 """
 
 from __future__ import annotations

@@ -217,6 +217,16 @@ class Solution(_Record):
     )
 
 
+class Host(_Record):
+    """The host that feeds all devices."""
+
+    cores: int = Field(ge=1, le=_MOST, description="of its CPU, for operations that fall back and for the runtime")
+    serial_ns: int = Field(ge=0, le=_MOST, description="in which it drives a stage of an inference and no other")
+    work_ns: int = Field(
+        ge=0, le=_MOST, description="what the operations of an inference take of a core that fall back"
+    )
+
+
 class Device(_Record):
     """The device description that the predictions rest on."""
 
@@ -228,6 +238,8 @@ class Device(_Record):
         le=_MOST,
         description="time that a MiB occupies a link that all devices share; none if each has its own",
     )
+    host: Host | None = Field(default=None, description="bounds the rate of all pipelines together; none: it does not")
+    optimistic: bool = Field(default=False, description="true: what no rule is known for takes none of its memory")
 
 
 class Plan(_Record):

@@ -15,10 +15,10 @@ from segsolve_runtime.contract.arrays import Tensors
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.errors import StageError
 from segsolve_runtime.flow.job import Job
-from segsolve_runtime.flow.link import Gate, intervals
 from segsolve_runtime.flow.metrics import StageView
 from segsolve_runtime.flow.records import DepthRecord, PlaceRecord
 from segsolve_runtime.flow.schedule import Lane
+from segsolve_runtime.flow.shared import Gate, intervals
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +61,7 @@ class Dispatcher:
         self.released: list[Job] = []
         self.is_stopped = False
         self._queue_size = queue_size
-        self._on_link: Sequence[Lane] = ()
+        self._sharing: Sequence[Lane] = ()
         self.lanes: list[list[Line]] = [_lane(p, counts) for p, counts in enumerate(replicas)]
         self.seats = {seat.place: seat for lane in self.lanes for line in lane for seat in line.idle}
 
@@ -70,12 +70,12 @@ class Dispatcher:
         """Whether no pipeline is left that can run an inference."""
         return not any(map(_is_alive, self.lanes))
 
-    def share_link(self, lanes: Sequence[Lane]) -> None:
-        """Let each pipeline begin no more often than the link allows that all of them share, as far as they are left.
+    def share(self, lanes: Sequence[Lane]) -> None:
+        """Let each pipeline begin no more often than link and host allow that all share, as far as they are left.
 
         `lanes` are the pipelines as they were when nothing was lost.
         """
-        self._on_link = lanes
+        self._sharing = lanes
         left = [p for p, lane in enumerate(self.lanes) if _is_alive(lane)]
         counts = {p: tuple(line.alive for line in self.lanes[p]) for p in left}
         found = intervals([replace(lanes[p], replicas=counts[p]).load for p in left])
@@ -83,8 +83,8 @@ class Dispatcher:
             self.lanes[p][0].gate = Gate(interval) if interval != 0 else None
 
     def opens_ns(self) -> int | None:
-        """Return when the link lets a free first stage begin what waits; None if that is not what it waits for."""
-        if not self._on_link or self.is_stopped or not self.source:
+        """Return when link and host let a free first stage begin what waits; None if that is not what it waits for."""
+        if not self._sharing or self.is_stopped or not self.source:
             return None
         gates = [lane[0].gate for lane in self.lanes if lane[0].idle and _is_alive(lane)]
         return min((gate.opens_ns for gate in gates if gate and not gate.is_shut), default=None)
@@ -129,8 +129,8 @@ class Dispatcher:
         seat.is_retired = True
         seat.line.idle.remove(seat)
         seat.line.alive -= 1
-        if self._on_link:
-            self.share_link(self._on_link)
+        if self._sharing:
+            self.share(self._sharing)
 
     def views(self, now: int) -> list[StageView]:
         """Return what the records of all stages say at a time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsolve_runtime.flow.link import Gate, Load, intervals
+from segsolve_runtime.flow.shared import Gate, Load, intervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,18 +24,19 @@ class Slot:
 class Lane:
     """A pipeline as the schedule sees it: the time of an inference and the number of devices of each stage.
 
-    `link_ns` is how long all that an inference moves occupies a link that the devices of all pipelines share.
+    `link_ns` and `host_ns` are how long an inference occupies the link and the host that all pipelines share.
     """
 
     stage_ns: tuple[int, ...]
     replicas: tuple[int, ...]
     link_ns: int = 0
+    host_ns: int = 0
 
     @property
     def load(self) -> Load:
-        """What it needs of a shared link."""
+        """What it needs of what all pipelines share."""
         shares = (-(-ns // count) for ns, count in zip(self.stage_ns, self.replicas, strict=True))
-        return Load(own_ns=max(shares), link_ns=self.link_ns)
+        return Load(own_ns=max(shares), link_ns=self.link_ns, host_ns=self.host_ns)
 
 
 def schedule(
@@ -62,8 +63,8 @@ def schedule_lanes(lanes: Sequence[Lane], count: int, queue_size: int) -> tuple[
     """Return the slots of `count` inferences over several pipelines, ordered by inference and then by stage.
 
     Inferences are given out in order, each to the pipeline that can begin it earliest; of several, to the one of the
-    lowest index. It can when a device of its first stage is free and, where a link that all share is what limits, an
-    interval has passed since its last beginning (`link.intervals`). In a pipeline, they follow `schedule`.
+    lowest index. It can when a device of its first stage is free and, where what all share is what limits, an
+    interval has passed since its last beginning (`shared.intervals`). In a pipeline, they follow `schedule`.
 
     Raises:
         ValueError: `queue_size` or a number of replicas is smaller than 1.
@@ -91,7 +92,7 @@ class _Course:
 
     @property
     def is_shut(self) -> bool:
-        """Whether a shared link leaves nothing for the pipeline."""
+        """Whether what all share leaves nothing for the pipeline."""
         return self._gate.is_shut
 
     def room_ns(self) -> int:

@@ -16,7 +16,7 @@ from segsolve_runtime.flow.dispatch import Dispatcher, Seat
 from segsolve_runtime.flow.engine import Ends, Setting
 from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog
 from segsolve_runtime.flow.job import Job
-from segsolve_runtime.flow.lanes import lanes_of
+from segsolve_runtime.flow.lanes import lanes_of, limited_by
 from segsolve_runtime.flow.metrics import StageView
 from segsolve_runtime.flow.records import SlotRecord
 from segsolve_runtime.flow.routes import routes
@@ -37,8 +37,8 @@ class VirtualEngine:
         self._routes = [routes(plan, p) for p in range(len(plan.pipelines))]
         self._slots = SlotRecord(setting.recorded)
         self._ahead: list[tuple[int, int, Place, int, Tensors | Exception]] = []
-        if plan.device.link_ns_per_mib:
-            self._dispatch.share_link(lanes_of(plan))
+        if limited_by(plan):
+            self._dispatch.share(lanes_of(plan))
 
     def start(self) -> None:
         """Leave out what was lost (DevicesLeftError if no pipeline is whole)."""

@@ -116,7 +116,7 @@ def _ended(job: Job, found: SolveResult | Answer, one_tpu: Score) -> Record:
         objective_ns=found.objective_ns,
         bound_ns=found.bound_ns,
         gap=found.gap,
-        one_tpu_ns=one_tpu.bottleneck_ns,
+        one_tpu_ns=one_tpu.period_ns,
     )
 
 

@@ -63,9 +63,11 @@ def _check_row(row: int, columns: Ints, rows: Rows, claims: list[_Potentials], a
     if not len(columns):
         return 0
     time = rows.time(row, columns)
-    moved = rows.moved_bytes(row, columns) if any(claim.counts_bytes for claim in claims) else time
+    costs = {"stages": np.ones_like(time)}
+    if any(claim.cost == "bytes" for claim in claims):
+        costs["bytes"] = rows.moved_bytes(row, columns)
     for claim in claims:
-        claim.check(row, columns, time, moved if claim.counts_bytes else time, allowed)
+        claim.check(row, columns, time, costs.get(claim.cost or "", time), allowed)
     return len(columns)
 
 
@@ -102,14 +104,15 @@ class _Potentials:
         self._replicate = certificate.replicate
         self._enough = claim.tpus + 1 if claim.at_least is None else claim.at_least
         self._values = self._read(claim.potentials, len(states.members))
-        self.counts_bytes = claim.cost == "bytes"
+        self.cost = claim.cost
         self._check_layers(certificate, len(states.members))
         self._check_ends()
 
     def is_open(self, row: int, columns: Ints, least_ns: Ints) -> Flags:
         """Return which inequalities do not hold already if stages take no more than their cheap bounds."""
         need = self._need(least_ns)
-        least = least_ns if self._claim.cost == "latency" else np.zeros_like(least_ns)
+        cheap = {"latency": least_ns, "stages": np.ones_like(least_ns)}
+        least = cheap.get(self.cost or "", np.zeros_like(least_ns))
         open_ = np.zeros(len(columns), dtype=np.bool_)
         for layer, after in self._steps():
             open_ |= ~self._holds(layer, after, row, columns, need, least)

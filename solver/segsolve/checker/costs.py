@@ -9,7 +9,7 @@ cached always do. A measured time replaces the sum.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -45,11 +45,12 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineCost:
-    """A pipeline as a whole: the times and devices of its stages, and its use of a shared link."""
+    """A pipeline as a whole: the times and devices of its stages, and its use of a shared link and of the host."""
 
     times_ns: tuple[int, ...]
     devices: tuple[int, ...]
     link_ns: int
+    host_ns: int = 0
 
     @property
     def bottleneck_ns(self) -> int:
@@ -122,6 +123,7 @@ def pipeline_cost(problem: Problem, stages: Collection[tuple[StageCost, int]]) -
         times_ns=tuple(stage.time_ns for stage, _ in stages),
         devices=tuple(replicas for _, replicas in stages),
         link_ns=link_ns(problem, moved),
+        host_ns=host_ns(problem, len(stages)),
     )
 
 
@@ -130,16 +132,58 @@ def link_ns(problem: Problem, nbytes: int) -> int:
     return -(-nbytes * problem.link.ns_per_mib // 2**20) if problem.link else 0
 
 
-def rate(pipelines: Collection[PipelineCost]) -> Fraction:
-    """Return the inferences per ns of pipelines side by side; the link serves those first that need least of it."""
-    total, left = Fraction(0), Fraction(1)
-    for pipeline in sorted(pipelines, key=lambda p: p.link_ns):
-        own = Fraction(1, max(1, pipeline.bottleneck_ns))
-        if own * pipeline.link_ns > left:
-            own = left / pipeline.link_ns
-        total += own
-        left -= own * pipeline.link_ns
-    return total
+def host_ns(problem: Problem, stages: int) -> int:
+    """Return how long an inference of so many stages occupies the host, rounded up to whole ns; 0 without one.
+
+    Stages are driven one after the other; that, and what falls back, is done by all cores together.
+    """
+    host = problem.host
+    if host is None:
+        return 0
+    in_turn = host.serial_ns * stages
+    return max(in_turn, -(-(in_turn + host.work_ns) // host.cores))
+
+
+def rate(pipelines: Sequence[PipelineCost]) -> Fraction:
+    """Return the inferences per ns of pipelines side by side, as far as link and host serve them."""
+    return sum((own * part for own, part in zip(_own(pipelines), parts(pipelines), strict=True)), Fraction(0))
+
+
+def parts(pipelines: Sequence[PipelineCost]) -> list[Fraction]:
+    """Return the part of its own rate at which each pipeline runs.
+
+    All run at full rate if that takes no more than all of the link, and of the host. Else whoever takes least of one of
+    them comes first, and those that take the same of both come together; of the link's order and the host's, that which
+    serves more.
+    """
+    own = _own(pipelines)
+    takes = [(p.link_ns, p.host_ns) for p in pipelines]
+    if all(sum(r * t[k] for r, t in zip(own, takes, strict=True)) <= 1 for k in (0, 1)):
+        return [Fraction(1)] * len(own)
+    by_link = _in_turn(own, takes, sorted(set(takes)))
+    by_host = _in_turn(own, takes, sorted(set(takes), key=lambda t: (t[1], t[0])))
+    served = [sum(r * part for r, part in zip(own, found, strict=True)) for found in (by_link, by_host)]
+    return by_host if served[1] > served[0] else by_link
+
+
+def _own(pipelines: Sequence[PipelineCost]) -> list[Fraction]:
+    return [Fraction(1, max(1, pipeline.bottleneck_ns)) for pipeline in pipelines]
+
+
+def _in_turn(
+    own: Sequence[Fraction], takes: Sequence[tuple[int, int]], order: Sequence[tuple[int, int]]
+) -> list[Fraction]:
+    """Return the parts if pipelines are served by what they take, in this order, each as far as there is something."""
+    left, part = [Fraction(1), Fraction(1)], {}
+    for kind in order:
+        wish = sum((r for r, t in zip(own, takes, strict=True) if t == kind), Fraction(0))
+        given = Fraction(1)
+        for k in (0, 1):
+            if kind[k] and wish * kind[k] > left[k]:
+                given = min(given, left[k] / (wish * kind[k]))
+        part[kind] = given
+        left = [left[k] - given * wish * kind[k] for k in (0, 1)]
+    return [part[kind] for kind in takes]
 
 
 def _measured(problem: Problem, held: set[int], otherwise: int) -> int:

@@ -100,6 +100,14 @@ class Link(_Record):
     ns_per_mib: Amount
 
 
+class Host(_Record):
+    """The host that feeds all devices: its cores, its ns for each stage of an inference, and for each inference."""
+
+    cores: Count
+    serial_ns: Amount
+    work_ns: Amount = 0
+
+
 class Problem(_Record):
     """The costs that the optimum is the optimum of."""
 
@@ -114,6 +122,7 @@ class Problem(_Record):
     no_spill: bool
     measured: list[Measured] = Field(default_factory=list)
     link: Link | None = None
+    host: Host | None = None
 
     @property
     def sha256(self) -> str:
@@ -127,6 +136,7 @@ class Problem(_Record):
         ends = [max((t.producer, *t.consumers)) for t in self.transfers]
         _require(max(ends, default=0) < n, "a tensor names an operation that does not exist")
         _require(all(m.first < m.end <= n for m in self.measured), "a measured stage is no range of operations")
+        _require(self.host is None or not self.cpus, "its cores run stages of their own, and yet are the host's")
         _require(len({(m.first, m.end) for m in self.measured}) == len(self.measured), "a stage is measured twice")
         _require(_total(self) <= MOST_TOTAL, "its costs are too large to be added up")
         return self
@@ -147,7 +157,7 @@ class Claim(_Record):
 
     tpus: Count
     below_ns: Amount | None
-    cost: Literal["latency", "bytes"] | None = None
+    cost: Literal["latency", "bytes", "stages"] | None = None
     at_least: Amount | None = None
     potentials: list[list[list[Amount | None]]]
 
@@ -283,4 +293,5 @@ def _total(problem: Problem) -> int:
     ops = sum(op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes for op in problem.ops)
     tensors = sum(t.nbytes + t.input_ns + t.output_ns + t.scratch_bytes for t in problem.transfers)
     measured = max((m.time_ns for m in problem.measured), default=0)
-    return ops + tensors * (len(problem.ops) + 1) + measured + problem.overhead_ns + problem.capacity_bytes
+    host = problem.host.work_ns + problem.host.serial_ns * len(problem.ops) if problem.host else 0
+    return host + ops + tensors * (len(problem.ops) + 1) + measured + problem.overhead_ns + problem.capacity_bytes

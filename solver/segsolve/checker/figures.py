@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import inf, nextafter
 from pathlib import PurePath
 
-from segsolve.checker.document import Certificate
+from segsolve.checker.document import Certificate, Problem
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.objectives import objective
 from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, need, pieces_along
@@ -29,12 +29,19 @@ def check_belongs(plan: Plan, certificate: Certificate) -> None:
         ("the model", problem.name, PurePath(plan.model.name).stem),
         ("the objective", certificate.question.objective, solution.objective),
         ("ns per MiB on the link", problem.link.ns_per_mib if problem.link else None, plan.device.link_ns_per_mib),
+        *_host(problem, plan),
     ]
     for what, ours, theirs in pairs:
         if ours != theirs:
             raise CertificateFault(f"it belongs to another plan: {what}: {ours} in the certificate, {theirs} here")
     if problem.capacity_bytes > plan.device.memory_bytes:
         raise CertificateFault("it belongs to another plan: its devices have more memory than the plan's")
+
+
+def _host(problem: Problem, plan: Plan) -> Iterator[tuple[str, object, object]]:
+    """Yield what both say of the host."""
+    for name in ("cores", "serial_ns", "work_ns"):
+        yield f"the host's {name}", getattr(problem.host, name, None), getattr(plan.device.host, name, None)
 
 
 def check_figures(plan: Plan, found: Priced, certificate: Certificate) -> str:

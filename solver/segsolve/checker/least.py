@@ -1,4 +1,4 @@
-"""What no plan betters whatever its cuts, layout and stages: devices do at least all of the work."""
+"""What no plan betters whatever its cuts, layout and stages: devices do all of the work, the host drives a stage."""
 
 from __future__ import annotations
 

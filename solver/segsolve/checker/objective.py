@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from fractions import Fraction
 from typing import ClassVar
 
 from segsolve.checker.asked import constraints_in_words
 from segsolve.checker.bounds import bottlenecks, corners, most_rate
-from segsolve.checker.costs import link_ns
-from segsolve.checker.document import Certificate
+from segsolve.checker.costs import host_ns, link_ns
+from segsolve.checker.document import Certificate, Problem
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import is_least
-from segsolve.checker.link import most_rate_on_link
 from segsolve.checker.plans import Priced
+from segsolve.checker.shared import most_rate_sharing
 
 
 class Objective(ABC):
@@ -48,18 +49,21 @@ def leaves_room(certificate: Certificate, otherwise: str) -> None:
 
 
 def most_rate_of(certificate: Certificate, tpus: int) -> Fraction:
-    """Return a bound on the rate of so many devices, the shared link considered."""
-    latency_ns = certificate.question.constraints.most_latency_ns
+    """Return a bound on the rate of so many devices, link and host considered."""
+    latency_ns, problem = certificate.question.constraints.most_latency_ns, certificate.problem
     rate = rates(certificate, latency_ns)[tpus]
-    if certificate.problem.link is None:
-        return rate
-    steps = corners(certificate.claims, "bytes", tpus=tpus, latency_ns=latency_ns)
-    loads = [[(bottleneck, link_ns(certificate.problem, moved)) for bottleneck, moved in step] for step in steps]
-    return min(rate, most_rate_on_link(loads, single=certificate.question.layout == "pipeline"))
+    shared: list[tuple[str, Callable[[Problem, int], int]]] = []
+    shared += [("bytes", link_ns)] if problem.link else []
+    shared += [("stages", host_ns)] if problem.host else []
+    for cost, takes in shared:
+        steps = corners(certificate.claims, cost, tpus=tpus, latency_ns=latency_ns)
+        loads = [[(bottleneck, takes(problem, amount)) for bottleneck, amount in step] for step in steps]
+        rate = min(rate, most_rate_sharing(loads, single=certificate.question.layout == "pipeline"))
+    return rate
 
 
 def rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:
-    """Return bounds on the rates of 0, 1, ... devices within a latency, without the link."""
+    """Return bounds on the rates of 0, 1, ... devices within a latency, whatever is shared."""
     floors = bottlenecks(certificate.claims, tpus=certificate.problem.tpus, latency_ns=latency_ns)
     return most_rate(floors, single=certificate.question.layout == "pipeline")
 

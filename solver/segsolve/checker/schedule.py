@@ -2,8 +2,8 @@
 
 Inferences are given out in their order, each to the pipeline that can begin it first, of several to the first one. The
 devices of a stage take turns; two results wait between two stages at most, and a device that finds no room keeps its
-result and itself. Where a shared link carries less than all pipelines at full rate need, each begins an inference only
-as often as its share of the link allows.
+result and itself. Where link or host have less than all pipelines at full rate need, each begins an inference only as
+often as its share of them allows.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import groupby
 from math import ceil
 
-from segsolve.checker.costs import PipelineCost
+from segsolve.checker.costs import PipelineCost, parts
 from segsolve.checker.failure import CertificateFault
 
 _QUEUE = 2
@@ -68,19 +67,8 @@ def _oldest(times: deque[int]) -> int:
 
 
 def _intervals(pipelines: Sequence[PipelineCost]) -> list[Fraction | None]:
-    """Return the least time between two beginnings in each pipeline; None where the link leaves it nothing."""
-    own = [max(1, pipeline.bottleneck_ns) for pipeline in pipelines]
-    loads = [pipeline.link_ns for pipeline in pipelines]
-    shares = [Fraction(load, ns) for load, ns in zip(loads, own, strict=True)]
-    if sum(shares) <= 1:
-        return [Fraction(0)] * len(pipelines)
-    found: list[Fraction | None] = [None] * len(pipelines)
-    left = Fraction(1)
-    for _, alike in groupby(sorted(range(len(pipelines)), key=loads.__getitem__), key=loads.__getitem__):
-        group = list(alike)
-        wanted = sum((shares[p] for p in group), Fraction(0))
-        part = min(Fraction(1), left / wanted) if wanted else Fraction(1)
-        left -= part * wanted
-        for p in group:
-            found[p] = own[p] / part if part else None
-    return found
+    """Return the least time between two beginnings in each pipeline; None where it is left nothing."""
+    found = parts(pipelines)
+    if all(part == 1 for part in found):
+        return [Fraction(0)] * len(found)
+    return [max(1, p.bottleneck_ns) / part if part else None for p, part in zip(pipelines, found, strict=True)]

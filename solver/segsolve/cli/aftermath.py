@@ -58,13 +58,13 @@ def write_profile(path: Path, leg: Leg, options: RunOptions) -> None:
     from segsolve.library.plans import plan_model
     from segsolve.measure.run_profile import better_plan, profile_of_run
     from segsolve.profile.format import profile_json
-    from segsolve.profile.load import device_costs
+    from segsolve.profile.load import planned_costs
     from segsolve.report.units import ms
     from segsolve.report.write import write_text
 
     plan = leg.plan
     graph = plan_model(leg.folder, options.model).graph
-    source = device_costs(options.device or plan.device.name, plan.device.memory_bytes)(graph)
+    source = planned_costs(plan.device, options.device)(graph)
     profile = profile_of_run(
         graph, source.problem(tpus=plan.solution.tpus_requested), plan, leg.metrics, options.backend
     )
@@ -91,17 +91,17 @@ def say_heat(leg: Leg) -> None:
 
 
 def say_doubts(legs: Sequence[Leg], backend: str) -> None:
-    """Say where an emulated device was too slow to keep to its prediction, or had more of a link than it would have."""
+    """Say where an emulated device was too slow to keep to its prediction, or had more of what all share."""
     from segsolve.report.units import ms
-    from segsolve_runtime.flow.lanes import is_link_bound
+    from segsolve_runtime.flow.lanes import limited_by
     from segsolve_runtime.observe.drift import SLOWER, behind, drift_of
 
     if backend != "emulated":
         return
-    if is_link_bound(legs[-1].plan):
+    for what in limited_by(legs[-1].plan):
         news(
-            "warning: the link that the devices share limits this plan, and is not emulated: it may run faster here "
-            "than predicted; the backend simulated holds it to the link"
+            f"warning: the {what} that the devices share limits this plan, and is not emulated: it may run faster here "
+            f"than predicted; the backend simulated holds it to the {what}"
         )
     for drift in drift_of(legs[-1].plan, legs[-1].metrics):
         if drift.ratio > SLOWER:

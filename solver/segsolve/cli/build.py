@@ -137,12 +137,12 @@ def _costs(
 ) -> tuple[tuple[LoadedModel, CostSource] | None, str]:
     """Return the plan's model and its costs; without them, why not."""
     from segsolve.graph.read import check_model, read_model
-    from segsolve.profile.load import device_costs
+    from segsolve.profile.load import planned_costs
     from segsolve.report.plan_source import find_model
 
     name = device or folder.plan.device.name
     try:
-        costs_of = device_costs(name, folder.plan.device.memory_bytes)
+        costs_of = planned_costs(folder.plan.device, device)
     except DeviceError:
         if device is not None:
             raise

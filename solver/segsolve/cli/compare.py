@@ -12,9 +12,11 @@ from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.no_plan import ON_CHIP, no_plan
 from segsolve.cli.options import (
     DeviceName,
+    HostCores,
     Json,
     ModelsOrProfile,
     NoSpill,
+    Optimistic,
     Seed,
     Signature,
     TimeLimit,
@@ -25,11 +27,13 @@ from segsolve.cli.options import (
 )
 from segsolve.cli.pool import PoolOptions, PoolText, RateTexts, WeightText, compare_pool, pool_or_error
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.costs import changes_of
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:
     from segsolve.comparison import Comparison
     from segsolve.problem import Problem
+    from segsolve.profile.source import DeviceFacts
     from segsolve.search.simple_layouts import Layouts
     from segsolve.solvers.base import Limits, Observer
 
@@ -43,6 +47,8 @@ def command(
     ] = None,
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
+    host_cores: HostCores = None,
+    optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     batch: Annotated[int, typer.Option(help="Inferences whose total time is shown.")] = 15,
     time_limit: TimeLimit = None,
@@ -85,7 +91,9 @@ def command(
     within("--batch", batch, 1)
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", "leave out one of them")
-    loaded, costs = load_model_or_profile(model, device, tpu_memory, signature)
+    loaded, costs = load_model_or_profile(
+        model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
+    )
     keeps_state = loaded is not None and loaded.graph.state is not None
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
@@ -94,7 +102,7 @@ def command(
     if not found:
         raise KeyboardInterrupt
     comparisons, layouts = [comparison for comparison, _ in found], [beside for _, beside in found]
-    _show(comparisons, layouts, costs.device.name, batch, as_json=as_json, as_csv=as_csv)
+    _show(comparisons, layouts, costs.device, batch, as_json=as_json, as_csv=as_csv)
     _end(comparisons, wanted=len(counts), is_whole=all(beside and not beside.is_interrupted for beside in layouts))
 
 
@@ -134,7 +142,7 @@ def _interrupted(comparison: Comparison) -> bool:
 def _show(
     comparisons: list[Comparison],
     layouts: list[Layouts | None],
-    device: str,
+    device: DeviceFacts,
     batch: int,
     *,
     as_json: bool,
@@ -144,15 +152,15 @@ def _show(
     from segsolve.report.table import compare_table
 
     if as_json:
-        show_json(with_layouts(comparisons, layouts, batch))
+        show_json(with_layouts(comparisons, layouts, batch, device.ranges))
     elif as_csv:
-        show_csv(rows_with_layouts(comparisons, layouts, batch))
+        show_csv(rows_with_layouts(comparisons, layouts, batch, device.ranges))
     else:
         for comparison, beside in zip(comparisons, layouts, strict=True):
             # The same command prints the same text into a pipe; --json and --csv have the times.
-            show(compare_table(comparison, device, batch, solve_times=is_terminal()))
+            show(compare_table(comparison, device.name, batch, device.ranges, solve_times=is_terminal()))
             if beside and beside.all and beside.problem.tpus > 1:
-                show(layouts_table(comparison, beside, batch))
+                show(layouts_table(comparison, beside, batch, device.ranges))
 
 
 def _end(comparisons: list[Comparison], wanted: int, *, is_whole: bool) -> None:

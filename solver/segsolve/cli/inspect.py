@@ -10,7 +10,8 @@ import typer
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.measuring import parse_ranges
-from segsolve.cli.options import DeviceName, Json, Signature, TpuMemory, load_costs
+from segsolve.cli.options import DeviceName, Json, Optimistic, Signature, TpuMemory, load_costs
+from segsolve.library.costs import changes_of
 from segsolve.values import DEFAULT_DEVICE, within
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, or a compiled one.")],
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
+    optimistic: Optimistic = False,
     operations: Annotated[
         bool, typer.Option("--ops", help="List every operation, or every layer of the segments.")
     ] = False,
@@ -53,7 +55,7 @@ def command(
             show(model_table(compiled))
         return
     ranges = parse_ranges("--segments", segments)
-    loaded, costs = load_costs(model, device, tpu_memory, signature)
+    loaded, costs = load_costs(model, device, changes_of(tpu_memory, optimistic=optimistic), signature)
     problem = costs.problem(tpus=1)
     one_tpu = score(problem, Segmentation(cuts=()))
     for _, end in ranges:

@@ -16,6 +16,7 @@ from segsolve.values import (
 )
 
 if TYPE_CHECKING:
+    from segsolve.device.model import Changes
     from segsolve.graph.read import LoadedModel
     from segsolve.profile.source import CostSource
 
@@ -59,6 +60,15 @@ TpuMemory = Annotated[
     str | None,
     typer.Option("--tpu-memory", help="On-chip memory per TPU instead of the device's, e.g. 6MiB or 4000000."),
 ]
+HostCores = Annotated[
+    int | None, typer.Option("--host-cores", help="Cores of the CPU that feeds all TPUs, instead of the device's.")
+]
+Optimistic = Annotated[
+    bool,
+    typer.Option(
+        "--optimistic", help="Where it is not known how much memory large images leave, take the most, not the least."
+    ),
+]
 NoSpill = Annotated[
     bool, typer.Option("--no-spill", help="Allow no plan in which weights stream because they do not fit.")
 ]
@@ -89,14 +99,14 @@ def check_search(tpus: int | None, time_limit: float | None, workers: int, seed:
 
 
 def load_costs(
-    model: Path, device: str, tpu_memory: str | None, signature: str | None = None
+    model: Path, device: str, changes: Changes, signature: str | None = None
 ) -> tuple[LoadedModel, CostSource]:
     """Do what `library.costs.load_costs` does, and say on the screen what is unusual."""
-    return named.load_costs(model, device, tpu_memory, signature, news)
+    return named.load_costs(model, device, changes, signature, news)
 
 
 def load_model_or_profile(
-    model: Path, device: str, tpu_memory: str | None, signature: str | None = None
+    model: Path, device: str, changes: Changes, signature: str | None = None
 ) -> tuple[LoadedModel | None, CostSource]:
     """Do what `library.costs.load_model_or_profile` does, and say on the screen what is unusual."""
-    return named.load_model_or_profile(model, device, tpu_memory, signature, news)
+    return named.load_model_or_profile(model, device, changes, signature, news)

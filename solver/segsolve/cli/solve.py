@@ -19,9 +19,11 @@ from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
 from segsolve.cli.options import (
     Cpus,
     DeviceName,
+    HostCores,
     Json,
     ModelsOrGraph,
     NoSpill,
+    Optimistic,
     Seed,
     Signature,
     TimeLimit,
@@ -43,7 +45,7 @@ from segsolve.cli.pool import (
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
-from segsolve.library.costs import device_count, tpus_or
+from segsolve.library.costs import changes_of, device_count, tpus_or
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
@@ -93,6 +95,8 @@ def command(
         Path | None, typer.Option("--output", "-o", help="Folder for plan.json and the segment files.")
     ] = None,
     tpu_memory: TpuMemory = None,
+    host_cores: HostCores = None,
+    optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     cpus: Cpus = None,
     planner: Annotated[str, typer.Option(help="Strategy; `segsolve compare` shows them side by side.")] = "cpsat",
@@ -157,6 +161,8 @@ def command(
         raise UsageError("--pick takes a point of a front", "give --objective pareto")
     if is_graph(model, cpus):
         asking.check_graph(device, planner, layout)
+        if host_cores is not None or optimistic:
+            raise UsageError("a graph has its costs in it", "leave out --host-cores and --optimistic")
         if output is not None:
             raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
         solve_graph(
@@ -171,7 +177,9 @@ def command(
         return
     if output is not None:
         _check_writable(output)
-    loaded, costs = load_model_or_profile(model, device, tpu_memory, signature)
+    loaded, costs = load_model_or_profile(
+        model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
+    )
     if output is not None and loaded is None:
         raise UsageError(
             f"{model} is a profile: without the model, -o has no segments to cut",
@@ -186,7 +194,7 @@ def command(
     if pick is not None and answer.plan is not None:
         answer = picked(answer, pick)
     if share is None or not as_json:
-        _show(problem, answer, costs.device.name, points, as_json=as_json)
+        _show(problem, answer, costs.device, points, as_json=as_json)
     if answer.plan is None:
         rule = CONSTRAINTS if asked.constraints else ON_CHIP
         if answer.status is Status.INFEASIBLE and asked.constraints.limits:
@@ -237,13 +245,13 @@ def _instead(problem: Problem, asked: Question, limits: Limits) -> str:
     return "; ".join(instead(one, asked) for one in found)
 
 
-def _show(problem: Problem, answer: Answer, device: str, points: int, *, as_json: bool) -> None:
+def _show(problem: Problem, answer: Answer, device: DeviceFacts, points: int, *, as_json: bool) -> None:
     from segsolve.report.answer import answer_document, answer_table
 
     if as_json:
-        show_json(answer_document(problem, answer))
+        show_json(answer_document(problem, answer, device.ranges))
     elif answer.plan is not None:
-        show(answer_table(problem, answer, device, points))
+        show(answer_table(problem, answer, device.name, points, device.ranges))
 
 
 def write_and_verify(

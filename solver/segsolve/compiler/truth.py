@@ -114,6 +114,7 @@ def corrected_score(problem: Problem, plan: Plan, truths: MappingType[Ops, Stage
                 ),
                 replicas=cost.replicas,
                 link_ns=cost.link_ns,
+                host_ns=cost.host_ns,
             )
             for pipeline, cost in zip(plan.pipelines, found.pipelines, strict=True)
         )

@@ -1,7 +1,7 @@
 """What plans cost, which are valid, and when what happens in them: the specification. Knows no solver.
 
 A stage with replicas serves that many inferences at once, so that it takes its share of the time per inference.
-Pipelines side by side add up their rates, as far as a link that they share carries them.
+Pipelines side by side add up their rates, as far as the link and the host that they share carry them.
 """
 
 from __future__ import annotations
@@ -12,22 +12,32 @@ from math import inf, nextafter
 
 from segsolve.cost.stage import StageScore, cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage, single_pipeline
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem, Segmentation, Shared
 from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.flow.shared import needed, rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What a pipeline costs. `replicas` are the devices of each stage, one each if not given."""
+    """What a pipeline costs. `replicas` are the devices of each stage, one each if not given.
+
+    `link_ns` and `host_ns` are how long an inference occupies the link and the host that all pipelines share.
+    """
 
     stages: tuple[StageScore, ...]
     replicas: tuple[int, ...] = ()
     link_ns: int = 0
+    host_ns: int = 0
 
     @property
     def bottleneck_ns(self) -> int:
         """Time per inference of the stage that limits a full pipeline, shared among its replicas."""
         return max(-(-stage.time_ns // count) for stage, count in zip(self.stages, self._counts, strict=True))
+
+    @property
+    def period_ns(self) -> int:
+        """Time per inference of the pipeline alone: that of its bottleneck, or of what it shares, if that is longer."""
+        return max(self.bottleneck_ns, self.link_ns, self.host_ns)
 
     @property
     def latency_ns(self) -> int:
@@ -36,8 +46,8 @@ class Score:
 
     @property
     def throughput_fps(self) -> float:
-        """Inferences per second of a full pipeline; a stage that costs nothing counts as 1 ns."""
-        return 1e9 / max(1, self.bottleneck_ns)
+        """Inferences per second of the pipeline alone if it is full; one that costs nothing counts as 1 ns."""
+        return 1e9 / max(1, self.period_ns)
 
     @property
     def offchip_bytes(self) -> int:
@@ -51,7 +61,12 @@ class Score:
     @property
     def lane(self) -> Lane:
         """The pipeline as the schedule sees it."""
-        return Lane(stage_ns=tuple(stage.time_ns for stage in self.stages), replicas=self._counts, link_ns=self.link_ns)
+        return Lane(
+            stage_ns=tuple(stage.time_ns for stage in self.stages),
+            replicas=self._counts,
+            link_ns=self.link_ns,
+            host_ns=self.host_ns,
+        )
 
     @property
     def _counts(self) -> tuple[int, ...]:
@@ -66,32 +81,27 @@ class PlanScore:
 
     @property
     def rate(self) -> Fraction:
-        """Inferences per ns of all pipelines together, within what a shared link carries.
+        """Inferences per ns of all pipelines together, within what they share (`flow.shared` says who gets how much).
 
-        The link is given to the pipelines that load it least per inference first, which is the best use of it: one
-        constraint, so the greedy fill of a fractional knapsack is optimal.
+        With one shared thing that is the most that there can be: with one constraint, the greedy fill of a fractional
+        knapsack is optimal.
         """
-        free, rate = Fraction(1), Fraction(0)
-        for pipeline in sorted(self.pipelines, key=lambda p: p.link_ns):
-            own = Fraction(1, max(1, pipeline.bottleneck_ns))
-            given = min(own, free / pipeline.link_ns) if pipeline.link_ns else own
-            rate, free = rate + given, free - given * pipeline.link_ns
-        return rate
+        return sum(rates([pipeline.lane.load for pipeline in self.pipelines]), Fraction(0))
 
     @property
-    def is_link_bound(self) -> bool:
-        """Whether the shared link carries less than the pipelines could do."""
-        return self.link_load > 1
+    def needed(self) -> dict[str, Fraction]:
+        """The part of "link" and "host" that all pipelines at full rate need; above 1 it is what limits them."""
+        return needed([pipeline.lane.load for pipeline in self.pipelines])
 
     @property
-    def link_load(self) -> Fraction:
-        """The share of the link that all pipelines at full rate would need; above 1 it is what limits them."""
-        return sum((Fraction(p.link_ns, max(1, p.bottleneck_ns)) for p in self.pipelines), Fraction(0))
+    def limited_by(self) -> tuple[str, ...]:
+        """Which of "link" and "host" all pipelines at full rate need more of than there is."""
+        return tuple(name for name, part in self.needed.items() if part > 1)
 
     @property
-    def unlinked_rate(self) -> Fraction:
-        """Inferences per ns of all pipelines if they had a link each."""
-        return sum((Fraction(1, max(1, p.bottleneck_ns)) for p in self.pipelines), Fraction(0))
+    def full_rate(self) -> Fraction:
+        """Inferences per ns of all pipelines if they shared nothing."""
+        return sum((pipeline.lane.load.rate for pipeline in self.pipelines), Fraction(0))
 
     @property
     def period_ns(self) -> int:
@@ -142,18 +152,20 @@ def check(problem: Problem, plan: Segmentation) -> tuple[str, ...]:
 def score(problem: Problem, plan: Segmentation) -> Score:
     """Return the cost of a plan whose cuts are valid positions."""
     stages = (range(first, end) for first, end in plan.ranges(len(problem.ops)))
-    return Score(stages=tuple(stage_score(problem, stage) for stage in stages))
+    return score_of(problem.shared, tuple(stage_score(problem, stage) for stage in stages))
 
 
 def score_pipeline(problem: Problem, pipeline: Pipeline) -> Score:
     """Return the cost of a pipeline of any stages, contiguous or not, with replicas."""
     stages = tuple(stage_score(problem, stage.ops, stage.processor) for stage in pipeline.stages)
+    return score_of(problem.shared, stages, tuple(stage.replicas for stage in pipeline.stages))
+
+
+def score_of(shared: Shared, stages: tuple[StageScore, ...], replicas: tuple[int, ...] = ()) -> Score:
+    """Return the cost of a pipeline whose stages cost so much."""
     moved = sum(s.input_bytes + s.output_bytes + s.offchip_bytes for s in stages)
-    return Score(
-        stages=stages,
-        replicas=tuple(stage.replicas for stage in pipeline.stages),
-        link_ns=problem.link.load_ns(moved) if problem.link else 0,
-    )
+    link, host = shared.load_ns(moved, len(stages))
+    return Score(stages=stages, replicas=replicas, link_ns=link, host_ns=host)
 
 
 def score_plan(problem: Problem, plan: Plan) -> PlanScore:

@@ -107,10 +107,19 @@ def image_scratch_bytes(device: Device, graph: Graph) -> int:
     How much that is, is not known: a network of 768 x 768 pixels was left 3.91 MiB where smaller ones keep 7. The
     other end is nothing; `Device.optimistic` takes it.
     """
-    pixels = max((prod(t.shape[1:3]) for t in (graph.tensors[i] for i in graph.inputs) if len(t.shape) == 4), default=0)
-    if pixels <= device.image_pixels:
+    if not is_large(device, graph):
         return 0
-    return min(round(device.image_bytes_per_pixel * pixels), device.image_most_bytes)
+    return min(round(device.image_bytes_per_pixel * _pixels(graph)), device.image_most_bytes)
+
+
+def is_large(device: Device, graph: Graph) -> bool:
+    """Whether a network takes images so large that no rule is known for what they leave to the weights."""
+    return _pixels(graph) > device.image_pixels
+
+
+def _pixels(graph: Graph) -> int:
+    """Return the pixels of the largest image that a network takes."""
+    return max((prod(t.shape[1:3]) for t in (graph.tensors[i] for i in graph.inputs) if len(t.shape) == 4), default=0)
 
 
 def input_scratch_bytes(device: Device, tensor: Tensor) -> int:

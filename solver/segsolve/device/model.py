@@ -21,6 +21,18 @@ _CATALOGUE = resources.files("segsolve.device") / "catalogue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a user knows better than a description: the on-chip memory in bytes, the cores of the host's CPU.
+
+    With `optimistic`, what no rule is known for takes nothing of the memory, instead of the most that was seen.
+    """
+
+    memory_bytes: int | None = None
+    host_cores: int | None = None
+    optimistic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """An accelerator, in the units of the formulas: bytes, nanoseconds, and ns per byte or per operation.
 
@@ -32,7 +44,8 @@ class Device:
     its CPU, `host_cores` is how many there are, and `host_serial_ns` what `runner` keeps it busy per stage and
     inference. `also_taken` are kinds of operations that the device takes beyond the table of `operations.toml`.
     Images of more than `image_pixels` may leave less memory to the weights than is known: `image_bytes_per_pixel`, at
-    most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it.
+    most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it, which
+    `is_optimistic` remembers.
     `ranges` are the factors on a predicted time between which 80 % of measurements lay, by regime (ranges.py).
     """
 
@@ -74,14 +87,21 @@ class Device:
     runner: str = ""
     ranges: tuple[tuple[str, float, float], ...] = ()
     also_taken: tuple[str, ...] = ()
+    is_optimistic: bool = False
 
     def with_memory(self, memory_bytes: int) -> Device:
         """Return the same device with another amount of on-chip memory."""
         return replace(self, memory_bytes=memory_bytes)
 
+    def changed(self, changes: Changes) -> Device:
+        """Return the same device with what a user knows better."""
+        device = self if changes.memory_bytes is None else self.with_memory(changes.memory_bytes)
+        device = device.optimistic() if changes.optimistic else device
+        return device if changes.host_cores is None else replace(device, host_cores=changes.host_cores)
+
     def optimistic(self) -> Device:
         """Return the same device with the other end of what is not known: large images take no more than small ones."""
-        return replace(self, image_bytes_per_pixel=0.0)
+        return replace(self, image_bytes_per_pixel=0.0, is_optimistic=True)
 
 
 class Figure(BaseModel):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
-from segsolve.device.model import Device
+Ranges = tuple[tuple[str, float, float], ...]
+"""The factors on a predicted time between which 80 % of measurements lay, by regime, as a device describes them."""
 
 _SHARE = 0.25  # of a time, from which on its regime is that of a part
 _SMALL_NS = 3_000_000
@@ -36,17 +36,12 @@ def regime(*, time_ns: int, stream_ns: int, transfer_ns: int, host_ns: int = 0) 
     return Regime.SMALL if time_ns < _SMALL_NS else Regime.PLAIN
 
 
-def time_range(device: Device, kind: Regime, time_ns: int) -> tuple[int, int] | None:
+def factors_of(ranges: Ranges, kind: Regime) -> tuple[float, float] | None:
+    """Return between which multiples of a predicted time 80 % of measurements lay; None if nothing is known."""
+    return next(((low, high) for name, low, high in ranges if name == kind), None)
+
+
+def time_range(ranges: Ranges, kind: Regime, time_ns: int) -> tuple[int, int] | None:
     """Return the least and the largest time, in ns, in which 80 % of measurements lay; None if nothing is known."""
-    for name, low, high in device.ranges:
-        if name == kind:
-            return round(time_ns * low), round(time_ns * high)
-    return None
-
-
-def plan_range(device: Device, stages: Iterable[tuple[int, int, int]], host_ns: int = 0) -> tuple[int, int] | None:
-    """Return the same for the period of a pipeline, from the time, stream and transfer ns of each of its stages."""
-    slowest = max(stages)
-    time_ns, stream_ns, transfer_ns = slowest
-    found = regime(time_ns=time_ns, stream_ns=stream_ns, transfer_ns=transfer_ns, host_ns=host_ns)
-    return time_range(device, found, max(time_ns, host_ns))
+    found = factors_of(ranges, kind)
+    return (round(time_ns * found[0]), round(time_ns * found[1])) if found else None

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
-from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, parse_memory, within
+from segsolve.values import DEFAULT_DEVICE, MOST_HOST_CORES, MOST_TPUS, parse_memory, within
 
 if TYPE_CHECKING:
+    from segsolve.device.model import Changes
     from segsolve.graph.model import Graph
     from segsolve.graph.read import LoadedModel
+    from segsolve.profile.analytic import AnalyticCosts
     from segsolve.profile.source import CostSource
 
 Tell = Callable[[str], object]
@@ -22,8 +24,22 @@ def quiet(_: str) -> None:
     """Hear, and say nothing."""
 
 
+def changes_of(tpu_memory: str | None, host_cores: int | None = None, *, optimistic: bool = False) -> Changes:
+    """Return what a user knows better than a device's description, from what was typed.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+    from segsolve.device.model import Changes as Known
+
+    if host_cores is not None:
+        within("--host-cores", host_cores, 1, MOST_HOST_CORES)
+    memory = None if tpu_memory is None else parse_memory(tpu_memory)
+    return Known(memory_bytes=memory, host_cores=host_cores, optimistic=optimistic)
+
+
 def load_costs(
-    model: Path, device: str, tpu_memory: str | None, signature: str | None = None, tell: Tell = quiet
+    model: Path, device: str, changes: Changes, signature: str | None = None, tell: Tell = quiet
 ) -> tuple[LoadedModel, CostSource]:
     """Read a model and a device and return the costs of the one on the other; `tell` hears what is unusual.
 
@@ -37,7 +53,7 @@ def load_costs(
     from segsolve.graph.read import read_model
     from segsolve.profile.load import device_costs
 
-    costs_of = device_costs(device, None if tpu_memory is None else parse_memory(tpu_memory))
+    costs_of = device_costs(device, changes)
     loaded = read_model(model, signature)
     costs = costs_of(loaded.graph)
     for note in (*placement_notes(costs), *peculiarities(loaded.graph)):
@@ -67,9 +83,24 @@ def placement_notes(costs: CostSource) -> Iterator[str]:
         one = part.first == part.last
         what = f"operation {part.first} runs" if one else f"operations {part.first} to {part.last} run"
         yield (f"{what} on the host's CPU: {part.reason}")
+    yield from _large_images(costs)
     custom = [op for op in graph.ops[mapped.end :] if op.kind.startswith("CUSTOM:")]
     if custom:
         yield (f"what {custom[0].kind.removeprefix('CUSTOM:')} costs there is not known; segsolve profile measures it")
+
+
+def _large_images(costs: AnalyticCosts) -> Iterator[str]:
+    """Yield which end of what is not known of large images the costs are."""
+    from segsolve.device.memory import image_scratch_bytes, is_large
+
+    graph, device = costs.graph, costs.device
+    if device.is_optimistic and is_large(device, graph):
+        yield "no rule is known for images this large: all the memory that they may leave is counted on (--optimistic)"
+    elif taken := image_scratch_bytes(device, graph):
+        yield (
+            f"no rule is known for images this large: {taken / 2**20:.2f} MiB of each TPU's memory are taken to be "
+            "theirs, the most that was seen; --optimistic plans without that"
+        )
 
 
 def peculiarities(graph: Graph) -> Iterator[str]:
@@ -93,7 +124,7 @@ def peculiarities(graph: Graph) -> Iterator[str]:
 
 
 def load_model_or_profile(
-    model: Path, device: str, tpu_memory: str | None, signature: str | None = None, tell: Tell = quiet
+    model: Path, device: str, changes: Changes, signature: str | None = None, tell: Tell = quiet
 ) -> tuple[LoadedModel | None, CostSource]:
     """Do the same, or read a profile that stands for both model and device: then there is no model.
 
@@ -103,10 +134,10 @@ def load_model_or_profile(
     from segsolve.profile.load import is_profile, profile_costs
 
     if not is_profile(model):
-        return load_costs(model, device, tpu_memory, signature, tell)
+        return load_costs(model, device, changes, signature, tell)
     if device != DEFAULT_DEVICE:
         raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
-    return None, profile_costs(model, None if tpu_memory is None else parse_memory(tpu_memory))
+    return None, profile_costs(model, changes)
 
 
 def tpus_or(given: int | None, said: int | None) -> int:

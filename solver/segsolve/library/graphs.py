@@ -35,6 +35,8 @@ class GraphDevice:
 
     name: str
     memory_bytes: int
+    is_optimistic: bool = False
+    ranges: tuple[tuple[str, float, float], ...] = ()
 
 
 def solve_graph(
@@ -65,6 +67,7 @@ def _problem(
     file: Path, tpus: int | None, cpus: int | None, tpu_memory: str | None, no_spill: bool
 ) -> tuple[Problem, DeviceFacts, Sequence[Sequence[Any]]]:
     """Return the problem, its devices, and what each of its operations is called in the file."""
+    from segsolve.device.model import Changes
     from segsolve.profile.load import profile_costs
     from segsolve.profile.placement import is_placement, load_placement
 
@@ -76,6 +79,6 @@ def _problem(
         accelerators = tpus_or(tpus, graph.graph.max_fpgas)
         problem = graph.problem(accelerators=accelerators, cpus=cores, memory_bytes=memory)
         return problem, GraphDevice(name=file.stem, memory_bytes=problem.capacity_bytes), graph.members
-    costs = profile_costs(file, memory, cpus or 0)
+    costs = profile_costs(file, Changes(memory_bytes=memory), cpus or 0)
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     return problem, costs.device, [(op.name,) for op in problem.ops]

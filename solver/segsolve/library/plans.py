@@ -174,10 +174,9 @@ def plan_costs(folder: PlanFolder, loaded: LoadedModel, device: str | None) -> C
     Raises:
         DeviceError: they are not known.
     """
-    from segsolve.profile.load import device_costs
+    from segsolve.profile.load import planned_costs
 
-    made_for = folder.plan.device
-    return device_costs(device or made_for.name, made_for.memory_bytes)(loaded.graph)
+    return planned_costs(folder.plan.device, device)(loaded.graph)
 
 
 def _answer(problem: Problem, solution: Solution, tell: Tell) -> Found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from segsolve.errors import UsageError
 from segsolve.library.answer import Answer, Rows
 from segsolve.library.asking import Asking
-from segsolve.library.costs import Tell, device_count, load_model_or_profile, quiet, tpus_or
+from segsolve.library.costs import Tell, changes_of, device_count, load_model_or_profile, quiet, tpus_or
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
@@ -31,6 +31,8 @@ def solve(
     cuts: str = "auto",
     batch: int | None = None,
     tpu_memory: str | None = None,
+    host_cores: int | None = None,
+    optimistic: bool = False,
     no_spill: bool = False,
     cpus: int | None = None,
     planner: str = "cpsat",
@@ -74,7 +76,8 @@ def solve(
         asking.check_graph(device, planner, layout)
         solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
         return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
-    loaded, costs = load_model_or_profile(path, device, tpu_memory, signature, tell)
+    changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
+    loaded, costs = load_model_or_profile(path, device, changes, signature, tell)
     if layout is None and loaded is not None and loaded.graph.state is not None:
         asking = replace(asking, layout=Layout.PIPELINE)  # copies would each keep a state of their own
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
@@ -91,6 +94,8 @@ def compare(
     tpus: int | Sequence[int],
     device: str = DEFAULT_DEVICE,
     tpu_memory: str | None = None,
+    host_cores: int | None = None,
+    optimistic: bool = False,
     no_spill: bool = False,
     batch: int = 15,
     limits: Limits | None = None,
@@ -110,12 +115,13 @@ def compare(
     for count in counts:
         within("tpus", count, 1, MOST_TPUS)
     within("batch", batch, 1)
-    loaded, costs = load_model_or_profile(Path(model), device, tpu_memory, tell=tell)
+    changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
+    loaded, costs = load_model_or_profile(Path(model), device, changes, tell=tell)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     comparisons = [beside_each_other(problem, limits=limits) for problem in problems]
     keeps_state = loaded is not None and loaded.graph.state is not None
     layouts = [layouts_beside(problem, keeps_state=keeps_state, limits=limits) for problem in problems]
-    return Rows(rows_with_layouts(comparisons, layouts, batch))
+    return Rows(rows_with_layouts(comparisons, layouts, batch, costs.device.ranges))
 
 
 def _word(name: str, text: str, kind: type[_Word]) -> _Word:

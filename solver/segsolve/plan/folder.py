@@ -114,6 +114,8 @@ def _write_into(
             name=device.name,
             memory_bytes=device.memory_bytes,
             link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
+            host=planfile.Host(**asdict(problem.host)) if problem.host else None,
+            optimistic=device.is_optimistic,
         ),
         solution=_solution(problem, answer, plan, costs),
         tensors=_tensors(loaded.graph, pipelines),

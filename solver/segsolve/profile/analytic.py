@@ -17,7 +17,7 @@ from segsolve.device.memory import (
 from segsolve.device.model import Device
 from segsolve.device.operations import MappedPart, mapped_part
 from segsolve.graph.model import Graph, Op
-from segsolve.problem import OpCost, Problem, SharedLink, Transfer
+from segsolve.problem import Host, OpCost, Problem, SharedLink, Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,22 @@ class AnalyticCosts:
             overhead_ns=round(self.device.invocation_ns),
             no_spill=no_spill,
             link=self._link,
+            host=self._host,
         )
 
     @property
     def _link(self) -> SharedLink | None:
         rate = self.device.link_mib_per_s
         return None if rate is None else SharedLink(ns_per_mib=round(1e9 / rate))
+
+    @property
+    def _host(self) -> Host:
+        outside = (op for op in self.graph.ops if not self.mapped.first <= op.position < self.mapped.end)
+        return Host(
+            cores=self.device.host_cores,
+            serial_ns=round(self.device.host_serial_ns),
+            work_ns=sum(host_ns(self.device, self.graph, op) for op in outside),
+        )
 
     @cached_property
     def mapped(self) -> MappedPart:

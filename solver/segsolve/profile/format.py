@@ -108,6 +108,14 @@ class Segment(_Record):
     statistics: Statistics | None = None
 
 
+class Host(_Record):
+    """The host that feeds all devices, and bounds their rate together."""
+
+    cores: Annotated[int, Field(ge=1, le=2**20)] = Field(default=1, description="of its CPU")
+    serial_ns: Ns = Field(default=0, description="for a stage of an inference, in which it drives no other")
+    work_ns: Ns = Field(default=0, description="of a core for an inference besides, wherever the layers are cut")
+
+
 class Device(_Record):
     """The identical devices."""
 
@@ -120,6 +128,7 @@ class Device(_Record):
     )
     overhead_ns: Ns = Field(default=0, description="fixed cost of an inference of a segment")
     stream_ns_per_byte: float = Field(default=STREAM_NS_PER_BYTE, ge=0, le=1e6, allow_inf_nan=False)
+    host: Host | None = Field(default=None, description="none: it is never what limits")
 
 
 class Model(_Record):

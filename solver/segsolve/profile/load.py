@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from segsolve.device.model import load_device
+from segsolve.device.model import Changes, load_device
 from segsolve.errors import DeviceError
 from segsolve.graph.model import Graph
 from segsolve.profile.analytic import AnalyticCosts
@@ -17,6 +18,7 @@ from segsolve.profile.measured import MeasuredCosts, check_profile_of
 from segsolve.profile.source import CostSource
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT, OPERATIONS
+from segsolve_runtime.contract.plan import Device as PlannedDevice
 
 _HINT = "`segsolve profile` writes such a file; the solver's README documents it"
 
@@ -26,41 +28,71 @@ def is_profile(name: str | Path) -> bool:
     return str(name).endswith(".json")
 
 
-def device_costs(
-    device: str, memory_bytes: int | None = None, *, optimistic: bool = False
-) -> Callable[[Graph], CostSource]:
+def device_costs(device: str, changes: Changes | None = None) -> Callable[[Graph], CostSource]:
     """Return what makes a network's costs on a device of the catalogue, on a described or on a measured one.
 
-    `memory_bytes` is the on-chip memory instead of the device's; with `optimistic`, what no rule is known for takes
-    nothing of it, instead of the most that was seen. What is returned raises a DeviceError too, if the measured costs
-    are those of another network.
+    `changes` is what is known better. What is returned raises a DeviceError too, if the measured costs are those of
+    another network.
 
     Raises:
-        DeviceError: there is no such device, or its file is not valid.
+        DeviceError: there is no such device, its file is not valid, or does not have what is to be changed.
     """
+    known = changes or Changes()
     if is_profile(device):
-        profile = load_profile(Path(device))
+        profile = _changeable(load_profile(Path(device)), Path(device), known)
 
         def measured(graph: Graph) -> CostSource:
             check_profile_of(profile, graph, device)
-            return MeasuredCosts(profile=profile, graph=graph, memory_bytes=memory_bytes)
+            return MeasuredCosts(
+                profile=profile, graph=graph, memory_bytes=known.memory_bytes, host_cores=known.host_cores
+            )
 
         return measured
-    description = load_device(device)
-    if memory_bytes is not None:
-        description = description.with_memory(memory_bytes)
-    if optimistic:
-        description = description.optimistic()
+    description = load_device(device).changed(known)
     return lambda graph: AnalyticCosts(graph=graph, device=description)
 
 
-def profile_costs(path: Path, memory_bytes: int | None = None, cpus: int = 0) -> CostSource:
+def planned_costs(made_for: PlannedDevice, device: str | None = None) -> Callable[[Graph], CostSource]:
+    """Return what makes a network's costs as a plan has them, on its device or on the one that is named.
+
+    Raises:
+        DeviceError: as for `device_costs`.
+    """
+    changes = Changes(
+        memory_bytes=made_for.memory_bytes,
+        host_cores=made_for.host.cores if made_for.host else None,
+        optimistic=made_for.optimistic,
+    )
+    name = device or made_for.name
+    if is_profile(name):  # which says less, and takes no other changes
+        has_host = load_profile(Path(name)).device.host is not None
+        changes = replace(changes, host_cores=changes.host_cores if has_host else None, optimistic=False)
+    return device_costs(name, changes)
+
+
+def profile_costs(path: Path, changes: Changes | None = None, cpus: int = 0) -> CostSource:
     """Return the costs that a profile gives by itself, without its model, on its devices and some CPU cores.
 
     Raises:
-        DeviceError: the profile cannot be read, or is not valid.
+        DeviceError: the profile cannot be read, is not valid, or does not have what is to be changed.
     """
-    return MeasuredCosts(profile=load_profile(path), memory_bytes=memory_bytes, name=path.stem, cpus=cpus)
+    known = changes or Changes()
+    return MeasuredCosts(
+        profile=_changeable(load_profile(path), path, known),
+        memory_bytes=known.memory_bytes,
+        name=path.stem,
+        cpus=cpus,
+        host_cores=known.host_cores,
+    )
+
+
+def _changeable(profile: Profile, path: Path, changes: Changes) -> Profile:
+    """Return a profile, unless something is to be changed of it that it does not have."""
+    if changes.optimistic:
+        raise DeviceError(f"{path} was measured, nothing of it is optimistic", "leave out --optimistic")
+    if changes.host_cores is not None and profile.device.host is None:
+        raise DeviceError(f"{path} says nothing of a host", 'leave out --host-cores, or add "host" to its device')
+    return profile
 
 
 def load_profile(path: Path) -> Profile:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segsolve.errors import DeviceError
 from segsolve.graph.model import Graph
-from segsolve.problem import MeasuredStage, OpCost, Problem, Transfer
+from segsolve.problem import Host, MeasuredStage, OpCost, Problem, Transfer
 from segsolve.profile.format import Edge, Layer, Profile
 
 
@@ -19,6 +19,8 @@ class MeasuredDevice:
 
     name: str
     memory_bytes: int
+    is_optimistic: bool = False
+    ranges: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class MeasuredCosts:
     """The cost source that knows a profile; the network itself says only where it may be cut, if it is at hand.
 
     `memory_bytes` is the devices' memory instead of the profile's, `name` the problem's where nothing else names it,
-    `cpus` the number of CPU cores that may take layers over.
+    `cpus` the number of CPU cores that may take layers over, `host_cores` those of the host instead of the profile's.
     """
 
     profile: Profile
@@ -34,6 +36,7 @@ class MeasuredCosts:
     memory_bytes: int | None = None
     name: str = "profile"
     cpus: int = 0
+    host_cores: int | None = None
 
     @cached_property
     def device(self) -> MeasuredDevice:
@@ -61,10 +64,19 @@ class MeasuredCosts:
             capacity_bytes=self.device.memory_bytes,
             overhead_ns=self._scaled(self.profile.device.overhead_ns),
             no_spill=no_spill,
+            host=self._host(),
             measured=tuple(
                 MeasuredStage(first=s.first_op, end=s.last_op + 1, time_ns=s.time_ns) for s in self.profile.segments
             ),
         )
+
+    def _host(self) -> Host | None:
+        """Return the profile's host; None where its cores are devices themselves."""
+        host = self.profile.device.host
+        if host is None or self.cpus:
+            return None
+        cores = host.cores if self.host_cores is None else self.host_cores
+        return Host(cores=cores, serial_ns=self._scaled(host.serial_ns), work_ns=self._scaled(host.work_ns))
 
     def _title(self) -> str:
         if self.graph is not None:

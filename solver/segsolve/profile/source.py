@@ -20,6 +20,16 @@ class DeviceFacts(Protocol):
         """Its memory for weights and activations."""
         ...
 
+    @property
+    def ranges(self) -> tuple[tuple[str, float, float], ...]:
+        """How far its times may be off, by regime; empty if nothing is known."""
+        ...
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether what no rule is known for takes none of its memory."""
+        ...
+
 
 class CostSource(Protocol):
     """Makes the problem of spreading one network over identical devices."""

@@ -10,15 +10,17 @@ from rich.text import Text
 
 from segsolve.cost.plan import PlanScore, Score
 from segsolve.cost.stage import StageScore
+from segsolve.device.ranges import Ranges
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage, segmentation_of
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
 from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.front import Point, plot_text
 from segsolve.report.grid import Grid
+from segsolve.report.ranges import period_range, range_document
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
-from segsolve.search.answer import EVALUATOR, Answer
+from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
 from segsolve.search.attainable import Attainable
 from segsolve.search.front import spread
 from segsolve.solvers.base import Status, Stop
@@ -28,10 +30,11 @@ _LEAST_PLOTTED = 4
 _UNITS = "predicted time per inference in ms, weights in MiB"
 
 
-def answer_document(problem: Problem, answer: Answer) -> Document:
+def answer_document(problem: Problem, answer: Answer, ranges: Ranges = ()) -> Document:
     """Return an answer with its pipelines; times are predicted, in ns unless the name says otherwise.
 
-    `stages` are those of all pipelines, one after the other, `pipelines` the same in their groups.
+    `stages` are those of all pipelines, one after the other, `pipelines` the same in their groups; `ranges` are how far
+    the device's times may be off.
     """
     plan, score = answer.plan, answer.score
     pipelines = pipelines_document(problem, plan, score) if plan and score else []
@@ -47,20 +50,29 @@ def answer_document(problem: Problem, answer: Answer) -> Document:
         "tpus": problem.tpus,
         "tpus_used": plan.tpus if plan else None,
         "throughput_fps": score.throughput_fps if score else None,
+        **range_document(period_range(ranges, score) if score else None),
         "latency_ns": score.latency_ns if score else None,
         "batch": answer.question.batch,
         "batch_ns": score.batch_ns(answer.question.batch) if score else None,
         "offchip_bytes": score.offchip_bytes if score else None,
-        "link_load": float(score.link_load) if score and problem.link else None,
+        "link_load": float(score.needed["link"]) if score and problem.link else None,
+        "host_load": float(score.needed["host"]) if score and problem.host else None,
+        "limited_by": list(score.limited_by) if score else None,
         "cuts": list(chain.cuts) if chain else None,
         "stages": [stage for pipeline in pipelines for stage in pipeline["stages"]],
         "pipelines": pipelines,
-        **({"points": [_point(problem, point.plan, point.score) for point in answer.points]} if answer.points else {}),
+        **(
+            {"points": [_point(problem, point.plan, point.score, ranges) for point in answer.points]}
+            if answer.points
+            else {}
+        ),
         **({"point": answer.point} if answer.point is not None else {}),
     }
 
 
-def answer_table(problem: Problem, answer: Answer, device: str, points: int = SHOWN_POINTS) -> RenderableType:
+def answer_table(
+    problem: Problem, answer: Answer, device: str, points: int = SHOWN_POINTS, ranges: Ranges = ()
+) -> RenderableType:
     """Return the stages of a plan, pipelines that are alike once, and what is known of its quality.
 
     Of a front, `points` are listed.
@@ -86,7 +98,7 @@ def answer_table(problem: Problem, answer: Answer, device: str, points: int = SH
             (f"{where} {k}", s.ops, cost) for k, (s, cost) in enumerate(zip(pipeline.stages, costs, strict=True))
         ]
     shown += spills(problem, stages)
-    return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score)))
+    return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score, ranges)))
 
 
 def instead(found: Attainable, asked: Question) -> str:
@@ -175,22 +187,49 @@ def _points_table(problem: Problem, answer: Answer, device: str, shown: Sequence
     return table
 
 
-def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore) -> Iterable[str]:
+def _verdict(problem: Problem, answer: Answer, plan: Plan, score: PlanScore, ranges: Ranges) -> Iterable[str]:
     """Say what the plan does, why it is the best, and what is unusual."""
+    found = period_range(ranges, score)
+    within = f" ({ms(found[0])} to {ms(found[1])})" if found else ""
     is_front = answer.question.objective is Objective.PARETO
     head = f"Point {answer.point}" if answer.point else "Most throughput" if is_front else f"Layout {plan.layout}"
     yield (
-        f"{head}: {ms(score.period_ns)} ms per inference, {fps(score.throughput_fps)} inferences per second, latency "
-        f"{ms(score.latency_ns)} ms, {streamed(score.offchip_bytes)} per inference (predicted)."
+        f"{head}: {ms(score.period_ns)} ms per inference{within}, {fps(score.throughput_fps)} inferences per second, "
+        f"latency {ms(score.latency_ns)} ms, {streamed(score.offchip_bytes)} per inference (predicted)."
     )
+    yield from on_host(problem, score)
     if problem.overhead_ns:
         yield f"Each stage's time includes a fixed {ms(problem.overhead_ns)} ms per inference."
     if answer.question.objective is Objective.BATCH:
         yield f"A batch of {answer.question.batch} takes {ms(score.batch_ns(answer.question.batch))} ms."
     yield from quality(answer)
     yield from unused(problem, answer, plan)
-    if answer.note:
-        yield f"{answer.note[0].upper()}{answer.note[1:].rstrip('.')}."
+    notes = answer.note.split("; ") if answer.note else []
+    if note := "; ".join(part for part in notes if not (score.limited_by and IF_NOT_SHARED in part)):
+        yield f"{note[0].upper()}{note[1:].rstrip('.')}."
+
+
+def on_host(problem: Problem, score: PlanScore) -> Iterable[str]:
+    """Say that what all pipelines share limits them, and what an inference takes of the host if that is much."""
+    host, found = problem.host, {"link": "the link that all TPUs share", "host": "the host that feeds all TPUs"}
+    for name, needed in score.needed.items():
+        if needed == 1:
+            yield f"{sentence(found[name])} has nothing left at this rate."
+    for name in score.limited_by:
+        yield (
+            f"{sentence(found[name])} limits the rate: it has {1 / float(score.needed[name]):.0%} of what the TPUs "
+            f"could use at {fps(float(score.full_rate * 10**9))} inferences per second."
+        )
+    if host is None:
+        return
+    if "host" in score.limited_by and host.serial_ns:
+        yield f"Driving one stage of one inference takes the host {ms(host.serial_ns)} ms (predicted)."
+    if host.work_ns:
+        busy = float(score.rate * host.work_ns)
+        yield (
+            f"Operations that no TPU does take {ms(host.work_ns)} ms of a core per inference: {busy:.1f} of the host's "
+            f"{count(host.cores, 'core')} at this rate (--host-cores)."
+        )
 
 
 def quality(answer: Answer) -> Iterable[str]:
@@ -243,6 +282,8 @@ def pipelines_document(problem: Problem, plan: Plan, score: PlanScore) -> list[D
             "tpus": pipeline.tpus,
             "bottleneck_ns": costs.bottleneck_ns,
             "latency_ns": costs.latency_ns,
+            "link_ns": costs.link_ns,
+            "host_ns": costs.host_ns,
             "stages": [
                 _stage(problem, p, stage, cost) for stage, cost in zip(pipeline.stages, costs.stages, strict=True)
             ],
@@ -263,12 +304,13 @@ def _stage(problem: Problem, pipeline: int, stage: Stage, cost: StageScore) -> D
     }
 
 
-def _point(problem: Problem, plan: Plan, score: PlanScore) -> Document:
+def _point(problem: Problem, plan: Plan, score: PlanScore, ranges: Ranges) -> Document:
     return {
         "tpus": plan.tpus,
         "layout": plan.layout,
         "throughput_fps": score.throughput_fps,
         "period_ns": score.period_ns,
+        **range_document(period_range(ranges, score)),
         "latency_ns": score.latency_ns,
         "pipelines": pipelines_document(problem, plan, score),
     }

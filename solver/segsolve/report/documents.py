@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from segsolve.comparison import Comparison, Strategy
 from segsolve.cost.plan import Score
 from segsolve.cost.stage import StageScore, stage_score
+from segsolve.device.ranges import Ranges
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
+from segsolve.report.ranges import alone, period_range, range_document
 from segsolve.search.base import SolveResult
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def solve_document(problem: Problem, result: SolveResult, score: Score | None) -
         "tpus": problem.tpus,
         "throughput_fps": score.throughput_fps if score else None,
         "latency_ns": score.latency_ns if score else None,
+        "link_ns": score.link_ns if score else None,
+        "host_ns": score.host_ns if score else None,
         "offchip_bytes": score.offchip_bytes if score else None,
         "cuts": list(result.plan.cuts) if result.plan else None,
         "stages": _stages(problem, result, score),
@@ -52,25 +56,25 @@ def search_document(result: SolveResult | Answer) -> Document:
     }
 
 
-def compare_document(comparisons: Sequence[Comparison], batch: int) -> Document:
+def compare_document(comparisons: Sequence[Comparison], batch: int, ranges: Ranges = ()) -> Document:
     """Return all strategies for all numbers of TPUs, the proven bounds, and the whole model on one TPU."""
     one = comparisons[0]
     return {
         "model": one.problem.name,
         "batch": batch,
         "one_tpu": {
-            "objective_ns": one.one_tpu.bottleneck_ns,
+            "objective_ns": one.one_tpu.period_ns,
             "offchip_bytes": one.one_tpu.offchip_bytes,
         },
         "bounds": [{"tpus": c.problem.tpus, "bound_ns": c.bound_ns} for c in comparisons],
-        "strategies": [_strategy(c.problem, s, batch) for c in comparisons for s in c.strategies],
+        "strategies": [_strategy(c, s, batch, ranges) for c in comparisons for s in c.strategies],
     }
 
 
-def compare_rows(comparisons: Sequence[Comparison], batch: int) -> list[Document]:
+def compare_rows(comparisons: Sequence[Comparison], batch: int, ranges: Ranges = ()) -> list[Document]:
     """Return one flat row per number of TPUs and strategy; the stages' times stand in one column."""
     rows = []
-    for document in compare_document(comparisons, batch)["strategies"]:
+    for document in compare_document(comparisons, batch, ranges)["strategies"]:
         stages = document.pop("stages")
         cuts = document.pop("cuts")
         document["cuts"] = " ".join(map(str, cuts)) if cuts is not None else None
@@ -79,8 +83,10 @@ def compare_rows(comparisons: Sequence[Comparison], batch: int) -> list[Document
     return rows
 
 
-def _strategy(problem: Problem, strategy: Strategy, batch: int) -> Document:
-    return solve_document(problem, strategy.result, strategy.score) | {
+def _strategy(comparison: Comparison, strategy: Strategy, batch: int, ranges: Ranges) -> Document:
+    found, best = (period_range(ranges, alone(s.score)) if s and s.score else None for s in (strategy, comparison.best))
+    return solve_document(comparison.problem, strategy.result, strategy.score) | {
+        **range_document(found, best),
         "batch_ns": strategy.score.batch_ns(batch) if strategy.score else None,
         "speedup_over_one_tpu": strategy.speedup_over_one_tpu,
         "speedup_over_compiler": strategy.speedup_over_compiler,

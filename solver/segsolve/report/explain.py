@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from segsolve.question import Objective
-from segsolve.report.layout import describe, limited_by_link, operations, why_whole
+from segsolve.report.layout import describe, limited, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
 from segsolve.report.units import count, fps, ms, percent, sentence, size
@@ -156,8 +156,8 @@ def _bottleneck_topic(strategy: StrategyView) -> str:
 
 def _limits(view: PlanView) -> str:
     found = [_pipeline_limits(pipeline, view.strategy) for pipeline in view.strategy.pipelines]
-    if view.strategy.score.is_link_bound:
-        found.append(limited_by_link(view.strategy))
+    if view.strategy.score.limited_by:
+        found.append(limited(view.strategy))
     return " ".join(found)
 
 

@@ -50,7 +50,7 @@ def inspected_document(costs: AnalyticCosts, one_tpu: Score) -> dict[str, Any]:
     other = AnalyticCosts(graph=graph, device=device.optimistic()).problem(tpus=1)
     return {
         "regime": str(kind),
-        "range_ns": time_range(device, kind, stage.time_ns),
+        "range_ns": time_range(device.ranges, kind, stage.time_ns),
         "packed_bytes": sum(packed_bytes(device, graph, op) for op in mapped),
         "activation_bytes": device.tiles * tile_bytes(device, graph, costs.mapped.first, costs.mapped.end),
         "capacity_bytes": {

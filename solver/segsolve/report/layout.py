@@ -45,11 +45,13 @@ def why_whole(plan: StrategyView, vendor: StrategyView) -> str:
     return f"Nothing is passed from TPU to TPU, {waits}."
 
 
-def limited_by_link(strategy: StrategyView) -> str:
-    """Return that the link carries less than the TPUs could do."""
+def limited(strategy: StrategyView) -> str:
+    """Return that the link or the host has less than the TPUs could use."""
+    does = {"link": "the link that they share carries", "host": "the host that feeds them drives"}
+    what = " and ".join(does[name] for name in strategy.score.limited_by)
     return (
-        f"The TPUs could do {fps(float(strategy.score.unlinked_rate * 10**9))} inferences per second; "
-        f"the link that they share carries {fps(strategy.throughput_fps)}."
+        f"The TPUs could do {fps(float(strategy.score.full_rate * 10**9))} inferences per second; "
+        f"{what} {fps(strategy.throughput_fps)}."
     )
 
 

@@ -10,9 +10,11 @@ from rich.text import Text
 
 from segsolve.comparison import Comparison
 from segsolve.cost.plan import Score
+from segsolve.device.ranges import Ranges
 from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
+from segsolve.report.ranges import period_range, range_document, ties_sentence
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import bar, count, fps, mib, ms, percent, times
 from segsolve.search.simple_layouts import Layout, Layouts
@@ -23,7 +25,7 @@ _PLANNER = "layout"
 """Stands for a planner in the rows of layouts made by rule."""
 
 
-def layouts_table(comparison: Comparison, layouts: Layouts, batch: int) -> RenderableType:
+def layouts_table(comparison: Comparison, layouts: Layouts, batch: int, ranges: Ranges = ()) -> RenderableType:
     """Return one row per layout; bars show the share of each stage in its pipeline, red where weights spill."""
     batch_column = f"batch {batch}\nms"
     table = Grid(
@@ -35,24 +37,26 @@ def layouts_table(comparison: Comparison, layouts: Layouts, batch: int) -> Rende
     )
     for layout in layouts.all:
         table.add_row(*_cells(comparison, layouts, layout, batch))
-    return Group(Text(""), table, *map(Text, _verdict(layouts)))
+    return Group(Text(""), table, *map(Text, _verdict(layouts, ranges)))
 
 
-def with_layouts(comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int) -> Document:
+def with_layouts(
+    comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int, ranges: Ranges = ()
+) -> Document:
     """Return the document of all strategies, with the layouts of each number of TPUs."""
-    found = [_document(beside, layout, batch) for beside in layouts if beside for layout in beside.all]
-    return compare_document(comparisons, batch) | {"layouts": found}
+    found = [_document(beside, layout, batch, ranges) for beside in layouts if beside for layout in beside.all]
+    return compare_document(comparisons, batch, ranges) | {"layouts": found}
 
 
 def rows_with_layouts(
-    comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int
+    comparisons: Sequence[Comparison], layouts: Sequence[Layouts | None], batch: int, ranges: Ranges = ()
 ) -> list[Document]:
     """Return a flat row per strategy and then per layout; " | " parts the times of the stages of two pipelines."""
-    strategies = [row | {"layout": _size(row)} for row in compare_rows(comparisons, batch)]
+    strategies = [row | {"layout": _size(row)} for row in compare_rows(comparisons, batch, ranges)]
     columns = dict.fromkeys(strategies[0])
     model = comparisons[0].problem.name
     found = [
-        _row(model, beside, layout, comparison, batch)
+        _row(beside, layout, comparison, batch, ranges) | {"model": model}
         for beside, comparison in zip(layouts, comparisons, strict=True)
         if beside
         for layout in beside.all
@@ -81,7 +85,7 @@ def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int)
 
 
 def _gain(slow: Score | None, layout: Layout) -> float | None:
-    return float(slow.bottleneck_ns / layout.value) if slow and slow.bottleneck_ns else None
+    return float(slow.period_ns / layout.value) if slow and slow.period_ns else None
 
 
 def _bars(layout: Layout) -> Text:
@@ -98,7 +102,7 @@ def _bars(layout: Layout) -> Text:
     return Text(" ").join(found)
 
 
-def _verdict(layouts: Layouts) -> Iterable[str]:
+def _verdict(layouts: Layouts, ranges: Ranges) -> Iterable[str]:
     answer = layouts.answer
     if layouts.best is None:
         yield f"There is no layout to show ({answer.proof or answer.note or answer.stopped_by})."
@@ -108,10 +112,13 @@ def _verdict(layouts: Layouts) -> Iterable[str]:
         yield f"Layout {name} is proven optimal ({answer.proof})."
     else:
         yield f"Layout {name} is not proven optimal: the gap is at most {percent(answer.gap or 0.0)}."
+    found = {layout.plan.layout: period_range(ranges, layout.score) for layout in layouts.all}
+    yield from ties_sentence(name, layouts.best.score.period_ns, found)
 
 
-def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
+def _document(layouts: Layouts, layout: Layout, batch: int, ranges: Ranges) -> Document:
     answer, score = layout.answer, layout.score
+    best = period_range(ranges, layouts.best.score) if layouts.best else None
     return {
         "tpus": layouts.problem.tpus,
         "tpus_used": layout.plan.tpus,
@@ -123,19 +130,20 @@ def _document(layouts: Layouts, layout: Layout, batch: int) -> Document:
         "found_by": answer.found_by if answer else _PLANNER,
         "confirmed_by": [asdict(confirmation) for confirmation in answer.confirmed_by] if answer else [],
         "throughput_fps": score.throughput_fps,
+        **range_document(period_range(ranges, score), best),
         "latency_ns": score.latency_ns,
         "batch_ns": score.batch_ns(batch),
         "offchip_bytes": score.offchip_bytes,
+        "limited_by": list(score.limited_by),
         "pipelines": pipelines_document(layouts.problem, layout.plan, score),
     }
 
 
-def _row(model: str, layouts: Layouts, layout: Layout, comparison: Comparison, batch: int) -> Document:
-    document = _document(layouts, layout, batch)
+def _row(layouts: Layouts, layout: Layout, comparison: Comparison, batch: int, ranges: Ranges) -> Document:
+    document = _document(layouts, layout, batch, ranges)
     stages = [" ".join(str(s["time_ns"]) for s in pipeline["stages"]) for pipeline in document["pipelines"]]
     found = layout.answer
     return document | {
-        "model": model,
         "planner": found.planner if found else _PLANNER,
         "gap": float(layouts.over_bound(layout) / (1 + layouts.over_bound(layout))),
         "stopped_by": str(found.stopped_by) if found else "finished",

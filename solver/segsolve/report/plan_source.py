@@ -11,13 +11,14 @@ from segsolve.comparison import Comparison, compare
 from segsolve.cost.plan import check_pipeline, score_pipeline
 from segsolve.cost.stage import placements, stage_score
 from segsolve.device.model import load_device
+from segsolve.device.ranges import Ranges
 from segsolve.errors import DeviceError
 from segsolve.graph.model import Graph
 from segsolve.graph.read import check_model, read_graph
 from segsolve.plan.model import Pipeline, Processor, Stage, pipeline_of
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.profile.load import device_costs, is_profile
+from segsolve.profile.load import is_profile, planned_costs
 from segsolve.profile.source import CostSource
 from segsolve.report.plan_view import (
     Details,
@@ -28,6 +29,7 @@ from segsolve.report.plan_view import (
     strategy_of,
     taken,
 )
+from segsolve.report.ranges import period_range
 from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
 from segsolve.search.strategies import HEURISTICS
 from segsolve.solvers.base import Status
@@ -69,6 +71,7 @@ def plan_view(
         takes=taken(checked.plan, strategy),
         gives=given(checked.plan, strategy),
         device_title=title,
+        range_ns=period_range(_ranges(checked.plan, device), strategy.score),
         details=details,
         missing=missing,
         measurement=load_measurement(measurement_file, checked.plan) if measured or measurement_file.exists() else None,
@@ -91,11 +94,21 @@ def _device(plan: Plan, device: str | None) -> tuple[str, Callable[[Graph], Cost
     name = device or plan.device.name
     try:
         title = f"{plan.device.name}, measured" if is_profile(name) else load_device(name).title
-        return title, device_costs(name, plan.device.memory_bytes), ""
+        title += ", the most memory for large images" if plan.device.optimistic else ""
+        return title, planned_costs(plan.device, device), ""
     except DeviceError:
         if device is not None:
             raise
         return name, None, f"the device {name} is not in the catalogue; name its description or profile with --device"
+
+
+def _ranges(plan: Plan, device: str | None) -> Ranges:
+    """Return how far the times of a plan's device may be off; nothing if that is not known."""
+    name = device or plan.device.name
+    try:
+        return () if is_profile(name) else load_device(name).ranges
+    except DeviceError:
+        return ()
 
 
 def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) -> tuple[Details | None, str]:
@@ -126,7 +139,7 @@ def _comparison(plan: Plan, problem: Problem) -> Comparison:
     found = compare(problem, strategies=(*HEURISTICS, OPTIMUM))
     is_rate = plan.solution.status == "optimal" and plan.solution.objective == "throughput"
     proven_ns = plan.solution.objective_ns if is_rate and not _streams(plan) else 0
-    if any(s.score is not None and s.score.bottleneck_ns < proven_ns for s in found.strategies):
+    if any(s.score is not None and s.score.period_ns < proven_ns for s in found.strategies):
         # Proven the best, and yet beaten: the plan was made under the rule that nothing may stream.
         return compare(replace(problem, no_spill=True), strategies=(*HEURISTICS, OPTIMUM))
     return found
@@ -143,9 +156,9 @@ def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]
         if result.plan is not None and strategy.score is not None:
             pipeline = pipeline_of(range(a, b) for a, b in result.plan.ranges(len(problem.ops)))
             key = "optimum" if result.status is Status.OPTIMAL else result.planner
-            yield make_strategy(key, [_parts(problem, pipeline)], problem.link)
+            yield make_strategy(key, [_parts(problem, pipeline)], problem.shared)
     whole = pipeline_of([range(len(problem.ops))])
-    copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus, problem.link)
+    copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus, problem.shared)
     # A plan without streaming may have been asked for as such; copies that stream are no answer to that.
     may_stream = copies.score.offchip_bytes == 0 or own.score.offchip_bytes > 0 or own.period_ns <= copies.period_ns
     if problem.tpus > 1 and copies.stages != own.stages and may_stream and not check_pipeline(problem, whole):

@@ -8,7 +8,7 @@ from math import prod
 
 from segsolve.cost.stage import Placement, StageScore
 from segsolve.graph.model import ELEMENT_BITS, Restriction
-from segsolve.problem import SharedLink
+from segsolve.problem import Host, Shared, SharedLink
 from segsolve.report.placed import spill_sentences
 from segsolve.report.strategy import Part, StageView, StrategyView, make_strategy
 from segsolve_runtime.contract import plan as planfile
@@ -93,13 +93,17 @@ class Details:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """Everything that a plan's report shows. `missing` says why there are no `details`."""
+    """Everything that a plan's report shows. `missing` says why there are no `details`.
+
+    `range_ns` is where 80 % of measurements of such times per inference lie, None where nothing is known.
+    """
 
     plan: planfile.Plan
     strategy: StrategyView
     takes: tuple[tuple[Handed, ...], ...]
     gives: tuple[tuple[Handed, ...], ...]
     device_title: str
+    range_ns: tuple[int, int] | None
     details: Details | None
     missing: str
     measurement: Measurement | None
@@ -118,9 +122,12 @@ class PlanView:
 def strategy_of(plan: planfile.Plan) -> StrategyView:
     """Return a plan's pipelines with the costs that its file predicts."""
     parts = [list(map(_part, pipeline.stages)) for pipeline in plan.pipelines]
-    ns_per_mib = plan.device.link_ns_per_mib
-    link = None if ns_per_mib is None else SharedLink(ns_per_mib=ns_per_mib)
-    return make_strategy(plan.solution.planner, parts, link)
+    ns_per_mib, host = plan.device.link_ns_per_mib, plan.device.host
+    shared = Shared(
+        link=None if ns_per_mib is None else SharedLink(ns_per_mib=ns_per_mib),
+        host=None if host is None else Host(**host.model_dump()),
+    )
+    return make_strategy(plan.solution.planner, parts, shared)
 
 
 def taken(plan: planfile.Plan, strategy: StrategyView) -> tuple[tuple[Handed, ...], ...]:

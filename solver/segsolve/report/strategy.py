@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.plan import PlanScore, Score, score_of
 from segsolve.cost.stage import StageScore
-from segsolve.problem import SharedLink
+from segsolve.problem import Shared
 
 Ranges = tuple[tuple[int, int], ...]
 Part = tuple[Ranges, int, StageScore, bool]
@@ -70,7 +70,7 @@ class PipelineView:
     letter: str
     copies: int
     stages: tuple[StageView, ...]
-    link: SharedLink | None = None
+    shared: Shared = field(default_factory=Shared)
 
     @property
     def tpus(self) -> int:
@@ -86,12 +86,7 @@ class PipelineView:
     def score(self) -> Score:
         """What one copy costs."""
         costs = tuple(stage.score for stage in self.stages)
-        moved = sum(cost.input_bytes + cost.output_bytes + cost.offchip_bytes for cost in costs)
-        return Score(
-            stages=costs,
-            replicas=tuple(stage.replicas for stage in self.stages),
-            link_ns=self.link.load_ns(moved) if self.link else 0,
-        )
+        return score_of(self.shared, costs, tuple(stage.replicas for stage in self.stages))
 
     @property
     def slowest(self) -> StageView:
@@ -109,13 +104,13 @@ class PipelineView:
 class StrategyView:
     """A way to lay out the network, by the planner's name; `order` names the distinct pipeline of each pipeline.
 
-    `link` is the one that all TPUs share, if they do.
+    `shared` is what all pipelines share.
     """
 
     key: str
     stages: tuple[StageView, ...]
     order: tuple[int, ...] = (0,)
-    link: SharedLink | None = None
+    shared: Shared = field(default_factory=Shared)
 
     @cached_property
     def pipelines(self) -> tuple[PipelineView, ...]:
@@ -127,7 +122,7 @@ class StrategyView:
                 letter=chr(ord("A") + k) if len(kinds) > 1 else "",
                 copies=self.order.count(k),
                 stages=tuple(stage for stage in self.stages if stage.pipeline == k),
-                link=self.link,
+                shared=self.shared,
             )
             for k in kinds
         )
@@ -251,14 +246,14 @@ class StrategyView:
         return self.name(stage) if says_all else f"{self.name(stage)} ({self.runs_on(stage)})"
 
 
-def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], link: SharedLink | None = None) -> StrategyView:
+def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], shared: Shared | None = None) -> StrategyView:
     """Return a strategy in which pipelines that are alike are shown once."""
     found = [tuple(stages) for stages in pipelines]
     kinds = list(dict.fromkeys(found))
     parts = [(kind, place, part) for kind, stages in enumerate(kinds) for place, part in enumerate(stages)]
     return StrategyView(
         key=key,
-        link=link,
+        shared=shared or Shared(),
         order=tuple(kinds.index(stages) for stages in found),
         stages=tuple(
             StageView(

@@ -13,10 +13,12 @@ from rich.text import Text
 from segsolve.comparison import Comparison, Strategy
 from segsolve.cost.plan import Score
 from segsolve.cost.stage import StageScore, placements
+from segsolve.device.ranges import Ranges
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.placed import most_costly, short
+from segsolve.report.ranges import alone, period_range, ties_sentence
 from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, size, times
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Status
@@ -28,7 +30,9 @@ _MOST_BARS = 24
 _MOST_SPILLS = 6
 
 
-def compare_table(comparison: Comparison, device: str, batch: int, *, solve_times: bool = True) -> RenderableType:
+def compare_table(
+    comparison: Comparison, device: str, batch: int, ranges: Ranges = (), *, solve_times: bool = True
+) -> RenderableType:
     """Return one row per strategy; a bar per stage shows its share of the bottleneck, red where weights spill.
 
     Without `solve_times`, which differ from run to run, the text depends on nothing but what is compared.
@@ -47,10 +51,12 @@ def compare_table(comparison: Comparison, device: str, batch: int, *, solve_time
         cells = _strategy_cells(strategy, batch)
         table.add_row(*cells, *((f"{strategy.result.wall_s:.2f}",) if solve_times and strategy.score else ()))
     lines = [f"{s.result.planner}: {_why(s.result)}." for s in comparison.strategies if s.score is None]
-    lines.append(f"One TPU: {ms(one.bottleneck_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
+    lines.append(f"One TPU: {ms(one.period_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:
         if best.result.status is Status.OPTIMAL:
             lines.append(f"The optimum is proven for one pipeline cut along the execution order ({best.result.proof}).")
+        found = {s.result.planner: period_range(ranges, alone(s.score)) for s in comparison.strategies if s.score}
+        lines += ties_sentence(best.result.planner, best.score.period_ns, found)
         lines += _unused(problem, best.result, best.score)
     return Group(table, *map(Text, lines))
 
@@ -131,11 +137,11 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
     result, score = strategy.result, strategy.score
     if score is None:
         return result.planner, Text("no plan", style=SPILL)
-    over = score.bottleneck_ns / result.bound_ns - 1 if result.bound_ns else 0.0
+    over = score.period_ns / result.bound_ns - 1 if result.bound_ns else 0.0
     return (
         Text(result.planner, style="bold" if result.status is Status.OPTIMAL else ""),
         _stage_bars(score),
-        ms(score.bottleneck_ns),
+        ms(score.period_ns),
         fps(score.throughput_fps),
         ms(score.latency_ns),
         ms(score.batch_ns(batch)),

@@ -95,4 +95,6 @@ def proof_of(confirmed_by: tuple[Confirmation, ...]) -> str | None:
     return next(claims, None)
 
 
+IF_NOT_SHARED = "what would be best without it needs"
+"""Says in a note what is limited, where the plan itself shows it as well."""
 EVALUATOR = "evaluator"

@@ -47,6 +47,16 @@ def answer(
     return replace(search.run(), wall_s=time.perf_counter() - search.start)
 
 
+def best_pipeline(problem: Problem, planner: str, limits: Limits | None = None, observe: Observer = ignore) -> Answer:
+    """Return the best single pipeline that the execution order can be cut into, one TPU per stage.
+
+    Raises:
+        SolverFault: two ways to the same optimum disagree.
+    """
+    question = Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+    return answer(problem, question, planner=planner, limits=limits, observe=observe)
+
+
 def check_question(question: Question, planner: str) -> None:
     """Raise a UsageError if a question makes no sense, or the planner does not answer it; whatever the problem."""
     get_planner(planner)
@@ -88,6 +98,8 @@ class _Search:
             chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
             if self.planner not in EXACT:
                 return chain
+            if chain.score is not None and chain.score.limited_by and chain.stopped_by is Stop.FINISHED:
+                chain = exact_answer(chain_table(self.problem), self.question, self.planner, self.limits, "chain")
         else:
             if is_long(self.problem):
                 self.known.find()
@@ -108,12 +120,8 @@ class _Search:
     def _is_plain(self) -> bool:
         """Whether it is the question that every planner answers: one chain, one pipeline, its bottleneck."""
         asked = self.question
-        return (
-            asked.objective is Objective.THROUGHPUT
-            and asked.layout is Layout.PIPELINE
-            and all(c.forbidden_cuts for c in asked.constraints)  # which are no more in the problem's cuts
-            and self.problem.link is None
-        )
+        is_free = all(c.forbidden_cuts for c in asked.constraints)  # which are no more in the problem's cuts
+        return asked.objective is Objective.THROUGHPUT and asked.layout is Layout.PIPELINE and is_free
 
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""

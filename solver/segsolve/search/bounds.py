@@ -23,11 +23,18 @@ def least_work(problem: Problem) -> int:
     return work + sum(t.output_ns for t in problem.transfers if t.producer >= 0 and t.is_output)
 
 
+def least_host(problem: Problem) -> int:
+    """Return the ns for which an inference of one stage occupies the host: no layout takes less per inference."""
+    return problem.host.load_ns(1) if problem.host else 0
+
+
 def least_period(problem: Problem) -> Fraction:
     """Return a time per inference in ns that no layout on any cuts of the graph betters."""
-    return Fraction(least_work(problem), problem.tpus)
+    return max(Fraction(least_work(problem), problem.tpus), Fraction(least_host(problem)))
 
 
 def least_value(problem: Problem, question: Question) -> Fraction:
     """Return a value in the unit of a question's objective that no plan is below; 0 for a front."""
-    return aim(question.objective).least(question, Fraction(least_work(problem)), problem.tpus)
+    goal = aim(question.objective)
+    least = goal.least(question, Fraction(least_work(problem)), problem.tpus)
+    return max(least, Fraction(least_host(problem))) if goal.is_rate else least

@@ -2,8 +2,8 @@
 
 A claim says of all pipelines of at most `tpus` devices whose shares (ceil(stage time / replicas)) are all below
 `below_ns` (None: whatever their shares) that none exists, or, with `cost` given, that each adds up to at least
-`at_least`: its latency in ns or the bytes that it moves. Its potentials are numbers on the states, for the way from a
-state to the end:
+`at_least`: its latency in ns, the bytes that it moves or the number of its stages. Its potentials are numbers on the
+states, for the way from a state to the end:
 
 - without `cost`, `potentials[j][0][a]` is at most the number of devices that the rest needs. So it is 0 at the end,
   at most need(a, b) + potentials[j'][0][b] for every stage a to b, and more than `tpus` at the start, where need is
@@ -74,7 +74,7 @@ def certificate(
         "replicate": pipelines.replicate,
         "value": [value.numerator, value.denominator],
         "states": [_hexadecimal(row) for row in pipelines.table.members],
-        "claims": [asdict(claim_of(statement, pipelines)) for statement in statements],
+        "claims": [asdict(claim_of(statement)) for statement in statements],
     }
 
 
@@ -91,11 +91,12 @@ def ways(table: StageTable, plan: Plan) -> list[list[tuple[int, int]]]:
     return found
 
 
-def claim_of(statement: Statement, pipelines: Pipelines) -> Claim:
+def claim_of(statement: Statement) -> Claim:
     """Return a statement with the potentials that prove it."""
     if statement.cost is None:
         return _reach_claim(statement)
-    return _cost_claim(statement, "bytes" if statement.cost is pipelines.table.moved_bytes else "latency")
+    assert statement.cost_name is not None
+    return _cost_claim(statement, statement.cost_name)
 
 
 def _reach_claim(statement: Statement) -> Claim:

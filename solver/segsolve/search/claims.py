@@ -32,20 +32,20 @@ def within(pipelines: Pipelines, latency_ns: int, sizes: range) -> Iterator[Stat
     """Yield that no pipeline of at most k devices is faster within a latency."""
     for k, best in _steps(pipelines.within(latency_ns), sizes):
         paths = pipelines.paths(k)
-        yield Statement(paths=paths, below_ns=best, cost=paths.time, at_least=latency_ns + 1)
+        yield Statement(paths=paths, below_ns=best, cost=paths.time, at_least=latency_ns + 1, cost_name="latency")
 
 
 def corners(pipelines: Pipelines, fronts: dict[int, tuple[Point, ...]], cost: str) -> Iterator[Statement]:
     """Yield that whoever wants less than a point's bottleneck pays the next point's cost at least."""
     for k, front in fronts.items():
         paths = pipelines.paths(k)
-        amounts = paths.time if cost == "latency" else pipelines.table.moved_bytes
+        amounts = pipelines.costs(cost)
         if not front:
             yield Statement(paths=paths, below_ns=IMPOSSIBLE)
             continue
-        yield Statement(paths=paths, below_ns=IMPOSSIBLE, cost=amounts, at_least=front[0].cost)
+        yield Statement(paths=paths, below_ns=IMPOSSIBLE, cost=amounts, at_least=front[0].cost, cost_name=cost)
         for here, after in pairwise(front):
-            yield Statement(paths=paths, below_ns=here.bottleneck_ns, cost=amounts, at_least=after.cost)
+            yield Statement(paths=paths, below_ns=here.bottleneck_ns, cost=amounts, at_least=after.cost, cost_name=cost)
         yield Statement(paths=paths, below_ns=front[-1].bottleneck_ns)
 
 

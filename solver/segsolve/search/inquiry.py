@@ -90,7 +90,7 @@ class Inquiry:
         value: Fraction,
         *,
         bound: Fraction | None = None,
-        on_link: bool = False,
+        sharing: str | None = None,
         is_claimed: bool = True,
         found_by: str = DYNAMIC,
         note: str = "",
@@ -100,7 +100,7 @@ class Inquiry:
         """Return the answer that a plan is the best of all whose pipelines were tried, with who confirms it.
 
         `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
-        the value; `on_link`, that they are about what these move on the shared link. `shown` is what the search itself
+        the value; `sharing` names the cost of what all share, if they are about that. `shown` is what the search itself
         has shown beside.
 
         Raises:
@@ -110,12 +110,12 @@ class Inquiry:
         document = None
         least = value if bound is None else bound
         if is_claimed and least == value:
-            statements = self._claims(value, on_link=on_link)
+            statements = self._claims(value, sharing=sharing)
             if self.planner == "cpsat":
-                found, spent = refuted(self._by_use(statements, plan), self._claimed(on_link), self.limits)
+                found, spent = refuted(self._by_use(statements, plan), self._claimed(sharing), self.limits)
                 confirmed_by += [found] if found else []
             with suppress(OutOfTime):
-                document, proven = self._certified(value, statements, self._claimed(on_link=False), points)
+                document, proven = self._certified(value, statements, self._claimed(None), points)
                 confirmed_by += [proven] if proven else []
         elif least == value and 0 < value <= least_value(self.problem, self.question):
             document, proven = self._certified(value, (), "no plan does less work")
@@ -193,10 +193,13 @@ class Inquiry:
             document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in points]}
         return document, found
 
-    def _claims(self, value: Fraction, *, on_link: bool) -> tuple[Statement, ...]:
-        """Return what must hold of single pipelines so that no plan has a smaller value, on the link if that limits."""
-        if on_link:
-            return tuple(corners(self.pipelines, self.pipelines.link_fronts, "bytes"))
+    def _claims(self, value: Fraction, *, sharing: str | None) -> tuple[Statement, ...]:
+        """Return what must hold of single pipelines so that no plan has a smaller value.
+
+        `sharing` names the cost of what all share, if that is what limits.
+        """
+        if sharing:
+            return tuple(corners(self.pipelines, self.pipelines.shared_fronts(sharing), sharing))
         return tuple(self.aim.claims(self.pipelines, self.question, value))
 
     def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
@@ -204,10 +207,11 @@ class Inquiry:
         sizes = {pipeline.tpus for pipeline in plan.pipelines}
         return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
 
-    def _claimed(self, on_link: bool) -> str:
+    def _claimed(self, sharing: str | None) -> str:
         what = self.aim.claimed(self.constraints)
-        if on_link:
-            what = "no pipeline moves less at its bottleneck than the best of its size"
+        if sharing:
+            does = "moves less" if sharing == "bytes" else "has fewer stages"
+            what = f"no pipeline {does} at its bottleneck than the best of its size"
         if not self.constraints.are_limits:
             what += " that keeps the constraints"
         return f"{what}, over all cuts {self._where}"

@@ -1,120 +1,113 @@
-"""The best plan where a link that all devices share carries less than the pipelines could do.
+"""The best plan where what all pipelines share, a link or the host, is less than they could use.
 
-Rates on the link are those of `solvers.dynamic.link`, exact over the undominated (bottleneck, bytes) of pipelines.
-Where latency matters as well, pipelines are undominated in three ways; they are listed where that is possible, and else
-a plan is made of what is best without the link and what is best on it, with the better of both bounds.
+Rates are exact for one shared thing at a time (`solvers.dynamic.shared`), over the undominated (bottleneck, cost) of
+pipelines: the bytes that they move, or the number of their stages. Where both limit, no plan is faster than either
+allows; a plan that is as fast as the tighter of the two is the best, and of another one the gap is said. Where latency
+matters as well, pipelines are undominated in all of these ways; they are listed where that is possible, and else a
+plan is made of what is best without sharing and what is best with it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
 from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.plan.model import Plan
-from segsolve.search.answer import Answer, ParetoPoint
+from segsolve.problem import Problem
+from segsolve.search.answer import IF_NOT_SHARED, Answer, ParetoPoint
 from segsolve.search.inquiry import Inquiry
 from segsolve.search.objectives.base import Aim
 from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.corners import Corner, corners
-from segsolve.solvers.dynamic.link import Choice, best_on_link
+from segsolve.solvers.dynamic.shared import Choice, best_sharing
 
-Found = tuple[Plan, PlanScore]
+_COSTS = {"link": "bytes", "host": "stages"}
+_WORDS = {"link": "the shared link", "host": "the host"}
 
 
-def answer_on_link(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
-    """Return the best plan for throughput, latency or devices on the link; `otherwise` is best without the link."""
-    note = f"the shared link limits the rate: what would be best without it needs {float(free.link_load):.0%} of it"
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A plan, and the largest rate that any could have."""
+
+    plan: Plan
+    score: PlanScore
+    most: Fraction
+    cost: str
+
+    @property
+    def is_best(self) -> bool:
+        return self.score.rate == self.most
+
+
+def shared_names(names: Iterable[str]) -> str:
+    """Return shared things in words."""
+    return " and ".join(_WORDS[name] for name in _COSTS if name in names)
+
+
+def answer_sharing(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
+    """Return the best plan for throughput, latency or devices; `otherwise` is best if nothing was shared."""
+    names = free.limited_by
+    needs = " and ".join(f"{float(free.needed[name]):.0%} of it" for name in names)
+    verb = "limits" if len(names) == 1 else "limit"
+    note = f"{shared_names(names)} {verb} the rate: {IF_NOT_SHARED} {needs}"
     limit, aim = asked.constraints.most_latency_ns, asked.aim
     if limit is None and not aim.is_latency:
-        return _by_rate(asked, note)
-    listed = OnLink.of(asked)
+        return _by_rate(asked, names, note)
+    listed = _Listed.of(asked, names)
     if listed is None:
         return _unlisted(asked, otherwise, free, note)
-    found = listed.best(aim, limit)
-    if found is None:
+    least, found = listed.best(aim, limit)
+    more = {} if found is None else {*found.score.limited_by} - {*names}
+    if found is not None and more and (again := _Listed.of(asked, {*names, *more})) is not None:
+        listed, (least, found) = again, again.best(aim, limit)
+    return _answer(asked, least, found, note, shown=listed.shown())
+
+
+def _answer(
+    asked: Inquiry, least: Fraction | None, found: _Found | None, note: str, shown: Confirmation | None = None
+) -> Answer:
+    """Return what was found; no plan is below `least`, None if none can keep the constraints."""
+    if least is None:
         return asked.nothing(is_claimed=False)
-    plan, score = found
-    value = asked.value_of(plan, score)
-    return asked.best(plan, score, value, is_claimed=False, note=note, shown=(listed.shown(),))
+    if found is None:
+        return asked.unknown(least, f"no plan was found that is fast enough: {note}")
+    value = asked.value_of(found.plan, found.score)
+    return asked.best(
+        found.plan,
+        found.score,
+        value,
+        bound=least,
+        is_claimed=shown is None,
+        sharing=found.cost,
+        note=note,
+        shown=(shown,) if shown and value == least else (),
+    )
 
 
-class OnLink:
-    """The undominated (devices, bottleneck, latency, bytes) of single pipelines, and the best plans made of them."""
+def front_sharing(asked: Inquiry, names: Iterable[str]) -> tuple[list[ParetoPoint], Confirmation | None] | None:
+    """Return all undominated plans by devices, latency and rate; None if pipelines are too many to list.
 
-    def __init__(self, asked: Inquiry, listed: tuple[Corner, ...], seconds: float) -> None:
-        self._asked, self._listed, self._seconds = asked, listed, seconds
-
-    @classmethod
-    def of(cls, asked: Inquiry) -> OnLink | None:
-        """Return them for a question; None if they are too many to list."""
-        start, paths = time.perf_counter(), asked.pipelines.paths(asked.pipelines.tpus)
-        listed = corners(paths, (paths.time, asked.pipelines.table.moved_bytes))
-        return None if listed is None else cls(asked, listed, time.perf_counter() - start)
-
-    def best(self, aim: Aim, limit: int | None) -> Found | None:
-        """Return the best plan, None if none is fast enough within the latency."""
-        tpus = self._asked.problem.tpus
-        if aim.is_rate:
-            return self.fastest(tpus, limit)
-        if not aim.counts_ns:
-            return self._first(partial(self.fastest, count, limit) for count in range(1, tpus + 1))
-        return self._first(partial(self.fastest, tpus, latency) for latency in self.latencies(limit))
-
-    def shown(self) -> Confirmation:
-        """Return what listing the pipelines shows."""
-        claim = f"no plan of the {len(self._listed)} undominated pipelines is better on the link"
-        return Confirmation(by="enumeration", claim=claim, strength="exact", seconds=self._seconds)
-
-    def latencies(self, limit: int | None) -> list[int]:
-        """Return the latencies that pipelines can have, up to a limit."""
-        return sorted({c.costs[0] for c in self._listed if limit is None or c.costs[0] <= limit})
-
-    def fastest(self, count: int, limit: int | None) -> Found | None:
-        """Return the plan of the largest rate on so many devices, within a latency; None if it is not fast enough."""
-        frugal: dict[tuple[int, int], Corner] = {}
-        for corner in self._listed:
-            if corner.devices <= count and (limit is None or corner.costs[0] <= limit):
-                # One pipeline may as well have all devices; a stage that costs nothing counts as 1 ns.
-                choice = (count if self._asked.is_single else corner.devices, max(1, corner.bottleneck_ns))
-                frugal[choice] = min(frugal.get(choice, corner), corner, key=lambda c: (c.costs[1], c.key))
-        fronts: dict[int, list[tuple[int, int]]] = {}
-        for (size, bottleneck), corner in frugal.items():
-            fronts.setdefault(size, []).append((bottleneck, corner.costs[1]))
-        return self._made(fronts, frugal, count) if fronts else None
-
-    def _made(
-        self, fronts: Mapping[int, Iterable[tuple[int, int]]], corners: Mapping[Choice, Corner], count: int
-    ) -> Found | None:
-        asked = self._asked
-        assert asked.problem.link is not None
-        rate, choices = best_on_link(fronts, asked.problem.link, count)
-        if not rate:
-            return None
-        plan, score = asked.checked(
-            Plan(pipelines=tuple(asked.pipelines.made(corners[choice].stages) for choice in choices))
-        )
-        return (plan, score) if asked.constraints.allow_rate(score.rate) else None
-
-    @staticmethod
-    def _first(tries: Iterator[partial[Found | None]]) -> Found | None:
-        return next((found for attempt in tries if (found := attempt()) is not None), None)
-
-
-def front_on_link(asked: Inquiry) -> tuple[list[ParetoPoint], Confirmation] | None:
-    """Return all undominated plans by devices, latency and rate on the link; None if they are too many to list."""
-    listed = OnLink.of(asked)
+    Without a confirmation others may be missing.
+    """
+    listed = _Listed.of(asked, names)
     if listed is None:
         return None
-    kept: list[ParetoPoint] = []
+    kept: list[_Found] = []
     for count in range(1, asked.problem.tpus + 1):
         for latency in listed.latencies(asked.constraints.most_latency_ns):
             found = listed.fastest(count, latency)
             if found is not None:
-                kept.append(ParetoPoint(plan=found[0], score=found[1]))
-    return undominated(kept), listed.shown()
+                kept.append(found)
+    if more := {name for found in kept for name in found.score.limited_by} - set(listed.names):
+        return front_sharing(asked, {*listed.names, *more})
+    points = undominated(
+        ParetoPoint(plan=f.plan, score=f.score) for f in kept if asked.constraints.allow_rate(f.score.rate)
+    )
+    return points, listed.shown() if all(found.is_best for found in kept) else None
 
 
 def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
@@ -127,45 +120,152 @@ def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
     return kept
 
 
-def _by_rate(asked: Inquiry, note: str) -> Answer:
+def _by_rate(asked: Inquiry, names: Iterable[str], note: str) -> Answer:
     """Return the plan of the largest rate, or of the fewest devices that are fast enough."""
+    ordered = tuple(names)
     if not asked.aim.counts_ns:
-        for count in range(1, asked.pipelines.tpus + 1):
-            rate, plan = _linked(asked, count)
-            if rate and asked.constraints.allow_rate((score := score_plan(asked.problem, plan)).rate):
-                return asked.best(plan, score, Fraction(plan.tpus), on_link=True, note=note)
-        return asked.nothing(is_claimed=False)
-    rate, plan = _linked(asked, asked.pipelines.tpus)
-    score = score_plan(asked.problem, plan)
-    if not asked.constraints.allow_rate(score.rate):
-        return asked.nothing(is_claimed=False)
-    return asked.best(plan, score, 1 / score.rate, bound=1 / rate, on_link=True, note=note)
+        counts = range(1, asked.pipelines.tpus + 1)
+        tries = ((Fraction(count), partial(_fastest, asked, ordered, count)) for count in counts)
+        return _answer(asked, *_first(asked, tries), note)
+    return _answer(asked, *_throughput(asked, _fastest(asked, ordered, asked.pipelines.tpus)), note)
 
 
-def _linked(asked: Inquiry, count: int) -> tuple[Fraction, Plan]:
-    """Return the best rate on the shared link of so many devices, and the plan that has it."""
+def _fastest(asked: Inquiry, names: tuple[str, ...], count: int) -> _Found | None:
+    """Return the fastest plan that is found on so many devices, whatever its latency; None if there is none."""
     pipelines, single = asked.pipelines, asked.is_single
-    assert asked.problem.link is not None
-    sizes = {k: f for k, f in pipelines.link_fronts.items() if k == count or (k < count and not single)}
-    fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
-    rate, choices = best_on_link(fronts, asked.problem.link, count)
-    return rate, asked.plan(choices, pipelines.frugal_pipeline)
+    found = []
+    for name in names:
+        cost = _COSTS[name]
+        sizes = {k: f for k, f in pipelines.shared_fronts(cost).items() if k == count or (k < count and not single)}
+        fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
+        rate, choices = best_sharing(fronts, _takes(asked.problem, name), count)
+        if not rate:
+            return None
+        found.append((name, rate, asked.plan(choices, partial(pipelines.frugal_pipeline, cost))))
+    best = _best(asked.problem, found)
+    more = tuple(name for name in best.score.limited_by if name not in names)
+    return _fastest(asked, (*names, *more), count) if more else best
+
+
+def _best(problem: Problem, found: Iterable[tuple[str, Fraction, Plan]]) -> _Found:
+    """Return the fastest of plans that are each the best if one thing alone was shared, at so large a rate."""
+    listed = list(found)
+    most, name = min((rate, name) for name, rate, _ in listed)
+    plan, score = max(((plan, score_plan(problem, plan)) for _, _, plan in listed), key=lambda one: one[1].rate)
+    return _Found(plan, score, most, _COSTS[name])
+
+
+def _takes(problem: Problem, name: str) -> Callable[[int], int]:
+    """Return what says for how many ns an inference of a cost occupies a shared thing."""
+    if name == "link":
+        assert problem.link is not None
+        return problem.link.load_ns
+    assert problem.host is not None
+    return problem.host.load_ns
+
+
+def _may_do(asked: Inquiry, rate: Fraction) -> bool:
+    """Whether a rate is as large as was asked for."""
+    return asked.constraints.allow_rate(rate)
+
+
+def _throughput(asked: Inquiry, found: _Found | None) -> tuple[Fraction | None, _Found | None]:
+    """Return the least time per inference and the plan, if there can be one that is fast enough."""
+    if found is None or not _may_do(asked, found.most):
+        return None, None
+    return 1 / found.most, found if _may_do(asked, found.score.rate) else None
+
+
+def _first(
+    asked: Inquiry, tries: Iterable[tuple[Fraction, Callable[[], _Found | None]]]
+) -> tuple[Fraction | None, _Found | None]:
+    """Return the first value at which a plan could be fast enough, and the first plan that is."""
+    least: Fraction | None = None
+    for value, attempt in tries:
+        found = attempt()
+        if found is None or not _may_do(asked, found.most):
+            continue
+        least = value if least is None else least
+        if _may_do(asked, found.score.rate):
+            return least, found
+    return least, None
+
+
+class _Listed:
+    """The undominated (devices, bottleneck, latency, costs) of single pipelines, and the best plans made of them."""
+
+    def __init__(self, asked: Inquiry, names: tuple[str, ...], listed: tuple[Corner, ...], seconds: float) -> None:
+        self.names = names
+        self._asked, self._listed, self._seconds = asked, listed, seconds
+
+    @classmethod
+    def of(cls, asked: Inquiry, names: Iterable[str]) -> _Listed | None:
+        """Return them, with the costs of some shared things; None if they are too many to list."""
+        wanted = {*names}
+        start, paths = time.perf_counter(), asked.pipelines.paths(asked.pipelines.tpus)
+        ordered = tuple(name for name in _COSTS if name in wanted)
+        costs = [asked.pipelines.costs(_COSTS[name]) for name in ordered]
+        listed = corners(paths, (paths.time, *costs))
+        return None if listed is None else cls(asked, ordered, listed, time.perf_counter() - start)
+
+    def best(self, aim: Aim, limit: int | None) -> tuple[Fraction | None, _Found | None]:
+        """Return a value that no plan is below, None if no plan can keep the constraints, and the best plan found."""
+        tpus = self._asked.problem.tpus
+        if aim.is_rate:
+            return _throughput(self._asked, self.fastest(tpus, limit))
+        if not aim.counts_ns:
+            tries = ((Fraction(count), partial(self.fastest, count, limit)) for count in range(1, tpus + 1))
+            return _first(self._asked, tries)
+        return _first(self._asked, ((Fraction(ns), partial(self.fastest, tpus, ns)) for ns in self.latencies(limit)))
+
+    def shown(self) -> Confirmation:
+        """Return what listing the pipelines shows."""
+        where = " and ".join(f"on the {name}" for name in self.names)
+        claim = f"no plan of the {len(self._listed)} undominated pipelines is better {where}"
+        return Confirmation(by="enumeration", claim=claim, strength="exact", seconds=self._seconds)
+
+    def latencies(self, limit: int | None) -> list[int]:
+        """Return the latencies that pipelines can have, up to a limit."""
+        return sorted({c.costs[0] for c in self._listed if limit is None or c.costs[0] <= limit})
+
+    def fastest(self, count: int, limit: int | None) -> _Found | None:
+        """Return the fastest plan that is found on so many devices, within a latency; None if there is none."""
+        within = [c for c in self._listed if c.devices <= count and (limit is None or c.costs[0] <= limit)]
+        if not within:
+            return None
+        return _best(self._asked.problem, (self._made(name, k, within, count) for k, name in enumerate(self.names, 1)))
+
+    def _made(self, name: str, k: int, within: Iterable[Corner], count: int) -> tuple[str, Fraction, Plan]:
+        """Return the best plan if nothing but one thing was shared, whose cost is the k-th of the corners."""
+        asked = self._asked
+        frugal: dict[Choice, Corner] = {}
+        for corner in within:
+            # One pipeline may as well have all devices; a stage that costs nothing counts as 1 ns.
+            choice = (count if asked.is_single else corner.devices, max(1, corner.bottleneck_ns))
+            frugal[choice] = min(frugal.get(choice, corner), corner, key=lambda c: (c.costs[k], c.key))
+        fronts: dict[int, list[tuple[int, int]]] = {}
+        for (size, bottleneck), corner in frugal.items():
+            fronts.setdefault(size, []).append((bottleneck, corner.costs[k]))
+        rate, choices = best_sharing(fronts, _takes(asked.problem, name), count)
+        plan = Plan(pipelines=tuple(asked.pipelines.made(frugal[choice].stages) for choice in choices))
+        return name, rate, asked.checked(plan)[0]
 
 
 def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> Answer:
-    """Return a plan that keeps the constraints on the link, if one of the two that are at hand does, and its bound."""
+    """Return a plan that keeps the constraints, if one of the two that are at hand does, and its bound."""
     kept, aim = asked.constraints, asked.aim
-    rate, frugal = _linked(asked, asked.pipelines.tpus)
-    candidates = [(otherwise, free), (frugal, score_plan(asked.problem, frugal))]
+    frugal = _fastest(asked, free.limited_by, asked.pipelines.tpus)
+    assert frugal is not None
+    candidates = [(otherwise, free), (frugal.plan, frugal.score)]
     allowed = [
         (plan, score)
         for plan, score in candidates
-        if plan.pipelines and asked.constraints.allow_rate(score.rate) and kept.allow_latency(score.latency_ns)
+        if kept.allow_rate(score.rate) and kept.allow_latency(score.latency_ns)
     ]
-    bound = max(1 / free.unlinked_rate, 1 / rate) if aim.is_rate else asked.value_of(otherwise, free)
-    if not kept.allow_rate(rate):
+    if not _may_do(asked, frugal.most):
         return asked.nothing(is_claimed=False)
+    bound = max(1 / free.full_rate, 1 / frugal.most) if aim.is_rate else asked.value_of(otherwise, free)
     if not allowed:
-        return asked.unknown(bound, "no plan was found that keeps the latency and is fast enough on the shared link")
+        return asked.unknown(bound, f"no plan was found that keeps the latency and is fast enough: {note}")
     plan, score = min(allowed, key=lambda one: asked.value_of(*one))
     return asked.best(plan, score, asked.value_of(plan, score), bound=bound, is_claimed=False, note=note)

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore, score_plan
-from segsolve.plan.model import Plan, single_pipeline
+from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.question import Layout as AllowedLayout
 from segsolve.question import Question
 from segsolve.search.answer import Answer
-from segsolve.search.ask import answer
-from segsolve.search.chain.confirmed import solve
+from segsolve.search.ask import answer, best_pipeline
 from segsolve.solvers.base import Limits, Observer, Status, Stop, ignore
 
 _PLANNER = "dp"  # exact, and the fastest for one pipeline
@@ -88,9 +87,8 @@ def _simple(problem: Problem, keeps_state: bool) -> Iterator[Layout]:
     for tpus in (d for d in range(1, problem.tpus + 1) if problem.tpus % d == 0):
         if keeps_state and tpus < problem.tpus:
             continue
-        found = solve(replace(problem, tpus=tpus), planner=_PLANNER)
-        if found.plan is None or found.status is not Status.OPTIMAL:
+        pipeline = best_pipeline(replace(problem, tpus=tpus), _PLANNER)
+        if pipeline.plan is None or pipeline.status is not Status.OPTIMAL:
             continue
-        pipelines = single_pipeline(found.plan, len(problem.ops)).pipelines * (problem.tpus // tpus)
-        plan = Plan(pipelines=pipelines)
+        plan = Plan(pipelines=pipeline.plan.pipelines * (problem.tpus // tpus))
         yield Layout(plan=plan, score=score_plan(problem, plan))

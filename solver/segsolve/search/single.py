@@ -13,6 +13,7 @@ from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout, Question
 from segsolve.search.answer import Answer
 from segsolve.search.base import SolveResult
+from segsolve.search.bounds import least_host
 from segsolve.search.certificate import certificate
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.table import segment_table
@@ -40,9 +41,11 @@ def as_answer(
     """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
     question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
     plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
-    value = None if result.objective_ns is None else Fraction(max(1, result.objective_ns))
+    score = score_plan(problem, plan) if plan else None
+    value = 1 / score.rate if score else None
     confirmed_by, document, spent = [*result.confirmed_by], None, result.deterministic_s
-    if result.status is Status.OPTIMAL and value is not None:
+    is_limited = score is not None and bool(score.limited_by)  # by what a planner of stages knows nothing of
+    if result.status is Status.OPTIMAL and value is not None and not is_limited:
         pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
         statements = tuple(aim(question.objective).claims(pipelines, question, value))
         claim = "no pipeline is faster, over all cuts of the execution order"
@@ -59,11 +62,11 @@ def as_answer(
     return Answer(
         question=question,
         planner=result.planner,
-        status=result.status,
+        status=Status.FEASIBLE if is_limited else result.status,
         plan=plan,
-        score=score_plan(problem, plan) if plan else None,
+        score=score,
         value=value,
-        bound=Fraction(max(1, result.bound_ns)),  # a stage that costs nothing counts as 1 ns
+        bound=Fraction(max(1, result.bound_ns, least_host(problem))),  # a stage that costs nothing counts as 1 ns
         cuts="chain",
         found_by=result.found_by,
         confirmed_by=tuple(confirmed_by),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from segsolve.search.answer import Answer
-from segsolve.search.bounds import least_value, least_work
+from segsolve.search.bounds import least_host, least_value, least_work
 from segsolve.search.inquiry import MOST_TPUS, Inquiry
 from segsolve.search.objectives.devices import Devices
 from segsolve.solvers.base import Confirmation, Status
@@ -56,4 +56,5 @@ def _is_complete(asked: Inquiry, found: Answer) -> bool:
 def _is_impossible(asked: Inquiry) -> bool:
     """Whether the least work of an inference takes longer than is allowed, or too long for all TPUs together."""
     kept, work = asked.question.constraints, least_work(asked.problem)
-    return not kept.allow_latency(work) or work * (kept.least_fps or 0) > asked.problem.tpus * 10**9
+    least = max(Fraction(work, asked.problem.tpus), Fraction(least_host(asked.problem)))
+    return not kept.allow_latency(work) or least * (kept.least_fps or 0) > 10**9

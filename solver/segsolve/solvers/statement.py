@@ -14,6 +14,8 @@ from segsolve.solvers.dynamic.paths import Paths
 class Statement:
     """A claim: no pipeline of `paths` has all shares below `below_ns`, or each adds up to `at_least` of `cost` [n, n].
 
+    `cost_name` is what that is: "latency", "bytes" or "stages".
+
     `below_ns` is `IMPOSSIBLE` where shares do not matter, `cost` None where there is to be no pipeline at all.
     """
 
@@ -21,3 +23,4 @@ class Statement:
     below_ns: int
     cost: NDArray[np.int64] | None = None
     at_least: int = 0
+    cost_name: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from segsolve.checker.costs import host_ns
 from segsolve.checker.document import Certificate
 from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_of, ns
 from segsolve.checker.plans import Priced
@@ -17,8 +18,9 @@ class Throughput(Objective):
         return 1 / found.rate
 
     def least(self, certificate: Certificate, work_ns: Fraction) -> Fraction:
-        """Return what is left for each device if all share the work."""
-        return work_ns / certificate.problem.tpus
+        """Return what is left for each device if all share the work, or what the host takes for one stage."""
+        problem = certificate.problem
+        return max(work_ns / problem.tpus, Fraction(host_ns(problem, 1)))
 
     def prove(self, certificate: Certificate) -> str:
         """Return it, as `Objective` says."""

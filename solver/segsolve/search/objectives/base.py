@@ -45,7 +45,7 @@ class Aim(ABC):
     """What is the same for all plans of an objective; smaller values are better."""
 
     is_rate: ClassVar[bool] = False
-    """Whether the value is the time per inference of a plan as a whole, so that a shared link limits it."""
+    """Whether the value is the time per inference of a plan as a whole, so that what pipelines share limits it."""
     is_latency: ClassVar[bool] = False
     """Whether the value is the time of one inference, to which neither copies nor replicas help."""
     counts_ns: ClassVar[bool] = True
@@ -93,19 +93,19 @@ class OfPipelines(Aim):
 
     @abstractmethod
     def find(self, pipelines: Pipelines, tpus: int, *, single: bool) -> Finding:
-        """Return the best value without a shared link, and the layouts that have it."""
+        """Return the best value if nothing is shared, and the layouts that have it."""
 
     def answer(self, asked: Inquiry) -> Answer:
-        """Return the best plan, on the shared link where that limits it."""
-        from segsolve.search.limited import answer_on_link
+        """Return the best plan, with what all pipelines share where that limits it."""
+        from segsolve.search.limited import answer_sharing
 
         finding = self.find(asked.pipelines, asked.problem.tpus, single=asked.is_single)
         if not finding.layouts:
             return asked.nothing(is_claimed=not asked.has_pipelines)
         plan, score = asked.preferred(finding.layouts)
         kept = asked.constraints
-        if score.is_link_bound and (self.is_rate or not kept.allow_rate(score.rate)):
-            return answer_on_link(asked, plan, score)
+        if score.limited_by and (self.is_rate or not kept.allow_rate(score.rate)):
+            return answer_sharing(asked, plan, score)
         if not kept.allow_latency(score.latency_ns):
             raise fault(f"its plan takes {score.latency_ns} ns, more than the {kept.most_latency_ns} ns allowed")
         if not kept.allow_rate(score.rate):

@@ -53,22 +53,22 @@ class Pareto(Aim):
 
 
 def _front(asked: Inquiry) -> Answer:
-    from segsolve.search.limited import front_on_link, undominated
+    from segsolve.search.limited import front_sharing, shared_names, undominated
 
     found = _points(asked)
-    if not any(point.score.is_link_bound for point in found):
+    if not any(point.score.limited_by for point in found):
         fast = [point for point in found if asked.constraints.allow_rate(point.score.rate)]
         return _answer(asked, fast) if fast else asked.nothing(is_claimed=not asked.has_pipelines)
-    # The front was found as if there was no shared link, which yet limits some of its plans.
-    linked = front_on_link(asked)
-    if linked is not None:
-        points, shown = linked
+    # The front was found as if nothing was shared, which yet limits some of its plans.
+    names = {name for point in found for name in point.score.limited_by}
+    note = f"{shared_names(names)} limits plans of the front; others that need less of it may be missing"
+    points, shown = front_sharing(asked, names) or ([], None)
+    if shown is not None:
         return _answer(asked, points, is_claimed=False, shown=(shown,)) if points else asked.nothing(is_claimed=False)
-    fast = undominated(point for point in found if asked.constraints.allow_rate(point.score.rate))
-    note = "the shared link limits plans of the front; others that load it less may be missing"
+    points = points or undominated(point for point in found if asked.constraints.allow_rate(point.score.rate))
     return (
-        _answer(asked, fast, is_claimed=False, note=note, bound=Fraction(-1))
-        if fast
+        _answer(asked, points, is_claimed=False, note=note, bound=Fraction(-1))
+        if points
         else asked.unknown(Fraction(0), note)
     )
 

@@ -47,11 +47,17 @@ class Pipelines:
         """For k = 1..tpus the undominated (bottleneck, latency in ns) of at most k devices, descending bottleneck."""
         return {k: _front(self.paths(k)) for k in range(1, self.tpus + 1)}
 
-    @cached_property
-    def link_fronts(self) -> dict[int, tuple[Point, ...]]:
-        """For k = 1..tpus the undominated (bottleneck, bytes moved) of at most k devices, by descending bottleneck."""
-        moved = self.table.moved_bytes
-        return {k: _front(self.paths(k, moved)) for k in range(1, self.tpus + 1)}
+    def shared_fronts(self, cost: str) -> dict[int, tuple[Point, ...]]:
+        """For k = 1..tpus the undominated (bottleneck, cost) of at most k devices, by descending bottleneck."""
+        if cost not in self._fronts:
+            self._fronts[cost] = {k: _front(self.paths(k, cost)) for k in range(1, self.tpus + 1)}
+        return self._fronts[cost]
+
+    def costs(self, name: str) -> NDArray[np.int64]:
+        """Return what stages [n, n] add up to: "latency" in ns, "bytes" that they move, "stages" by their number."""
+        if name == "latency":
+            return self.time
+        return self.table.moved_bytes if name == "bytes" else np.ones_like(self.time)
 
     def front_of(self, devices: int, most_stages: int) -> tuple[Point, ...]:
         """Return the undominated (bottleneck, latency in ns) of at most so many devices and stages."""
@@ -71,9 +77,9 @@ class Pipelines:
         """Return the preferred pipeline that keeps a bottleneck: of the smallest latency; there must be one."""
         return self._best(self.paths(devices), devices, bottleneck_ns)
 
-    def frugal_pipeline(self, devices: int, bottleneck_ns: int) -> Pipeline:
-        """Return the pipeline that keeps a bottleneck and moves the fewest bytes; there must be one."""
-        return self._best(self.paths(devices, self.table.moved_bytes), devices, bottleneck_ns)
+    def frugal_pipeline(self, cost: str, devices: int, bottleneck_ns: int) -> Pipeline:
+        """Return the pipeline that keeps a bottleneck at the least cost; there must be one."""
+        return self._best(self.paths(devices, cost), devices, bottleneck_ns)
 
     def made(self, stages: Iterable[Arc]) -> Pipeline:
         """Return the pipeline of some stages, each from state to state on so many devices."""
@@ -84,9 +90,9 @@ class Pipelines:
         assert arcs is not None
         return self.made(arcs)
 
-    def paths(self, devices: int, cost: NDArray[np.int64] | None = None) -> Paths:
-        """Return the pipelines of at most so many devices; `cost` [n, n] is what a path adds up, if not its time."""
-        key = (devices, cost is None)
+    def paths(self, devices: int, cost: str = "latency") -> Paths:
+        """Return the pipelines of at most so many devices; `cost` names what a path adds up (`costs`)."""
+        key = (devices, cost)
         if key not in self._known:
             self._known[key] = Paths(
                 self.time,
@@ -94,12 +100,16 @@ class Pipelines:
                 replicate=self.replicate,
                 max_stages=self.constraints.most_stages,
                 allowed_at=self.constraints.allowed_at(self.table),
-                cost=cost,
+                cost=None if cost == "latency" else self.costs(cost),
             )
         return self._known[key]
 
     @cached_property
-    def _known(self) -> dict[tuple[int, bool], Paths]:
+    def _known(self) -> dict[tuple[int, str], Paths]:
+        return {}
+
+    @cached_property
+    def _fronts(self) -> dict[str, dict[int, tuple[Point, ...]]]:
         return {}
 
 

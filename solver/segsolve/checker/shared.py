@@ -1,7 +1,7 @@
-"""A bound on the rate of layouts whose devices share one link.
+"""A bound on the rate of layouts whose pipelines share one thing, a link or the host.
 
 Of pipelines with given bottlenecks and loads the best use is a fractional knapsack: full rate for those that load
-the link least, a part of its rate for one at most, and nothing for the rest, which a smaller layout leaves out.
+it least, a part of its rate for one at most, and nothing for the rest, which a smaller layout leaves out.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from segsolve.checker.bounds import Corner
 
 @dataclass(frozen=True, slots=True)
 class _Full:
-    """Pipelines at full rate: what they do together, and the share of the link that they take."""
+    """Pipelines at full rate: what they do together, and the share of it that they take."""
 
     rate: Fraction
     share: Fraction
 
 
-def most_rate_on_link(steps: Sequence[Sequence[Corner]], *, single: bool) -> Fraction:
-    """Return a bound on the rate, in inferences per ns; `steps[k]` are (bottleneck, ns on the link) of k devices."""
+def most_rate_sharing(steps: Sequence[Sequence[Corner]], *, single: bool) -> Fraction:
+    """Return a bound on the rate, in inferences per ns; `steps[k]` are (bottleneck, ns of it) of k devices."""
     if single:
         return max((_added(_Full(Fraction(0), Fraction(0)), *corner) for corner in steps[-1]), default=Fraction(0))
     full: list[list[_Full]] = [[_Full(Fraction(0), Fraction(0))]]
@@ -37,10 +37,10 @@ def most_rate_on_link(steps: Sequence[Sequence[Corner]], *, single: bool) -> Fra
     return best
 
 
-def _added(rest: _Full, bottleneck: int, link_ns: int) -> Fraction:
-    """Return the rate with one more pipeline, as fast as the rest of the link allows."""
+def _added(rest: _Full, bottleneck: int, takes_ns: int) -> Fraction:
+    """Return the rate with one more pipeline, as fast as what is left allows."""
     own = Fraction(1, max(1, bottleneck))
-    return rest.rate + (min(own, (1 - rest.share) / link_ns) if link_ns else own)
+    return rest.rate + (min(own, (1 - rest.share) / takes_ns) if takes_ns else own)
 
 
 def _undominated(found: Sequence[_Full]) -> list[_Full]:

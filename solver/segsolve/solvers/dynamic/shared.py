@@ -1,4 +1,4 @@
-"""The best layout where all devices share one link: rates are bounded by what it carries.
+"""The best layout where all pipelines share one thing, a link or the host: rates are bounded by what there is of it.
 
 With loads fixed, the rates are a linear program with one constraint beside their bounds, so in the best layout all
 pipelines but at most one run at their full rate. Layouts of full-rate pipelines are built up device by device, and
@@ -7,11 +7,9 @@ only those kept that no other betters in both rate and load; one throttled pipel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-
-from segsolve.problem import SharedLink
 
 Choice = tuple[int, int]  # devices, bottleneck in ns
 
@@ -27,24 +25,25 @@ class _Label:
 class _Option:
     devices: int
     bottleneck_ns: int
-    link_ns: int
+    takes_ns: int
 
 
-def best_on_link(
-    fronts: Mapping[int, Iterable[tuple[int, int]]], link: SharedLink, tpus: int
+def best_sharing(
+    fronts: Mapping[int, Iterable[tuple[int, int]]], takes: Callable[[int], int], tpus: int
 ) -> tuple[Fraction, tuple[Choice, ...]]:
     """Return the largest rate in inferences per ns, and the pipelines that reach it.
 
-    `fronts[k]` are the undominated (bottleneck in ns, bytes moved per inference) of pipelines of at most k devices.
+    `fronts[k]` are the undominated (bottleneck in ns, cost) of pipelines of at most k devices, `takes` says for how
+    many ns an inference of such a cost occupies what is shared.
     """
-    options = [_Option(k, max(1, ns), link.load_ns(moved)) for k, front in fronts.items() for ns, moved in front]
+    options = [_Option(k, max(1, ns), takes(cost)) for k, front in fronts.items() for ns, cost in front]
     labels: list[list[_Label]] = [[_Label(Fraction(0), Fraction(0), ())]]
     best = labels[0][0]
     for devices in range(1, tpus + 1):
         grown = [
             _Label(
                 label.rate + Fraction(1, option.bottleneck_ns),
-                label.load + Fraction(option.link_ns, option.bottleneck_ns),
+                label.load + Fraction(option.takes_ns, option.bottleneck_ns),
                 tuple(sorted((*label.choices, (option.devices, option.bottleneck_ns)), reverse=True)),
             )
             for option in options
@@ -58,17 +57,17 @@ def best_on_link(
 
 
 def _filled(label: _Label, options: list[_Option]) -> _Label:
-    """Return a layout with its last pipeline throttled to what the link has left, if it has too little for it."""
+    """Return a layout with its last pipeline throttled to what is left of it, if that is too little."""
     if label.load <= 1:
         return label
     last = min(
-        (o for o in options if (o.devices, o.bottleneck_ns) in label.choices), key=lambda o: (-o.link_ns, o.devices)
+        (o for o in options if (o.devices, o.bottleneck_ns) in label.choices), key=lambda o: (-o.takes_ns, o.devices)
     )
     over = label.load - 1
-    share = Fraction(last.link_ns, last.bottleneck_ns)
+    share = Fraction(last.takes_ns, last.bottleneck_ns)
     if over >= share:
         return _Label(Fraction(0), label.load, ())
-    return _Label(label.rate - over / last.link_ns, Fraction(1), label.choices)
+    return _Label(label.rate - over / last.takes_ns, Fraction(1), label.choices)
 
 
 def _undominated(labels: Iterable[_Label]) -> list[_Label]:

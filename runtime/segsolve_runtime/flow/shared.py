@@ -1,0 +1,122 @@
+"""What all pipelines share: a link, such as a card's slot or the cable of a hub, and the host; who gets how much of it.
+
+The link carries what all stages take, give and stream. The host is busy with each stage of each inference, one after
+the other, and its cores with whatever runs there. An inference of a pipeline occupies either for so many ns in all; if
+all pipelines at full rate need no more than there is, nothing is delayed. Otherwise pipelines are served in the order
+of what they need of one of the two, the most frugal first, each at the largest rate that is left: full rate for the
+first, what is left for the next, nothing for the rest. Of the two orders it is the one that serves more, which with one
+shared thing is the most that there can be. A share is kept at the entrance: a pipeline begins an inference at most once
+per interval. So the rate is exactly the evaluator's, and so is the latency; how stages delay each other within an
+inference is not modelled by either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from math import ceil
+
+SHARED = ("link", "host")
+"""What is shared, in the order of `Load.shared_ns`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What an inference of a pipeline takes, in ns: of the pipeline itself if it is full, of the link, of the host."""
+
+    own_ns: int
+    link_ns: int = 0
+    host_ns: int = 0
+
+    @property
+    def rate(self) -> Fraction:
+        """Inferences per ns of the pipeline by itself; one that costs nothing counts as 1 ns."""
+        return Fraction(1, max(1, self.own_ns))
+
+    @property
+    def shared_ns(self) -> tuple[int, int]:
+        """What it takes of each thing that is shared."""
+        return (self.link_ns, self.host_ns)
+
+
+def link_ns(nbytes: int, ns_per_mib: int) -> int:
+    """Return how long bytes occupy a link, rounded up to whole ns."""
+    return -(-nbytes * ns_per_mib // 2**20)
+
+
+def host_ns(stages: int, *, cores: int, serial_ns: int, work_ns: int) -> int:
+    """Return how long an inference of so many stages occupies the host, rounded up to whole ns.
+
+    Each stage takes `serial_ns`, in which no other may; operations that fall back take `work_ns` of the cores in all.
+    The longer counts of what is done one after the other, and of what all cores have to do.
+    """
+    serial = stages * serial_ns
+    return max(serial, -(-(work_ns + serial) // cores))
+
+
+def needed(loads: Sequence[Load]) -> dict[str, Fraction]:
+    """Return the part of each shared thing that all pipelines at full rate need; above 1 it is what limits them."""
+    return {name: sum((load.rate * load.shared_ns[k] for load in loads), Fraction(0)) for k, name in enumerate(SHARED)}
+
+
+def rates(loads: Sequence[Load]) -> tuple[Fraction, ...]:
+    """Return the inferences per ns that each pipeline is left."""
+    own = tuple(load.rate for load in loads)
+    if all(part <= 1 for part in needed(loads).values()):
+        return own
+    return max((_served(loads, order) for order in range(len(SHARED))), key=sum)
+
+
+def intervals(loads: Sequence[Load]) -> tuple[Fraction | None, ...]:
+    """Return the ns from one beginning to the next that each pipeline is left; None: it is left nothing.
+
+    All are 0 where nothing that is shared limits. Pipelines that take the same of it are slowed down by one factor.
+    """
+    if all(part <= 1 for part in needed(loads).values()):
+        return (Fraction(0),) * len(loads)
+    return tuple(1 / rate if rate else None for rate in rates(loads))
+
+
+def _served(loads: Sequence[Load], by: int) -> tuple[Fraction, ...]:
+    """Return the rates of pipelines that are served in the order of what they take of the shared thing `by`."""
+
+    def order(p: int) -> tuple[int, tuple[int, int]]:
+        return loads[p].shared_ns[by], loads[p].shared_ns
+
+    free, found = [Fraction(1)] * len(SHARED), [load.rate for load in loads]
+    for (_, takes), alike in groupby(sorted(range(len(loads)), key=order), key=order):
+        group = list(alike)
+        wanted = [ns * sum((found[p] for p in group), Fraction(0)) for ns in takes]
+        part = min([Fraction(1), *(left / want for left, want in zip(free, wanted, strict=True) if want)])
+        free = [left - part * want for left, want in zip(free, wanted, strict=True)]
+        for p in group:
+            found[p] *= part
+    return tuple(found)
+
+
+class Gate:
+    """A pipeline's entrance: opens for one inference at a time."""
+
+    def __init__(self, interval: Fraction | None) -> None:
+        """Take the ns between beginnings; None for an entrance that never opens."""
+        self._interval, self._opens = interval, Fraction(0)
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether it never opens."""
+        return self._interval is None
+
+    @property
+    def opens_ns(self) -> int:
+        """The first whole ns at which the next inference may begin."""
+        return ceil(self._opens)
+
+    def lets_through(self, now_ns: int) -> bool:
+        """Let an inference begin if it may; what waited for that does not pay for the rounding to whole ns as well."""
+        if self._interval is None or self.opens_ns > now_ns:
+            return False
+        begin = self._opens if now_ns == self.opens_ns else Fraction(now_ns)
+        self._opens = begin + self._interval
+        return True

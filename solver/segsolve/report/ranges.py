@@ -1,0 +1,83 @@
+"""How far a predicted time may be off, in one short way, and which plans are a tie because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+from segsolve.cost.plan import PlanScore, Score
+from segsolve.device.ranges import Ranges, Regime, factors_of, regime
+from segsolve.report.units import ms, names
+
+Range = tuple[int, int]  # ns
+
+
+def period_range(ranges: Ranges, score: PlanScore) -> Range | None:
+    """Return the ns per inference between which 80 % of measurements of such plans lay; None if nothing is known.
+
+    Each pipeline is off by what times are that consist of what its slowest stage does; where a link or the host limits,
+    the plan is off by what these are, and no faster than its stages may be.
+    """
+    found = [factors_of(ranges, _regime(pipeline)) for pipeline in score.pipelines]
+    known = [factors for factors in found if factors]
+    if len(known) < len(found):
+        return None
+    own = [pipeline.lane.load.rate for pipeline in score.pipelines]
+    least, most = (
+        1 / sum((rate / Fraction(factors[end]) for rate, factors in zip(own, known, strict=True)), Fraction(0))
+        for end in (0, 1)
+    )
+    if score.limited_by:
+        shared = factors_of(ranges, Regime.HOST if "host" in score.limited_by else Regime.TRANSFERS)
+        if shared is None:
+            return None
+        least, most = (
+            max(bound, Fraction(factor) / score.rate) for bound, factor in zip((least, most), shared, strict=True)
+        )
+    return min(floor(least), score.period_ns), max(ceil(most), score.period_ns)
+
+
+def alone(score: Score) -> PlanScore:
+    """Return the cost of a pipeline as that of a plan."""
+    return PlanScore(pipelines=(score,))
+
+
+def between(found: Range | None) -> str:
+    """Return a range as it follows a time: ", 11.3 to 13.6"; nothing if there is none."""
+    return f", {ms(found[0])} to {ms(found[1])}" if found else ""
+
+
+def ties(best: str, found: Mapping[str, Range | None]) -> list[str]:
+    """Return the others whose range overlaps that of the best, by their names."""
+    own = found[best]
+    if own is None:
+        return []
+    return [name for name, other in found.items() if name != best and other is not None and other[0] <= own[1]]
+
+
+def ties_sentence(best: str, period_ns: int, found: Mapping[str, Range | None]) -> list[str]:
+    """Return in a sentence how far the best may be off and who is a tie with it; nothing if nothing is known."""
+    own, others = found[best], ties(best, found)
+    if own is None:
+        return []
+    tie = f"; a tie with it: {names(others)}" if others else "; no other comes as near"
+    return [f"{best}: {ms(period_ns)} ms per inference{between(own)} (80 % of measurements){tie}."]
+
+
+def range_document(found: Range | None, best: Range | None = None) -> dict[str, Any]:
+    """Return a range as part of a document, ns per inference; with that of the best, whether it is a tie with it."""
+    low, high = found or (None, None)
+    tied = {"tied": low is not None and low <= best[1]} if best else {}
+    return {"least_period_ns": low, "most_period_ns": high, **tied}
+
+
+def _regime(pipeline: Score) -> Regime:
+    counts: Sequence[int] = pipeline.replicas or (1,) * len(pipeline.stages)
+    slowest, _ = max(zip(pipeline.stages, counts, strict=True), key=lambda one: -(-one[0].time_ns // one[1]))
+    return regime(
+        time_ns=slowest.time_ns,
+        stream_ns=slowest.stream_ns,
+        transfer_ns=slowest.input_ns + slowest.output_ns,
+    )
