@@ -33,7 +33,21 @@ from .tool import inside
 @pytest.fixture
 def plan(models: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "plan"
-    assert inside("solve", models / "net.tflite", "--tpus", "3", "--planner", "uniform", "-o", folder).code == 0
+    assert (
+        inside(
+            "solve",
+            models / "net.tflite",
+            "--tpus",
+            "3",
+            "--planner",
+            "uniform",
+            "--device",
+            "edgetpu-usb",
+            "-o",
+            folder,
+        ).code
+        == 0
+    )
     return folder
 
 

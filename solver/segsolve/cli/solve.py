@@ -45,7 +45,7 @@ from segsolve.cli.pool import (
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
-from segsolve.library.costs import changes_of, device_count, tpus_or
+from segsolve.library.costs import changes_of, device_count, refuse_changes, tpus_or
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
@@ -161,8 +161,7 @@ def command(
         raise UsageError("--pick takes a point of a front", "give --objective pareto")
     if is_graph(model, cpus):
         asking.check_graph(device, planner, layout)
-        if host_cores is not None or optimistic:
-            raise UsageError("a graph has its costs in it", "leave out --host-cores and --optimistic")
+        refuse_changes(host_cores, optimistic=optimistic)
         if output is not None:
             raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
         solve_graph(

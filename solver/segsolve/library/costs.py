@@ -38,6 +38,12 @@ def changes_of(tpu_memory: str | None, host_cores: int | None = None, *, optimis
     return Known(memory_bytes=memory, host_cores=host_cores, optimistic=optimistic)
 
 
+def refuse_changes(host_cores: int | None, *, optimistic: bool) -> None:
+    """Raise a UsageError if something is to be changed of a graph's devices, of which no more than their memory can."""
+    if host_cores is not None or optimistic:
+        raise UsageError("a graph has its costs in it", "leave out --host-cores and --optimistic")
+
+
 def load_costs(
     model: Path, device: str, changes: Changes, signature: str | None = None, tell: Tell = quiet
 ) -> tuple[LoadedModel, CostSource]:

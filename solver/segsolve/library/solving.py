@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from segsolve.errors import UsageError
 from segsolve.library.answer import Answer, Rows
 from segsolve.library.asking import Asking
-from segsolve.library.costs import Tell, changes_of, device_count, load_model_or_profile, quiet, tpus_or
+from segsolve.library.costs import Tell, changes_of, device_count, load_model_or_profile, quiet, refuse_changes, tpus_or
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
@@ -74,6 +74,7 @@ def solve(
         from segsolve.library.graphs import solve_graph
 
         asking.check_graph(device, planner, layout)
+        refuse_changes(host_cores, optimistic=optimistic)
         solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
         return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from statistics import median
 
@@ -12,7 +12,7 @@ from segsolve.cost.stage import stage_score
 from segsolve.graph.model import Graph
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
-from segsolve.profile.format import Device, Edge, Environment, Layer, Model, Profile, Segment, Statistics
+from segsolve.profile.format import Device, Edge, Environment, Host, Layer, Model, Profile, Segment, Statistics
 from segsolve.profile.measured import MeasuredCosts
 from segsolve.question import Cuts, Question
 from segsolve.search.ask import answer
@@ -43,6 +43,7 @@ def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metr
             name=f"{plan.device.name} on {backend}",
             memory_bytes=None if on_host else problem.capacity_bytes,
             overhead_ns=problem.overhead_ns,
+            host=None if on_host else _host(problem),
         ),
         scale=min(1e6, max(1e-6, round(scale, 6))),
         layers=[_layer(problem, position, on_host=on_host) for position in range(len(problem.ops))],
@@ -80,7 +81,12 @@ def profile_of_stages(
     }
     return Profile(
         model=Model(name=graph.name, sha256=graph.sha256),
-        device=Device(name=device, memory_bytes=problem.capacity_bytes, overhead_ns=problem.overhead_ns),
+        device=Device(
+            name=device,
+            memory_bytes=problem.capacity_bytes,
+            overhead_ns=problem.overhead_ns,
+            host=_host(problem),
+        ),
         scale=min(1e6, max(1e-6, round(median(ratios or [1.0]), 6))),
         layers=[_layer(problem, position, on_host=False) for position in range(len(problem.ops))],
         edges=list(_edges(problem)),
@@ -88,6 +94,10 @@ def profile_of_stages(
         environment=environment,
         notes=f"{len(times)} segments measured; all else as predicted, times the scale",
     )
+
+
+def _host(problem: Problem) -> Host | None:
+    return Host(**asdict(problem.host)) if problem.host else None
 
 
 def better_plan(profile: Profile, graph: Graph, plan: PlanFile) -> tuple[int, int] | None:

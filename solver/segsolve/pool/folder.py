@@ -34,6 +34,8 @@ class _Facts:
 
     name: str
     memory_bytes: int
+    is_optimistic: bool = False
+    ranges: tuple[tuple[str, float, float], ...] = ()
 
 
 def write_pool(
