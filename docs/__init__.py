@@ -1,0 +1,1 @@
+"""The documentation site: pages that are written here, and a reference that is made from the program."""
