@@ -21,6 +21,6 @@ def test_no_plan_is_below_the_bounds(problem: Problem, inferences: int, single: 
     if found is None:
         return
     assert found.bound_ns == found.time_ns  # all pipelines were tried
-    loose = _least_ns(_fronts(pipelines, problem.tpus), inferences, problem.tpus, single=single)
-    close = _least_ns(_close_fronts(pipelines, problem.tpus), inferences, problem.tpus, single=single)
+    loose = _least_ns(_fronts(pipelines), inferences, problem.tpus, single=single)
+    close = _least_ns(_close_fronts(pipelines), inferences, problem.tpus, single=single)
     assert loose <= close <= found.time_ns

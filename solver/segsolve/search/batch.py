@@ -64,9 +64,9 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
         return None
     search = _Search(candidates, inferences, tpus, single=single)
     best = search.best()
-    claimed = bound = min(best.time_ns, _least_ns(_fronts(pipelines, tpus), inferences, tpus, single=single))
+    claimed = bound = min(best.time_ns, _least_ns(_fronts(pipelines), inferences, tpus, single=single))
     if claimed < best.time_ns and everything is None and tpus <= MOST_CLOSE and pipelines.replicate:
-        close = _least_ns(_close_fronts(pipelines, tpus), inferences, tpus, single=single)
+        close = _least_ns(_close_fronts(pipelines), inferences, tpus, single=single)
         bound = max(bound, min(best.time_ns, close))
     if everything is not None:
         bound = best.time_ns if search.is_complete else max(claimed, search.least_ns)
@@ -278,7 +278,7 @@ def _least_ns(fronts: _Fronts, inferences: int, tpus: int, *, single: bool) -> i
                 k * (time_ns // max(1, latency)),
                 r * (1 + (time_ns - latency) // max(1, bottleneck if r == 1 else r * (bottleneck - 1) + 1)),
             )
-            for r, front in fronts[k].items()
+            for r, front in fronts.get(k, {}).items()
             for bottleneck, latency in front
             if latency <= time_ns
         )
@@ -308,15 +308,15 @@ _Fronts = dict[int, dict[int, list[tuple[int, int]]]]
 """The undominated (bottleneck, latency in ns) of pipelines, by devices and by the replicas of their slowest stage."""
 
 
-def _fronts(pipelines: Pipelines, tpus: int) -> _Fronts:
+def _fronts(pipelines: Pipelines) -> _Fronts:
     """Return those of all pipelines, whatever the replicas, as claims and certificates speak of them."""
     fronts = {k: [(p.bottleneck_ns, p.cost) for p in front] for k, front in pipelines.fronts.items()}
-    return {k: dict.fromkeys(range(1, k + 1 if pipelines.replicate else 2), fronts[k]) for k in range(1, tpus + 1)}
+    return {k: dict.fromkeys(range(1, k + 1 if pipelines.replicate else 2), front) for k, front in fronts.items()}
 
 
-def _close_fronts(pipelines: Pipelines, tpus: int) -> _Fronts:
+def _close_fronts(pipelines: Pipelines) -> _Fronts:
     """Return them closer: where r of k devices share the slowest stage there are k - r + 1 stages at most."""
-    fronts = _fronts(pipelines, tpus)
+    fronts = _fronts(pipelines)
     for k, by_replicas in fronts.items():
         for r in list(by_replicas)[1:]:
             by_replicas[r] = [(p.bottleneck_ns, p.cost) for p in pipelines.front_of(k, k - r + 1)]
