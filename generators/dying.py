@@ -83,17 +83,6 @@ def killed_beyond(work: Callable[[], int], size: int) -> int:
     return forked(dying)
 
 
-def without_space(work: Callable[[], int], size: int) -> int:
-    """Do work in a fork that can make no file larger than a size, as on a full disk; return its code."""
-
-    def full() -> int:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        return work()
-
-    return forked(full)
-
-
 class _Steps:
     """Counts the system calls of this process that change what is below a folder, and dies before the fatal one."""
 

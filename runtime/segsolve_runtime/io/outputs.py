@@ -95,7 +95,11 @@ class _Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as fault:  # what could not be written before cannot be now
+            if error is None:
+                raise _fault(self._path, fault) from None
 
 
 class _Archive:
@@ -131,18 +135,22 @@ class _Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
-            if isinstance(error, ResultError) or (error is not None and not self._origins):
-                return  # nothing that could be written, or nothing to write
-            try:
-                with replacing(self._path) as packed, ZipFile(packed, "w", ZIP_STORED) as archive:
-                    for name, spool in self._spools.items():
-                        self._pack(archive, self._outputs[name], spool)
-                    _pack_array(archive, ORIGINS, np.array(self._origins, dtype=np.str_))
-                    if not self._real:
-                        _pack_array(archive, QUANTISATION, _quantisation(self._outputs.values()))
-            except OSError as fault:
+        try:
+            with self._stack:
+                if isinstance(error, ResultError) or (error is not None and not self._origins):
+                    return  # nothing that could be written, or nothing to write
+                self._write()
+        except OSError as fault:  # also where a spool is closed
+            if not isinstance(error, ResultError):
                 raise _fault(self._path, fault) from None
+
+    def _write(self) -> None:
+        with replacing(self._path) as packed, ZipFile(packed, "w", ZIP_STORED) as archive:
+            for name, spool in self._spools.items():
+                self._pack(archive, self._outputs[name], spool)
+            _pack_array(archive, ORIGINS, np.array(self._origins, dtype=np.str_))
+            if not self._real:
+                _pack_array(archive, QUANTISATION, _quantisation(self._outputs.values()))
 
     def _pack(self, archive: ZipFile, spec: TensorSpec, spool: IO[bytes]) -> None:
         spool.seek(0)
