@@ -136,3 +136,17 @@ def test_closed_pipe(command: tuple[str, ...], net: Path, tmp_path: Path) -> Non
     assert "Traceback" not in stderr and "Exception" not in stderr and "error" not in stderr
     if writes:
         load_plan(tmp_path / "plan")
+
+
+def test_a_library_that_was_interrupted_while_it_loads_is_no_fault(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Native code makes an ImportError of Ctrl-C."""
+    from segsolve.graph import read as module
+
+    def loading(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interruption:
+            raise ImportError("initialization failed") from interruption
+
+    monkeypatch.setattr(module, "read_model", loading)
+    error(inside("solve", net, "--tpus", "2"), ExitCode.INTERRUPTED, "interrupted")

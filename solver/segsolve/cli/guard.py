@@ -75,8 +75,9 @@ def exit_code(app: typer.Typer) -> int:
         say_error("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
-        say_error(*fault_report(error))
-        return ExitCode.INTERNAL
+        is_late = isinstance(error, ImportError) and _was_interrupted(error)  # as a library of native code says it
+        say_error(*(("interrupted",) if is_late else fault_report(error)))
+        return ExitCode.INTERRUPTED if is_late else ExitCode.INTERNAL
 
 
 def say_error(message: str, hint: str = "") -> None:
@@ -86,6 +87,11 @@ def say_error(message: str, hint: str = "") -> None:
     news(f"error: {message}")
     if hint:
         news(f"hint: {hint}")
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    before = error.__cause__ or error.__context__
+    return before is not None and (isinstance(before, KeyboardInterrupt) or _was_interrupted(before))
 
 
 def _empty_argument(arguments: Sequence[str]) -> str | None:
