@@ -8,6 +8,9 @@ from segsolve.errors import ExitCode
 from segsolve.zoo.files import write_network
 
 from ..cli.tool import run
+from ..compiler.conftest import standin_compiler
+
+__all__ = ["standin_compiler"]
 
 MODELS = ("mobilenet", "mobilenetv2", "squeezenet1.0")
 POOL = "edgetpu-m2:1,edgetpu-usb:1"

@@ -156,6 +156,30 @@ def test_more_models_than_tpus_that_may_not_share(networks: list[Path]) -> None:
     error(done, ExitCode.NO_PLAN, "serves every model")
 
 
+def test_residents_are_compiled_together_in_their_order(
+    shared: Path, tmp_path: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    copy, calls = shutil.copytree(shared, tmp_path / "plan"), tmp_path / "calls"
+    monkeypatch.setenv("STANDIN_COMPILER_CALLS", str(calls))
+    done = document(run("build", copy, "--compile", "--compiler", standin_compiler, "--json"))
+    folder = load_pool(copy)
+    residents = [(d.name, r.model, r.stage) for d in folder.pool.devices for r in d.residents]
+    assert [(r["device"], r["model"], r["stage"]) for r in done["residents"]] == residents
+    stages = [
+        folder.plans[MODELS.index(r.model)].plan.pipelines[r.pipeline].stages[r.stage]
+        for d in folder.pool.devices
+        for r in d.residents
+    ]
+    assert calls.read_text().split() == [Path(stage.file).name for stage in stages]
+    assert all((plan.root / "compile.json").is_file() for plan in folder.plans)
+
+
+def test_commands_that_take_no_pool_say_so(shared: Path) -> None:
+    error(run("serve", shared), ExitCode.BAD_PLAN, "the plan of a pool")
+
+
 def test_a_folder_that_is_something_else_is_left_alone(networks: list[Path], shared: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     done = run("solve", networks[2], "--pool", "edgetpu-m2:1", "-o", tmp_path)

@@ -371,6 +371,9 @@ def _parse(path: Path) -> tuple[Plan, str]:
     try:
         document = json.loads(read_bounded_text(path, DOCUMENT))
     except FileNotFoundError:
+        if (path.parent / "pool.json").is_file():
+            where = f"{path.parent} is the plan of a pool, which this command does not take"
+            raise PlanError(f"{where}; those of its models are under models/") from None
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from None

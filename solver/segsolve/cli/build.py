@@ -13,6 +13,7 @@ import typer
 from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, PlanDir, TimeLimit
+from segsolve.cli.pool import build_pool
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
 from segsolve.question import Cuts, Layout, Objective, Question
@@ -67,6 +68,7 @@ def command(
     """Compile a plan's segments; correct the plan by the reports."""
     from segsolve_runtime.bench.entrants import plan_folders
     from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.pool import is_pool
 
     if compile_segments == check_coral:
         raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
@@ -76,6 +78,11 @@ def command(
         within("--time-limit", time_limit, 0)
     if jobs is not None:
         within("--jobs", jobs, 1)
+    if is_pool(plan):
+        if check_coral:
+            raise UsageError("the plan of a pool is not for the vendor's runner", "leave out --check-coral")
+        build_pool(plan, compiler, timeout, jobs, min_runtime_version, as_json=as_json)
+        return
     several = [*plan_folders([plan])]
     if several != [plan]:
         _build_all(several, compile_segments, compiler, timeout, jobs, min_runtime_version, as_json=as_json)

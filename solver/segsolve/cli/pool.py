@@ -188,6 +188,31 @@ def run_pool(
         show(pool_run_table(folder, metrics, backend))
 
 
+def build_pool(
+    path: Path,
+    compiler: Path | None,
+    timeout: float,
+    jobs: int | None,
+    min_runtime_version: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compile the residents of each TPU together, in the order of the plan, with the vendor's compiler."""
+    from segsolve.compiler.pool import compile_pool
+    from segsolve.compiler.run import find_compiler
+    from segsolve.report.pool import compiled_pool_document, compiled_pool_table
+    from segsolve_runtime.contract.pool import load_pool
+
+    folder = load_pool(path)
+    tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
+    with progress(f"compiling for {len(folder.pool.devices)} TPUs with edgetpu_compiler {tool.version}"):
+        done = compile_pool(folder, tool)
+    if as_json:
+        show_json(compiled_pool_document(done, tool.version))
+    else:
+        show(compiled_pool_table(done, tool.version))
+
+
 def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> None:
     """Prove the segments of every model of a pool equal to the model."""
     from segsolve.library.plans import plan_model

@@ -77,6 +77,37 @@ class Compiler:
                 self._stop_all()
                 raise
 
+    def compile_together(self, models: Sequence[Path]) -> list[Compiled]:
+        """Return models that are compiled in one go, for one device that holds all of them: the first caches first.
+
+        Raises:
+            CompilerError: one cannot be compiled, or not in time.
+        """
+        if len(models) == 1:
+            return self.compile_all(models)
+        self.compiled.extend(model.name for model in models)
+        names = " + ".join(model.name for model in models)
+        for attempt in range(1, _TRIES + 1):
+            with tempfile.TemporaryDirectory(prefix="segsolve-compile-") as folder:
+                printed = self._run([*self._options(), "-o", folder, *map(str, models)], models[0])
+                outputs = [Path(folder) / f"{model.stem}_edgetpu.tflite" for model in models]
+                blocks = _blocks(printed, len(models))
+                if blocks is not None and all(output.is_file() for output in outputs):
+                    logs = [output.with_suffix(".log") for output in outputs]
+                    return [
+                        _with_code(
+                            output.read_bytes(),
+                            read_report(block, log.read_text(errors="replace") if log.is_file() else ""),
+                            model,
+                        )
+                        for model, output, log, block in zip(models, outputs, logs, blocks, strict=True)
+                    ]
+                report = read_report(printed)
+                if not report.is_intermittent or attempt == _TRIES:
+                    reason = report.failure or "it did not write and report all of them"
+                    raise CompilerError(f"{self.path.name} cannot compile {names} together: {reason}")
+        raise AssertionError("the last attempt returns or raises")
+
     def _compile(self, model: Path) -> Compiled:
         kept = None if self.cache is None else self.cache / self._key(model)
         if kept is not None and (found := _kept(kept)) is not None:
@@ -190,6 +221,12 @@ def cache_folder() -> Path:
     """Return the folder where compiled segments are kept: ``segsolve/compiled`` in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "segsolve" / "compiled"
+
+
+def _blocks(printed: str, models: int) -> list[str] | None:
+    """Return what was printed of each of several models, and what stands before; None if they are not all there."""
+    head, *blocks = printed.split("Input model:")
+    return [f"{head}Input model:{block}" for block in blocks] if len(blocks) == models else None
 
 
 def _kept(path: Path) -> Compiled | None:

@@ -80,6 +80,7 @@ class PatternBound:
         for grid, steps in self._grids:
             relaxed = [[Relaxed(arcs, grid.coarse) for arcs in row] for row in self._pricer.arcs]
             pricing = Pricing(self._problem, relaxed, grid)
+            self._forget()
             if point is None:
                 starts = (self._priced(pricing, period - 1, own) for own in self._simple(relaxed, period))
                 point = max(starts, key=lambda p: p.ratio)
@@ -96,6 +97,14 @@ class PatternBound:
                         break
                     point = self._climb(pricing, found, attempt, min(period - 1, int(attempt * (1 + step))), 3)
         return self.best
+
+    def _forget(self) -> None:
+        """Keep of the patterns those that TPUs can really do: others may be none on a finer grid."""
+        self._columns = {
+            (kind, held): period
+            for (kind, held), period in self._columns.items()
+            if self._pricer.price(kind, held).load_ns <= period
+        }
 
     def _climb(self, pricing: Pricing, point: _Point, low: int, high: int, steps: int) -> _Point:
         """Prove the largest period that some potentials prove, which is `low` at least, by bisection."""

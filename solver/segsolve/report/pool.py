@@ -22,6 +22,7 @@ from segsolve.report.units import count, fps, long_bar, mib, ms, percent
 from segsolve.solvers.base import Status, Stop
 
 if TYPE_CHECKING:
+    from segsolve.compiler.pool import CompiledResident
     from segsolve_runtime.contract.pool import PoolFile, PoolFolder
     from segsolve_runtime.flow.shared_schedule import SharedRun
     from segsolve_runtime.pool import PoolMetrics
@@ -215,6 +216,48 @@ def simulated_document(pool: PoolFile, run: SharedRun) -> dict[str, Any]:
         "devices": [
             {"name": device.name, "busy": busy / max(1, run.elapsed_ns)}
             for device, busy in zip(pool.devices, run.busy_ns, strict=False)
+        ],
+    }
+
+
+def compiled_pool_table(done: Sequence[CompiledResident], version: str) -> RenderableType:
+    """Return what the compiler keeps on chip of each resident beside what was predicted."""
+    table = Grid(
+        f"compiled together, TPU by TPU, with edgetpu_compiler {version}: weights in MiB",
+        *("TPU", "model", "stage", "on chip", "predicted", "streamed", "predicted"),
+        left=("model",),
+    )
+    last = ""
+    for each in done:
+        report = each.compiled.report
+        table.add_row(
+            each.device if each.device != last else "",
+            each.model,
+            str(each.stage),
+            *(("-" if amount is None else mib(amount)) for amount in (report.onchip_bytes,)),
+            mib(each.predicted_onchip_bytes),
+            *(("-" if amount is None else mib(amount)) for amount in (report.offchip_bytes,)),
+            mib(each.predicted_offchip_bytes),
+        )
+        last = each.device
+    return table
+
+
+def compiled_pool_document(done: Sequence[CompiledResident], version: str) -> dict[str, Any]:
+    """Return what the compiler said of each resident."""
+    return {
+        "compiler": version,
+        "residents": [
+            {
+                "device": each.device,
+                "model": each.model,
+                "stage": each.stage,
+                "onchip_bytes": each.compiled.report.onchip_bytes,
+                "offchip_bytes": each.compiled.report.offchip_bytes,
+                "predicted_onchip_bytes": each.predicted_onchip_bytes,
+                "predicted_offchip_bytes": each.predicted_offchip_bytes,
+            }
+            for each in done
         ],
     }
 
