@@ -3,7 +3,7 @@
     python -m benchmarks.pool [--instances N] [--only NAMES]
 
 Writes benchmarks/results/pool.json. Gaps are between the best plan and the bound that the search proved, both within
-the seconds that stand beside them; `process s` is the time of this process alone, which says more where others were busy.
+the seconds that stand beside them; `process_s` is the time of this process alone, which says more on a busy machine.
 """
 
 from __future__ import annotations

@@ -103,6 +103,12 @@ def _trace() -> Schema:
     return trace_schema()
 
 
+def _pool() -> Schema:
+    from segsolve_runtime.contract.pool import pool_schema
+
+    return pool_schema()
+
+
 FILES: dict[str, Callable[[], Schema]] = {
     "plan": _plan,
     "certificate": _certificate,
@@ -113,5 +119,6 @@ FILES: dict[str, Callable[[], Schema]] = {
     "measurement": _measurement,
     "record": _record,
     "trace": _trace,
+    "pool": _pool,
 }
 """The schemas of files; a device's is that of its TOML, a record's that of a line of results.jsonl."""

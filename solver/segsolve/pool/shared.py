@@ -24,7 +24,7 @@ News = Callable[[Fraction | None, int], object]
 _SEEDS = 6  # of local search
 _MOVES = 20_000  # of each
 _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
-_EFFORT = 4.0  # of CP-SAT, in its deterministic seconds
+_FIRST_EFFORT, _EFFORT = 0.5, 4.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
 _MOST_LISTED = 12_000  # patterns that are all which there are
 _ROUNDS = 3  # of search, CP-SAT and bound
@@ -64,7 +64,7 @@ class SharedSearch:
         if every is not None:
             self._timed("cp-sat", partial(self._close, every))
         if self.closed_ns is None:
-            self._timed("cp-sat", self._choose)
+            self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
         self._timed("pattern bound", self._bound)
         for _ in range(_ROUNDS):
             before = self.best
@@ -101,11 +101,11 @@ class SharedSearch:
         self.proof = proof
         self.news(self.best.value if self.best else None, proof.period_ns + 1)
 
-    def _choose(self) -> None:
+    def _choose(self, effort: float = _EFFORT) -> None:
         """Let CP-SAT choose among the known patterns that come nearest to what they should be worth."""
         if is_over() or self.best is None:
             return
-        self._partition(self._promising(), _EFFORT)
+        self._partition(self._promising(), effort)
 
     def _partition(self, patterns: Sequence[Pattern], effort: float) -> tuple[int, bool]:
         """Let CP-SAT choose among patterns; return its bound on the period, and whether it came to an end."""

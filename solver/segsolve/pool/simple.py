@@ -29,12 +29,12 @@ class Way:
 def simple_ways(problem: PoolProblem) -> list[Way]:
     """Return what the simple uses of a pool come to."""
     return [
-        Way(name="whole", text="each model whole, on TPUs of its own", period=_whole(problem)),
-        Way(name="placed", text="whole models placed on TPUs, co-compiled where they meet", period=_placed(problem)),
-        Way(name="all", text="all models co-compiled, a copy on every TPU", period=_all(problem)),
+        Way(name="whole", text="whole models, TPUs of their own", period=_whole(problem)),
+        Way(name="placed", text="whole models, co-compiled where they meet", period=_placed(problem)),
+        Way(name="all", text="all on every TPU, co-compiled", period=_all(problem)),
         Way(
             name="swap",
-            text="all models on every TPU, compiled apart: weights are loaded anew",
+            text="all on every TPU, compiled apart and swapped",
             period=swapping(problem),
         ),
     ]
@@ -43,10 +43,12 @@ def simple_ways(problem: PoolProblem) -> list[Way]:
 def ways_beside(dedicated: PoolAnswer, shared: PoolAnswer | None, problem: PoolProblem) -> list[Way]:
     """Return the simple uses, the best without shared TPUs, and the best with them."""
     found = simple_ways(problem)
-    found.append(Way(name="dedicated", text="pipelines, no TPU shared", period=dedicated.value, bound=dedicated.bound))
+    found.append(
+        Way(name="dedicated", text="pipelines, TPUs of their own", period=dedicated.value, bound=dedicated.bound)
+    )
     if shared is not None:
         found.append(
-            Way(name="shared", text="pipelines on shared TPUs, co-compiled", period=shared.value, bound=shared.bound)
+            Way(name="shared", text="pipelines, TPUs shared and co-compiled", period=shared.value, bound=shared.bound)
         )
     return found
 

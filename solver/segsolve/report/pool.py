@@ -100,7 +100,7 @@ def ways_table(ways: Sequence[Way], weights: dict[str, int], pool: str) -> Rende
     names = ", ".join(f"{name} x{weight}" for name, weight in weights.items())
     table = Grid(
         f"{names} on {pool}: periods per second (predicted)",
-        *("way", "", "periods/s", "period ms", "of the best", "not below ms"),
+        *("way", "", "per second", "period ms", "of best", "bound ms"),
         left=("",),
     )
     best = min(way.period for way in ways if way.period is not None)
