@@ -1,6 +1,7 @@
 """segsolve: proven-best segmentation of quantised TFLite CNNs over several Edge TPUs.
 
-What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`.
+What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`; and `solve_pool` for
+several models on unequal TPUs.
 """
 
 from __future__ import annotations
@@ -11,12 +12,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segsolve.library.answer import Answer, Rows
     from segsolve.library.plans import build, check, replan, verify
+    from segsolve.library.pools import solve_pool
     from segsolve.library.solving import compare, solve
     from segsolve.solvers.base import Limits
 
 from segsolve.version import __version__
 
-__all__ = ["Answer", "Limits", "Rows", "__version__", "build", "check", "compare", "replan", "solve", "verify"]
+__all__ = [
+    "Answer",
+    "Limits",
+    "Rows",
+    "__version__",
+    "build",
+    "check",
+    "compare",
+    "replan",
+    "solve",
+    "solve_pool",
+    "verify",
+]
 
 _HOMES = {
     "Answer": "segsolve.library.answer",
@@ -27,6 +41,7 @@ _HOMES = {
     "compare": "segsolve.library.solving",
     "replan": "segsolve.library.plans",
     "solve": "segsolve.library.solving",
+    "solve_pool": "segsolve.library.pools",
     "verify": "segsolve.library.plans",
 }
 

@@ -116,6 +116,16 @@ def test_latency_at_rates(networks: list[Path]) -> None:
     assert found["bound_ns"] <= found["objective_ns"]
 
 
+def test_the_library_does_the_same(networks: list[Path], tmp_path: Path) -> None:
+    import segsolve
+
+    solved = segsolve.solve_pool(networks[:1], pool="edgetpu-m2:2,edgetpu-usb:1")
+    done = document(run("solve", networks[0], "--pool", "edgetpu-m2:2,edgetpu-usb:1", "--json"))
+    same = {name: value for name, value in solved.to_dict().items() if name not in ("wall_s", "confirmed_by")}
+    assert {name: done[name] for name in same} == same
+    assert solved.write(tmp_path / "plan").pool.solution.period_ns == done["period_ns"]
+
+
 def test_a_file_describes_a_pool(networks: list[Path], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(

@@ -236,10 +236,10 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
 
 
 def _solved(options: PoolOptions) -> SolvedPool:
-    from segsolve.library.pools import solve_models
+    from segsolve.library.pools import solve_pool as solve
 
     with progress(f"solving {len(options.models)} models on {options.pool}") as observe:
-        return solve_models(
+        return solve(
             options.models,
             pool=options.pool,
             rates=_rates(options),

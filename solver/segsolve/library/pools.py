@@ -40,6 +40,10 @@ class SolvedPool:
     devices: tuple[str, ...]
     """The descriptions that the costs of each kind come from."""
 
+    def write(self, folder: str | Path) -> PoolFolder:
+        """Write the plan's folder, as `-o` does (OutputError if it cannot be written, ValueError without a plan)."""
+        return write_solved(self, Path(folder))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `segsolve solve --pool --json` prints."""
         from segsolve.report.pool import pool_document
@@ -77,7 +81,7 @@ def parse_pool(text: str) -> NamedPool:
     return _named([{"device": name, "count": count} for name, count in counts.items()])
 
 
-def solve_models(
+def solve_pool(
     models: Sequence[str | Path],
     *,
     pool: str,
@@ -99,7 +103,7 @@ def solve_models(
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
-    from segsolve.pool.solve import solve_pool
+    from segsolve.pool.solve import solve_pool as solve
     from segsolve.solvers.base import ignore
 
     named = parse_pool(pool)
@@ -113,7 +117,7 @@ def solve_models(
         no_spill=no_spill,
         tell=tell,
     )
-    found = solve_pool(problem, limits=limits, observe=observe or ignore)
+    found = solve(problem, limits=limits, observe=observe or ignore)
     return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, devices=named.devices)
 
 
@@ -148,7 +152,7 @@ def compared(
     """
     from segsolve.pool.model import Sharing
     from segsolve.pool.simple import ways_beside
-    from segsolve.pool.solve import solve_pool
+    from segsolve.pool.solve import solve_pool as solve
     from segsolve.solvers.base import ignore
 
     problem, _, _ = pool_problem(
@@ -162,7 +166,7 @@ def compared(
 
     def solved(sharing: Sharing) -> PoolAnswer:
         asked = replace(problem, workload=replace(problem.workload, sharing=sharing))
-        return solve_pool(asked, limits=limits, observe=observe or ignore)
+        return solve(asked, limits=limits, observe=observe or ignore)
 
     shared = solved(Sharing.ALWAYS) if problem.models > 1 else None
     return problem, ways_beside(solved(Sharing.NEVER), shared, problem)

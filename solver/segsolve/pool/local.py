@@ -20,7 +20,7 @@ from segsolve.pool.patterns import Held, Pattern, Pricer
 
 _POWER = 12  # of the norm of loads that is made smaller: near enough to their maximum to follow it
 _MOST_STARTS = 24  # orders of models and kinds that are tried to start from
-_WARM, _COLD = 0.05, 0.0005  # a move may make things worse by so much, at first and in the end
+_WARM, _COLD = (0.05, 0.3, 0.12), 0.0005  # a move may make things worse by so much: at first, by seed; in the end
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class LocalSearch:
 
     def improve(self, placed: Placed, moves: int, seed: int) -> Placed:
         """Return a plan that is no worse, after a number of moves."""
-        rng = random.Random(seed)
+        rng, warm = random.Random(seed), _WARM[seed % len(_WARM)]
         patterns = list(placed.patterns)
         best, soft = placed, self._soft(patterns)
         for move in range(moves):
             if move % 256 == 0 and is_over():
                 break
-            heat = _WARM * (_COLD / _WARM) ** (move / moves)
+            heat = warm * (_COLD / warm) ** (move / moves)
             changed = self._move(rng, patterns)
             if changed is None:
                 continue
