@@ -78,7 +78,7 @@ class Bench:
                 problem = device_costs(kind)(self._graphs[name]).problem(tpus=count)
                 if problem.link:
                     links[kind] = problem.link
-                row.append(replace(problem, link=None))
+                row.append(replace(problem, link=None, host=None))
             rows.append(tuple(row))
         pool = Pool(
             kinds=tuple(Kind(name=kind, count=count, link=kind if kind in links else None) for kind, count in kinds),
