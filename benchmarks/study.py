@@ -55,11 +55,11 @@ def _rows(name: str, device: str, comparison: Comparison) -> list[dict[str, Any]
             "planner": s.result.planner,
             "status": str(s.result.status),
             "stages": len(s.score.stages) if s.score else None,
-            "bottleneck_ns": s.score.bottleneck_ns if s.score else None,
+            "bottleneck_ns": s.score.period_ns if s.score else None,
             "latency_ns": s.score.latency_ns if s.score else None,
             "batch_ns": s.score.batch_ns(BATCH) if s.score else None,
             "offchip_bytes": s.score.offchip_bytes if s.score else None,
-            "one_tpu_ns": comparison.one_tpu.bottleneck_ns,
+            "one_tpu_ns": comparison.one_tpu.period_ns,
             "over_compiler": s.speedup_over_compiler,
             "solve_s": round(s.result.wall_s, 3),
         }
