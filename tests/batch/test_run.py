@@ -42,7 +42,7 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
         )
         assert (record.cuts, record.latency_ns) == (result.plan.cuts, costs.latency_ns)
         assert record.stage_ns == tuple(stage.time_ns for stage in costs.stages)
-        assert record.one_tpu_ns == score(problem, Segmentation(cuts=())).bottleneck_ns
+        assert record.one_tpu_ns == score(problem, Segmentation(cuts=())).period_ns
         assert record.model_sha256 == graph.sha256
 
 
