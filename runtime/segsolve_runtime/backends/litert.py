@@ -20,7 +20,7 @@ from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.hush import without_notes
 from segsolve_runtime.native import NativeCrash
-from segsolve_runtime.trial import try_files
+from segsolve_runtime.trial import RefusedError, try_files
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -97,6 +97,9 @@ def _try(folder: PlanFolder) -> None:
     frame = next(random_frames(folder.plan, 1, 0))
     try:
         try_files(files, frame, [stage.sha256 for stage in stages.values()])
+    except RefusedError as error:
+        if not folder.plan.model.plain_kernels:  # with plain kernels, which were not tried, it may load
+            raise PlanError(f"LiteRT cannot load {error.name}: {error.why}") from None
     except NativeCrash as crash:
         raise PlanError(f"LiteRT {crash}; segsolve verify tells in which operation") from None
 

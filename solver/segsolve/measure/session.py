@@ -18,7 +18,7 @@ from segsolve.graph.read import LoadedModel
 from segsolve.segments.writer import Segment, segment_bytes, segment_of
 from segsolve_runtime.hush import without_notes
 from segsolve_runtime.native import NativeCrash
-from segsolve_runtime.trial import try_files
+from segsolve_runtime.trial import RefusedError, try_files
 
 Tensors = MutableMapping[int, NDArray[Any]]
 
@@ -36,12 +36,15 @@ def try_whole(loaded: LoadedModel, frame: Mapping[int, NDArray[Any]]) -> None:
     """Run a model once in a child process.
 
     Raises:
-        ModelError: LiteRT ends its process.
+        ModelError: LiteRT ends its process, or does not load it.
     """
     graph = loaded.graph
     whole = segment_bytes(loaded, segment_of(graph, range(len(graph.ops))))
     try:
         try_files([("the whole model", whole)], {graph.tensors[t].name: array for t, array in frame.items()})
+    except RefusedError as error:
+        if graph.delegated and not graph.blocked:  # else parts of it may load, or all without the delegate
+            raise ModelError(f"LiteRT cannot load {loaded.path}: {error.why}", "convert the model again") from None
     except NativeCrash as crash:
         raise died(loaded.path, loaded.content, crash) from None
 
