@@ -115,7 +115,7 @@ class _Run:
     def costs(self) -> str:
         worth = check_figures(self._plan, self.found, self.certificate)
         if objective(self.certificate.question.objective).has_points:
-            check_points(self.found, self.certificate, self._prices, self._plan.solution.point)
+            check_points(self._plan, self.found, self.certificate, self._prices)
         return worth
 
     def lattice(self) -> str:

@@ -63,12 +63,15 @@ def check_figures(plan: Plan, found: Priced, certificate: Certificate) -> str:
     return _worth(plan, found)
 
 
-def check_points(found: Priced, certificate: Certificate, prices: Prices, picked: int | None) -> None:
+def check_points(plan: Plan, found: Priced, certificate: Certificate, prices: Prices) -> None:
     """Check that a plan is the fastest of a front's points, or the picked one, from 1 on, and that all are plans.
+
+    What plan.json says of the points, none in older releases, is what they are.
 
     Raises:
         CertificateFault: they are not.
     """
+    picked = plan.solution.point
     points = [(count, ns, Fraction(*part)) for count, ns, part in certificate.points]
     need((found.tpus, found.latency_ns, found.rate) in points, "the plan is none of the certificate's points")
     if picked is None:
@@ -76,6 +79,12 @@ def check_points(found: Priced, certificate: Certificate, prices: Prices, picked
     else:
         need(picked <= len(points), f"the plan is called point {picked}, the certificate has {len(points)}")
         need((found.tpus, found.latency_ns, found.rate) == points[picked - 1], f"the plan is not point {picked}")
+    said = [(point.tpus, point.latency_ns, point.period_ns, point.throughput_fps) for point in plan.solution.points]
+    ours = [
+        (tpus, ns, _ceil(1 / part), _fps(part, one.throughput_fps))
+        for (tpus, ns, part), one in zip(points, plan.solution.points, strict=False)
+    ]
+    need(not said or said == ours, "plan.json says of the front's points something else than the certificate")
     if certificate.plans is None:
         return
     need(len(certificate.plans) == len(points), "the certificate has not a plan for each of its points")
