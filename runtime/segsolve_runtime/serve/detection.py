@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io import detections as objects
+from segsolve_runtime.io.images import TooLargeError, opened
 from segsolve_runtime.io.pixels import DEFAULT_RULE, Canvas, canvas_of, check_rule, tensor_of
 from segsolve_runtime.io.top import read_labels
 from segsolve_runtime.serve.models import Refusal, ServedModel
@@ -97,17 +97,14 @@ async def detect(detector: Detector, content: bytes | None, min_confidence: Any)
 
 def _picture(content: bytes, canvas: Canvas) -> tuple[Array, int, int]:
     """Return a picture as the model's input has it, [height, width, channels], and its own width and height."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                upright = ImageOps.exif_transpose(image).convert(canvas.mode)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Refusal(413, f"the picture has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise Refusal(400, "the file is no picture that Pillow can read") from None
+        upright = opened(io.BytesIO(content), "the file").convert(canvas.mode)
+    except TooLargeError as error:
+        raise Refusal(413, str(error)) from None
+    except InputError as error:
+        raise Refusal(400, str(error)) from None
     drawn = upright.resize((canvas.width, canvas.height), Image.Resampling.BILINEAR)
     pixels = np.asarray(drawn, np.uint8).reshape(canvas.height, canvas.width, canvas.channels)
     return pixels, upright.width, upright.height

@@ -98,7 +98,7 @@ def test_boxes_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
         assert [answer["predictions"][1][edge] for edge in ("x_min", "y_min", "x_max", "y_max")] == [0, 0, 0, 40]
         for file, fields, message in (
             (None, {}, "the form has no file called image"),
-            (b"no picture", {}, "the file is no picture that Pillow can read"),
+            (b"no picture", {}, "the file is no image that Pillow can read"),
             (picture(), {"min_confidence": "high"}, "min_confidence is 'high'"),
         ):
             status, answer = detect(server, file, **fields)
