@@ -368,7 +368,9 @@ def test_an_objective(with_network: Tree) -> None:
     tree.add("search/objectives/slack.py", OBJECTIVE)
     tree.add("checker/objectives/slack.py", CHECKED_OBJECTIVE)
     tree.segsolve("zoo", "build", "novelnet")
-    here = ("novelnet.tflite", "--tpus", "3", "--objective", "slack", "--tpu-memory", "32KiB")
+    (tree.folder / "roomy.toml").write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    roomy = ("--device", "roomy.toml", "--tpu-memory", "32KiB")
+    here = ("novelnet.tflite", "--tpus", "3", "--objective", "slack", *roomy)
     found = tree.json("solve", *here)
     assert (found["status"], found["objective"]) == ("optimal", "slack")
     assert {"evaluator", "cp-sat", "certificate"} <= {c["by"] for c in found["confirmed_by"]}

@@ -154,7 +154,7 @@ def test_the_trace_has_what_was_predicted_and_what_was_measured(plan: Path, tmp_
     trace = json.loads(path.read_text())
     events = trace["traceEvents"]
     named = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
-    assert named == {1: "predicted for edgetpu-pcie", 2: "measured, emulated"}
+    assert named == {1: "predicted for edgetpu-usb", 2: "measured, emulated"}
     for process in named:
         threads = [e["args"]["name"] for e in events if e["pid"] == process and e["name"] == "thread_name"]
         assert threads == ["stage 0", "stage 1", "stage 2"]

@@ -98,9 +98,9 @@ def test_devices_and_rules_are_kept_apart(tmp_path: Path) -> None:
     ]
     view = batch_view(write_batch(tmp_path / "out", *records))
     assert [(b.device, b.rules) for b in view.boards] == [
+        ("edgetpu-pcie", "8 MiB on chip"),
         ("edgetpu-usb", "8 MiB on chip"),
-        ("edgetpu-pcie", "8 MiB on chip, nothing may stream"),
-        ("edgetpu-usb", "8 MiB on chip"),
+        ("edgetpu-usb", "8 MiB on chip, nothing may stream"),
     ]
 
 

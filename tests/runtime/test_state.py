@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from generators.documents import device_toml
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.verify import verify
 from segsolve_runtime import FaultPolicy, Pipeline
@@ -71,7 +72,10 @@ def test_it_is_not_copied_unless_asked(tmp_path: Path) -> None:
     plan = json.loads((tmp_path / "plan" / "plan.json").read_text())
     assert len(plan["pipelines"]) == 1
     assert {stage["replicas"] for stage in plan["pipelines"][0]["stages"]} == {1}
-    done = inside("solve", loaded.path, "--tpus", "2", "--layout", "any", "-o", tmp_path / "any", "--no-verify")
+    roomy = tmp_path / "roomy.toml"  # where the host of so small a model would limit copies
+    roomy.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    here = ("solve", loaded.path, "--tpus", "2", "--device", roomy)
+    done = inside(*here, "--layout", "any", "-o", tmp_path / "any", "--no-verify")
     assert done.code == 0, done.stderr
     copied = json.loads((tmp_path / "any" / "plan.json").read_text())
     assert sum(stage["replicas"] for p in copied["pipelines"] for stage in p["stages"]) == 2
