@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segsolve
 from generators.graphs import graph
 from segsolve.cli.main import app
 from segsolve.errors import ExitCode
@@ -78,6 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "coco.txt").write_text("".join(f"thing {k}\n" for k in range(91)))
     (folder / "token").write_text("secret\n")
     (folder / "graph.json").write_text(json.dumps(graph("resnet50-like")))
+    segsolve.build(segsolve.solve(folder / "MODEL.tflite", tpus=2), folder / "measured", verify=False)
     _film(folder / "clip.mp4", rng)
     _two_images(folder)
     return folder
@@ -95,8 +97,6 @@ def _film(path: Path, rng: np.random.Generator) -> None:
 
 def _two_images(folder: Path) -> None:
     """Write a plan of a model with the inputs left and right."""
-    import segsolve
-
     net = Net()
     left, right = net.input((1, 32, 32, 3)), net.input((1, 32, 32, 3))
     for tensor, name in ((left, b"left"), (right, b"right")):
@@ -132,6 +132,8 @@ def _run(step: Step, place: Path, environment: dict[str, str]) -> None:
     match step.kind:
         case "pycon":
             _doctest(step.text)
+        case "toml":
+            tomllib.loads(step.text)
         case "python":
             exec(compile(step.text, "README.md", "exec"), {})
         case "shell" if step.text.startswith("segsolve serve"):

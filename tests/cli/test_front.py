@@ -73,8 +73,8 @@ def test_a_plan_that_is_not_the_picked_point_is_not_certified(dense: Path, roomy
         error(run("check", tmp_path), ExitCode.NOT_CERTIFIED)
 
 
-def test_screen_and_json(front: segsolve.Answer, dense: Path) -> None:
-    args = ("solve", dense, "--tpus", "6", "--objective", "pareto")
+def test_screen_and_json(front: segsolve.Answer, dense: Path, roomy: Path) -> None:
+    args = ("solve", dense, "--tpus", "6", "--device", roomy, "--objective", "pareto")
     shown = run(*args, "--points", "3").stdout
     assert len(re.findall(r"^ [> ] \d+ ", shown, re.MULTILINE)) == 3
     assert f"3 of {len(front.points)} points" in shown and "latency in ms" in shown
