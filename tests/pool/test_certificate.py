@@ -139,7 +139,7 @@ def test_the_checkers_dedicated_optimum_is_the_enumerations() -> None:
     from segsolve.pool.solve import solve_pool
 
     seen = 0
-    for seed in range(60):
+    for seed in range(20):
         problem = random_pool(seed, linked=seed % 2 == 1)
         answer = solve_pool(problem)
         assert answer.plan is not None
@@ -150,4 +150,4 @@ def test_the_checkers_dedicated_optimum_is_the_enumerations() -> None:
         rate = best_exclusive_rate(problem)
         assert found == (Fraction(1) / rate if rate else None)
         seen += bool(rate)
-    assert seen > 20
+    assert seen > 8
