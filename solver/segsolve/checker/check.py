@@ -15,19 +15,11 @@ from segsolve.checker.objectives import objective
 from segsolve.checker.plans import Priced, Prices, check_valid, pieces_of
 from segsolve.checker.proof import prove
 from segsolve.checker.states import Scope, States, read_states
+from segsolve.checker.steps import Step, done
 from segsolve.checker.verdict import Verdict, verdict
 from segsolve_runtime.contract.compiled import check_compiled
 from segsolve_runtime.contract.plan import Plan, PlanFolder
 from segsolve_runtime.errors import PlanError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A step of the check, whether it succeeded, and a sentence on what it found."""
-
-    name: str
-    ok: bool
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +56,8 @@ def check_folder(folder: PlanFolder, observe: Callable[[Step], object] = lambda 
 def check(plan: Plan, read: Callable[[], Certificate], observe: Callable[[Step], object] = lambda step: None) -> Report:
     """Check a plan against the certificate that `read` returns; tell of each step as it is done."""
     run = _Run(plan, read)
-    steps: list[Step] = []
-    for name, step in run.steps():
-        try:
-            steps.append(Step(name=name, ok=True, text=step()))
-        except CertificateFault as fault:
-            steps.append(Step(name=name, ok=False, text=str(fault)))
-        observe(steps[-1])
-        if not steps[-1].ok:
-            return Report(steps=tuple(steps), verdict=None)
-    return Report(steps=tuple(steps), verdict=run.verdict)
+    steps = done(run.steps(), observe)
+    return Report(steps=steps, verdict=run.verdict if steps[-1].ok else None)
 
 
 class _Run:

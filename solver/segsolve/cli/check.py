@@ -12,7 +12,8 @@ from segsolve.errors import NotCertifiedError
 from segsolve_runtime.contract.wording import hanging
 
 if TYPE_CHECKING:
-    from segsolve.checker.check import Report, Step
+    from segsolve.checker.check import Report
+    from segsolve.checker.steps import Step
 
 
 @guarded

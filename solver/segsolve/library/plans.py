@@ -13,8 +13,9 @@ from segsolve.library.answer import Answer
 from segsolve.library.costs import Tell, quiet
 
 if TYPE_CHECKING:
-    from segsolve.checker.check import Report, Step
+    from segsolve.checker.check import Report
     from segsolve.checker.pool.check import PoolReport
+    from segsolve.checker.steps import Step
     from segsolve.graph.read import LoadedModel
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource

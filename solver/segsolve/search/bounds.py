@@ -28,11 +28,6 @@ def least_host(problem: Problem) -> int:
     return problem.host.load_ns(1) if problem.host else 0
 
 
-def least_period(problem: Problem) -> Fraction:
-    """Return a time per inference in ns that no layout on any cuts of the graph betters."""
-    return max(Fraction(least_work(problem), problem.tpus), Fraction(least_host(problem)))
-
-
 def least_value(problem: Problem, question: Question) -> Fraction:
     """Return a value in the unit of a question's objective that no plan is below; 0 for a front."""
     goal = aim(question.objective)

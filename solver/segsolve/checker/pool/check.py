@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from segsolve.checker.check import Step
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.pool.dedicated import least_period
 from segsolve.checker.pool.document import PoolCertificate, read_certificate
 from segsolve.checker.pool.figures import check_belongs, check_figures
 from segsolve.checker.pool.prices import PoolCost, check_plan, cost_of
 from segsolve.checker.pool.worth import least_work, prove_shared
+from segsolve.checker.steps import Step, done
 from segsolve_runtime.contract.pool import PoolFolder
 
 
@@ -33,16 +33,10 @@ class PoolReport:
 def check_pool(folder: PoolFolder, observe: Callable[[Step], object] = lambda step: None) -> PoolReport:
     """Check a pool's folder; tell of each step as it is done."""
     run = _Run(folder)
-    steps: list[Step] = []
-    for name, step in run.steps():
-        try:
-            steps.append(Step(name=name, ok=True, text=step()))
-        except CertificateFault as fault:
-            steps.append(Step(name=name, ok=False, text=str(fault)))
-        observe(steps[-1])
-        if not steps[-1].ok:
-            return PoolReport(steps=tuple(steps), claim=None, is_optimal=False)
-    return PoolReport(steps=tuple(steps), claim=run.claim, is_optimal=run.is_optimal)
+    steps = done(run.steps(), observe)
+    if not steps[-1].ok:
+        return PoolReport(steps=steps, claim=None, is_optimal=False)
+    return PoolReport(steps=steps, claim=run.claim, is_optimal=run.is_optimal)
 
 
 class _Run:
