@@ -27,7 +27,7 @@ from segsolve.cli.options import (
 )
 from segsolve.cli.pool import PoolOptions, PoolText, RateTexts, WeightText, compare_pool, pool_or_error
 from segsolve.errors import ExitCode, UsageError
-from segsolve.library.costs import changes_of
+from segsolve.library.costs import changes_of, keeps_state
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:
@@ -94,11 +94,10 @@ def command(
     loaded, costs = load_model_or_profile(
         model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
     )
-    keeps_state = loaded is not None and loaded.graph.state is not None
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:
-        found = list(_until_interrupted(problems, keeps_state, limits, observe))
+        found = list(_until_interrupted(problems, keeps_state(loaded), limits, observe))
     if not found:
         raise KeyboardInterrupt
     comparisons, layouts = [comparison for comparison, _ in found], [beside for _, beside in found]
@@ -107,7 +106,7 @@ def command(
 
 
 def _until_interrupted(
-    problems: Iterable[Problem], keeps_state: bool, limits: Limits, observe: Observer
+    problems: Iterable[Problem], is_single: bool, limits: Limits, observe: Observer
 ) -> Iterator[tuple[Comparison, Layouts | None]]:
     """Yield what was compared, and nothing after an interruption, be it in a search or between two."""
     from segsolve.comparison import compare
@@ -117,18 +116,18 @@ def _until_interrupted(
             comparison = compare(problem, limits=limits, observe=observe)
         except KeyboardInterrupt:
             return
-        beside = None if _interrupted(comparison) else _beside(problem, keeps_state, limits, observe)
+        beside = None if _interrupted(comparison) else _beside(problem, is_single, limits, observe)
         yield comparison, beside
         if beside is None or beside.is_interrupted:
             return
 
 
-def _beside(problem: Problem, keeps_state: bool, limits: Limits, observe: Observer) -> Layouts | None:
+def _beside(problem: Problem, is_single: bool, limits: Limits, observe: Observer) -> Layouts | None:
     """Return the layouts of a problem, None after an interruption."""
     from segsolve.search.simple_layouts import layouts_beside
 
     try:
-        return layouts_beside(problem, keeps_state=keeps_state, limits=limits, observe=observe)
+        return layouts_beside(problem, keeps_state=is_single, limits=limits, observe=observe)
     except KeyboardInterrupt:
         return None
 

@@ -45,7 +45,7 @@ from segsolve.cli.pool import (
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
-from segsolve.library.costs import changes_of, device_count, refuse_changes, tpus_or
+from segsolve.library.costs import changes_of, device_count, keeps_state, refuse_changes, tpus_or
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
@@ -184,8 +184,8 @@ def command(
             f"{model} is a profile: without the model, -o has no segments to cut",
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
-    if layout is None and loaded is not None and loaded.graph.state is not None:
-        asking = replace(asking, layout=Layout.PIPELINE)  # copies would each keep a state of their own
+    if layout is None and keeps_state(loaded):
+        asking = replace(asking, layout=Layout.PIPELINE)
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     asked = asking.question(problem, planner)
     with progress(f"solving {problem.name}") as observe:

@@ -129,6 +129,11 @@ def peculiarities(graph: Graph) -> Iterator[str]:
         )
 
 
+def keeps_state(loaded: LoadedModel | None) -> bool:
+    """Whether a model, where there is one, keeps something from one inference to the next: of copies, each its own."""
+    return loaded is not None and loaded.graph.state is not None
+
+
 def load_model_or_profile(
     model: Path, device: str, changes: Changes, signature: str | None = None, tell: Tell = quiet
 ) -> tuple[LoadedModel | None, CostSource]:

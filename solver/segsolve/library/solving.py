@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from segsolve.errors import UsageError
 from segsolve.library.answer import Answer, Rows
 from segsolve.library.asking import Asking
-from segsolve.library.costs import Tell, changes_of, device_count, load_model_or_profile, quiet, refuse_changes, tpus_or
+from segsolve.library.costs import (
+    Tell,
+    changes_of,
+    device_count,
+    keeps_state,
+    load_model_or_profile,
+    quiet,
+    refuse_changes,
+    tpus_or,
+)
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
@@ -79,8 +88,8 @@ def solve(
         return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
     loaded, costs = load_model_or_profile(path, device, changes, signature, tell)
-    if layout is None and loaded is not None and loaded.graph.state is not None:
-        asking = replace(asking, layout=Layout.PIPELINE)  # copies would each keep a state of their own
+    if layout is None and keeps_state(loaded):
+        asking = replace(asking, layout=Layout.PIPELINE)
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     question = asking.question(problem, planner)
     found = answer(problem, question, planner=planner, limits=limits, observe=watch)
@@ -120,8 +129,7 @@ def compare(
     loaded, costs = load_model_or_profile(Path(model), device, changes, tell=tell)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     comparisons = [beside_each_other(problem, limits=limits) for problem in problems]
-    keeps_state = loaded is not None and loaded.graph.state is not None
-    layouts = [layouts_beside(problem, keeps_state=keeps_state, limits=limits) for problem in problems]
+    layouts = [layouts_beside(problem, keeps_state=keeps_state(loaded), limits=limits) for problem in problems]
     return Rows(rows_with_layouts(comparisons, layouts, batch, costs.device.ranges))
 
 
