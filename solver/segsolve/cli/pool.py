@@ -72,7 +72,7 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
     """Solve a question about a pool, show the answer, and write its folder."""
     from segsolve.library.pools import write_solved
     from segsolve.pool.folder import check_pool_writable
-    from segsolve.report.pool import pool_document, pool_table
+    from segsolve.report.pool.answer import pool_document, pool_table
     from segsolve.report.units import count
     from segsolve.solvers.base import Stop
 
@@ -106,7 +106,7 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
 def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
     """Hold the ways to use a pool against each other."""
     from segsolve.library.pools import compared
-    from segsolve.report.pool import ways_document, ways_table
+    from segsolve.report.pool.ways import ways_document, ways_table
 
     with progress("comparing ways to use the pool") as observe:
         problem, ways = compared(
@@ -150,7 +150,7 @@ def run_pool(
     as_json: bool,
 ) -> None:
     """Run the plan of a pool, a source per model, in the proportion of its weights; `count` are periods."""
-    from segsolve.report.pool import pool_run_document, pool_run_table, simulated_document, simulated_table
+    from segsolve.report.pool.run import pool_run_document, pool_run_table, simulated_document, simulated_table
     from segsolve_runtime.contract.pool import load_pool
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.pool import Pool, simulate
@@ -200,7 +200,7 @@ def build_pool(
     """Compile the residents of each TPU together, in the order of the plan, with the vendor's compiler."""
     from segsolve.compiler.pool import compile_pool
     from segsolve.compiler.run import find_compiler
-    from segsolve.report.pool import compiled_pool_document, compiled_pool_table
+    from segsolve.report.pool.compiled import compiled_pool_document, compiled_pool_table
     from segsolve_runtime.contract.pool import load_pool
 
     folder = load_pool(path)

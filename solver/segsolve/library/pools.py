@@ -46,7 +46,7 @@ class SolvedPool:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `segsolve solve --pool --json` prints."""
-        from segsolve.report.pool import pool_document
+        from segsolve.report.pool.answer import pool_document
 
         return pool_document(self.found)
 

@@ -1,10 +1,10 @@
-"""A pool's plan, ways to use a pool, and a pool's run: as tables for the terminal and as JSON documents."""
+"""An answer to a question about a pool: as a table for the terminal and as a JSON document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -15,17 +15,11 @@ from segsolve.pool.evaluate import PoolScore
 from segsolve.pool.folder import up
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
-from segsolve.pool.simple import Way, swapping
+from segsolve.pool.simple import swapping
 from segsolve.report.grid import Grid
-from segsolve.report.table import GOOD, SPILL
-from segsolve.report.units import count, fps, long_bar, mib, ms, percent
+from segsolve.report.table import SPILL
+from segsolve.report.units import fps, long_bar, mib, ms, percent
 from segsolve.solvers.base import Status, Stop
-
-if TYPE_CHECKING:
-    from segsolve.compiler.pool import CompiledResident
-    from segsolve_runtime.contract.pool import PoolFile, PoolFolder
-    from segsolve_runtime.flow.shared_schedule import SharedRun
-    from segsolve_runtime.pool import PoolMetrics
 
 _BAR = 12
 
@@ -76,190 +70,6 @@ def pool_table(answer: PoolAnswer) -> RenderableType:
         _models_table(answer, answer.plan, answer.score),
         *map(Text, _verdict(answer, answer.plan, answer.score)),
     )
-
-
-def ways_document(ways: Sequence[Way], weights: dict[str, int]) -> dict[str, Any]:
-    """Return ways to use a pool; periods in ns."""
-    return {
-        "weights": weights,
-        "ways": [
-            {
-                "name": way.name,
-                "what": way.text,
-                "period_ns": None if way.period is None else up(way.period),
-                "scale_fps": None if way.period is None else 1e9 / float(way.period),
-                "bound_ns": None if way.bound is None else up(way.bound),
-            }
-            for way in ways
-        ],
-    }
-
-
-def ways_table(ways: Sequence[Way], weights: dict[str, int], pool: str) -> RenderableType:
-    """Return ways to use a pool beside each other, the best one marked."""
-    names = ", ".join(f"{name} x{weight}" for name, weight in weights.items())
-    table = Grid(
-        f"{names} on {pool}: periods per second (predicted)",
-        *("way", "", "per second", "period ms", "of best", "bound ms"),
-        left=("",),
-    )
-    best = min(way.period for way in ways if way.period is not None)
-    for way in ways:
-        if way.period is None:
-            table.add_row(way.name, way.text, "-", "-", "-", "-")
-            continue
-        share = float(best / way.period)
-        table.add_row(
-            Text(way.name, style=GOOD if way.period == best else ""),
-            way.text,
-            fps(1e9 / float(way.period)),
-            ms(float(way.period)),
-            percent(share),
-            "-" if way.bound is None else ms(float(way.bound)),
-        )
-    return table
-
-
-def pool_run_document(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> dict[str, Any]:
-    """Return what a run measured beside what was predicted."""
-    return {
-        "backend": backend,
-        "elapsed_ns": metrics.elapsed_ns,
-        "models": [
-            {
-                "name": model.name,
-                "count": metrics.models[model.name].count,
-                "throughput_fps": metrics.models[model.name].throughput_fps,
-                "predicted_fps": model.rate_fps,
-                "latency_p50_ns": metrics.models[model.name].latency_p50_ns,
-                "latency_p95_ns": metrics.models[model.name].latency_p95_ns,
-            }
-            for model in folder.pool.models
-        ],
-        "devices": [
-            {
-                "name": device.name,
-                "busy": metrics.busy_ns[device.name] / metrics.elapsed_ns if metrics.elapsed_ns else 0.0,
-                "predicted_busy": device.load_ns / max(1, folder.pool.period_ns),
-            }
-            for device in folder.pool.devices
-        ],
-    }
-
-
-def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> RenderableType:
-    """Return the models' rates and the devices' use beside the predicted ones."""
-    models = Grid(
-        f"{count(len(folder.plans), 'model')} on {backend}",
-        "model",
-        "inferences",
-        "per second",
-        "predicted",
-        "latency p50 ms",
-        "p95 ms",
-    )
-    for model in folder.pool.models:
-        own = metrics.models[model.name]
-        models.add_row(
-            model.name,
-            str(own.count),
-            fps(own.throughput_fps),
-            fps(model.rate_fps),
-            ms(own.latency_p50_ns),
-            ms(own.latency_p95_ns),
-        )
-    devices = Grid("", "device", "residents", "", "busy", "predicted", left=("residents", ""))
-    for device in folder.pool.devices:
-        busy = metrics.busy_ns[device.name] / metrics.elapsed_ns if metrics.elapsed_ns else 0.0
-        devices.add_row(
-            device.name,
-            ", ".join(resident.model for resident in device.residents) or "-",
-            long_bar(min(1.0, busy), _BAR),
-            percent(busy),
-            percent(device.load_ns / max(1, folder.pool.period_ns)),
-        )
-    return Group(models, devices)
-
-
-def simulated_table(pool: PoolFile, run: SharedRun) -> RenderableType:
-    """Return the rates and the worst latencies of a simulated run beside the predicted ones."""
-    table = Grid(
-        "simulated, virtual time", "model", "inferences", "per second", "predicted", "longest ms", "predicted worst ms"
-    )
-    for m, model in enumerate(pool.models):
-        table.add_row(
-            model.name,
-            str(len(run.ends_ns[m])),
-            fps(run.rate_fps(m)),
-            fps(model.rate_fps),
-            ms(max(run.latencies_ns[m], default=0)),
-            ms(model.latency_ns),
-        )
-    return table
-
-
-def simulated_document(pool: PoolFile, run: SharedRun) -> dict[str, Any]:
-    """Return a simulated run."""
-    return {
-        "backend": "simulated",
-        "elapsed_ns": run.elapsed_ns,
-        "models": [
-            {
-                "name": model.name,
-                "count": len(run.ends_ns[m]),
-                "throughput_fps": run.rate_fps(m),
-                "predicted_fps": model.rate_fps,
-                "latency_max_ns": max(run.latencies_ns[m], default=0),
-            }
-            for m, model in enumerate(pool.models)
-        ],
-        "devices": [
-            {"name": device.name, "busy": busy / max(1, run.elapsed_ns)}
-            for device, busy in zip(pool.devices, run.busy_ns, strict=False)
-        ],
-    }
-
-
-def compiled_pool_table(done: Sequence[CompiledResident], version: str) -> RenderableType:
-    """Return what the compiler keeps on chip of each resident beside what was predicted."""
-    table = Grid(
-        f"compiled together, TPU by TPU, with edgetpu_compiler {version}: weights in MiB",
-        *("TPU", "model", "stage", "on chip", "predicted", "streamed", "predicted"),
-        left=("model",),
-    )
-    last = ""
-    for each in done:
-        report = each.compiled.report
-        table.add_row(
-            each.device if each.device != last else "",
-            each.model,
-            str(each.stage),
-            *(("-" if amount is None else mib(amount)) for amount in (report.onchip_bytes,)),
-            mib(each.predicted_onchip_bytes),
-            *(("-" if amount is None else mib(amount)) for amount in (report.offchip_bytes,)),
-            mib(each.predicted_offchip_bytes),
-        )
-        last = each.device
-    return table
-
-
-def compiled_pool_document(done: Sequence[CompiledResident], version: str) -> dict[str, Any]:
-    """Return what the compiler said of each resident."""
-    return {
-        "compiler": version,
-        "residents": [
-            {
-                "device": each.device,
-                "model": each.model,
-                "stage": each.stage,
-                "onchip_bytes": each.compiled.report.onchip_bytes,
-                "offchip_bytes": each.compiled.report.offchip_bytes,
-                "predicted_onchip_bytes": each.predicted_onchip_bytes,
-                "predicted_offchip_bytes": each.predicted_offchip_bytes,
-            }
-            for each in done
-        ],
-    }
 
 
 def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict[str, Any]:
