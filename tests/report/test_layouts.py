@@ -83,7 +83,7 @@ def test_a_measurement_goes_to_the_same_rows(layout: Sample) -> None:
     assert view.measurement is not None
     (predicted,) = gantt.predicted([view.strategy], 12)
     found = gantt.measured(view.measurement, view.strategy, 12)
-    assert {(b.row, b.inference) for b in found.bars} == {(b.row, b.inference) for b in predicted.bars}
+    assert {(b.row, b.name) for b in found.bars} == {(b.row, b.name) for b in predicted.bars}
 
 
 def test_copies_are_explained(tmp_path: Path) -> None:

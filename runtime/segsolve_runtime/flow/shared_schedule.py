@@ -24,10 +24,23 @@ class SharedLane:
     devices: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SharedSlot:
+    """An inference of a model, counted from 0, on a device: of which pipeline and stage, and when."""
+
+    lane: int
+    stage: int
+    device: int
+    inference: int
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedRun:
-    """When each inference of a model ended, and how long each device was busy; ns."""
+    """When each inference of a model ended, and how long each device was busy; ns. `slots` are what each did when."""
 
+    slots: tuple[SharedSlot, ...] = field(repr=False)
     ends_ns: tuple[tuple[int, ...], ...]
     latencies_ns: tuple[tuple[int, ...], ...]
     busy_ns: tuple[int, ...]
@@ -87,6 +100,8 @@ class _Simulation:
         self._queues: list[list[deque[tuple[int, int]]]] = [[deque() for _ in lane.stage_ns] for lane in lanes]
         self._ends: list[list[int]] = [[] for _ in weights]
         self._latencies: list[list[int]] = [[] for _ in weights]
+        self._begun = [0] * len(weights)
+        self._slots: list[SharedSlot] = []
         self._events: list[tuple[int, int, _Seat, tuple[int, int]]] = []
         self._number, self._now = 0, 0
 
@@ -97,6 +112,7 @@ class _Simulation:
             self._end(seat, inference)
             self._look()
         return SharedRun(
+            slots=tuple(self._slots),
             ends_ns=tuple(map(tuple, self._ends)),
             latencies_ns=tuple(map(tuple, self._latencies)),
             busy_ns=tuple(device.busy_ns for device in self._devices),
@@ -148,13 +164,14 @@ class _Simulation:
         self._proportion.begin(model)
         if not self._left[model]:
             self._proportion.end(model)
-        self._number += 1
-        return self._number, self._now
+        self._begun[model] += 1
+        return self._begun[model] - 1, self._now
 
     def _start(self, device: _Device, seat: _Seat, inference: tuple[int, int]) -> None:
         time = self._lanes[seat.lane].stage_ns[seat.stage]
         device.is_busy = True
         device.busy_ns += time
+        self._slots.append(SharedSlot(seat.lane, seat.stage, seat.device, inference[0], self._now, self._now + time))
         self._number += 1
         heapq.heappush(self._events, (self._now + time, self._number, seat, inference))
 

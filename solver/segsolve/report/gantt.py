@@ -18,11 +18,11 @@ _LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One inference on one device; `stage` is the number of the stage, which gives the colour."""
+    """An inference, by its name, on one device; `stage` is the number of what gives the colour."""
 
     row: int
     stage: int
-    inference: int
+    name: str
     x: float
     width: float
 
@@ -37,7 +37,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gantt:
-    """A timeline drawn from 0 to `span_ns`; the first result is ready at `filled_ns`."""
+    """A timeline drawn from 0 to `span_ns`; a line marks `filled_ns`, when the first result is ready."""
 
     names: tuple[str, ...]
     inferences: int
@@ -101,7 +101,7 @@ def _gantt(slots: Sequence[Slot], strategy: StrategyView, span_ns: int) -> Gantt
             )
             for slot in slots
         ),
-        ticks=tuple(Tick(x=round(t / span_ns * WIDTH, 1), ns=t) for t in _round_times(span_ns)),
+        ticks=tuple(Tick(x=round(t / span_ns * WIDTH, 1), ns=t) for t in round_times(span_ns)),
         span_ns=span_ns,
         end_ns=max((slot.end_ns for slot in slots), default=0),
         filled_ns=max((slot.end_ns for slot in slots if slot.inference == 0), default=0),
@@ -111,10 +111,10 @@ def _gantt(slots: Sequence[Slot], strategy: StrategyView, span_ns: int) -> Gantt
 def _bar(slot: Slot, row: int, stage: int, span_ns: int) -> Bar:
     x = slot.start_ns / span_ns * WIDTH
     width = (slot.end_ns - slot.start_ns) / span_ns * WIDTH
-    return Bar(row=row, stage=stage, inference=slot.inference, x=round(x, 1), width=round(max(width, 0.3), 1))
+    return Bar(row=row, stage=stage, name=str(slot.inference), x=round(x, 1), width=round(max(width, 0.3), 1))
 
 
-def _round_times(span_ns: int) -> range:
+def round_times(span_ns: int) -> range:
     """Return five to ten multiples of 1, 2 or 5 times a power of ten."""
     step = 1
     while span_ns / step > 10:

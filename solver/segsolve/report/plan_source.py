@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -78,11 +78,14 @@ def plan_view(
     )
 
 
-def find_model(folder: PlanFolder) -> Path | None:
-    """Return the plan's model if a file of its content lies where it was, or under its name with the plan or here."""
+def find_model(folder: PlanFolder, beside: Sequence[Path] = ()) -> Path | None:
+    """Return the plan's model if a file of its content lies where it was, or under its name with the plan or here.
+
+    It may also lie under its name in one of the folders `beside`.
+    """
     wanted = folder.plan.model
     places = [folder.root / wanted.path] if wanted.path else []
-    places += [place / wanted.name for place in (folder.root, folder.root.parent, Path.cwd())]
+    places += [place / wanted.name for place in (folder.root, folder.root.parent, *beside, Path.cwd())]
     for path in places:
         if path.is_file() and path.stat().st_size == wanted.bytes and file_sha256(path) == wanted.sha256:
             return path

@@ -1,0 +1,147 @@
+"""The question that a pool's plan answers, from its folder: to hold other ways beside the plan, or to ask it again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segsolve.errors import UsageError
+from segsolve.library.costs import Tell, quiet
+from segsolve.library.pools import NamedPool, pool_problem
+
+if TYPE_CHECKING:
+    from segsolve.graph.read import LoadedModel
+    from segsolve.pool.model import Pool, PoolProblem, Workload
+    from segsolve.pool.simple import Way
+    from segsolve_runtime.contract.pool import PoolFile, PoolFolder
+
+_DEDICATED_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The question of a pool's plan, with the models that it is about."""
+
+    problem: PoolProblem
+    models: tuple[LoadedModel, ...] = field(repr=False)
+    memory_bytes: tuple[int, ...]
+    devices: tuple[str, ...]
+
+
+def question_of(
+    folder: PoolFolder,
+    *,
+    models: Path | None = None,
+    left: Collection[int] | None = None,
+    tell: Tell = quiet,
+) -> Asked:
+    """Read the models of a pool's plan and return its question, for those of its devices that are `left`.
+
+    The models are looked for where they were, beside the plan, here, and in the folder `models`. Kinds of which no
+    device is left are no part of the question.
+
+    Raises:
+        UsageError: a model is not there, or no device is left.
+        ModelError: a model cannot be read.
+        DeviceError: the costs that the plan was made with are not known.
+    """
+    file = folder.pool
+    paths = [_model(folder, number, models) for number in range(len(file.models))]
+    named = _pool(file, left)
+    no_spill = file.solution.no_spill
+    problem, loaded, memory = pool_problem(paths, named, rates={}, weights={}, no_spill=no_spill, tell=tell)
+    return Asked(
+        problem=replace(problem, workload=workload_of(file)),
+        models=loaded,
+        memory_bytes=memory,
+        devices=named.devices,
+    )
+
+
+def workload_of(file: PoolFile) -> Workload:
+    """Return what a pool's plan was asked to serve."""
+    from segsolve.pool.model import Demand, Goal, Sharing, Workload
+
+    asked = file.solution
+    return Workload(
+        demands=tuple(Demand(model=model.name, weight=model.weight) for model in file.models),
+        scale_fps=None if asked.scale_fps is None else Fraction(asked.scale_fps),
+        goal=Goal(asked.objective),
+        sharing=Sharing(asked.sharing),
+    )
+
+
+def _pool(file: PoolFile, left: Collection[int] | None) -> NamedPool:
+    """Return the kinds of a pool, with as many devices as are left, and their names."""
+    from segsolve.pool.model import Kind, Pool
+    from segsolve.problem import SharedLink
+
+    kinds, devices = [], []
+    for number, kind in enumerate(file.kinds):
+        own = [d for d, device in enumerate(file.devices) if device.kind == number]
+        kept = own if left is None else [d for d in own if d in left]
+        if not kept:
+            continue
+        names = [file.devices[d].attached for d in kept]
+        known = tuple(name for name in names if name) if all(names) else ()
+        kinds.append(Kind(name=kind.name, count=len(kept), link=kind.link, names=known))
+        devices.append(kind.device)
+    if not kinds:
+        raise UsageError("no device of the pool is left", "name the devices that are there")
+    links = tuple((link.name, SharedLink(ns_per_mib=link.ns_per_mib)) for link in file.links)
+    used = {kind.link for kind in kinds}
+    pool: Pool = Pool(kinds=tuple(kinds), links=tuple(link for link in links if link[0] in used))
+    return NamedPool(pool=pool, devices=tuple(devices))
+
+
+def _model(folder: PoolFolder, number: int, models: Path | None) -> Path:
+    from segsolve.report.plan_source import find_model
+
+    wanted = folder.plans[number].plan.model
+    beside = (folder.root, folder.root.parent, *(() if models is None else (models,)))
+    path = find_model(folder.plans[number], beside)
+    if path is None:
+        raise UsageError(
+            f"the plan's model {wanted.name} is neither beside the plan nor here", "name its folder with --model"
+        )
+    return path
+
+
+def report(folder: Path, models: Path | None = None) -> tuple[str, str]:
+    """Return the page of a pool's plan, and what it lacks (nothing, for a complete one).
+
+    Raises:
+        PlanError: the folder cannot be used.
+    """
+    from segsolve.errors import SegsolveError
+    from segsolve.report.pool.page import pool_html
+    from segsolve.report.pool.view import pool_view
+    from segsolve_runtime.contract.pool import load_pool
+
+    found = load_pool(folder)
+    try:
+        ways, missing = _ways(found, models), ""
+    except SegsolveError as error:
+        ways, missing = (), str(error)
+    return pool_html(pool_view(found, ways, missing)), missing
+
+
+def _ways(folder: PoolFolder, models: Path | None) -> tuple[Way, ...]:
+    """Return what simple uses of a pool come to, and the best without shared TPUs."""
+    from segsolve.errors import DeviceError
+    from segsolve.pool.evaluate import score_pool
+    from segsolve.pool.model import Goal, Sharing
+    from segsolve.pool.read import plan_of
+    from segsolve.pool.simple import ways_beside
+    from segsolve.pool.solve import solve_pool
+    from segsolve.solvers.base import Limits
+
+    problem = question_of(folder, models=models).problem
+    if score_pool(problem, plan_of(folder)).period_ns != folder.pool.period_ns:
+        raise DeviceError("the devices as they are known now do not predict what the plan's file says", "solve again")
+    apart = replace(problem.workload, sharing=Sharing.NEVER, goal=Goal.RATES)
+    dedicated = solve_pool(replace(problem, workload=apart), limits=Limits(time_limit_s=_DEDICATED_S))
+    return tuple(ways_beside(dedicated, None, problem))
