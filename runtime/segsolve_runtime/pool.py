@@ -11,8 +11,9 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from segsolve_runtime.backends import Isolation
 from segsolve_runtime.contract.arrays import Frame
-from segsolve_runtime.contract.places import places
+from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.faults import FaultPolicy
@@ -59,6 +60,7 @@ class Pool:
         backend: str = "litert",
         threads: int = 1,
         devices: Sequence[str] = (),
+        isolate: Isolation = "auto",
         queue_size: int = 2,
         faults: FaultPolicy | None = None,
     ) -> Self:
@@ -76,6 +78,7 @@ class Pool:
             backend=backend,
             threads=threads,
             devices=devices,
+            isolate=isolate,
             queue_size=queue_size,
             faults=faults,
         )
@@ -88,6 +91,7 @@ class Pool:
         backend: str = "litert",
         threads: int = 1,
         devices: Sequence[str] = (),
+        isolate: Isolation = "auto",
         queue_size: int = 2,
         faults: FaultPolicy | None = None,
     ) -> Self:
@@ -107,6 +111,7 @@ class Pool:
                         backend=backend,
                         threads=threads,
                         devices=[names[where[place]] for place in places(plan.plan)] if names else (),
+                        isolate=isolate,
                         queue_size=queue_size,
                         faults=faults,
                         shared={place: shared[d] for place, d in where.items() if is_shared[d]},
@@ -114,6 +119,11 @@ class Pool:
                 )
             opened.pop_all()
         return cls(folder, pipelines, shared)
+
+    def homes(self, model: str) -> dict[Place, str]:
+        """Return the names of the pool's devices that run the places of a model's plan."""
+        names = [device.name for device in self.folder.pool.devices]
+        return {place: names[number] for place, number in self.folder.device_of(model).items()}
 
     def warm_up(self) -> None:
         """Run every stage on zeros, model after model."""

@@ -186,10 +186,6 @@ def test_residents_are_compiled_together_in_their_order(
     assert all((plan.root / "compile.json").is_file() for plan in folder.plans)
 
 
-def test_commands_that_take_no_pool_say_so(shared: Path) -> None:
-    error(run("serve", shared), ExitCode.BAD_PLAN, "the plan of a pool")
-
-
 def test_a_folder_that_is_something_else_is_left_alone(networks: list[Path], shared: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     done = run("solve", networks[2], "--pool", "edgetpu-m2:1", "-o", tmp_path)

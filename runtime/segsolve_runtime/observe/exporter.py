@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from segsolve_runtime.contract.places import Place
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.metrics import Metrics
@@ -45,6 +46,8 @@ class Observed:
     labels: Mapping[str, str] = field(default_factory=dict)
     devices: Collection[str] = ()
     """Paths of the devices, whose temperature is given where they tell it."""
+    homes: Mapping[Place, str] = field(default_factory=dict)
+    """The names of the devices that run the places: how long each was busy is given under them."""
 
 
 class MetricsCollector:
@@ -83,6 +86,7 @@ class MetricsCollector:
                 faults.add_metric([*labels, what], count)
         yield faults
         yield self._heat()
+        yield self._busy()
         yield self._latency(all_now)
         yield from self._stages(all_now)
 
@@ -93,6 +97,20 @@ class MetricsCollector:
             for device in each.devices:
                 if (heat := heat_of(device)) is not None:
                     family.add_metric([*each.labels.values(), device], heat.now_c)
+        return family
+
+    def _busy(self) -> Metric:
+        """Return how long each device was busy with each model: an equal part of their stage's time for replicas."""
+        words = "Time that a device was busy with inferences, by model where several share it."
+        family = _family("counter", "segsolve_device_busy_seconds", words, [*self._names, "device"])
+        for each in self._observed:
+            stages = {(stage.pipeline, stage.stage): stage for stage in each.metrics().stages}
+            busy: dict[str, float] = {}
+            for place, device in each.homes.items():
+                stage = stages[place.pipeline, place.stage]
+                busy[device] = busy.get(device, 0.0) + stage.busy_ns / stage.replicas / 1e9
+            for device, seconds in busy.items():
+                family.add_metric([*each.labels.values(), device], seconds)
         return family
 
     def _latency(self, all_now: Sequence[tuple[list[str], Plan, Metrics]]) -> Metric:

@@ -51,6 +51,7 @@ def exposition(models: Models) -> tuple[bytes, str]:
             metrics=model.pipeline.metrics,
             labels={"model": model.name},
             devices=[*model.pipeline.devices.values()],
+            homes=model.homes,
         )
         for model in models
     ]

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
+from segsolve_runtime.contract.places import Place
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.contract.result import Result
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, InputError, RuntimeFault, StageError
@@ -65,12 +66,22 @@ class Tally:
 class ServedModel:
     """One plan, by the name that clients call it."""
 
-    def __init__(self, name: str, pipeline: Pipeline, *, most_waiting: int, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        *,
+        most_waiting: int,
+        timeout_s: float | None,
+        homes: Mapping[Place, str] | None = None,
+    ) -> None:
         """Take an open pipeline, which is closed by the caller.
 
-        At most `most_waiting` requests are under way; one has a result within `timeout_s`, or an error.
+        At most `most_waiting` requests are under way; one has a result within `timeout_s`, or an error. `homes` are the
+        names of the devices that run the places, for the metrics; else those of the pipeline, if it has any.
         """
         self.name, self.pipeline, self.tally = name, pipeline, Tally()
+        self.homes = dict(homes or pipeline.devices)
         self._most_waiting, self._timeout_s = most_waiting, timeout_s
         self._under_way = 0
         specs = array_specs(self.plan)
@@ -197,7 +208,12 @@ class ServedModel:
 
 def model_name(plan: Plan) -> str:
     """Return the name that a plan's model has unless the user gives another: its file's, as far as it fits a URL."""
-    return re.sub(r"[^\w.-]+", "-", PurePath(plan.model.name).stem) or "model"
+    return url_name(PurePath(plan.model.name).stem)
+
+
+def url_name(name: str) -> str:
+    """Return a name as far as it fits a URL."""
+    return re.sub(r"[^\w.-]+", "-", name) or "model"
 
 
 def _config(spec: ArraySpec) -> dict[str, Any]:

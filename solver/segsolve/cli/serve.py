@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +20,9 @@ from segsolve.errors import UsageError
 from segsolve.values import MOST_THREADS, within
 
 if TYPE_CHECKING:
+    from segsolve_runtime.contract.places import Place
     from segsolve_runtime.contract.plan import PlanFolder
+    from segsolve_runtime.contract.pool import PoolFolder
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.pipeline import Pipeline
     from segsolve_runtime.serve.detection import Detector
@@ -30,7 +35,11 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @guarded
 def command(
     plans: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]PLAN/", help="Folders that `segsolve solve -o` wrote; a name each.")
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]PLAN/",
+            help="Folders that `segsolve solve -o` wrote; a pool's models have names of their own.",
+        ),
     ],
     host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of HTTP.")] = 8000,
@@ -58,7 +67,6 @@ def command(
     log_requests: Annotated[bool, typer.Option("--log-requests", help="Log every request, not only failures.")] = False,
 ) -> None:
     """Serve plans over HTTP and gRPC (Open Inference Protocol)."""
-    from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.serve.log import Log
     from segsolve_runtime.serve.models import Models, ServedModel
     from segsolve_runtime.serve.server import MIB, ServerOptions, check_installed, serve
@@ -80,16 +88,14 @@ def command(
         news(f"warning: anyone who reaches {host} is served; --token-file FILE lets in only those who know a token")
     folders = _folders(plans)
     with ExitStack() as stack:
-        served = {}
-        for name, (folder, named) in _shared_out(folders, backend, devices).items():
-            keeps = folder.plan.model.state
-            if keeps is not None:
-                news(
-                    f"warning: {name} keeps {keeps} from one request to the next, whoever asks; a fault begins it anew"
-                )
-            how = policy if keeps is None else FaultPolicy(stage_timeout_s=stage_timeout)
-            pipeline = stack.enter_context(_opened(folder, backend, threads, named, queue_size, how))
-            served[name] = ServedModel(name, pipeline, most_waiting=max_queue, timeout_s=timeout)
+        served: dict[str, ServedModel] = {}
+        named = _shared_out(folders, backend, devices)
+        for name, folder in folders.items():
+            how = Opening(backend, threads, named[name], queue_size, policy)
+            for one, pipeline, homes in _opened(name, folder, how, stack):
+                if one in served:
+                    raise UsageError(f"two models are called {one!r}", "give their plans other names: NAME=PLAN/")
+                served[one] = ServedModel(one, pipeline, most_waiting=max_queue, timeout_s=timeout, homes=homes)
         options = ServerOptions(
             host=host,
             port=port,
@@ -113,60 +119,101 @@ def _policy(on_fault: str, stage_timeout_s: float | None, rejoin: bool) -> Fault
             raise UsageError(f"--on-fault is {on_fault!r}", "known: retry, skip")
 
 
-def _folders(plans: list[str]) -> dict[str, PlanFolder]:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How plans are opened."""
+
+    backend: str
+    threads: int
+    devices: tuple[str, ...]
+    queue_size: int
+    faults: FaultPolicy
+
+    def as_options(self, faults: FaultPolicy) -> dict[str, Any]:
+        """Return what `Pipeline.open` and `Pool.open` take."""
+        return {
+            "backend": self.backend,
+            "threads": self.threads,
+            "devices": self.devices,
+            "queue_size": self.queue_size,
+            "faults": faults,
+            "isolate": "auto" if self.faults.rejoin_s is None else "all",
+        }
+
+
+def _folders(plans: list[str]) -> dict[str, PlanFolder | PoolFolder]:
+    """Return what is served by the name that it was given; a pool may have the empty name."""
     from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.pool import is_pool, load_pool
     from segsolve_runtime.serve.models import model_name
 
-    named = []
+    named: list[tuple[str, PlanFolder | PoolFolder]] = []
     for text in plans:
-        name, separator, path = text.partition("=")
-        folder = load_plan(Path(path if separator else text))
-        named.append((name if separator else model_name(folder.plan), folder))
+        given, separator, rest = text.partition("=")
+        path = Path(rest if separator else text)
+        if is_pool(path):
+            named.append((given if separator else "", load_pool(path)))
+        else:
+            folder = load_plan(path)
+            named.append((given if separator else model_name(folder.plan), folder))
+        if separator and (not given or "/" in given):
+            raise UsageError(f"{given!r} is no name of a model", "it is a part of a URL")
     again = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if again:
-        raise UsageError(f"two plans are called {again[0]!r}", "give one another name: NAME=PLAN/")
-    if strange := [name for name, _ in named if not name or "/" in name]:
-        raise UsageError(f"{strange[0]!r} is no name of a model", "it is a part of a URL")
+        what = f"two plans are called {again[0]!r}" if again[0] else "two pools have no name"
+        raise UsageError(what, "give one another name: NAME=PLAN/")
     return dict(named)
 
 
 def _shared_out(
-    folders: dict[str, PlanFolder], backend: str, devices: str | None
-) -> dict[str, tuple[PlanFolder, tuple[str, ...]]]:
-    """Return each plan with its part of the devices that are named."""
+    folders: Mapping[str, PlanFolder | PoolFolder], backend: str, devices: str | None
+) -> dict[str, tuple[str, ...]]:
+    """Return for each plan its part of the devices that are named."""
     from segsolve_runtime.backends.edgetpu.choose import parse_devices
-    from segsolve_runtime.contract.places import places, stage_at
 
     names = iter(parse_devices(devices) if devices is not None else ())
     if devices is None and backend == "edgetpu" and len(folders) > 1:
         raise UsageError("several plans share the Edge TPUs", "name them in the plans' order: --devices usb:0,...")
-    shares = {}
-    for name, folder in folders.items():
-        plan = folder.plan
-        needed = sum(stage_at(plan, place).processor == "edgetpu" for place in places(plan))
-        shares[name] = folder, tuple(each for _, each in zip(range(needed), names, strict=False))
+    shares = {name: tuple(islice(names, _needed(folder))) for name, folder in folders.items()}
     if (left := [*names]) and backend == "edgetpu":
         raise UsageError(f"{left[0]} is named, but no plan needs it", "name a device for each stage")
     return shares
 
 
-def _opened(
-    folder: PlanFolder, backend: str, threads: int, devices: tuple[str, ...], queue_size: int, policy: FaultPolicy
-) -> Pipeline:
-    from segsolve_runtime.pipeline import Pipeline
+def _needed(folder: PlanFolder | PoolFolder) -> int:
+    """Return how many Edge TPUs something that is served has."""
+    from segsolve_runtime.contract.places import places, stage_at
+    from segsolve_runtime.contract.pool import PoolFolder
 
-    pipeline = Pipeline.open(
-        folder,
-        backend=backend,
-        threads=threads,
-        devices=devices,
-        isolate="auto" if policy.rejoin_s is None else "all",
-        queue_size=queue_size,
-        faults=policy,
-    )
-    if backend != "simulated":
+    if isinstance(folder, PoolFolder):
+        return len(folder.pool.devices)
+    return sum(stage_at(folder.plan, place).processor == "edgetpu" for place in places(folder.plan))
+
+
+def _opened(
+    name: str, folder: PlanFolder | PoolFolder, how: Opening, stack: ExitStack
+) -> Iterator[tuple[str, Pipeline, Mapping[Place, str]]]:
+    """Open a plan, or all of a pool's; yield names, pipelines, and the names of the devices of their places."""
+    from segsolve_runtime.contract.pool import PoolFolder
+    from segsolve_runtime.flow.faults import FaultPolicy
+    from segsolve_runtime.pipeline import Pipeline
+    from segsolve_runtime.pool import Pool
+    from segsolve_runtime.serve.models import url_name
+
+    if isinstance(folder, PoolFolder):
+        pool = stack.enter_context(Pool.open(folder, **how.as_options(how.faults)))
+        pool.warm_up()
+        for model, pipeline in pool.pipelines.items():
+            yield url_name(f"{name}.{model}" if name else model), pipeline, pool.homes(model)
+        return
+    keeps = folder.plan.model.state
+    if keeps is not None:
+        news(f"warning: {name} keeps {keeps} from one request to the next, whoever asks; a fault begins it anew")
+    faults = how.faults if keeps is None else FaultPolicy(stage_timeout_s=how.faults.stage_timeout_s)
+    pipeline = stack.enter_context(Pipeline.open(folder, **how.as_options(faults)))
+    if how.backend != "simulated":
         pipeline.warm_up()
-    return pipeline
+    yield name, pipeline, pipeline.devices
 
 
 def _detector(served: dict[str, ServedModel], labels: Path | None) -> Detector | None:
