@@ -37,7 +37,7 @@ def jobs(
 def record(model: str, planner: str, objective_ns: int | None, *, tpus: int = 2, **fields: Any) -> Record:
     """A record as if a planner had found a plan with this bottleneck."""
     (job,) = jobs(models=[model], planners=[planner], tpus=[tpus])
-    made = replace(failed(job, "worker", "it died"), objective_ns=objective_ns, **fields)
+    made = replace(failed(job, "worker", "it died"), objective_ns=objective_ns, period_ns=objective_ns, **fields)
     if objective_ns is None:
         return made
     return replace(made, outcome=Outcome.PLAN, error_kind=None, error_message=None)

@@ -97,6 +97,23 @@ def test_the_summary_is_the_result(models: Path, undisturbed: Path, tmp_path: Pa
     assert stderr == f"{JOBS} of {JOBS} jobs were done before\n"
 
 
+def test_a_question_goes_on_after_an_interruption(models: Path, tmp_path: Path) -> None:
+    question = ("--objective", "latency", "--min-fps", "1", "--max-stages", "6", "--tpus", "1..16")
+    process = start("batch", models, *question, "-o", tmp_path)
+    wait_for(lambda: recorded(tmp_path) >= 10)
+    os.killpg(process.pid, signal.SIGINT)
+    assert finish(process)[0] == ExitCode.INTERRUPTED
+    kept = set(keys(tmp_path / RESULTS))
+    code, stdout, stderr = finish(start("batch", models, *question, "-o", tmp_path))
+    assert code == ExitCode.OK
+    assert "the smallest latency, at most 6 stages, at least 1 inferences per second" in " ".join(stdout.split())
+    assert f"{len(kept)} of {3 * 16 * 3} jobs were done before" in stderr
+    records = [json.loads(line) for line in (tmp_path / RESULTS).read_text().splitlines()]
+    assert {record["key"] for record in records} >= kept
+    assert {record["planner"] for record in records} == {"cpsat", "dp", "layouts"}
+    assert all(record["constraints"] == {"max_stages": 6, "min_fps": 1.0} for record in records)
+
+
 def test_some_failures_have_an_exit_code_of_their_own(models: Path, tmp_path: Path) -> None:
     residual = models / "residual.tflite"
     options = ("--tpus", "2", "--planners", "cpsat,compiler", "-o", tmp_path / "out")

@@ -12,8 +12,10 @@ from segsolve.batch.export import export
 from segsolve.batch.log import RESULTS, RecordLog, read_records
 from segsolve.batch.record import Record
 from segsolve.errors import ExitCode, OutputError, UsageError
+from segsolve.question.constraints import KINDS
 from tests.batch.runs import record, start
 
+FRONT = ("tpus", "period_ns", "latency_ns")
 RECORDS = [
     record(
         "b",
@@ -26,9 +28,19 @@ RECORDS = [
         gap=0.1,
         time_limit_s=1.5,
         note='say "hi", then go',
+        constraints={"max_latency_ns": 20_000_000, "cut_before": ["conv5"]},
     ),
     record("a", "cpsat", None),
-    record("c", "layouts", 7, layout="2x3[2,1]", tpus_used=6, stage_replicas=(2, 1, 2, 1), stage_ns=(8, 4, 8, 4)),
+    record(
+        "c",
+        "layouts",
+        7,
+        front=((1, 20, 20), (6, 7, 24)),
+        layout="2x3[2,1]",
+        tpus_used=6,
+        stage_replicas=(2, 1, 2, 1),
+        stage_ns=(8, 4, 8, 4),
+    ),
 ]
 
 
@@ -50,14 +62,20 @@ def test_parquet_round_trip(folder: Path) -> None:
     assert [row.pop("wall_s") for row in rows] == [None, 0.25, None]
     lists = {"cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes"}
     back = [{k: tuple(v) if k in lists else v for k, v in row.items()} for row in rows]
-    assert back == [asdict(r) for r in sorted(RECORDS, key=lambda r: r.order)]
+    flat = [asdict(r) for r in sorted(RECORDS, key=lambda r: r.order)]
+    fronts, asked = zip(*((row.pop("front"), row.pop("constraints")) for row in flat), strict=True)
+    assert [{k: row[k] for k in flat[0]} for row in back] == flat
+    assert [list(zip(*(row[f"front_{k}"] for k in FRONT), strict=True)) for row in back] == [[*f] for f in fronts]
+    assert [row["max_latency_ns"] for row in back] == [each.get("max_latency_ns") for each in asked]
+    assert [row["cut_before"] for row in back] == [None, '["conv5"]', None]
 
 
 def test_csv_round_trip(folder: Path) -> None:
     assert export(folder, folder / "results.csv") == 3
     with (folder / "results.csv").open(newline="") as file:
         first, second, third = csv.DictReader(file)
-    assert list(first) == [*(f.name for f in fields(Record)), "wall_s"]
+    own = [f.name for f in fields(Record) if f.name not in ("constraints", "front")]
+    assert list(first) == [*own, *KINDS, *(f"front_{k}" for k in FRONT), "wall_s"]
     assert (first["model"], first["objective_ns"], first["cuts"], first["wall_s"]) == ("a", "", "", "")
     assert (second["objective_ns"], second["cuts"], second["stage_ns"]) == ("123456789012", "3 5", "1 2 3")
     assert (third["layout"], third["tpus_used"], third["stage_replicas"]) == ("2x3[2,1]", "6", "2 1 2 1")

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from generators.problems import chain, op_cost
+from segsolve import solve
 from segsolve.batch.jobs import Job, Model, Options, Versions, expand
-from segsolve.batch.record import Outcome, answered, kind_of, solved
+from segsolve.batch.record import Outcome, Record, answered, from_line, kind_of, solved, to_line
 from segsolve.batch.work import run_job
 from segsolve.cost.plan import score
 from segsolve.errors import SolverFault, UsageError
 from segsolve.problem import Segmentation
+from segsolve.question import Objective
+from segsolve.question.given import parsed
 from segsolve.search.ask import answer
 from segsolve.search.base import SolveResult
 from segsolve.solvers.base import Status, Stop
@@ -104,3 +107,50 @@ def test_no_layout_within_the_time_limit_is_a_failure(model: Path) -> None:
 def test_kinds_are_the_names_of_exit_codes() -> None:
     assert kind_of(UsageError("")) == "usage"
     assert kind_of(KeyError()) == "internal"
+
+
+def asked(path: Path, planner: str, *, tpus: int = 3, **options: object) -> Record:
+    model = Model(name=path.stem, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    (made,) = expand([model], [device()], [tpus], [planner], Options(**options))  # type: ignore[arg-type]
+    record = run_job(made, str(path)).record
+    assert record is not None
+    return record
+
+
+def test_a_batch_asks_what_solve_asks(models: Path) -> None:
+    path = models / "synthetic-conv-16.tflite"
+    for planner, layout in (("layouts", "any"), ("dp", "pipeline")):
+        record = asked(path, planner, objective=Objective.LATENCY, constraints=parsed({"min_fps": 100}))
+        cuts = "auto" if planner == "layouts" else "chain"
+        alone = solve(path, tpus=3, objective="latency", layout=layout, cuts=cuts, min_fps=100)
+        assert (record.objective_ns, record.period_ns, record.latency_ns, record.layout) == (
+            *(alone.objective_ns, alone.period_ns, alone.latency_ns),
+            alone.plan.layout if alone.plan else None,
+        )
+        assert record.asked == "the smallest latency, at least 100 inferences per second"
+
+
+def test_fewest_devices_are_counted_and_a_front_is_kept(models: Path) -> None:
+    path = models / "synthetic-conv-16.tflite"
+    fewest = asked(path, "layouts", objective=Objective.DEVICES, constraints=parsed({"min_fps": 100}))
+    assert fewest.cost == fewest.tpus_used
+    front = asked(path, "layouts", objective=Objective.PARETO)
+    assert front.front and front.period_ns == min(period for _, period, _ in front.front)
+    assert from_line(to_line(front).encode()) == front
+
+
+def test_operations_are_those_of_each_model(models: Path) -> None:
+    constraints = parsed({"cut_before": ["9"]})
+    kept = asked(models / "residual.tflite", "cpsat", constraints=constraints)
+    assert 9 in kept.cuts and kept.asked == "throughput, --cut-before 9"
+    lost = asked(models / "synthetic-dense-100.tflite", "cpsat", constraints=constraints)
+    assert (lost.outcome, lost.error_kind) == (Outcome.FAILED, "usage")
+    assert "there is no operation 9" in (lost.error_message or "")
+
+
+def test_heuristics_answer_no_other_question() -> None:
+    with pytest.raises(UsageError, match="'compiler' only cuts one pipeline for throughput"):
+        Options(objective=Objective.LATENCY).check(["layouts", "compiler"])
+    with pytest.raises(UsageError, match="fewest devices for what"):
+        Options(objective=Objective.DEVICES).check(["layouts"])
+    assert "compiler" in Options().planners and "compiler" not in Options(constraints={"max_stages": 2}).planners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from importlib import import_module
@@ -13,15 +14,19 @@ from typing import Any
 from segsolve.batch.log import RESULTS, read_records, read_timings
 from segsolve.batch.record import Record
 from segsolve.errors import OutputError, UsageError
+from segsolve.question.constraints import KINDS
 from segsolve_runtime.contract.writing import replace_file
 
 WALL = "wall_s"  # seconds that the job took, in the run that did it
-COLUMNS = (*(f.name for f in fields(Record)), WALL)
-_LISTS = ("cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes")
+_NESTED = ("constraints", "front")
+_FRONT = ("front_tpus", "front_period_ns", "front_latency_ns")  # a list each, one entry per point
+COLUMNS = (*(f.name for f in fields(Record) if f.name not in _NESTED), *KINDS, *_FRONT, WALL)
+_LISTS = ("cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes", *_FRONT)
 _BOOLEANS = ("no_spill",)
-_FLOATS = ("time_limit_s", "gap", "throughput_fps", WALL)
-_SETTINGS = ("memory_bytes", "tpus", "tpus_used", "seed", "workers")
-_INTEGERS = (*_SETTINGS, "objective_ns", "bound_ns", "latency_ns", "offchip_bytes", "one_tpu_ns")
+_LIMITS = tuple(key for key, kind in KINDS.items() if not kind.names_operations)  # the others are JSON, in a text
+_FLOATS = ("time_limit_s", "gap", "throughput_fps", *_LIMITS, WALL)
+_SETTINGS = ("memory_bytes", "tpus", "tpus_used", "seed", "workers", "batch")
+_INTEGERS = (*_SETTINGS, "objective_ns", "period_ns", "bound_ns", "latency_ns", "offchip_bytes", "one_tpu_ns")
 
 
 def export(folder: Path, output: Path) -> int:
@@ -48,7 +53,16 @@ def _rows(folder: Path) -> Sequence[dict[str, Any]]:
         raise UsageError(f"{folder} holds no {RESULTS}", "name the folder that `segsolve batch -o` wrote")
     timings = read_timings(folder)
     records = sorted(read_records(folder), key=lambda record: record.order)
-    return [{**asdict(r), "outcome": str(r.outcome), WALL: timings.get(r.key, {}).get(WALL)} for r in records]
+    return [{**_row(r), WALL: timings.get(r.key, {}).get(WALL)} for r in records]
+
+
+def _row(record: Record) -> dict[str, Any]:
+    """Return a record's columns: constraints one each, by name, and a front as lists."""
+    flat = {name: value for name, value in asdict(record).items() if name not in _NESTED}
+    asked = {key: record.constraints.get(key) for key in KINDS}
+    texts = {key: json.dumps(v) if v is not None and key not in _LIMITS else v for key, v in asked.items()}
+    fronts = dict(zip(_FRONT, zip(*record.front, strict=True), strict=False)) if record.front else {}
+    return {**flat, "outcome": str(record.outcome), **texts, **dict.fromkeys(_FRONT, ()), **fronts}
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> bytes:

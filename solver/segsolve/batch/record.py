@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from math import isfinite
@@ -14,9 +15,15 @@ from segsolve.cost.plan import PlanScore, Score
 from segsolve.cost.stage import StageScore
 from segsolve.errors import ExitCode, SegsolveError
 from segsolve.plan.model import Plan, segmentation_of
+from segsolve.question import Cuts, Objective, Question
+from segsolve.question.constraints import KINDS
+from segsolve.question.given import found
 from segsolve.search.answer import Answer
 from segsolve.search.base import SolveResult
+from segsolve.search.objectives import aim
 from segsolve.solvers.base import Status, Stop
+
+_CUTS: Mapping[str, str] = {Cuts.CHAIN: "cuts of the execution order only", Cuts.DAG: "all cuts of the graph"}
 
 
 class Outcome(StrEnum):
@@ -32,9 +39,12 @@ class Outcome(StrEnum):
 class Record:
     """A job and its result, flat; ns, bytes and inferences per second. Times of solving are kept elsewhere.
 
-    `one_tpu_ns` is the whole model on one device, spilling if it must. `objective_ns` is the time per inference of the
-    plan as a whole, which for one pipeline is its bottleneck. `layout` tells its pipelines, as `segsolve solve` does.
-    The tuples have one entry per stage, of all pipelines one after the other. `cuts` has one less, and none where the
+    `one_tpu_ns` is the whole model on one device, spilling if it must. `period_ns` is the time per inference of the
+    plan as a whole, which for one pipeline is its bottleneck; `objective_ns` is the same, or the latency or the time of
+    the batch where that is the objective. `constraints` are by their names in plan.json, with operations as they were
+    given. `layout` tells the plan's pipelines, as `segsolve solve` does. The tuples of `front`, one per point of a
+    Pareto front, hold TPUs, the time per inference and the latency in ns; the plan is that of the most throughput. The
+    other tuples have one entry per stage, of all pipelines one after the other. `cuts` has one less, and none where the
     plan is no single pipeline cut from the execution order; `stage_replicas` is empty where every stage has one TPU.
     """
 
@@ -75,6 +85,30 @@ class Record:
     layout: str | None = None
     tpus_used: int | None = None
     stage_replicas: tuple[int, ...] = ()
+    period_ns: int | None = None
+    question_cuts: str = Cuts.AUTO
+    batch: int | None = None
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    front: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def cost(self) -> int | None:
+        """What the plan is worth in the objective's unit, ns or TPUs; less is better."""
+        return self.tpus_used if self.objective == Objective.DEVICES else self.objective_ns
+
+    @property
+    def asked(self) -> str:
+        """What was asked, in words; operations as they were given."""
+        limits = found(self.constraints, None)
+        question = Question(objective=Objective(self.objective), constraints=limits)
+        if self.batch is not None:
+            question = replace(question, batch=self.batch)
+        words = [aim(question.objective).words(question), *limits.words]
+        for key, given in self.constraints.items():
+            if KINDS[key].names_operations:
+                words += [f"{KINDS[key].option.flag} {text}" for text in given]
+        words += [_CUTS[self.question_cuts]] if self.question_cuts in _CUTS else []
+        return ", ".join(words)
 
     @property
     def order(self) -> tuple[str, str, str, int, str, str]:
@@ -84,8 +118,9 @@ class Record:
     @property
     def place(self) -> tuple[object, ...]:
         """What a record is about in the words of a report, in which a model or a device is only a name."""
-        options = self.objective, self.no_spill, self.time_limit_s, self.seed, self.workers, self.memory_bytes
-        return self.model, self.device, self.tpus, self.planner, *options
+        asked = self.objective, self.question_cuts, self.batch, json.dumps(self.constraints, sort_keys=True)
+        options = self.no_spill, self.time_limit_s, self.seed, self.workers, self.memory_bytes
+        return self.model, self.device, self.tpus, self.planner, *asked, *options
 
 
 def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -> Record:
@@ -99,7 +134,10 @@ def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -
 def answered(job: Job, answer: Answer, one_tpu: Score) -> Record:
     """Return the record of a job that the search over all layouts answered."""
     record = _ended(job, answer, one_tpu)
-    return record if answer.score is None or answer.plan is None else _with_layout(record, answer.plan, answer.score)
+    if answer.score is None or answer.plan is None:
+        return record
+    front = tuple((p.plan.tpus, p.score.period_ns, p.score.latency_ns) for p in answer.points)
+    return replace(_with_layout(record, answer.plan, answer.score), front=front)
 
 
 def _ended(job: Job, found: SolveResult | Answer, one_tpu: Score) -> Record:
@@ -144,7 +182,9 @@ def from_line(line: bytes) -> Record:
         ValueError: it holds none.
     """
     record: Record = _adapter().validate_json(line)
-    return record if record.layout else _of_one_pipeline(record)  # an earlier segsolve recorded single pipelines only
+    if not record.layout:  # an earlier segsolve recorded single pipelines only
+        record = _of_one_pipeline(record)
+    return record if record.period_ns else replace(record, period_ns=record.objective_ns)  # and throughput
 
 
 @cache
@@ -165,6 +205,7 @@ def _with_plan(
 ) -> Record:
     return replace(
         record,
+        period_ns=score.period_ns,
         throughput_fps=score.throughput_fps if isfinite(score.throughput_fps) else None,
         latency_ns=score.latency_ns,
         offchip_bytes=score.offchip_bytes,
@@ -204,6 +245,9 @@ def _blank(job: Job) -> Record:
         tpus=job.tpus,
         planner=job.planner,
         objective=job.options.objective,
+        question_cuts=job.options.cuts,
+        batch=job.options.batch,
+        constraints=job.options.constraints,
         no_spill=job.options.no_spill,
         time_limit_s=job.options.time_limit_s,
         seed=job.options.seed,

@@ -9,16 +9,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from segsolve.batch.engines import Engine, cores
-from segsolve.batch.jobs import LAYOUTS, Job, Options, expand
+from segsolve.batch.jobs import Job, Options, expand
 from segsolve.batch.log import RecordLog, locked
 from segsolve.batch.loop import Loop
 from segsolve.batch.record import Outcome, Record, failed, kind_of
 from segsolve.batch.sources import find_models
 from segsolve.batch.summary import Summary, summarise
 from segsolve.device.model import Device
-from segsolve.errors import ExitCode, ModelError, SegsolveError, UsageError
+from segsolve.errors import ExitCode, ModelError, SegsolveError
 from segsolve.graph.flatbuffer import read_bytes
-from segsolve.search.strategies import planner_names
 from segsolve_runtime.contract.writing import replace_file
 
 MODELS = "models"
@@ -44,10 +43,7 @@ class Batch:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        known = (*planner_names(), LAYOUTS)
-        for planner in self.planners:
-            if planner not in known:
-                raise UsageError(f"there is no planner {planner!r}", f"known: {', '.join(known)}")
+        self.options.check(self.planners)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,11 @@ class Extreme:
 class Versus:
     """A reference against a baseline on a number of TPUs, over the models on which both have a plan.
 
-    Speed-ups are above 1 where the reference is faster; the models on which it is slower are its `losses`.
+    Speed-ups are above 1 where the reference is better in what was asked: faster, or with fewer TPUs; the models on
+    which it is worse are its `losses`.
     """
 
+    asked: str
     reference: str
     device: str
     tpus: int
@@ -75,26 +77,29 @@ def summarise(records: Sequence[Record]) -> Summary:
 
 
 def _all_versus(records: Sequence[Record]) -> Iterator[Versus]:
-    plans = {_place(r, r.planner): r for r in records if r.objective_ns}
-    groups = dict.fromkeys((r.device_sha256, r.device, r.tpus) for r in records)
-    for device_sha256, device, tpus in groups:
+    plans = {_place(r, r.planner): r for r in records if r.cost}
+    groups = dict.fromkeys((r.asked, r.device_sha256, r.device, r.tpus) for r in records)
+    for asked, device_sha256, device, tpus in groups:
         for reference, baseline in ((r, b) for r, baselines in BASELINES.items() for b in baselines):
-            wanted = device_sha256, tpus, reference
-            here = [r for r in plans.values() if (r.device_sha256, r.tpus, r.planner) == wanted]
+            wanted = asked, device_sha256, tpus, reference
+            here = [r for r in plans.values() if (r.asked, r.device_sha256, r.tpus, r.planner) == wanted]
             pairs = [(r, plans[_place(r, baseline)]) for r in here if _place(r, baseline) in plans]
             if pairs:
-                yield _versus(device, tpus, reference, baseline, pairs)
+                yield _versus(asked, device, tpus, reference, baseline, pairs)
 
 
-def _place(record: Record, planner: str) -> tuple[str | None, str, int, str]:
-    return record.model_sha256, record.device_sha256, record.tpus, planner
+def _place(record: Record, planner: str) -> tuple[str, str | None, str, int, str]:
+    return record.asked, record.model_sha256, record.device_sha256, record.tpus, planner
 
 
-def _versus(device: str, tpus: int, reference: str, baseline: str, pairs: Iterable[tuple[Record, Record]]) -> Versus:
+def _versus(
+    asked: str, device: str, tpus: int, reference: str, baseline: str, pairs: Iterable[tuple[Record, Record]]
+) -> Versus:
     speedups = [(_ratio(slow, fast), fast.model) for fast, slow in pairs]
     best, worst = max(speedups), min(speedups)
     mean = math.exp(math.fsum(math.log(speedup) for speedup, _ in speedups) / len(speedups))
     return Versus(
+        asked=asked,
         reference=reference,
         device=device,
         tpus=tpus,
@@ -108,8 +113,8 @@ def _versus(device: str, tpus: int, reference: str, baseline: str, pairs: Iterab
 
 
 def _ratio(slow: Record, fast: Record) -> float:
-    assert slow.objective_ns and fast.objective_ns
-    return slow.objective_ns / fast.objective_ns
+    assert slow.cost and fast.cost
+    return slow.cost / fast.cost
 
 
 def _failures(records: Iterable[Record]) -> Iterator[Failure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from segsolve.device.model import Device
 from segsolve.errors import ModelError, SegsolveError, UsageError
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem, Segmentation
-from segsolve.question import Layout, Question
+from segsolve.question import Cuts, Layout
 from segsolve.search.base import SolveResult
+from segsolve.search.strategies import DEFAULT
 from segsolve.solvers.base import Limits
 
 
@@ -70,11 +71,18 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
     options = job.options
     limits = Limits(time_limit_s=options.time_limit_s, workers=options.workers, seed=options.seed)
     one_tpu = score(problem, Segmentation(cuts=()))
-    if job.planner == LAYOUTS:
+    if job.planner == LAYOUTS or not options.is_plain:
         from segsolve.search.ask import answer
 
-        keeps_state = _graph(path, job.model).state is not None  # copies would each keep a state of their own
-        found = answer(problem, Question(layout=Layout.PIPELINE) if keeps_state else Question(), limits=limits)
+        asked = options.question(problem)
+        planner = DEFAULT if job.planner == LAYOUTS else job.planner
+        if job.planner != LAYOUTS:
+            cuts = Cuts.CHAIN if asked.cuts is Cuts.AUTO else asked.cuts
+            asked = replace(asked, layout=Layout.PIPELINE, cuts=cuts)
+        elif _graph(path, job.model).state is not None:  # copies would each keep a state of their own
+            asked = replace(asked, layout=Layout.PIPELINE)
+        asked.constraints.check(problem)
+        found = answer(problem, asked, planner=planner, limits=limits)
         timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
         return answered(job, found, one_tpu)
     from segsolve.search.chain.confirmed import solve

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segsolve.cli.asking import with_constraints
 from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, NoSpill, Seed, TimeLimit, TpuMemory, Workers, check_search
 from segsolve.errors import ExitCode
-from segsolve.values import DEFAULT_DEVICE, MOST_THREADS, parse_counts, parse_memory, parse_names, within
+from segsolve.question import Cuts, Objective
+from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, MOST_THREADS, parse_counts, parse_memory, parse_names, within
 
 if TYPE_CHECKING:
     from segsolve.batch.engines import Engine
     from segsolve.device.model import Device
-
-
-class Objective(StrEnum):
-    """What a batch's plans are best at."""
-
-    THROUGHPUT = "throughput"
 
 
 class EngineName(StrEnum):
@@ -35,6 +33,7 @@ class EngineName(StrEnum):
 
 
 @guarded
+@with_constraints
 def command(
     models: Annotated[
         list[str],
@@ -53,10 +52,16 @@ def command(
     planners: Annotated[
         str,
         typer.Option(
-            help="Planners, comma-separated, or all: each cuts one pipeline, `layouts` is the best of all layouts."
+            help="Planners, comma-separated, or all that answer the question: each cuts one pipeline, `layouts` is the "
+            "best of all layouts."
         ),
     ] = "all",
     objective: Annotated[Objective, typer.Option(help="What the plans are best at.")] = Objective.THROUGHPUT,
+    cuts: Annotated[
+        Cuts, typer.Option(help="Cut the execution order (chain), or also between branches of the graph (dag).")
+    ] = Cuts.AUTO,
+    batch: Annotated[int | None, typer.Option(help="Inferences of --objective batch: 15.")] = None,
+    constraints: Mapping[str, Any] = MappingProxyType({}),
     tpu_memory: TpuMemory = None,
     no_spill: NoSpill = False,
     time_limit: TimeLimit = None,
@@ -75,29 +80,39 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Solve every combination in parallel; go on after any stop."""
-    from segsolve.batch.jobs import LAYOUTS, Options
+    from segsolve.batch.jobs import Options
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
+    from segsolve.question.given import parsed
     from segsolve.report.batch import summary_document, summary_table
-    from segsolve.search.strategies import COMPARED
 
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
     if processes is not None:
         within("--processes", processes, 1, MOST_THREADS)
-    batch = Batch(
+    if batch is not None:
+        within("--batch", batch, 1, MOST_BATCH)
+    options = Options(
+        objective=objective,
+        cuts=cuts,
+        batch=batch if objective is Objective.BATCH else None,
+        constraints=parsed(constraints),
+        no_spill=no_spill,
+        time_limit_s=time_limit,
+        seed=seed,
+        workers=workers,
+    )
+    wanted = Batch(
         models=tuple(models),
         tpus=counts,
         devices=_devices(devices, tpu_memory),
-        planners=parse_names("--planners", planners, (*COMPARED, LAYOUTS)),
-        options=Options(
-            objective=objective.value, no_spill=no_spill, time_limit_s=time_limit, seed=seed, workers=workers
-        ),
+        planners=parse_names("--planners", planners, options.planners),
+        options=options,
     )
     at_once = processes or default_processes(workers)
     with batch_progress() as observe:
         summary = run_batch(
-            batch,
+            wanted,
             output,
             engine=lambda: _engine(engine, scheduler, at_once),
             processes=at_once,

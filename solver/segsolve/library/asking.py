@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import UsageError
-from segsolve.question import Constraints, Cuts, Layout, Objective, Question
-from segsolve.question.constraints import KINDS
+from segsolve.question import Cuts, Layout, Objective, Question
+from segsolve.question.given import found, parsed
 from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, within
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Asking:
     """The options about the question, as the user gave them; `constraints` by argument (`Option.argument`).
 
     Raises:
-        UsageError: there is no such constraint.
+        UsageError: there is no such constraint, or a value of one makes no sense.
     """
 
     objective: Objective
@@ -30,9 +30,7 @@ class Asking:
     constraints: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = [kind.option.argument for kind in KINDS.values()]
-        if unknown := sorted(set(self.constraints) - set(known)):
-            raise UsageError(f"there is no constraint {unknown[0]!r}", f"known: {', '.join(known)}")
+        parsed(self.constraints)
 
     def check(self, planner: str) -> None:
         """Raise a UsageError if the options make no sense, whatever the network."""
@@ -75,13 +73,10 @@ class Asking:
 
     def _question(self, problem: Problem | None) -> Question:
         """Return the question, without what names operations where there is no problem yet."""
-        given = {
-            key: kind.asked(self.constraints[kind.option.argument], problem)
-            for key, kind in KINDS.items()
-            if self.constraints.get(kind.option.argument) not in (None, [], ())
-            and not (problem is None and kind.names_operations)
-        }
         asked = Question(
-            objective=self.objective, layout=self.layout, cuts=self.cuts, constraints=Constraints.of(**given)
+            objective=self.objective,
+            layout=self.layout,
+            cuts=self.cuts,
+            constraints=found(parsed(self.constraints), problem),
         )
         return asked if self.batch is None else replace(asked, batch=self.batch)

@@ -11,11 +11,13 @@ from rich.text import Text
 from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.run import News
 from segsolve.batch.summary import REFERENCE, Extreme, Failure, Summary
+from segsolve.question import Objective
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import times
 
 _NAME_WIDTH = 20
+_PLAIN = Objective.THROUGHPUT.value
 _WHOSE = {REFERENCE: f"the best pipeline ({REFERENCE})", LAYOUTS: "the best layout"}
 
 
@@ -26,7 +28,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 def summary_table(summary: Summary) -> RenderableType:
     """Return the best pipelines and layouts against the others per TPU count, and what failed."""
-    tables = sorted({(row.device, row.reference) for row in summary.versus})
+    tables = sorted({(row.asked, row.device, row.reference) for row in summary.versus})
     parts: list[RenderableType] = [_versus(summary, *table) for table in tables]
     parts += map(_failure, summary.failures)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items() if count)
@@ -51,15 +53,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _versus(summary: Summary, device: str, reference: str) -> Grid:
+def _versus(summary: Summary, asked: str, device: str, reference: str) -> Grid:
+    what = f"{device}: how many times faster" if asked == _PLAIN else f"{device}, {asked}: how many times better"
     table = Grid(
-        f"{device}: how many times faster {_WHOSE[reference]} is (predicted)",
+        f"{what} {_WHOSE[reference]} is (predicted)",
         *("TPUs", "over", "models", "geometric\nmean", "best", "worst", "losses"),
         left=("over", "losses"),
         optional=("models",),
     )
     shown = 0
-    for row in (row for row in summary.versus if (row.device, row.reference) == (device, reference)):
+    for row in (row for row in summary.versus if (row.asked, row.device, row.reference) == (asked, device, reference)):
         table.add_row(
             str(row.tpus) if row.tpus != shown else "",
             row.baseline,

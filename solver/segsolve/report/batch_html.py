@@ -67,7 +67,8 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 
 def _plans(cell: Cell, board: Board) -> list[Any]:
-    """Return a cell's plans as batch.js shows them: title, ns per inference, latency, off chip, us of each TPU."""
+    """Return a cell's plans as batch.js shows them: title, worth, ns per inference, latency, off chip, us of each
+    TPU."""
     return [_plan(cell.plans[p]) for p in board.planners if p in cell.plans]
 
 
@@ -79,4 +80,4 @@ def _plan(record: Record) -> list[Any]:
         title = f"Optimum of one pipeline ({record.planner})"
     replicas = record.stage_replicas or (1,) * len(record.stage_ns)
     stages_us = [round(ns / n / 1000) for ns, n in zip(record.stage_ns, replicas, strict=True) for _ in range(n)]
-    return [title, record.objective_ns, record.latency_ns, record.offchip_bytes, stages_us]
+    return [title, record.cost, record.period_ns, record.latency_ns, record.offchip_bytes, stages_us]

@@ -13,11 +13,21 @@ from segsolve.batch.log import read_records
 from segsolve.batch.record import Record
 from segsolve.batch.run import missing_jobs
 from segsolve.batch.summary import REFERENCE, Summary, summarise
+from segsolve.question import Objective
 from segsolve.report.explain import TITLES
 from segsolve.report.units import MIB, fps, times
 from segsolve.search.strategies import STRATEGIES, VENDOR
 
 EXACT = (*(one.name for one in STRATEGIES if one.is_exact), LAYOUTS)
+_VALUES = {
+    Objective.LATENCY: ("Latency", "ns"),
+    Objective.BATCH: ("Time of the batch", "ns"),
+    Objective.DEVICES: ("TPUs that are needed", "TPUs"),
+}
+_PIPELINE = {
+    Objective.LATENCY: "Latency of the best single pipeline, as a multiple",
+    Objective.DEVICES: "TPUs of the best single pipeline, as a multiple",
+}
 _STRONGEST = 0.97  # the share of cells whose colour still grows with their value
 
 
@@ -30,7 +40,7 @@ class Cell:
 
     @cached_property
     def best(self) -> Record | None:
-        """The plan with the smallest bottleneck; of several the exact planner's."""
+        """The plan that is best at what was asked; of several the exact planner's."""
         return _best(self.plans.values())
 
     @cached_property
@@ -72,6 +82,8 @@ class Metric:
         """Return a value for people."""
         if value is None:
             return "–"
+        if self.kind in ("ns", "TPUs"):
+            return f"{value / 1e6:.2f} ms" if self.kind == "ns" else f"{value:.3g}"
         if self.kind == "over":
             return "0 %" if value == 1 else f"{100 * (value - 1):+.1f} %"
         return fps(value) if self.kind == "fps" else times(value)
@@ -81,7 +93,7 @@ class Metric:
         if value is None:
             return 0.0
         known = sorted(v for row in self.values for v in row if v is not None)
-        low = known[0] if self.kind == "fps" else 1.0
+        low = 1.0 if self.kind in ("times", "over") else known[0]
         # One network that gains far more than all others must not leave these without colour.
         span = math.log(known[round(_STRONGEST * (len(known) - 1))] / low) or 1.0
         return round(max(-1.0, min(1.0, math.log(value / low) / span)), 2)
@@ -140,6 +152,7 @@ def geometric_mean(values: Iterable[float | None]) -> float | None:
 
 def _rules(r: Record) -> str:
     parts = [f"{r.memory_bytes / MIB:g} MiB on chip"]
+    parts += [f"asked for {r.asked}"] if (r.objective, r.constraints) != (Objective.THROUGHPUT, {}) else []
     parts += ["nothing may stream"] if r.no_spill else []
     parts += [f"at most {r.time_limit_s:g} s per job"] if r.time_limit_s is not None else []
     return ", ".join(parts)
@@ -147,7 +160,7 @@ def _rules(r: Record) -> str:
 
 def _board(device: str, rules: str, records: Sequence[Record]) -> Board:
     tpus = tuple(sorted({r.tpus for r in records}))
-    planned = [r for r in records if r.objective_ns]
+    planned = [r for r in records if r.cost]
     networks = tuple(_networks(planned, tpus))
     planners = tuple(p for p in TITLES if any(r.planner == p for r in planned)) + tuple(
         sorted({r.planner for r in planned} - set(TITLES))
@@ -158,7 +171,7 @@ def _board(device: str, rules: str, records: Sequence[Record]) -> Board:
         tpus=tpus,
         planners=planners,
         networks=networks,
-        metrics=tuple(_metrics(networks, planners)),
+        metrics=tuple(_metrics(networks, planners, Objective(records[0].objective))),
     )
 
 
@@ -171,17 +184,21 @@ def _networks(records: Sequence[Record], tpus: Sequence[int]) -> Iterator[Networ
         yield Network(name=f"{model} ({(sha256 or '')[:8]})" if is_shared else model, cells=cells)
 
 
-def _metrics(networks: Sequence[Network], planners: Sequence[str]) -> Iterator[Metric]:
+def _metrics(networks: Sequence[Network], planners: Sequence[str], objective: Objective) -> Iterator[Metric]:
     def metric(
         key: str, title: str, kind: str, figure: Callable[[Cell, Record], float | None], *, cost: bool
     ) -> Metric:
         rows = (tuple(figure(c, c.best) if c.best else None for c in network.cells) for network in networks)
         return Metric(key=key, title=title, kind=kind, cost=cost, values=tuple(rows))
 
+    if objective in _VALUES:
+        title, kind = _VALUES[objective]
+        yield metric("value", title, kind, lambda _, best: float(_cost(best)), cost=True)
     if VENDOR in planners:
         yield metric("vendor", "Speed-up over the vendor's compiler", "times", _versus(VENDOR), cost=False)
     if LAYOUTS in planners and len(planners) > 1:
-        yield metric("pipeline", "Speed-up over the best single pipeline", "times", _over_pipeline, cost=False)
+        title = _PIPELINE.get(objective, "Speed-up over the best single pipeline")
+        yield metric("pipeline", title, "times", _over_pipeline, cost=False)
     yield metric("one", "Speed-up over one TPU", "times", lambda _, best: _over_one(best), cost=False)
     yield metric("fps", "Inferences per second", "fps", lambda _, best: best.throughput_fps, cost=False)
     for planner in planners:
@@ -194,7 +211,7 @@ def _metrics(networks: Sequence[Network], planners: Sequence[str]) -> Iterator[M
 def _versus(planner: str) -> Callable[[Cell, Record], float | None]:
     def figure(cell: Cell, best: Record) -> float | None:
         other = cell.plans.get(planner)
-        return _ns(other) / _ns(best) if other else None
+        return _cost(other) / _cost(best) if other else None
 
     return figure
 
@@ -204,27 +221,34 @@ def _behind(planner: str) -> Callable[[Cell, Record], float | None]:
 
     def figure(cell: Cell, _: Record) -> float | None:
         other = cell.plans.get(planner)
-        return _ns(other) / _ns(cell.pipeline) if other and cell.pipeline else None
+        return _cost(other) / _cost(cell.pipeline) if other and cell.pipeline else None
 
     return figure
 
 
 def _over_pipeline(cell: Cell, best: Record) -> float | None:
-    return _ns(cell.pipeline) / _ns(best) if cell.pipeline else None
+    return _cost(cell.pipeline) / _cost(best) if cell.pipeline else None
 
 
 def _over_one(best: Record) -> float | None:
-    return best.one_tpu_ns / _ns(best) if best.one_tpu_ns else None
+    return best.one_tpu_ns / best.period_ns if best.one_tpu_ns and best.period_ns else None
 
 
 def _gap(cell: Cell, best: Record) -> float | None:
-    bound = max((r.bound_ns or 0 for r in cell.judges), default=0)
-    return _ns(best) / bound if bound else None
+    bound = max((_bound(r) for r in cell.judges), default=0)
+    return _cost(best) / bound if bound else None
+
+
+def _bound(record: Record) -> int:
+    """Return what no plan is below, in the objective's unit."""
+    if record.objective == Objective.DEVICES:
+        return math.ceil(_cost(record) * (1 - (record.gap or 0)) - 1e-9)
+    return record.bound_ns or 0
 
 
 def _best(records: Iterable[Record]) -> Record | None:
-    return min(records, key=lambda r: (_ns(r), r.planner not in EXACT, r.planner != REFERENCE), default=None)
+    return min(records, key=lambda r: (_cost(r), r.planner not in EXACT, r.planner != REFERENCE), default=None)
 
 
-def _ns(record: Record) -> int:
-    return record.objective_ns or 0
+def _cost(record: Record) -> int:
+    return record.cost or 0
