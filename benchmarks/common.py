@@ -42,9 +42,20 @@ def write_result(name: str, data: dict[str, Any]) -> Path:
 
 def add_results(name: str, section: str, parts: Mapping[str, Any]) -> None:
     """Add parts to a section of ``results/NAME.json``, in place of older ones of the same names, with when they ran."""
-    known = read_result(name)[section] if (RESULTS / f"{name}.json").exists() else {}
+    known = _section(name, section)
     dated = {part: {"date": date.today().isoformat(), **data} for part, data in parts.items()}
     write_result(name, {section: known | dated})
+
+
+def part_of(name: str, section: str, part: str) -> dict[str, Any]:
+    """Return what a section of ``results/NAME.json`` says of a part, or nothing."""
+    found: dict[str, Any] = _section(name, section).get(part, {})
+    return found
+
+
+def _section(name: str, section: str) -> dict[str, Any]:
+    found: dict[str, Any] = read_result(name).get(section, {}) if (RESULTS / f"{name}.json").exists() else {}
+    return found
 
 
 def write_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:

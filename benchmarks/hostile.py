@@ -16,24 +16,23 @@ import random
 import shutil
 import sys
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import add_results
 from benchmarks.memory import resident_mib
+from benchmarks.slices import Slice, search, show
 from generators.command import Done, inside
 from generators.documents import by_hand, device_toml, random_placement, random_profile
 from segsolve.errors import ExitCode
 
 FILES = 10_000
 SEED = 14
-_GROUP = 100  # files that one fork reads
-_LONGEST_S = 300
+_SLICE, _GROUP = 1000, 100  # files between records, and those that one fork reads
 _NETWORK, _PHOTOS = "synthetic-dense-50", "squeezenet1.1"
 _NASTY: Sequence[Any] = (
     *(None, True, False, 0, 1, -1, 2, 255, 2**31 - 1, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400),
@@ -59,17 +58,17 @@ _NASTY: Sequence[Any] = (
 Change = Callable[[random.Random, Path], None]
 
 
-def main(files: int = FILES, names: Sequence[str] = (), *, record: bool = False) -> None:
-    found = {}
+def main(files: int = FILES, names: Sequence[str] = (), *, record: bool = False) -> bool:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         prepare(root)
-        for name in names or KINDS:
-            found[name] = attack(name, files, root)
-            print(name, json.dumps(found[name]), flush=True)
-            if record:
-                add_results("hostile", "kinds", {name: found[name]})
-    sys.exit(any(each["faults"] for each in found.values()))
+
+        def found() -> Iterator[tuple[str, dict[str, Any]]]:
+            for name in names or KINDS:
+                attempt = partial(attack, name, root)
+                yield name, search(("hostile", "kinds", name), files, attempt, size=_SLICE, record=record)
+
+        return show(found())
 
 
 def prepare(root: Path) -> None:
@@ -98,26 +97,22 @@ def prepare(root: Path) -> None:
     Image.new("RGB", (9, 9), (1, 2, 3)).save(root / "frame.jpg")
 
 
-def attack(name: str, files: int, root: Path) -> dict[str, Any]:
+def attack(name: str, root: Path, seeds: Sequence[int]) -> Slice:
     """Let commands read altered files of a kind, in forks of a hundred files each."""
-    outcomes, faults, memory = Counter[str](), list[str](), list[float]()
-    seed = 0
-    while seed < files:
-        lines = _group(name, range(seed, min(files, seed + _GROUP)), root)
+    found, left = Slice(), list(seeds)
+    while left:
+        group, left = left[:_GROUP], left[_GROUP:]
+        lines = _group(name, group, root)
         for line in lines:
-            outcomes[line["outcome"]] += 1
-            memory.append(line["mib"])
-            if line["fault"]:
-                faults.append(f"seed {line['seed']}: {line['fault']}")
-        seed += len(lines)
-        if len(lines) < _GROUP and seed < files:
-            faults.append(f"seed {seed} ends the process")
-            seed += 1
-    most = round(max(memory, default=0))
-    return {"files": files, "outcomes": dict(outcomes.most_common()), "most_mib": most, "faults": faults[:50]}
+            found.add(**line)
+        if len(lines) < len(group):
+            seed = group[len(lines)]
+            found.add(seed, "ends the process", "ends the process", 0.0)
+            left = group[len(lines) + 1 :] + left
+    return found
 
 
-def _group(name: str, seeds: range, root: Path) -> list[dict[str, Any]]:
+def _group(name: str, seeds: Sequence[int], root: Path) -> list[dict[str, Any]]:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -370,4 +365,4 @@ KINDS: Mapping[str, tuple[Change, Sequence[Sequence[str]]]] = {
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if word != "--record"]
-    main(int(words[0]) if words else FILES, words[1:], record="--record" in sys.argv)
+    sys.exit(main(int(words[0]) if words else FILES, words[1:], record="--record" in sys.argv))

@@ -5,6 +5,8 @@ to three fields of the schema's objects are changed: shapes, types, scales, conn
 processes: one that dies by a signal, raises what it should not, or does not end is a fault, named by its seed.
 
     python -m benchmarks.mutations [READS [RUNS]]      # and $SEGSOLVE_MODELS, a folder of models
+
+What is recorded is not tried again; of that, only the faults.
 """
 
 from __future__ import annotations
@@ -15,20 +17,20 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy, deepcopy
+from functools import partial
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Timer
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import write_result
-from benchmarks.memory import growth_mib, resident_mib
+from benchmarks.memory import resident_mib
+from benchmarks.slices import Slice, search, show
 
-READS, RUNS = 100_000, 5_000
+READS, RUNS = 1_000_000, 20_000
+_SLICE = {"read": 5_000, "run": 500}
 WINDOWS = 120
 _LONGEST_S = 150.0  # a child that reads a model is given 120
 _MOST_MACS = 2e9  # a mutation may ask for hours of honest work; that is no hang
@@ -37,15 +39,16 @@ _ZOO = ("mobilenetv2", "yolov8n", "efficientdet-lite0", "ssd-mobilenetv1", "nasn
 Mutation = Callable[[random.Random, Any], None]
 
 
-def main(reads: int = READS, runs: int = RUNS) -> None:
-    start = time.perf_counter()
+def main(reads: int = READS, runs: int = RUNS, *, record: bool = True) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        names = write_windows(Path(folder))
-        counts = {
-            "read": supervised("read", reads, Path(folder)),
-            "verify and run": supervised("run", runs, Path(folder)),
-        }
-    write_result("mutations", {"wall_s": round(time.perf_counter() - start, 1), "windows": names, **counts})
+        write_windows(Path(folder))
+
+        def found() -> Iterator[tuple[str, dict[str, Any]]]:
+            for what, count in (("run", runs), ("read", reads)):
+                attempt = partial(supervised, what, Path(folder))
+                yield what, search(("mutations", "models", what), count, attempt, size=_SLICE[what], record=record)
+
+        return show(found())
 
 
 def write_windows(folder: Path, most: int = WINDOWS, models: Path | None = None) -> int:
@@ -73,58 +76,27 @@ def write_windows(folder: Path, most: int = WINDOWS, models: Path | None = None)
     return written
 
 
-def supervised(what: str, count: int, folder: Path, workers: int = 2) -> dict[str, Any]:
-    """Let workers go through all seeds; return what became of them, and the faults."""
-    outcomes: Counter[str] = Counter()
-    faults: list[str] = []
-    memory: list[float] = []
-
-    def supervise(seeds: range) -> None:
-        left = seeds
-        while left:
-            done = 0
-            for line in _lines(what, left, folder):
-                if line is None:
-                    faults.append(f"seed {left[done]} hangs")
-                    break
-                outcomes[line["outcome"]] += 1
-                memory.append(line["mib"])
-                if line["outcome"] == "fault":
-                    faults.append(f"seed {line['seed']}: {line['why']}")
-                done += 1
-            else:
-                if done == len(left):
-                    return
-                faults.append(f"seed {left[done]} ends the process")
-            left = left[done + 1 :]
-
-    share = -(-count // workers)
-    threads = [Thread(target=supervise, args=(range(k * share, min(count, (k + 1) * share)),)) for k in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    print(what, dict(outcomes), len(faults), "faults", flush=True)
-    return {
-        "mutations": count,
-        "outcomes": dict(outcomes.most_common()),
-        "faults": faults,
-        "memory_growth_mib": round(growth_mib(memory), 1) if memory else 0.0,
-    }
+def supervised(what: str, folder: Path, seeds: Sequence[int]) -> Slice:
+    """Let a worker go through seeds, and another from where one ends; return what became of them."""
+    found, left = Slice(), list(seeds)
+    while left:
+        done = 0
+        hangs = False
+        for line in _lines(what, left, folder):
+            if hangs := line is None:
+                break
+            found.add(**line)
+            done += 1
+        if done < len(left):
+            why = "hangs" if hangs else "ends the process"
+            found.add(left[done], why, why, 0.0)
+        left = left[done + 1 :]
+    return found
 
 
-def _lines(what: str, seeds: range, folder: Path) -> Iterator[dict[str, Any] | None]:
+def _lines(what: str, seeds: Sequence[int], folder: Path) -> Iterator[dict[str, Any] | None]:
     """Yield what a worker says of each seed; None, and no more, where it says nothing for too long."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.mutations",
-        "--work",
-        what,
-        str(seeds.start),
-        str(seeds.stop),
-        str(folder),
-    ]
+    command = [sys.executable, "-m", "benchmarks.mutations", "--work", what, str(folder), *map(str, seeds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
         assert worker.stdout is not None
         while True:
@@ -147,7 +119,7 @@ def _lines(what: str, seeds: range, folder: Path) -> Iterator[dict[str, Any] | N
             yield json.loads(line)
 
 
-def work(what: str, first: int, end: int, folder: Path) -> None:
+def work(what: str, folder: Path, seeds: Sequence[int]) -> None:
     """Go through seeds, and print what became of each as a line of JSON."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -160,9 +132,10 @@ def work(what: str, first: int, end: int, folder: Path) -> None:
         normalise(model, content)
         windows.append(model)
     with tempfile.TemporaryDirectory() as own:
-        for seed in range(first, end):
+        for seed in seeds:
             outcome, why = _outcome(what, seed, windows, Path(own))
-            line = {"seed": seed, "outcome": outcome, "why": why, "mib": resident_mib()}
+            fault = why if outcome == "fault" else ""
+            line = {"seed": seed, "outcome": outcome, "fault": fault, "mib": resident_mib()}
             print(json.dumps(line), flush=True)
 
 
@@ -387,6 +360,6 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+        work(sys.argv[2], Path(sys.argv[3]), [int(seed) for seed in sys.argv[4:]])
     else:
-        main(*map(int, sys.argv[1:]))
+        sys.exit(main(*map(int, sys.argv[1:])))

@@ -20,8 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("what", "count"), [("read", 300), ("run", 40)])
 def test_a_mutated_model_is_used_or_refused_and_nothing_else(what: str, count: int, folder: Path) -> None:
-    found = supervised(what, count, folder, workers=1)
-    assert found["faults"] == []
-    assert sum(found["outcomes"].values()) == count
-    assert found["outcomes"]["read" if what == "read" else "ran"] > count / 20
-    assert sum(n for outcome, n in found["outcomes"].items() if outcome.startswith("refused")) > count / 10
+    found = supervised(what, folder, range(count))
+    assert found.faults == {}
+    assert found.outcomes.total() == count
+    assert found.outcomes["read" if what == "read" else "ran"] > count / 20
+    assert sum(n for outcome, n in found.outcomes.items() if outcome.startswith("refused")) > count / 10
