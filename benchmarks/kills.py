@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks.common import add_results
 from generators.command import inside
+from generators.documents import device_toml
 from generators.dying import begun, counted, ended, forked, killed_before, killed_beyond
 
 KILLS = 200
@@ -68,6 +69,7 @@ def prepare(folder: Path) -> None:
     compiler = folder / _COMPILER
     compiler.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_STANDIN}" "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
+    (folder / _DEVICE).write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
     done = forked(lambda: inside("zoo", "build", "synthetic-dense-50", "-o", folder / "in").code)
     done |= forked(lambda: inside("solve", folder / _M, "--tpus", "2", "-o", folder / "in" / "plan").code)
     done |= forked(lambda: inside("batch", folder / _M, *_BATCH, "-o", folder / "in" / "batch").code)
@@ -77,6 +79,7 @@ def prepare(folder: Path) -> None:
 
 _M = "in/synthetic-dense-50.tflite"
 _COMPILER = "in/edgetpu_compiler"
+_DEVICE = "in/device.toml"  # whose host never limits, so that more TPUs make another plan
 _BATCH = ("--tpus", "1..3", "--planners", "uniform,compiler,dp", "--processes", "1")
 _READERS: Sequence[Arguments] = (
     ("verify", "out", _M, "--inputs", "1"),
@@ -84,7 +87,7 @@ _READERS: Sequence[Arguments] = (
     ("run", "out", "--count", "1"),
     ("build", "out", "--check-coral"),
 )
-_SOLVE: Arguments = ("solve", _M, "--tpus", "3", "--planner", "dp", "--no-verify", "-o", "out")
+_SOLVE: Arguments = ("solve", _M, "--device", _DEVICE, "--tpus", "3", "--planner", "dp", "--no-verify", "-o", "out")
 
 
 def plan_of(path: Path) -> object:
@@ -95,6 +98,12 @@ def plan_of(path: Path) -> object:
     return [[(s["file"], s["sha256"]) for s in p["stages"]] for p in solution["pipelines"]]
 
 
+def compiled_of(path: Path) -> object:
+    """Return what a plan's folder says, with the compiled segments."""
+    plan = plan_of(path)
+    return None if plan is None else (plan, sorted(str(p.relative_to(path)) for p in path.rglob("*_edgetpu.tflite")))
+
+
 def records_of(path: Path) -> object:
     return [(path / name).read_bytes() for name in ("results.jsonl", "summary.json")]
 
@@ -103,10 +112,10 @@ def is_profile(path: Path) -> object:
     return json.loads(path.read_text(encoding="utf-8"))["format"]
 
 
-_OLDER_PLAN: Arguments = ("solve", _M, "--tpus", "2", "--no-verify", "-o", "out")
+_OLDER_PLAN: Arguments = ("solve", _M, "--device", _DEVICE, "--tpus", "2", "--no-verify", "-o", "out")
 CASES: dict[str, Case] = {
     "solve": Case(
-        command=("solve", _M, "--tpus", "3", "--no-verify", "-o", "out"),
+        command=("solve", _M, "--device", _DEVICE, "--tpus", "3", "--no-verify", "-o", "out"),
         before=(_OLDER_PLAN, ("build", "out", "--compile", "--compiler", _COMPILER, "--rounds", "1")),
         result="out",
         accepted_by=(("check", "out"), *_READERS),
@@ -118,7 +127,7 @@ CASES: dict[str, Case] = {
         before=(_OLDER_PLAN,),
         result="out",
         accepted_by=_READERS,
-        same=plan_of,
+        same=compiled_of,
     ),
     "tune": Case(
         command=("tune", _M, "--tpus", "3", "--runs", "1", "--warm-up", "0", "--iterations", "2", "-o", "out"),
@@ -163,6 +172,10 @@ CASES: dict[str, Case] = {
 }
 
 
+_ALIKE = ("profile", "tune")
+"""Those whose results are measured, so that only their kind is compared."""
+
+
 def kill_all(name: str, case: Case, root: Path, kills: int) -> dict[str, Any]:
     """Kill a command, look at what it left, and let it run again, as often as told."""
     rng, outcomes, faults = random.Random(f"{SEED} {name}"), Counter[str](), list[str]()
@@ -178,6 +191,8 @@ def kill_all(name: str, case: Case, root: Path, kills: int) -> dict[str, Any]:
     if code:
         raise RuntimeError(f"{name} ends with {code} when nothing disturbs it")
     newer, sizes = _content(case, root), [p.stat().st_size for p in out.rglob("*") if p.is_file()]
+    if older == newer and name not in _ALIKE:
+        raise RuntimeError(f"{name} makes what was there before: nothing can be told apart")
     wanted = sorted(p.relative_to(out) for p in out.rglob("*"))
     moments: list[int] = []
     for k in range(kills):
@@ -201,11 +216,13 @@ def kill_all(name: str, case: Case, root: Path, kills: int) -> dict[str, Any]:
 def race(root: Path, times: int) -> dict[str, Any]:
     """Let two commands solve into one folder at once: one of the two plans is there in the end, whole."""
     out, outcomes, faults = root / "out", Counter[str](), list[str]()
-    commands = [("solve", _M, "--tpus", tpus, "--planner", "dp", "--no-verify", "-o", "out") for tpus in ("2", "3")]
+    commands = [_OLDER_PLAN, _SOLVE]
     alone = []
     for command in commands:
         _run(command)
         alone.append(plan_of(out))
+    if alone[0] == alone[1]:
+        raise RuntimeError("both commands make the same plan: nothing can be told apart")
     for _ in range(times):
         for code in map(ended, [begun(_inside(*command)) for command in commands]):
             outcomes[f"ended with {code}"] += 1

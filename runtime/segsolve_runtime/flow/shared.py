@@ -12,7 +12,8 @@ inference is not modelled by either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -58,15 +59,19 @@ def host_ns(stages: int, *, cores: int, serial_ns: int, work_ns: int) -> int:
 
 def needed(loads: Sequence[Load]) -> dict[str, Fraction]:
     """Return the part of each shared thing that all pipelines at full rate need; above 1 it is what limits them."""
-    return {name: sum((load.rate * load.shared_ns[k] for load in loads), Fraction(0)) for k, name in enumerate(SHARED)}
+    return _needed(Counter(loads))  # of a thousand copies, one is looked at
 
 
 def rates(loads: Sequence[Load]) -> tuple[Fraction, ...]:
     """Return the inferences per ns that each pipeline is left."""
-    own = tuple(load.rate for load in loads)
-    if all(part <= 1 for part in needed(loads).values()):
-        return own
-    return max((_served(loads, order) for order in range(len(SHARED))), key=sum)
+    found = _rates(Counter(loads))
+    return tuple(found[load] for load in loads)
+
+
+def total_rate(loads: Sequence[Load]) -> Fraction:
+    """Return the inferences per ns of all pipelines together."""
+    counts = Counter(loads)
+    return _total(_rates(counts), counts)
 
 
 def intervals(loads: Sequence[Load]) -> tuple[Fraction | None, ...]:
@@ -79,21 +84,39 @@ def intervals(loads: Sequence[Load]) -> tuple[Fraction | None, ...]:
     return tuple(1 / rate if rate else None for rate in rates(loads))
 
 
-def _served(loads: Sequence[Load], by: int) -> tuple[Fraction, ...]:
+def _needed(counts: Counter[Load]) -> dict[str, Fraction]:
+    return {
+        name: sum((count * load.rate * load.shared_ns[k] for load, count in counts.items()), Fraction(0))
+        for k, name in enumerate(SHARED)
+    }
+
+
+def _rates(counts: Counter[Load]) -> dict[Load, Fraction]:
+    """Return the rate of each of so many pipelines of a load."""
+    if all(part <= 1 for part in _needed(counts).values()):
+        return {load: load.rate for load in counts}
+    return max((_served(counts, order) for order in range(len(SHARED))), key=lambda found: _total(found, counts))
+
+
+def _total(found: Mapping[Load, Fraction], counts: Counter[Load]) -> Fraction:
+    return sum((count * found[load] for load, count in counts.items()), Fraction(0))
+
+
+def _served(counts: Counter[Load], by: int) -> dict[Load, Fraction]:
     """Return the rates of pipelines that are served in the order of what they take of the shared thing `by`."""
 
-    def order(p: int) -> tuple[int, tuple[int, int]]:
-        return loads[p].shared_ns[by], loads[p].shared_ns
+    def order(load: Load) -> tuple[int, tuple[int, int]]:
+        return load.shared_ns[by], load.shared_ns
 
-    free, found = [Fraction(1)] * len(SHARED), [load.rate for load in loads]
-    for (_, takes), alike in groupby(sorted(range(len(loads)), key=order), key=order):
+    free, found = [Fraction(1)] * len(SHARED), {load: load.rate for load in counts}
+    for (_, takes), alike in groupby(sorted(counts, key=order), key=order):
         group = list(alike)
-        wanted = [ns * sum((found[p] for p in group), Fraction(0)) for ns in takes]
+        wanted = [ns * sum((counts[load] * found[load] for load in group), Fraction(0)) for ns in takes]
         part = min([Fraction(1), *(left / want for left, want in zip(free, wanted, strict=True) if want)])
         free = [left - part * want for left, want in zip(free, wanted, strict=True)]
-        for p in group:
-            found[p] *= part
-    return tuple(found)
+        for load in group:
+            found[load] *= part
+    return found
 
 
 class Gate:

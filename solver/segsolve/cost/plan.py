@@ -6,6 +6,7 @@ Pipelines side by side add up their rates, as far as the link and the host that 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, nextafter
@@ -14,7 +15,7 @@ from segsolve.cost.stage import StageScore, cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage, single_pipeline
 from segsolve.problem import Problem, Segmentation, Shared
 from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
-from segsolve_runtime.flow.shared import needed, rates
+from segsolve_runtime.flow.shared import Load, needed, total_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +87,12 @@ class PlanScore:
         With one shared thing that is the most that there can be: with one constraint, the greedy fill of a fractional
         knapsack is optimal.
         """
-        return sum(rates([pipeline.lane.load for pipeline in self.pipelines]), Fraction(0))
+        return total_rate(self._loads)
 
     @property
     def needed(self) -> dict[str, Fraction]:
         """The part of "link" and "host" that all pipelines at full rate need; above 1 it is what limits them."""
-        return needed([pipeline.lane.load for pipeline in self.pipelines])
+        return needed(self._loads)
 
     @property
     def limited_by(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ class PlanScore:
     @property
     def full_rate(self) -> Fraction:
         """Inferences per ns of all pipelines if they shared nothing."""
-        return sum((pipeline.lane.load.rate for pipeline in self.pipelines), Fraction(0))
+        return sum((count * load.rate for load, count in Counter(self._loads).items()), Fraction(0))
 
     @property
     def period_ns(self) -> int:
@@ -116,12 +117,22 @@ class PlanScore:
     @property
     def latency_ns(self) -> int:
         """Time of one inference through the slowest pipeline."""
-        return max(pipeline.latency_ns for pipeline in self.pipelines)
+        return max(pipeline.latency_ns for pipeline in self._once.values())
 
     @property
     def offchip_bytes(self) -> int:
         """Weights that are streamed per inference, in the pipeline that streams most."""
         return max(pipeline.offchip_bytes for pipeline in self.pipelines)
+
+    @property
+    def _once(self) -> dict[int, Score]:
+        """The pipelines without copies, which are one object each."""
+        return {id(pipeline): pipeline for pipeline in self.pipelines}
+
+    @property
+    def _loads(self) -> list[Load]:
+        known = {key: pipeline.lane.load for key, pipeline in self._once.items()}
+        return [known[id(pipeline)] for pipeline in self.pipelines]
 
     def batch_ns(self, inferences: int) -> int:
         """Time of `inferences` that all wait at the start, by the runtime's schedule."""

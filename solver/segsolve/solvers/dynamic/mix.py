@@ -9,6 +9,7 @@ from fractions import Fraction
 from segsolve.cost.table import IMPOSSIBLE
 
 Sizes = tuple[int, ...]  # the devices of each pipeline, descending
+Runs = tuple[tuple[int, int], ...]  # the same, as sizes and how often they come: a thousand copies are one run
 
 MOST_TIES = 1000  # layouts of the same rate and number of devices that are told apart by their latency
 
@@ -21,7 +22,12 @@ class Mix:
     """
 
     rate: Fraction
-    layouts: tuple[Sizes, ...]
+    runs: tuple[Runs, ...]
+
+    @property
+    def layouts(self) -> tuple[Sizes, ...]:
+        """The devices of each pipeline of each layout."""
+        return tuple(tuple(size for size, count in layout for _ in range(count)) for layout in self.runs)
 
 
 def mixes(bottlenecks: Sequence[int], tpus: int, *, single: bool = False) -> tuple[Mix, ...]:
@@ -54,7 +60,14 @@ def _better(known: Mix, base: Mix, rate: Fraction, size: int) -> Mix:
     found = base.rate + rate
     if found < known.rate:
         return known
-    layouts = tuple((size, *layout) for layout in base.layouts)
+    runs = tuple(_with(size, layout) for layout in base.runs)
     if found > known.rate:
-        return Mix(found, layouts)
-    return Mix(found, tuple(dict.fromkeys((*known.layouts, *layouts)))[:MOST_TIES])
+        return Mix(found, runs)
+    return Mix(found, tuple(dict.fromkeys((*known.runs, *runs)))[:MOST_TIES])
+
+
+def _with(size: int, layout: Runs) -> Runs:
+    """Return a layout with one more pipeline, none of whose others is larger."""
+    if layout and layout[0][0] == size:
+        return ((size, layout[0][1] + 1), *layout[1:])
+    return ((size, 1), *layout)

@@ -19,8 +19,8 @@ from segsolve.deadline import check
 Times = NDArray[np.int64]
 Arc = tuple[int, int, int]  # state before, state after, devices
 _Rows = list[Times]  # by number of devices
-_Value = Callable[[int, Times, Times], Times]
-"""What stages are worth on so many devices, by their times and costs."""
+_Value = Callable[[Times, Times], Callable[[int], Times]]
+"""What stages of some times and costs are worth, by their number of devices."""
 _BLOCK = 2**20  # stages that are looked at together: what is made of them takes this much per number of devices
 
 
@@ -42,7 +42,7 @@ class Paths:
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
         """The smallest bottleneck in ns of at most k devices, k = 0..most; `IMPOSSIBLE` where there is no pipeline."""
-        rows = self._to_end(lambda r, times, _: -(-times // r), np.maximum)[0]
+        rows = self._to_end(lambda times, _: lambda r: -(-times // r), np.maximum)[0]
         smallest = np.minimum.accumulate([int(row[0]) for row in rows])
         return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
 
@@ -56,12 +56,11 @@ class Paths:
         left = int(np.argmin([int(row[0]) for row in layers[0][: devices + 1]]))
         if layers[0][left][0] >= IMPOSSIBLE:
             return None
-        need = self.need(bound_ns)
         path: list[Arc] = []
         here, end = 0, len(self.time) - 1
         while here != end:
             layer = len(path) if self.is_layered else 0
-            there, r = self._step(layers, layer, left, here, need)
+            there, r = self._step(layers, layer, left, here, bound_ns)
             path.append((here, there, r))
             here, left = there, left - r
         return tuple(path)
@@ -71,14 +70,15 @@ class Paths:
 
         One entry stands for all stage numbers where they do not matter. Numbers above `most` mean that it takes more.
         """
-        need = self.need(bound_ns)
         if not self.is_layered:
-            fewest = np.full(len(need), self.most + 1, dtype=np.int64)
+            fewest = np.full(len(self.time), self.most + 1, dtype=np.int64)
             fewest[-1] = 0
-            for state in range(len(need) - 2, -1, -1):
+            for state in range(len(self.time) - 2, -1, -1):
                 check()
-                fewest[state] = (need[state, state + 1 :] + fewest[state + 1 :]).min()
+                need = self.need_of(self.time[state, state + 1 :], bound_ns)
+                fewest[state] = (need + fewest[state + 1 :]).min()
             return [np.minimum(fewest, self.most + 1)]
+        need = self.need(bound_ns)
         last = np.full(len(need), self.most + 1, dtype=np.int64)
         last[-1] = 0
         layers = [last]
@@ -95,13 +95,13 @@ class Paths:
         """Return for each stage number the least cost [n] to the end with exactly 0..most devices, within a bound."""
         return _least_costs(self, bound_ns)
 
-    def _step(self, layers: list[_Rows], layer: int, left: int, here: int, need: NDArray[np.int64]) -> tuple[int, int]:
+    def _step(self, layers: list[_Rows], layer: int, left: int, here: int, bound_ns: int) -> tuple[int, int]:
         """Return the first state that a least path goes to next, and with how many devices."""
         after = layers[min(layer + 1, len(layers) - 1)]
         allowed = self.allowed_at(layer) if self.allowed_at else None
-        costs = self._costs[here]
+        costs, need = self._costs[here], self.need_of(self.time[here], bound_ns)
         for there in map(int, np.flatnonzero(self.time[here] < IMPOSSIBLE)):
-            r = int(need[here, there])
+            r = int(need[there])
             fits = r <= left and (allowed is None or allowed[here, there])
             if fits and costs[there] + after[left - r][there] == layers[layer][left][here]:
                 return there, r
@@ -159,13 +159,13 @@ class Paths:
         size = max(1, _BLOCK // len(self.time))
         for first in range((len(self.time) - 1) // size * size, -1, -size):
             block = (slice(first, first + size), slice(first, None))
-            values = {}
+            values, worth = {}, value(self.time[block], self._costs[block])
             for r in range(1, self.most + 1 if self.replicate else 2):
                 check()
                 possible = self.time[block] < IMPOSSIBLE
                 if allowed is not None:
                     possible &= allowed[block]
-                made = np.where(possible, value(r, self.time[block], self._costs[block]), IMPOSSIBLE)
+                made = np.where(possible, worth(r), IMPOSSIBLE)
                 if (made < IMPOSSIBLE).any():  # many a count no stage needs
                     values[r] = made
             for left in range(1, self.most + 1):
@@ -177,8 +177,9 @@ class Paths:
 
 @lru_cache(maxsize=4)
 def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
-    def value(devices: int, times: Times, costs: Times) -> Times:
-        return np.where(paths.need_of(times, bound_ns) == devices, costs, IMPOSSIBLE)
+    def value(times: Times, costs: Times) -> Callable[[int], Times]:
+        need = paths.need_of(times, bound_ns)
+        return lambda devices: np.where(need == devices, costs, IMPOSSIBLE)
 
     return paths._to_end(value, np.add)
 
