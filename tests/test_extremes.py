@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from generators.command import inside
 from generators.documents import by_hand, placement, write
 from generators.problems import chain as problem_of
 from generators.problems import op_cost
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.errors import DeviceError, ExitCode
 from segsolve.question import Cuts, Layout, Question
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
+from segsolve.solvers.dynamic.mix import mixes
 
 
 def chain(times: list[int], size: int = 0, edge_ns: int = 0) -> dict[str, Any]:
@@ -84,3 +87,32 @@ def test_more_operations_than_the_limit_are_refused_and_the_limit_can_be_raised(
     monkeypatch.setenv("SEGSOLVE_MAX_OPERATIONS", "many")
     done = inside("solve", write(tmp_path, chain([1, 2, 3, 4])), "--tpus", "2")
     assert done.code == ExitCode.USAGE and "SEGSOLVE_MAX_OPERATIONS is 'many'" in done.stderr
+
+
+def test_without_time_a_plan_that_does_no_more_than_the_least_work_is_proven_by_that(tmp_path: Path) -> None:
+    found = solved(tmp_path, chain([1000] * 4, edge_ns=0), "--tpus", "4", "--time-limit", "0.000001")
+    assert (found["status"], found["objective_ns"], found["gap"]) == ("optimal", 1000, 0)
+    assert [each["by"] for each in found["confirmed_by"]] == ["bounds"]
+
+
+def test_a_thousand_devices_take_no_longer_than_their_kinds(tmp_path: Path) -> None:
+    """Copies are counted, not listed: a mix of pipelines is told by its sizes and how often they come."""
+    many = mixes([IMPOSSIBLE, 900, 500, 310, 240], 1000)
+    assert many[1000].rate == Fraction(1000, 900)
+    assert max(map(len, many[1000].runs)) <= 4
+    assert {sum(layout) for layout in many[1000].layouts} == {1000}
+    found = solved(tmp_path, chain([700, 1200, 400, 900, 600]), "--tpus", "1000")
+    assert (found["status"], found["layout"], found["objective_ns"]) == ("optimal", "1000x1", 4)
+
+
+@pytest.mark.parametrize("memory", ["1B", "1TiB"])
+def test_hardly_any_memory_and_more_than_there_is(memory: str, tmp_path: Path) -> None:
+    done = inside("zoo", "build", "synthetic-dense-10", "-o", tmp_path)
+    assert done.code == ExitCode.OK, done.stderr
+    done = inside("solve", tmp_path / "synthetic-dense-10.tflite", "--tpus", "2", "--tpu-memory", memory, "--json")
+    found = json.loads(done.stdout)
+    assert found["status"] == "optimal"
+    streams = sum(stage["offchip_bytes"] for pipeline in found["pipelines"] for stage in pipeline["stages"])
+    assert (streams > 0) == (memory == "1B")
+    beyond = inside("solve", tmp_path / "synthetic-dense-10.tflite", "--tpus", "2", "--tpu-memory", "1.1TiB")
+    assert beyond.code == ExitCode.USAGE and "give at most" in beyond.stderr

@@ -196,8 +196,8 @@ def command(
         _show(problem, answer, costs.device, points, as_json=as_json)
     if answer.plan is None:
         rule = CONSTRAINTS if asked.constraints else ON_CHIP
-        if answer.status is Status.INFEASIBLE and asked.constraints.limits:
-            rule = replace(rule, hint=_instead(problem, asked, limits) or rule.hint)
+        if answer.status is Status.INFEASIBLE and asked.constraints:
+            rule = replace(rule, hint="; ".join(_instead(problem, asked, limits) or [rule.hint]))
         raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
     _write(output, loaded, costs.device, problem, answer, share, most_plans, verify=verify, as_json=as_json)
     if answer.stopped_by is Stop.INTERRUPTED:
@@ -234,14 +234,18 @@ def _check_writable(output: Path) -> None:
     check_writable(output)
 
 
-def _instead(problem: Problem, asked: Question, limits: Limits) -> str:
-    """Say what can be had in place of a latency or a rate that cannot."""
-    from segsolve.report.answer import instead
+def _instead(problem: Problem, asked: Question, limits: Limits) -> list[str]:
+    """Say what contradicts, and what can be had in place of a latency or a rate that cannot."""
+    from segsolve.report.answer import contradicting, instead
     from segsolve.search.attainable import attainable
+    from segsolve.search.contradiction import contradiction
 
+    said = []
     with progress("looking for what can be had") as _:
-        found = list(attainable(problem, asked, limits))
-    return "; ".join(instead(one, asked) for one in found)
+        if problem.no_spill or len([part for each in asked.constraints for part in each.parts]) > 1:
+            said.append(contradicting(contradiction(problem, asked, limits)))
+        said += [instead(one, asked) for one in attainable(problem, asked, limits)]
+    return said
 
 
 def _show(problem: Problem, answer: Answer, device: DeviceFacts, points: int, *, as_json: bool) -> None:

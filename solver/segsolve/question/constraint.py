@@ -71,6 +71,11 @@ class Constraint(ABC):
     def words(self) -> Iterator[str]:
         """What is asked, a few words each, so that they follow "a plan of"."""
 
+    @property
+    def parts(self) -> Iterator[Constraint]:
+        """What it asks, one by one: a constraint for each thing that it lists, or itself."""
+        yield from (type(self)((one,)) for one in self.value) if isinstance(self.value, tuple) else (self,)
+
     def check_named(self, problem: Problem, kept: Constraints) -> None:
         """Raise a UsageError if it names what does not exist, or asks the opposite of another."""
         for op in self.operations:

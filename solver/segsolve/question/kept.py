@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -38,6 +38,15 @@ class Constraints:
             KeyError: no constraint has such a key.
         """
         return cls(*(KINDS[key](_tupled(value)) for key, value in values.items() if value not in (None, [], ())))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Constraint]) -> Constraints:
+        """Return constraints whose parts (`Constraint.parts`) are given."""
+        values: dict[type[Constraint], Any] = {}
+        for part in parts:
+            known = values.get(type(part))
+            values[type(part)] = part.value if known is None else (*known, *part.value)
+        return cls(*(kind(value) for kind, value in values.items()))
 
     def __iter__(self) -> Iterator[Constraint]:
         return iter(self.kept)

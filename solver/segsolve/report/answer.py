@@ -22,6 +22,7 @@ from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
 from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
 from segsolve.search.attainable import Attainable
+from segsolve.search.contradiction import Contradiction
 from segsolve.search.front import spread
 from segsolve.solvers.base import Status, Stop
 from segsolve.values import SHOWN_POINTS
@@ -109,6 +110,16 @@ def instead(found: Attainable, asked: Question) -> str:
     if found.key == "max_latency_ns":
         return f"the least latency{others} is {ms(score.latency_ns)} ms, layout {plan.layout}"
     return f"the most{others} is {fps(score.throughput_fps)} inferences per second, layout {plan.layout}"
+
+
+def contradicting(found: Contradiction) -> str:
+    """Say which constraints no plan keeps together."""
+    said = [f"{part.option.flag} ({', '.join(part.words)})" for part in found.constraints]
+    said += ["--no-spill"] if found.no_spill else []
+    if len(said) == 1:
+        return f"{said[0]} alone allows no plan"
+    perhaps = "" if found.is_smallest else ", or perhaps fewer of them"
+    return f"no plan keeps {', '.join(said[:-1])} and {said[-1]} together{perhaps}: leave out one"
 
 
 def _which(number: int, copies: int, kinds: int) -> str:

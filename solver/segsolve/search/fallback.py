@@ -15,7 +15,7 @@ from segsolve.search.answer import Answer
 from segsolve.search.baselines import compiler, greedy, uniform
 from segsolve.search.bounds import least_value
 from segsolve.search.objectives import aim
-from segsolve.solvers.base import Limits, Status, Stop
+from segsolve.solvers.base import Confirmation, Limits, Status, Stop
 
 _Found = tuple[Fraction, Plan, PlanScore, str]
 
@@ -43,17 +43,20 @@ class Fallback:
             self._take_first()
         value, plan, score, by = self._best or (None, None, None, "")
         bound = least_value(self._problem, self._question)
+        is_least = value is not None and 0 < value <= bound
+        shown = Confirmation(by="bounds", claim="no plan does less work than this one", strength="exact", seconds=0.0)
         return Answer(
             question=self._question,
             planner=self._planner,
-            status=Status.UNKNOWN if plan is None else Status.FEASIBLE,
+            status=Status.UNKNOWN if plan is None else Status.OPTIMAL if is_least else Status.FEASIBLE,
             plan=plan,
             score=score,
             value=value,
             bound=bound if value is None else min(bound, value),
-            cuts="chain",
+            cuts="dag" if is_least else "chain",
             found_by=by,
-            note="only layouts that need no search were tried",
+            confirmed_by=(shown,) if is_least else (),
+            note="" if is_least else "only layouts that need no search were tried",
             stopped_by=why,
             seed=self._limits.seed,
         )
