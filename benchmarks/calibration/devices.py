@@ -111,7 +111,7 @@ class Description:
 def write(device: Description, folder: Path = CATALOGUE) -> Path:
     """Write a device description and return its path."""
     figures = {**COMMON, **device.figures}
-    sections = ("memory", "weights", "time", "link", "host")
+    sections = ("memory", "weights", "time", "link", "host", "start")
     lines = [
         "# Every figure carries its unit, where it comes from and how far it may be off.",
         "# Written by `python -m benchmarks.calibration`.",

@@ -19,6 +19,7 @@ from segsolve_runtime.contract.changes import WORK, settle
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.planrules import MOST_DEVICES, check_plan, check_stage
+from segsolve_runtime.contract.start import Start
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault, shortened
 from segsolve_runtime.errors import PlanError
 
@@ -240,6 +241,7 @@ class Device(_Record):
     )
     host: Host | None = Field(default=None, description="bounds the rate of all pipelines together; none: it does not")
     optimistic: bool = Field(default=False, description="true: what no rule is known for takes none of its memory")
+    start: Start | None = Field(default=None, description="what it takes before its first result; none: not known")
 
 
 class Plan(_Record):

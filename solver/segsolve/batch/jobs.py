@@ -124,7 +124,7 @@ def expand(
     options: Options,
 ) -> tuple[Job, ...]:
     """Return the jobs, each key once, in an order that keeps jobs on the same model and problem together."""
-    described = [(device, _digest(asdict(device))) for device in devices]
+    described = [(device, _digest(asdict(replace(device, start=None)))) for device in devices]  # which decides no plan
     jobs: dict[str, Job] = {}
     for model, (device, device_sha256), count, planner in product(models, described, tpus, planners):
         what = {"tpus": count, "planner": planner, **asdict(options), **asdict(installed())}

@@ -183,9 +183,9 @@ def command(
         return
     folder = load_plan(plan)
     check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)
-    pipeline = open_pipeline(options, folder)
-    with pipeline, traffic(folder.plan, wanted) as flow:
-        legs = run_legs(options, flow, pipeline, folder)
+    opened = open_pipeline(options, folder)
+    with opened.pipeline, traffic(folder.plan, wanted) as flow:
+        legs = run_legs(options, flow, opened, folder)
     done, last = sum(leg.metrics.count for leg in legs), legs[-1]
     if output is not None:
         news(f"wrote {plural(done, 'result')} to {output}")
@@ -207,10 +207,11 @@ def command(
 
 
 def _show(legs: Sequence[Leg], backend: str, *, as_json: bool) -> None:
-    from segsolve.report.run import run_document, run_table
+    from segsolve.report.run import run_document, run_table, start_document
 
     last, before = legs[-1], [(leg.plan, leg.metrics) for leg in legs[:-1]]
     if as_json:
-        show_json(run_document(last.plan, last.metrics, backend, before))
+        document = run_document(last.plan, last.metrics, backend, before)
+        show_json(document | {"start": start_document(last.began, last.outage_s)})
     else:
-        show(run_table(last.plan, last.metrics, backend, before))
+        show(run_table(last.plan, last.metrics, backend, before, last.began))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.contract.plan import Plan, PlanFolder
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.flow.metrics import Metrics
+    from segsolve_runtime.observe.began import Began
     from segsolve_runtime.observe.heat import Heat
     from segsolve_runtime.pipeline import Pipeline
 
@@ -53,7 +54,15 @@ class RunOptions:
     recorded: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A pipeline that is ready, and how it began."""
+
+    pipeline: Pipeline
+    began: Began
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
     """What was run on one plan; a new one begins where devices were lost."""
 
@@ -62,6 +71,9 @@ class Leg:
     finished: bool
     heat: Mapping[Place, Heat] = field(default_factory=dict)
     """Of the devices that tell it, at the end."""
+    began: Began | None = None
+    outage_s: float | None = None
+    """How long nothing ran before it, since a device was lost."""
 
     @property
     def plan(self) -> Plan:
@@ -85,7 +97,7 @@ def check_running(options: RunOptions) -> None:
         within("--metrics-port", options.metrics_port, 1, 65_535)
 
 
-def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: PlanFolder) -> tuple[Leg, ...]:
+def run_legs(options: RunOptions, flow_of: Traffic, first: Opened, folder: PlanFolder) -> tuple[Leg, ...]:
     """Run all frames, on the opened pipeline `first` and on further plans where devices are lost; close them all.
 
     Raises:
@@ -97,33 +109,43 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Pipeline, folder: Pla
     from segsolve_runtime.observe.heat import heat_of
 
     legs: list[Leg] = []
+    outage_s: float | None = None
     frames: Iterator[Mapping[str, Array]] = flow_of.frames
     with ExitStack() as stack:
-        pipeline = stack.enter_context(first)
+        began, pipeline = first.began, stack.enter_context(first.pipeline)
         loaded, tool = _model(options, folder), _compiler(options)
         while True:
             try:
-                finished = _run_through(pipeline, frames, flow_of, options)
+                finished = _run_through(pipeline, frames, flow_of, options, began)
                 found = {place: heat_of(device) for place, device in pipeline.devices.items()}
                 heat = {place: one for place, one in found.items() if one is not None}
-                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=finished, heat=heat))
+                metrics = pipeline.metrics()
+                legs.append(Leg(folder, metrics, finished=finished, heat=heat, began=began, outage_s=outage_s))
                 return tuple(legs)
             except DevicesLeftError as error:
                 if loaded is None:
                     raise
-                legs.append(Leg(folder=folder, metrics=pipeline.metrics(), finished=False))
+                legs.append(Leg(folder, pipeline.metrics(), finished=False, began=began, outage_s=outage_s))
                 into = Path(stack.enter_context(TemporaryDirectory())) / "plan"
-                began = perf_counter()
+                lost = perf_counter()
                 pipeline.close()  # the devices that are left must be free for the next one
                 folder, options = _replanned(options, folder, loaded, error, into, pipeline.devices)
+                solved = perf_counter()
                 folder = folder if tool is None else compiled(folder, tool)
-                pipeline = stack.enter_context(open_pipeline(options, folder))
-                news(f"the outage took {perf_counter() - began:.1f} s: solved, cut, opened and warmed up")
+                made = perf_counter()
+                say_first_result(folder.plan, options.backend)
+                opened = open_pipeline(options, folder)
+                began, pipeline = opened.began, stack.enter_context(opened.pipeline)
+                outage_s = perf_counter() - lost
+                parts = f"{solved - lost:.1f} to solve and cut, {made - solved:.1f} to compile" if tool else ""
+                parts = parts or f"{solved - lost:.1f} to solve and cut"
+                news(f"the outage took {outage_s:.1f} s: {parts}, {began.ready_s:.1f} to open and warm up")
                 frames = chain(error.undone.values(), frames)
 
 
-def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
-    """Open a plan as the options say, and warm it up; on devices, say how long the first result takes so."""
+def open_pipeline(options: RunOptions, folder: PlanFolder) -> Opened:
+    """Open a plan as the options say, and warm it up; on devices, say how long that took."""
+    from segsolve_runtime.observe.began import Began
     from segsolve_runtime.pipeline import Pipeline
 
     began = perf_counter()
@@ -137,14 +159,24 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Pipeline:
         record=options.recorded,
         faults=_policy(options),
     )
+    opened = perf_counter()
     if options.backend != "simulated":
-        opened = perf_counter()
         pipeline.warm_up()
-        if pipeline.devices:
-            done = perf_counter()
-            parts = f"{opened - began:.1f} to open, {done - opened:.1f} to run each once"
-            news(f"ready after {done - began:.1f} s: {parts}")
-    return pipeline
+    found = Began(since=began, open_s=opened - began, warm_up_s=perf_counter() - opened)
+    if options.backend != "simulated" and pipeline.devices:
+        parts = f"{found.open_s:.1f} to open, {found.warm_up_s:.1f} to run each once"
+        news(f"ready after {found.ready_s:.1f} s: {parts}")
+    return Opened(pipeline, found)
+
+
+def say_first_result(plan: Plan, backend: str) -> None:
+    """Say before a plan is opened on devices how long its first result is predicted to take."""
+    from segsolve.report.start import seconds
+    from segsolve_runtime.contract.start import first_result
+
+    found = first_result(plan)
+    if found is not None and backend == "edgetpu":
+        news(f"opening the devices: the first result is predicted after {seconds(found.total_ns)}")
 
 
 def _isolation(options: RunOptions) -> Isolation:
@@ -207,7 +239,9 @@ def _replanned(
     return made, replace(options, devices=left[: len(places(made.plan))])
 
 
-def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow: Traffic, options: RunOptions) -> bool:
+def _run_through(
+    pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow: Traffic, options: RunOptions, began: Began
+) -> bool:
     """Take all results; say if that came to its end and was not interrupted."""
     from segsolve.cli.live import LiveView, live
     from segsolve.report.units import count
@@ -220,9 +254,11 @@ def _run_through(pipeline: Pipeline, frames: Iterable[Mapping[str, Array]], flow
             drop: Literal["oldest"] | None = "oldest" if flow.live else None
             if options.on_fault != "skip":
                 for outputs in pipeline.map(frames, drop=drop, copy=False):
+                    began.note_result()
                     flow.take(outputs)
             else:
                 for outcome in pipeline.map(frames, drop=drop, copy=False, on_error="yield"):
+                    began.note_result()
                     flow.fail(outcome) if isinstance(outcome, Exception) else flow.take(outcome)
     except KeyboardInterrupt:
         return False

@@ -252,9 +252,9 @@ def _show(problem: Problem, answer: Answer, device: DeviceFacts, points: int, *,
     from segsolve.report.answer import answer_document, answer_table
 
     if as_json:
-        show_json(answer_document(problem, answer, device.ranges))
+        show_json(answer_document(problem, answer, device.ranges, device.start))
     elif answer.plan is not None:
-        show(answer_table(problem, answer, device.name, points, device.ranges))
+        show(answer_table(problem, answer, device.name, points, device.ranges, device.start))
 
 
 def write_and_verify(

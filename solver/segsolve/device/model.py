@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from segsolve.errors import DeviceError
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
+from segsolve_runtime.contract.start import Start
 
 MIB = 2**20
 MOST_VALUE = 1e9
@@ -46,6 +47,7 @@ class Device:
     Images of more than `image_pixels` may leave less memory to the weights than is known: `image_bytes_per_pixel`, at
     most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it, which
     `is_optimistic` remembers.
+    `start` is what it takes before its first result, None where nothing is known.
     `ranges` are the factors on a predicted time between which 80 % of measurements lay, by regime (ranges.py).
     """
 
@@ -85,6 +87,7 @@ class Device:
     host_cores: int = 1
     host_serial_ns: float = 0.0
     runner: str = ""
+    start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
     also_taken: tuple[str, ...] = ()
     is_optimistic: bool = False
@@ -208,6 +211,14 @@ class Host(_Section):
     serial: Annotated[Figure, _in("ms")] | None = None
 
 
+class Opening(_Section):
+    """What a device takes before its first result; what it keeps on chip is loaded at the rate of ``time.stream``."""
+
+    open: Annotated[Figure, _in("ms")]
+    load: Annotated[Figure, _in("ms")]
+    at_once: Annotated[Figure, _in("devices"), _whole(1)]
+
+
 class Range(_Section):
     """The factors on a predicted time between which 80 % of the measurements of a regime lay."""
 
@@ -243,6 +254,7 @@ class DeviceFile(_Section):
     time: Time
     link: Link | None = None
     host: Host | None = None
+    start: Opening | None = None
     range: Ranges | None = None
     operations: Operations | None = None
 
@@ -253,8 +265,9 @@ class DeviceFile(_Section):
             "weights": self.weights,
             "time": self.time,
             "link": self.link,
+            "host": self.host,
+            "start": self.start,
         }
-        sections["host"] = self.host
         return {
             f"{at}.{key}": figure for at, section in sections.items() if section for key, figure in section if figure
         }
@@ -299,9 +312,20 @@ class DeviceFile(_Section):
             large_ns_per_byte=_value(self.time.large) * per_byte,
             large_bytes=round(_value(self.time.large_from) * MIB),
             runner=self.runner,
+            start=self._start(),
             ranges=tuple((name, each.low, each.high) for name, each in self.ranges().items()),
             also_taken=self.operations.also if self.operations else (),
             **self._host(),
+        )
+
+    def _start(self) -> Start | None:
+        if self.start is None:
+            return None
+        return Start(
+            open_ns=round(self.start.open.value * 1e6),
+            load_ns=round(self.start.load.value * 1e6),
+            load_ns_per_mib=round(self.time.stream.value * 1e6),
+            at_once=int(self.start.at_once.value),
         )
 
     def _host(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Answer:
         """Return the document that `segsolve solve --json` prints."""
         from segsolve.report.answer import answer_document
 
-        return answer_document(self.problem, self.found, self.device.ranges)
+        return answer_document(self.problem, self.found, self.device.ranges, self.device.start)
 
     def _repr_html_(self) -> str:
         from segsolve.report.answer import front_points

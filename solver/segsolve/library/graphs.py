@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsolve.library.costs import device_count, tpus_or
 from segsolve.values import parse_memory, within
+from segsolve_runtime.contract.start import Start
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
@@ -36,6 +37,7 @@ class GraphDevice:
     name: str
     memory_bytes: int
     is_optimistic: bool = False
+    start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
 
 

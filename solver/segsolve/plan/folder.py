@@ -116,6 +116,7 @@ def _write_into(
             link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
             host=planfile.Host(**asdict(problem.host)) if problem.host else None,
             optimistic=device.is_optimistic,
+            start=device.start,
         ),
         solution=_solution(problem, answer, plan, costs),
         tensors=_tensors(loaded.graph, pipelines),

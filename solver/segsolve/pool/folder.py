@@ -24,6 +24,7 @@ from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
 from segsolve_runtime.contract.plan import PLAN_FILE
+from segsolve_runtime.contract.start import Start
 
 _MODELS = "models"
 
@@ -35,6 +36,7 @@ class _Facts:
     name: str
     memory_bytes: int
     is_optimistic: bool = False
+    start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
 
 

@@ -11,6 +11,7 @@ from segsolve.errors import DeviceError
 from segsolve.graph.model import Graph
 from segsolve.problem import Host, MeasuredStage, OpCost, Problem, Transfer
 from segsolve.profile.format import Edge, Layer, Profile
+from segsolve_runtime.contract.start import Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class MeasuredDevice:
     name: str
     memory_bytes: int
     is_optimistic: bool = False
+    start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
 
 

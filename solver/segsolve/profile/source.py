@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from segsolve.problem import Problem
+from segsolve_runtime.contract.start import Start
 
 
 class DeviceFacts(Protocol):
@@ -28,6 +29,11 @@ class DeviceFacts(Protocol):
     @property
     def is_optimistic(self) -> bool:
         """Whether what no rule is known for takes none of its memory."""
+        ...
+
+    @property
+    def start(self) -> Start | None:
+        """What it takes before its first result; None if nothing is known."""
         ...
 
 

@@ -18,6 +18,7 @@ from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.front import Point, plot_text
 from segsolve.report.grid import Grid
 from segsolve.report.ranges import period_range, range_document
+from segsolve.report.start import first_result_document, first_result_of, first_result_words
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
 from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
@@ -26,16 +27,17 @@ from segsolve.search.contradiction import Contradiction
 from segsolve.search.front import spread
 from segsolve.solvers.base import Status, Stop
 from segsolve.values import SHOWN_POINTS
+from segsolve_runtime.contract.start import Start
 
 _LEAST_PLOTTED = 4
 _UNITS = "predicted time per inference in ms, weights in MiB"
 
 
-def answer_document(problem: Problem, answer: Answer, ranges: Ranges = ()) -> Document:
+def answer_document(problem: Problem, answer: Answer, ranges: Ranges = (), start: Start | None = None) -> Document:
     """Return an answer with its pipelines; times are predicted, in ns unless the name says otherwise.
 
     `stages` are those of all pipelines, one after the other, `pipelines` the same in their groups; `ranges` are how far
-    the device's times may be off.
+    the device's times may be off, `start` is what a device takes before its first result.
     """
     plan, score = answer.plan, answer.score
     pipelines = pipelines_document(problem, plan, score) if plan and score else []
@@ -53,6 +55,7 @@ def answer_document(problem: Problem, answer: Answer, ranges: Ranges = ()) -> Do
         "throughput_fps": score.throughput_fps if score else None,
         **range_document(period_range(ranges, score) if score else None),
         "latency_ns": score.latency_ns if score else None,
+        "first_result": first_result_document(first_result_of(plan, score, start) if plan and score else None),
         "batch": answer.question.batch,
         "batch_ns": score.batch_ns(answer.question.batch) if score else None,
         "offchip_bytes": score.offchip_bytes if score else None,
@@ -72,7 +75,12 @@ def answer_document(problem: Problem, answer: Answer, ranges: Ranges = ()) -> Do
 
 
 def answer_table(
-    problem: Problem, answer: Answer, device: str, points: int = SHOWN_POINTS, ranges: Ranges = ()
+    problem: Problem,
+    answer: Answer,
+    device: str,
+    points: int = SHOWN_POINTS,
+    ranges: Ranges = (),
+    start: Start | None = None,
 ) -> RenderableType:
     """Return the stages of a plan, pipelines that are alike once, and what is known of its quality.
 
@@ -99,7 +107,10 @@ def answer_table(
             (f"{where} {k}", s.ops, cost) for k, (s, cost) in enumerate(zip(pipeline.stages, costs, strict=True))
         ]
     shown += spills(problem, stages)
-    return Group(*shown, *map(Text, _verdict(problem, answer, answer.plan, answer.score, ranges)))
+    verdict = [*_verdict(problem, answer, answer.plan, answer.score, ranges)]
+    if (first := first_result_of(answer.plan, answer.score, start)) is not None:
+        verdict.append(first_result_words(first))
+    return Group(*shown, *map(Text, verdict))
 
 
 def instead(found: Attainable, asked: Question) -> str:

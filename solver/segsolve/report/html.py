@@ -15,10 +15,12 @@ from segsolve.report.bars import scale_of
 from segsolve.report.front import Point, plot_svg
 from segsolve.report.layout import operations
 from segsolve.report.plan_view import Details, Layer, PlanView
+from segsolve.report.start import first_result_words
 from segsolve.report.strategy import StrategyView
 from segsolve.report.units import sentence
 from segsolve.search.strategies import VENDOR
 from segsolve.version import __version__
+from segsolve_runtime.contract.start import first_result
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 
@@ -47,6 +49,7 @@ def plan_figures(view: PlanView) -> dict[str, Any]:
         "explanation": explain.explain(view),
         "corrected": any(stage.score.correction_ns for s in (view.strategy, *others) for stage in s.stages),
         "asked": asked_for(view.plan.solution),
+        "first": first_result_words(first) if (first := first_result(view.plan)) else "",
         "unused": 0 if view.plan.solution.point else view.plan.solution.tpus_requested - len(view.strategy.devices),
         "others": others,
         "vendor": vendor,

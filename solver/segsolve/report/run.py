@@ -9,10 +9,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.report.grid import Grid
+from segsolve.report.start import seconds
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, long_bar, ms, percent, spans
 from segsolve_runtime.contract.plan import Plan, Stage
+from segsolve_runtime.contract.start import first_result
 from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.began import Began
 from segsolve_runtime.observe.drift import drift_of
 
 _BAR_WIDTH = 16
@@ -42,6 +45,7 @@ def run_document(
             "device": plan.device.name,
             "throughput_fps": plan.solution.throughput_fps,
             "latency_ns": plan.solution.latency_ns,
+            "first_result_ns": first.total_ns if (first := first_result(plan)) else None,
             "stage_ns": [stage.prediction.time_ns for stage in plan.all_stages],
         },
         "drift": [
@@ -59,8 +63,22 @@ def run_document(
     }
 
 
+def start_document(began: Began | None, outage_s: float | None = None) -> dict[str, float | None]:
+    """Return how a run began, in seconds; `outage_s` is how long nothing ran before, since a device was lost."""
+    return {
+        "open_s": began.open_s if began else None,
+        "warm_up_s": began.warm_up_s if began else None,
+        "first_result_s": began.first_result_s if began else None,
+        "outage_s": outage_s,
+    }
+
+
 def run_table(
-    plan: Plan, metrics: Metrics, backend: str, before: Sequence[tuple[Plan, Metrics]] = ()
+    plan: Plan,
+    metrics: Metrics,
+    backend: str,
+    before: Sequence[tuple[Plan, Metrics]] = (),
+    began: Began | None = None,
 ) -> RenderableType:
     """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
     kind = _KINDS.get(backend, "measured")
@@ -90,7 +108,24 @@ def run_table(
         f"{ms(metrics.latency_p95_ns)} ms at the 95th percentile ({kind}).",
         f"{fps(plan.solution.throughput_fps)} inferences per second predicted for {_devices(plan)}.",
     )
-    return Group(table, *map(Text, (*lines, *_notes(metrics, before))))
+    first = _first_result(plan, began) if began is not None and backend != "simulated" else ()
+    return Group(table, *map(Text, (*lines, *first, *_notes(metrics, before))))
+
+
+def _first_result(plan: Plan, began: Began) -> Iterator[str]:
+    """Yield how long the first result took, and how long it was predicted to take."""
+    if began.first_result_s is None:
+        return
+    said = first_result(plan)
+    predicted = f"; predicted for {_devices(plan)}: {seconds(said.total_ns)}" if said else ""
+    yield (
+        f"First result after {_seconds(began.first_result_s)}: {_seconds(began.open_s)} to open, "
+        f"{_seconds(began.warm_up_s)} to run each stage once (measured){predicted}."
+    )
+
+
+def _seconds(measured_s: float) -> str:
+    return seconds(round(measured_s * 1e9))
 
 
 def _notes(metrics: Metrics, before: Sequence[tuple[Plan, Metrics]]) -> Iterator[str]:
