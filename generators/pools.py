@@ -12,6 +12,7 @@ from itertools import combinations, permutations, product
 from segsolve.cost.stage import stage_score
 from segsolve.pool.evaluate import device_scores
 from segsolve.pool.model import Demand, Kind, Pool, PoolProblem, Workload
+from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.problem import OpCost, Problem, SharedLink, Transfer
 
 
@@ -38,6 +39,21 @@ def random_pool(seed: int, *, models: int = 3, devices: int = 3, kinds: int = 2,
         for m, network in enumerate(networks)
     )
     return PoolProblem(pool=pool, workload=Workload(demands=demands), costs=costs)
+
+
+def random_placement(problem: PoolProblem, seed: int) -> PoolPlan:
+    """Return a valid plan: a pipeline per model, cut anywhere, on any devices, which models may share."""
+    rng = random.Random(seed)
+    devices = len(problem.pool.devices)
+    pipelines = []
+    for model, row in enumerate(problem.costs):
+        size = rng.randint(1, min(len(row[0].cuts) + 1, devices))
+        cuts = sorted(rng.sample(row[0].cuts, size - 1))
+        spans = zip((0, *cuts), (*cuts, len(row[0].ops)), strict=True)
+        where = rng.sample(range(devices), size)
+        stages = [PoolStage(ops=tuple(range(a, b)), devices=(d,)) for (a, b), d in zip(spans, where, strict=True)]
+        pipelines.append(PoolPipeline(model=model, stages=tuple(stages)))
+    return by_first_stage(tuple(pipelines), devices)
 
 
 @dataclass(frozen=True)

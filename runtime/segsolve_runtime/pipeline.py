@@ -27,7 +27,7 @@ from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.run import Run
-from segsolve_runtime.flow.sharing import SharedDevice
+from segsolve_runtime.flow.sharing import Resident
 from segsolve_runtime.flow.stream import Stream
 from segsolve_runtime.flow.submissions import Submissions
 from segsolve_runtime.flow.warmup import warm_up
@@ -61,14 +61,14 @@ class Pipeline:
         queue_size: int = 2,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
-        shared: Mapping[Place, SharedDevice] | None = None,
+        shared: Mapping[Place, Resident] | None = None,
     ) -> None:
         """Take one runner for each of the plan's `places`, in their order, to be closed with the pipeline.
 
         At most `queue_size` inferences wait between two stages, and for the first. With `record`, the metrics hold the
         timeline of every inference, for which memory grows with their number, or of the first so many. `clocks` say how
-        time passes: by itself, held to the predictions, or exactly as predicted. `shared` are the devices of places
-        that other pipelines use, too: an inference waits for its turn there.
+        time passes: by itself, held to the predictions, or exactly as predicted. `shared` are the places that
+        live on devices which other pipelines use, too: an inference waits for its turn there.
 
         Raises:
             PlanError: an input has an element type that numpy cannot hold, or the model keeps state and a fault is not
@@ -157,7 +157,7 @@ class Pipeline:
         queue_size: int = 2,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
-        shared: Mapping[Place, SharedDevice] | None = None,
+        shared: Mapping[Place, Resident] | None = None,
     ) -> Self:
         """Open a plan that was loaded; all else as for `load` and the constructor."""
         stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate))

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -50,7 +49,6 @@ class Pool:
         """Take a pipeline for each model of a folder, made with these devices; `load` does all of it."""
         self.folder, self.pipelines = folder, dict(pipelines)
         self._devices = devices
-        self._begun_ns = perf_counter_ns()
 
     @classmethod
     def load(
@@ -114,7 +112,7 @@ class Pool:
                         isolate=isolate,
                         queue_size=queue_size,
                         faults=faults,
-                        shared={place: shared[d] for place, d in where.items() if is_shared[d]},
+                        shared={place: shared[d].resident(model.weight) for place, d in where.items() if is_shared[d]},
                     )
                 )
             opened.pop_all()
@@ -152,7 +150,8 @@ class Pool:
         proportion = Proportion([model.weight for model in self.folder.pool.models]) if in_proportion else None
         faults: list[BaseException] = []
         is_over = threading.Event()
-        self._begun_ns = perf_counter_ns()
+        for device in self._devices:
+            device.begin(in_proportion=in_proportion)
 
         def serve(number: int, name: str) -> None:
             try:

@@ -17,7 +17,7 @@ from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.metrics import StageView
 from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.schedule import Slot
-from segsolve_runtime.flow.sharing import SharedDevice
+from segsolve_runtime.flow.sharing import Resident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Setting:
     rejoining: Rejoining
     lingering: dict[Place, threading.Thread] = field(default_factory=dict)
     """Threads that had not come to their end when their run did: their runners are left alone."""
-    shared: Mapping[Place, SharedDevice] = field(default_factory=dict)
+    shared: Mapping[Place, Resident] = field(default_factory=dict)
     """The devices of places that other pipelines use, too."""
 
     def lingers(self, place: Place) -> bool:

@@ -1,8 +1,9 @@
 """What the pipelines of a pool do when, each stage taking exactly its time: the specification of shared devices.
 
 Every model has frames without end, which it begins in the proportion of the models' weights (`Proportion`). A stage
-takes the oldest inference that waits for it, asks for its device, and gets it after those who asked before; it gives
-the device back before it hands its result on, and waits for room there. Devices and queues are those of the threads.
+takes the oldest inference that waits for it and asks for its device; that serves the resident which is furthest behind
+its weight. A stage gives the device back before it hands its result on, and waits for room there; it keeps it if it can
+go on at once and it is its turn. Devices and queues are those of the threads (`sharing`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from segsolve_runtime.flow.sharing import Proportion
 
@@ -60,6 +62,7 @@ class _Seat:
     stage: int
     device: int
     is_idle: bool = True
+    begun: int = 0
     has_result: tuple[int, int] | None = None  # number and beginning of an inference that waits for room
 
 
@@ -80,36 +83,88 @@ def schedule_shared(
     """
     if periods < 1 or queue_size < 1:
         raise ValueError("periods and queue_size must be at least 1")
-    return _Simulation(lanes, weights, periods, queue_size, ahead).run()
+    return _Simulation(lanes, weights, _Endless(weights, periods, ahead), queue_size).run()
+
+
+def schedule_arrivals(
+    lanes: Sequence[SharedLane], arrivals_ns: Sequence[Sequence[int]], queue_size: int = 2
+) -> SharedRun:
+    """Run frames that come by themselves, as from cameras: `arrivals_ns` are the times of each model's, ascending.
+
+    Devices serve residents as they ask, as where frames are not begun in proportion.
+    """
+    return _Simulation(lanes, None, _Arriving(arrivals_ns), queue_size).run()
+
+
+class _Endless:
+    """Frames without end, until the periods are over, in proportion."""
+
+    def __init__(self, weights: Sequence[int], periods: int, ahead: int) -> None:
+        self._proportion = Proportion(weights, ahead)
+        self._left = [weight * periods for weight in weights]
+        self.arrivals_ns: Sequence[Sequence[int]] = [() for _ in weights]
+
+    def has_frame(self, model: int, now: int) -> bool:
+        return bool(self._left[model]) and self._proportion.may_begin(model)
+
+    def begin(self, model: int, now: int) -> int:
+        """Take a frame, and return when it came."""
+        self._left[model] -= 1
+        self._proportion.begin(model)
+        if not self._left[model]:
+            self._proportion.end(model)
+        return now
+
+
+class _Arriving:
+    """Frames that come at their times."""
+
+    def __init__(self, arrivals_ns: Sequence[Sequence[int]]) -> None:
+        self.arrivals_ns = arrivals_ns
+        self._left = [deque(each) for each in arrivals_ns]
+
+    def has_frame(self, model: int, now: int) -> bool:
+        return bool(self._left[model]) and self._left[model][0] <= now
+
+    def begin(self, model: int, now: int) -> int:
+        return self._left[model].popleft()
 
 
 class _Simulation:
     """What has happened so far."""
 
     def __init__(
-        self, lanes: Sequence[SharedLane], weights: Sequence[int], periods: int, queue_size: int, ahead: int
+        self,
+        lanes: Sequence[SharedLane],
+        weights: Sequence[int] | None,
+        source: _Endless | _Arriving,
+        queue_size: int,
     ) -> None:
-        self._lanes, self._queue_size = lanes, queue_size
-        self._proportion = Proportion(weights, ahead)
-        self._left = [weight * periods for weight in weights]
+        self._lanes, self._queue_size, self._source = lanes, queue_size, source
+        models = len(source.arrivals_ns)
         self._devices = [_Device() for _ in range(1 + max(d for lane in lanes for s in lane.devices for d in s))]
+        self._weights, self._is_fair = weights or [1] * models, weights is not None
         self._seats = [
             [[_Seat(number, k, device) for device in stage] for k, stage in enumerate(lane.devices)]
             for number, lane in enumerate(lanes)
         ]
         self._queues: list[list[deque[tuple[int, int]]]] = [[deque() for _ in lane.stage_ns] for lane in lanes]
-        self._ends: list[list[int]] = [[] for _ in weights]
-        self._latencies: list[list[int]] = [[] for _ in weights]
-        self._begun = [0] * len(weights)
+        self._ends: list[list[int]] = [[] for _ in range(models)]
+        self._latencies: list[list[int]] = [[] for _ in range(models)]
+        self._begun = [0] * models
         self._slots: list[SharedSlot] = []
         self._events: list[tuple[int, int, _Seat, tuple[int, int]]] = []
         self._number, self._now = 0, 0
 
     def run(self) -> SharedRun:
+        times = sorted({time for each in self._source.arrivals_ns for time in each}, reverse=True)
         self._look()
-        while self._events:
-            self._now, _, seat, inference = heapq.heappop(self._events)
-            self._end(seat, inference)
+        while self._events or times:
+            if times and (not self._events or times[-1] <= self._events[0][0]):
+                self._now = times.pop()
+            else:
+                self._now, _, seat, inference = heapq.heappop(self._events)
+                self._end(seat, inference)
             self._look()
         return SharedRun(
             slots=tuple(self._slots),
@@ -147,29 +202,47 @@ class _Simulation:
             return False
         seat.is_idle = False
         device = self._devices[seat.device]
-        if device.is_busy:
-            device.waiting.append((seat, inference))
-        else:
-            self._start(device, seat, inference)
+        device.waiting.append((seat, inference))
+        if not device.is_busy:
+            self._serve(device)
         return True
+
+    def _serve(self, device: _Device) -> None:
+        """Start the inference whose turn it is."""
+        if device.waiting:
+            turn = device.waiting[0]
+            if self._is_fair:
+                turn = min(device.waiting, key=lambda each: self._turn(each[0]))
+            device.waiting.remove(turn)
+            self._start(device, *turn)
+
+    def _turn(self, seat: _Seat) -> Fraction:
+        """How many periods a resident is in; the smallest is served first."""
+        return Fraction(seat.begun, self._weights[self._lanes[seat.lane].model])
 
     def _next(self, seat: _Seat) -> tuple[int, int] | None:
         if seat.stage:
             queue = self._queues[seat.lane][seat.stage]
             return queue.popleft() if queue else None
         model = self._lanes[seat.lane].model
-        if not self._left[model] or not self._proportion.may_begin(model):
+        if not self._source.has_frame(model, self._now):
             return None
-        self._left[model] -= 1
-        self._proportion.begin(model)
-        if not self._left[model]:
-            self._proportion.end(model)
         self._begun[model] += 1
-        return self._begun[model] - 1, self._now
+        return self._begun[model] - 1, self._source.begin(model, self._now)
+
+    def _goes_on(self, seat: _Seat) -> bool:
+        """Whether a resident can hand on what it has done, and has a next inference."""
+        following = seat.stage + 1
+        if following < len(self._seats[seat.lane]) and len(self._queues[seat.lane][following]) >= self._queue_size:
+            return False
+        if seat.stage:
+            return bool(self._queues[seat.lane][seat.stage])
+        return self._source.has_frame(self._lanes[seat.lane].model, self._now)
 
     def _start(self, device: _Device, seat: _Seat, inference: tuple[int, int]) -> None:
         time = self._lanes[seat.lane].stage_ns[seat.stage]
         device.is_busy = True
+        seat.begun += 1
         device.busy_ns += time
         self._slots.append(SharedSlot(seat.lane, seat.stage, seat.device, inference[0], self._now, self._now + time))
         self._number += 1
@@ -178,12 +251,19 @@ class _Simulation:
     def _end(self, seat: _Seat, inference: tuple[int, int]) -> None:
         device = self._devices[seat.device]
         device.is_busy = False
-        if device.waiting:
-            self._start(device, *device.waiting.popleft())
         if seat.stage + 1 < len(self._seats[seat.lane]):
             seat.has_result = inference
-            return
-        seat.is_idle = True
-        model = self._lanes[seat.lane].model
-        self._ends[model].append(self._now)
-        self._latencies[model].append(self._now - inference[1])
+        else:
+            seat.is_idle = True
+            model = self._lanes[seat.lane].model
+            self._ends[model].append(self._now)
+            self._latencies[model].append(self._now - inference[1])
+        if (
+            self._is_fair
+            and self._goes_on(seat)
+            and all(self._turn(seat) < self._turn(other) for other, _ in device.waiting)
+        ):
+            self._hand_on(seat)
+            self._take(seat)
+        else:
+            self._serve(device)

@@ -5,44 +5,97 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 
 
 class SharedDevice:
-    """Lets one stage at a time run on a device, in the order in which they asked.
+    """A device whose residents, stages of several pipelines, run there one at a time.
 
-    A stage asks for one inference at a time and does not keep the device while it waits to hand on its result, so that
-    all residents of a device are served in turn, and none can block another for good. `free_ns` is when the last
-    inference was due to end, where stages are held to predicted times (absolute, as `perf_counter_ns` counts).
+    They are served as they ask, each of which asks for one inference at a time and does not keep the device while it
+    waits to hand on its result: so nobody waits for another one more than once, and none can block another for good.
+
+    `in_proportion`, the turn is that of the resident that is furthest behind its weight, also where that has just run
+    and goes on: else one of long inferences would hold up one that has several for each of those. `free_ns` is when
+    the last inference was due to end, where stages are held to predicted times (absolute, as `perf_counter_ns` counts).
     """
 
-    __slots__ = ("_holder", "_lock", "_waiting", "free_ns")
+    __slots__ = ("_holder", "_lock", "_residents", "_waiting", "free_ns", "in_proportion")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[object, threading.Lock]] = deque()
+        self._waiting: deque[tuple[Resident, object, threading.Lock]] = deque()
+        self._residents: list[Resident] = []
         self._holder: object = None
+        self.in_proportion = False
         self.free_ns = 0
 
-    def acquire(self, holder: object) -> None:
-        """Wait for the device."""
+    def resident(self, weight: int) -> Resident:
+        """Return a new resident, by which its stage asks for the device."""
+        made = Resident(self, weight)
+        self._residents.append(made)
+        return made
+
+    def begin(self, *, in_proportion: bool) -> None:
+        """Count anew how often residents ran."""
         with self._lock:
-            if self._holder is None:
+            self.in_proportion = in_proportion
+            for resident in self._residents:
+                resident.begun = 0
+
+    def acquire(self, resident: Resident, holder: object) -> None:
+        """Wait for the device, unless it is kept for this holder."""
+        with self._lock:
+            if self._holder is None or self._holder is holder:
                 self._holder = holder
+                resident.begun += 1
                 return
             turn = threading.Lock()
             turn.acquire()
-            self._waiting.append((holder, turn))
+            self._waiting.append((resident, holder, turn))
         turn.acquire()
 
-    def release(self, holder: object) -> None:
-        """Give the device to whoever has waited longest, unless it was taken away from its holder before."""
+    def release(self, resident: Resident, holder: object, *, goes_on: bool = False) -> None:
+        """Give the device to the one whose turn it is, unless it was taken away from its holder before.
+
+        A holder that `goes_on` will ask again at once, and wait for nothing before that: if it is its turn, the device
+        is kept for it.
+        """
         with self._lock:
             if self._holder is not holder:
                 return
+            waiting, following = self._waiting, 0
+            if self.in_proportion:
+                following = min(range(len(waiting)), key=lambda k: waiting[k][0].turn, default=0)
+                if goes_on and (not waiting or resident.turn < waiting[following][0].turn):
+                    return
             self._holder = None
-            if self._waiting:
-                self._holder, turn = self._waiting.popleft()
+            if waiting:
+                other, self._holder, turn = waiting[following]
+                del waiting[following]
+                other.begun += 1
                 turn.release()
+
+
+class Resident:
+    """A stage that lives on a device which it shares: its weight, and how often it ran there."""
+
+    __slots__ = ("begun", "device", "weight")
+
+    def __init__(self, device: SharedDevice, weight: int) -> None:
+        self.device, self.weight, self.begun = device, weight, 0
+
+    @property
+    def turn(self) -> Fraction:
+        """How many periods it is in: the smallest is served first."""
+        return Fraction(self.begun, self.weight)
+
+    def acquire(self, holder: object) -> None:
+        """Wait for the device."""
+        self.device.acquire(self, holder)
+
+    def release(self, holder: object, *, goes_on: bool = False) -> None:
+        """Give it back; see `SharedDevice.release`."""
+        self.device.release(self, holder, goes_on=goes_on)
 
 
 class Proportion:

@@ -19,7 +19,7 @@ from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.line import Line, Seat, Source
 from segsolve_runtime.flow.records import SlotRecord
 from segsolve_runtime.flow.routes import Route
-from segsolve_runtime.flow.sharing import SharedDevice
+from segsolve_runtime.flow.sharing import Resident
 
 THREAD_NAME = "segsolve-stage-"
 LATE_NS = 200_000_000
@@ -49,7 +49,7 @@ class Post:
     fail: Callable[[Seat, Job, BaseException], bool]
     refuse: Callable[[Seat, Job], None]
     strayed: Callable[[Line], None]
-    shared: SharedDevice | None = None
+    shared: Resident | None = None
 
 
 class Worker:
@@ -81,12 +81,16 @@ class Worker:
         finish, times, due_free, shared = post.finish, record.times_ns, 0, post.shared
         while True:
             if is_first:
+                if shared is not None and not source.waiting:
+                    shared.release(seat)  # it may have been kept for an inference that is not there any more
                 if (job := source.take(seat)) is None:
                     return
                 start = perf_counter_ns() - origin
             else:
                 came = get()
                 if (returned or came.__class__ is not Job) and (came := line.turn(came, seat)) is None:
+                    if shared is not None:
+                        shared.release(seat)
                     return
                 job = came
                 start = perf_counter_ns() - origin
@@ -98,6 +102,8 @@ class Worker:
                 if pace_ns is None:
                     vacate(start)
             if seat.is_retired:
+                if shared is not None:
+                    shared.release(seat)
                 post.refuse(seat, job)
                 return
             if shared is not None:
@@ -106,7 +112,7 @@ class Worker:
             if pace_ns is not None:
                 begin = max(job.put_ns, due_free)
                 if shared is not None:
-                    begin = max(begin, shared.free_ns - origin)
+                    begin = max(begin, shared.device.free_ns - origin)
                 if not is_first:
                     vacate(begin)
                 start = max(min(start, max(begin, job.ready_ns)), record.free_ns)
@@ -138,8 +144,9 @@ class Worker:
                     due = max(due, end - LATE_NS)
             if shared is not None:
                 if pace_ns is not None:
-                    shared.free_ns = due + origin
-                shared.release(seat)
+                    shared.device.free_ns = due + origin
+                has_next = source.waiting if is_first else waiting()
+                shared.release(seat, goes_on=bool(has_next) and (following is None or not following.room.empty()))
             try:
                 held.pop()
             except IndexError:  # it took too long, and is done elsewhere
@@ -162,6 +169,8 @@ class Worker:
                     post.blame(job)
                 finish(job)
                 continue
+            if shared is not None and following is not None and following.room.empty():
+                shared.release(seat)  # others must not wait for room that is here
             free = room()
             record.free_ns = at = perf_counter_ns() - origin
             record.blocked_ns += at - end
