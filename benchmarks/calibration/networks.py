@@ -128,23 +128,24 @@ KERAS: dict[str, Draw] = {
 @cache
 def vendor_graph(key: str) -> Graph:
     """Return the graph of a network of the vendor's tables."""
-    return _graph(key, VENDOR[key].draw, VENDOR[key].size)
+    return drawn(key, VENDOR[key].draw, VENDOR[key].size)
 
 
 @cache
 def keras_graph(name: str) -> Graph:
     """Return the graph of a network of the compiler logs, which show as many bytes for an output of any layer."""
-    graph = _graph(name, KERAS[name])
+    graph = drawn(name, KERAS[name])
     return replace(graph, ops=tuple(replace(op, zero_bias=False) for op in graph.ops))
 
 
 @cache
 def swept_graph(filters: int) -> Graph:
     """Return the graph of the convolution sweep."""
-    return _graph(f"conv-{filters}", partial(synthetic.conv, filters=filters))
+    return drawn(f"conv-{filters}", partial(synthetic.conv, filters=filters))
 
 
-def _graph(name: str, draw: Draw, size: int = 0) -> Graph:
+def drawn(name: str, draw: Draw, size: int = 0) -> Graph:
+    """Return the graph of a network that is drawn so."""
     net = _Resized(size)
     output = draw(net)
     with TemporaryDirectory() as folder:

@@ -40,6 +40,17 @@ def one(errors: Iterable[float], source: str) -> Range:
     return _range(1 / (1 + np.array(list(errors))), source)
 
 
+def inside_left_out(regimes: Sequence[Regime], errors: Array) -> float:
+    """Return the share of rows whose measured time lies inside of the range that all other rows make."""
+    kinds, held = np.array(regimes), np.ones(len(errors), dtype=bool)
+    shares = []
+    for i in range(len(errors)):
+        held[i] = False
+        shares.append(inside(ranges(kinds[held].tolist(), errors[held], ""), regimes[i : i + 1], errors[i : i + 1]))
+        held[i] = True
+    return float(np.mean(shares))
+
+
 def inside(found: Mapping[str, Range], regimes: Sequence[Regime], errors: Array) -> float:
     """Return the share of rows whose measured time lies inside of the range of their regime."""
     factors = 1 / (1 + errors)

@@ -22,6 +22,8 @@ def markdown(environment: Mapping[str, Any], result: Mapping[str, Any], fitted: 
         *_latency(result),
         *_sweep(result["sweep"]),
         *_dense(result["dense_pipelines"]),
+        *_cifar(result["cifar"]),
+        *_layouts(result["sweep"]["ranks"]),
         *_ranges(result),
         "## Rates",
         _table(
@@ -140,6 +142,42 @@ def _dense(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _cifar(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (
+            r["network"],
+            *(f"{a:.2f} / {b:.2f}" for a, b in zip(r["published_mib"], r["predicted_mib"], strict=True)),
+            f"{r['ms']:.2f}",
+            f"{r['predicted_ms']:.2f}",
+            f"{r['error']:+.1%}",
+            "yes" if r["inside"] else "no",
+        )
+        for r in found
+    ]
+    header = ("network", "on chip, MiB", "off chip, MiB", "ms", "predicted", "error", "inside of its range")
+    return [
+        "## Networks that no figure was fitted to",
+        "For images of 32 x 32 pixels, over USB on a Raspberry Pi 4; MiB as published and predicted.",
+        _table(header, rows),
+    ]
+
+
+def _layouts(found: Sequence[Mapping[str, int]]) -> list[str]:
+    rows = []
+    for tpus in sorted({row["tpus"] for row in found}):
+        ranks = sorted(row["rank"] for row in found if row["tpus"] == tpus)
+        of = max(row["of"] for row in found if row["tpus"] == tpus)
+        first, second = (sum(rank <= n for rank in ranks) for n in (1, 2))
+        rows.append((tpus, len(ranks), of, first, second, ranks[len(ranks) // 2], ranks[-1]))
+    header = ("TPUs", "networks", "cuts", "best is our best", "among our best two", "median rank", "worst")
+    return [
+        "## Choice",
+        "Of the convolution sweep, for each network and number of TPUs: the predicted rank of the measured best cut "
+        "among all cuts. No published measurement at hand compares layouts of several pipelines.",
+        _table(header, rows),
+    ]
+
+
 def _ranges(result: Mapping[str, Any]) -> list[str]:
     rows = [
         (name, regime, f"{each['low']:.2f}", f"{each['high']:.2f}", each["source"])
@@ -151,7 +189,7 @@ def _ranges(result: Mapping[str, Any]) -> list[str]:
         "## Ranges",
         "Factors on a predicted time between which 80 % of the measurements lay, by what the time consists of.",
         _table(("devices", "regime", "low", "high", "source"), rows),
-        f"Rows inside: {shares}; those rows made the ranges.",
+        f"Rows inside of the ranges that all other rows make: {shares}.",
     ]
 
 

@@ -8,7 +8,7 @@ from segsolve.report.batch_html import batch_html
 from segsolve.report.batch_view import batch_view
 
 from .browser import DESKTOP, PHONE, Browser
-from .samples import EVIL, record, write_batch
+from .samples import DEVICE, EVIL, record, write_batch
 
 ENTER, RIGHT, DOWN = "\ue007", "\ue014", "\ue015"
 
@@ -99,8 +99,8 @@ def test_devices_and_rules_are_kept_apart(tmp_path: Path) -> None:
     view = batch_view(write_batch(tmp_path / "out", *records))
     assert [(b.device, b.rules) for b in view.boards] == [
         ("edgetpu-pcie", "8 MiB on chip"),
-        ("edgetpu-usb", "8 MiB on chip"),
-        ("edgetpu-usb", "8 MiB on chip, nothing may stream"),
+        (DEVICE, "8 MiB on chip"),
+        (DEVICE, "8 MiB on chip, nothing may stream"),
     ]
 
 

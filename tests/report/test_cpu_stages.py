@@ -30,7 +30,7 @@ from segsolve_runtime.pipeline import Pipeline
 
 from ..device.test_operations import swish_net
 from .browser import DESKTOP, PHONE, Browser
-from .samples import Sample, make_layout
+from .samples import DEVICE, Sample, make_layout
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_sentences_say_what_the_cpu_does(mixed: Sample) -> None:
 def test_drawings_mark_it(mixed: Sample) -> None:
     view = plan_view(mixed.folder)
     svg, page = plan_svg(view), plan_html(view)
-    assert "4 x edgetpu-usb and the host&#39;s CPU" in svg.replace("'", "&#39;")
+    assert f"4 x {DEVICE} and the host&#39;s CPU" in svg.replace("'", "&#39;")
     for drawn in (svg, page):
         assert "CPU stage 1: operations 3, 5, 7" in drawn
         assert "runs on the host's CPU" in drawn
@@ -85,7 +85,7 @@ def test_the_table_of_a_run_names_it(mixed: Sample) -> None:
     console.print(table)
     text = console.export_text()
     assert "3,5,7 CPU" in text
-    assert "predicted for 4 x edgetpu-usb and the CPU." in text
+    assert f"predicted for 4 x {DEVICE} and the CPU." in text
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])

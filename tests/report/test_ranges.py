@@ -59,3 +59,12 @@ def test_who_overlaps_is_a_tie() -> None:
     assert said == "a: 10.00 ms per inference, 9.00 to 12.00 (80 % of measurements); a tie with it: b."
     assert range_document(found["b"], found["a"])["tied"] is True
     assert range_document(found["c"], found["a"])["tied"] is False
+
+
+def test_a_host_that_is_nearly_busy_may_be_what_limits() -> None:
+    """The whole takes 14 ms and at most 21; a host that takes 12 of them may take 24."""
+    nearly = scored(WHOLE, host=Host(cores=1, serial_ns=12 * MS))
+    assert nearly.limited_by == ()
+    assert period_range(RANGES, nearly) == pytest.approx((12 * MS, 24 * MS), rel=1e-5)
+    idle = scored(WHOLE, host=Host(cores=1, serial_ns=2 * MS))
+    assert period_range(RANGES, idle) == pytest.approx((7 * MS, 21 * MS), rel=1e-5)

@@ -9,8 +9,9 @@ from segsolve.cost.plan import Score
 from segsolve.cost.stage import stage_score
 from segsolve.device.activations import TILE_BYTES, tile_bytes
 from segsolve.device.memory import image_scratch_bytes, packed_bytes
-from segsolve.device.ranges import regime, time_range
+from segsolve.device.ranges import time_range
 from segsolve.profile.analytic import AnalyticCosts
+from segsolve.report.ranges import regime_of
 from segsolve.report.units import mib, ms
 
 _BECAUSE = {
@@ -45,7 +46,7 @@ def inspected_facts(costs: AnalyticCosts, one_tpu: Score) -> Iterable[tuple[str,
 def inspected_document(costs: AnalyticCosts, one_tpu: Score) -> dict[str, Any]:
     """Return the same as part of a JSON document; ns and bytes."""
     graph, device, (stage,) = costs.graph, costs.device, one_tpu.stages
-    kind = regime(time_ns=stage.time_ns, stream_ns=stage.stream_ns, transfer_ns=stage.input_ns + stage.output_ns)
+    kind = regime_of(stage)
     mapped = graph.ops[costs.mapped.first : costs.mapped.end]
     other = AnalyticCosts(graph=graph, device=device.optimistic()).problem(tpus=1)
     return {

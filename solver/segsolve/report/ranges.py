@@ -8,17 +8,19 @@ from math import ceil, floor
 from typing import Any
 
 from segsolve.cost.plan import PlanScore, Score
+from segsolve.cost.stage import StageScore
 from segsolve.device.ranges import Ranges, Regime, factors_of, regime
 from segsolve.report.units import ms, names
 
 Range = tuple[int, int]  # ns
+_OF_SHARED = {"host": Regime.HOST, "link": Regime.TRANSFERS}
 
 
 def period_range(ranges: Ranges, score: PlanScore) -> Range | None:
     """Return the ns per inference between which 80 % of measurements of such plans lay; None if nothing is known.
 
-    Each pipeline is off by what times are that consist of what its slowest stage does; where a link or the host limits,
-    the plan is off by what these are, and no faster than its stages may be.
+    Each pipeline is off by what times are that consist of what its slowest stage does. The host and the link are off by
+    what is known of these, and whichever takes longest limits: one that is nearly busy may be so in truth.
     """
     found = [factors_of(ranges, _regime(pipeline)) for pipeline in score.pipelines]
     known = [factors for factors in found if factors]
@@ -29,13 +31,13 @@ def period_range(ranges: Ranges, score: PlanScore) -> Range | None:
         1 / sum((rate / Fraction(factors[end]) for rate, factors in zip(own, known, strict=True)), Fraction(0))
         for end in (0, 1)
     )
-    if score.limited_by:
-        shared = factors_of(ranges, Regime.HOST if "host" in score.limited_by else Regime.TRANSFERS)
-        if shared is None:
+    for name, part in score.needed.items():
+        shared = factors_of(ranges, _OF_SHARED[name])
+        if shared is not None:
+            busy = part / score.full_rate if part <= 1 else 1 / score.rate
+            least, most = (max(end, Fraction(factor) * busy) for end, factor in zip((least, most), shared, strict=True))
+        elif part > 1:
             return None
-        least, most = (
-            max(bound, Fraction(factor) / score.rate) for bound, factor in zip((least, most), shared, strict=True)
-        )
     return min(floor(least), score.period_ns), max(ceil(most), score.period_ns)
 
 
@@ -73,11 +75,13 @@ def range_document(found: Range | None, best: Range | None = None) -> dict[str, 
     return {"least_period_ns": low, "most_period_ns": high, **tied}
 
 
+def regime_of(stage: StageScore) -> Regime:
+    """Return the regime of a stage."""
+    moves = stage.input_ns + stage.output_ns
+    return regime(time_ns=stage.time_ns, stream_ns=stage.stream_ns, transfer_ns=moves)
+
+
 def _regime(pipeline: Score) -> Regime:
     counts: Sequence[int] = pipeline.replicas or (1,) * len(pipeline.stages)
     slowest, _ = max(zip(pipeline.stages, counts, strict=True), key=lambda one: -(-one[0].time_ns // one[1]))
-    return regime(
-        time_ns=slowest.time_ns,
-        stream_ns=slowest.stream_ns,
-        transfer_ns=slowest.input_ns + slowest.output_ns,
-    )
+    return regime_of(slowest)

@@ -49,13 +49,14 @@ def mobilenet_v2(net: Builder) -> Value:
     for expansion, filters, repetitions, first_strides in V2_STAGES:
         for repetition in range(repetitions):
             strides = first_strides if repetition == 0 else 1
-            x = _inverted_residual(net, f"block_{block}", x, expansion, filters=filters, strides=strides)
+            x = inverted_residual(net, f"block_{block}", x, expansion, filters=filters, strides=strides)
             block += 1
     x = net.conv("Conv_1", x, 1280, 1, padding="VALID", activation="RELU6", bias=False, norm=4)
     return net.classifier("predictions", net.global_mean("avg_pool", x))
 
 
-def _inverted_residual(net: Builder, name: str, x: Value, expansion: int, *, filters: int, strides: int) -> Value:
+def inverted_residual(net: Builder, name: str, x: Value, expansion: int, *, filters: int, strides: int) -> Value:
+    """Draw a block of MobileNetV2."""
     y = x
     if expansion > 1:
         y = net.conv(f"{name}_expand", x, expansion * x.shape[3], 1, activation="RELU6", bias=False, norm=4)
