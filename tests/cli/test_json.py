@@ -31,7 +31,7 @@ STAGE: dict[str, type | tuple[type, ...]] = dict.fromkeys(
 )
 
 ONE_CHAIN = ("--layout", "pipeline", "--cuts", "chain")
-ROOMY = ("--device", "edgetpu-usb")  # stages are so slow there that the host is not what limits a small network
+ROOMY = ("--device", "edgetpu-usb-pi5")  # stages are so slow there that the host is not what limits a small network
 
 
 def call(*args: str | Path) -> Any:
