@@ -278,3 +278,49 @@ def test_bad_options(options: tuple[str, ...], code: ExitCode, words: str, plan:
 def test_another_model(plan: Path, standin_compiler: Path, tmp_path: Path) -> None:
     other = residual_net().write(tmp_path, name="other")
     error(compile_(plan, standin_compiler, "--model", str(other)), ExitCode.BAD_MODEL, "is not the model")
+
+
+def test_models_that_share_a_device_share_its_memory_in_their_order(
+    model: Path, tmp_path: Path, standin_compiler: Path
+) -> None:
+    residual_net().write(tmp_path, name="residual")
+    other = tmp_path / "residual.tflite"
+    found = {}
+    for order in ((model, other), (other, model)):
+        out = tmp_path / order[0].stem
+        done = inside("build", *order, "--co-compile", "--compiler", standin_compiler, "-o", out, "--json")
+        assert done.code == ExitCode.OK, done.stderr
+        rows = document(done.stdout)["models"]
+        assert [Path(row["file"]) for row in rows] == [*order]
+        assert sorted(path.name for path in out.iterdir()) == ["mobilenet_edgetpu.tflite", "residual_edgetpu.tflite"]
+        assert rows[1]["onchip_bytes"] + rows[1]["onchip_free_bytes"] == pytest.approx(
+            rows[0]["onchip_free_bytes"], rel=0.01
+        )
+        found[order[0].stem] = {Path(row["file"]).stem: row for row in rows}
+    assert found["residual"]["residual"]["offchip_bytes"] == 0
+    assert found["residual"]["mobilenet"]["offchip_bytes"] >= found["mobilenet"]["mobilenet"]["offchip_bytes"]
+
+
+def test_the_segments_of_a_plan_can_share_a_device(plan: Path, tmp_path: Path, standin_compiler: Path) -> None:
+    out = tmp_path / "together"
+    done = inside("build", plan, "--co-compile", "--compiler", standin_compiler, "-o", out)
+    assert done.code == ExitCode.OK, done.stderr
+    assert "for one TPU" in done.stdout and "mobilenet_segment_2_of_3" in done.stdout
+    assert len([*out.iterdir()]) == 3
+    assert read_record(plan) is None
+
+
+def test_what_cannot_be_compiled_together(model: Path, plan: Path, tmp_path: Path, standin_compiler: Path) -> None:
+    program = ("--compiler", standin_compiler)
+    out = ("-o", tmp_path / "out")
+
+    def refused(*files: Path) -> str:
+        return error(inside("build", *files, "--co-compile", *program, *out), ExitCode.USAGE)
+
+    assert "nothing to compile together" in refused(model)
+    same = shutil.copy(model, tmp_path / "mobilenet.tflite")
+    assert "two of the files are called mobilenet.tflite" in refused(model, Path(same))
+    assert "gone.tflite does not exist" in refused(model, tmp_path / "gone.tflite")
+    assert inside("build", model, plan, "--co-compile", *program).code == ExitCode.USAGE
+    assert inside("build", plan, "--compile", *program, *out).code == ExitCode.USAGE
+    assert inside("build", plan, plan, "--check-coral").code == ExitCode.USAGE

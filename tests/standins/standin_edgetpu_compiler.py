@@ -48,9 +48,11 @@ def main() -> int:
     if failure := _failure():
         print(failure)
         return 1
+    free = int(os.environ.get("STANDIN_COMPILER_CAPACITY", 8 * MIB))
     for model in options.models:
         _note(model)
-        print(_compile(model, options, version))
+        text, free = _compile(model, options, version, free)
+        print(text)
     if version.startswith("16"):
         print("Compilation child process completed within timeout period.\nCompilation succeeded! ")
     return 0
@@ -73,7 +75,8 @@ def _note(model: Path) -> None:
             file.write(f"{model.name}\n")
 
 
-def _compile(model: Path, options: Any, version: str) -> str:
+def _compile(model: Path, options: Any, version: str, capacity: int) -> tuple[str, int]:
+    """Return what is said of a model, and what it leaves of the memory for those that are compiled with it."""
     from ai_edge_litert import schema_py_generated as schema
 
     from tests.standins.compiled import compiled
@@ -82,13 +85,13 @@ def _compile(model: Path, options: Any, version: str) -> str:
     output = options.out_dir / f"{model.stem}_edgetpu.tflite"
     output.write_bytes(compiled(content, options.min_runtime_version))
     parsed = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-    onchip, offchip, free = _memory(parsed)
+    onchip, offchip, free = _memory(parsed, capacity)
     kinds = _kinds(parsed, schema)
     table = _table(kinds)
     log = output.with_suffix(".log")
     log.write_text(f"Edge TPU Compiler version {version}\nInput: {model}\nOutput: {output}\n\n{table}")
     shown = table if options.show_operations else "See the operation log file for individual operation details.\n"
-    return (
+    said = (
         f"Model compiled successfully in 101 ms.\n\nInput model: {model}\nInput size: {size(len(content))}\n"
         f"Output model: {output}\nOutput size: {size(output.stat().st_size)}\n"
         f"On-chip memory used for caching model parameters: {size(onchip)}\n"
@@ -97,11 +100,11 @@ def _compile(model: Path, options: Any, version: str) -> str:
         f"Number of Edge TPU subgraphs: 1\nTotal number of operations: {sum(kinds.values())}\n"
         f"Operation log: {log}\n\n{shown}"
     )
+    return said, free
 
 
-def _memory(model: Any) -> tuple[int, int, int]:
+def _memory(model: Any, capacity: int) -> tuple[int, int, int]:
     """Keep the constants of one operation after the other, the largest first, while they fit."""
-    capacity = int(os.environ.get("STANDIN_COMPILER_CAPACITY", 8 * MIB))
     (graph,) = model.subgraphs
     used, onchip, offchip = set[int](), 0, 0
     for operator in graph.operators:

@@ -12,7 +12,7 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, PlanDir, TimeLimit
+from segsolve.cli.options import Json, TimeLimit
 from segsolve.cli.pool import build_pool
 from segsolve.cli.solve import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
@@ -36,10 +36,25 @@ _LONGEST_S = 86_400.0
 
 @guarded
 def command(
-    plan: PlanDir,
+    plans: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PLAN/...",
+            help="Folder that `segsolve solve -o` wrote; several with --compile, also models and segments "
+            "with --co-compile.",
+        ),
+    ],
     compile_segments: Annotated[
         bool, typer.Option("--compile", help="Compile the segments with the vendor's edgetpu_compiler.")
     ] = False,
+    co_compile: Annotated[
+        bool,
+        typer.Option(
+            "--co-compile",
+            help="Compile all that is named for one device, in one go: they share its memory in this order.",
+        ),
+    ] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for what --co-compile makes.")] = None,
     check_coral: Annotated[
         bool, typer.Option("--check-coral", help="Say what keeps the plan from the vendor's PipelinedModelRunner.")
     ] = False,
@@ -66,59 +81,68 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile a plan's segments; correct the plan by the reports."""
+    from segsolve.compiler.run import find_compiler
+    from segsolve.solvers.base import Limits
     from segsolve_runtime.bench.entrants import plan_folders
     from segsolve_runtime.contract.plan import load_plan
     from segsolve_runtime.contract.pool import is_pool
 
-    if compile_segments == check_coral:
-        raise UsageError("build does one thing at a time", "give either --compile or --check-coral")
+    if [compile_segments, co_compile, check_coral].count(True) != 1:
+        raise UsageError("build does one thing at a time", "give --compile, --co-compile or --check-coral")
+    if co_compile == (output is None):
+        where = "into the folder -o" if co_compile else "into the plan's own folder"
+        raise UsageError(f"what is compiled goes {where}", "give -o" if co_compile else "leave out -o")
     within("--timeout", timeout, 1, _LONGEST_S)
     within("--rounds", rounds, 1)
     if time_limit is not None:
         within("--time-limit", time_limit, 0)
     if jobs is not None:
         within("--jobs", jobs, 1)
-    if is_pool(plan):
-        if check_coral:
-            raise UsageError("the plan of a pool is not for the vendor's runner", "leave out --check-coral")
-        build_pool(plan, compiler, timeout, jobs, min_runtime_version, as_json=as_json)
-        return
-    several = [*plan_folders([plan])]
-    if several != [plan]:
-        _build_all(several, compile_segments, compiler, timeout, jobs, min_runtime_version, as_json=as_json)
-        return
-    folder = load_plan(plan)
+    folders = [*plan_folders(plans)]
     if check_coral:
-        _check_coral(folder, as_json=as_json)
+        if len(folders) != 1 or is_pool(folders[0]):
+            raise UsageError("the vendor's runner takes one plan, and none of a pool", "name the plan of one model")
+        _check_coral(load_plan(folders[0]), as_json=as_json)
         return
-    from segsolve.compiler.run import find_compiler
-    from segsolve.solvers.base import Limits
-
     tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
+    if output is not None:
+        _co_compile(plans, tool, output, as_json=as_json)
+        return
+    if len(folders) != 1:
+        _build_all(folders, tool, as_json=as_json)
+        return
+    if is_pool(folders[0]):
+        build_pool(folders[0], tool, as_json=as_json)
+        return
+    folder = load_plan(folders[0])
     known, note = _costs(folder, model, device)
     again = _solver(folder.plan, layout, Limits(time_limit_s=time_limit))
     _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)
 
 
-def _build_all(
-    plans: Sequence[Path],
-    compile_segments: bool,
-    compiler: Path | None,
-    timeout: float,
-    jobs: int | None,
-    min_runtime_version: int | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Compile the plans of a shortlist as they are, each content once."""
+def _co_compile(paths: Sequence[Path], tool: Compiler, output: Path, *, as_json: bool) -> None:
+    """Compile models, segments and plans together, for one device."""
+    from segsolve.compiler.together import compile_together, files_together
+    from segsolve.report.together import together_document, together_table
+
+    files = files_together(paths)
+    with progress(f"compiling {len(files)} models together with edgetpu_compiler {tool.version}"):
+        made = compile_together(files, tool, output)
+    if as_json:
+        show_json(together_document(made, tool.version))
+    else:
+        show(together_table(made, tool.version))
+    news(f"wrote {len(files)} compiled models to {output}")
+
+
+def _build_all(plans: Sequence[Path], tool: Compiler, *, as_json: bool) -> None:
+    """Compile several plans, such as a shortlist's, as they are, each content once."""
     from segsolve.compiler.build import CompiledStages
-    from segsolve.compiler.run import find_compiler
     from segsolve_runtime.contract.plan import load_plan
 
-    if not compile_segments or as_json:
-        raise UsageError(f"{plans[0].parent} holds {len(plans)} plans", "name one of them, or give --compile alone")
-    tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
-    stages, note = CompiledStages(compiler=tool), "a plan of a shortlist stays as it is"
+    if as_json:
+        raise UsageError(f"--json is of one plan, these are {len(plans)}", "name one of them")
+    stages, note = CompiledStages(compiler=tool), "of several plans, each stays as it is"
     for plan in plans:
         news(f"{plan}:")
         folder = load_plan(plan)

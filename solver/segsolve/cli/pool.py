@@ -17,6 +17,7 @@ from segsolve.cli.no_plan import Rule, no_plan
 from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from segsolve.compiler.run import Compiler
     from segsolve.library.pools import SolvedPool
     from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.arrays import Frame
@@ -188,23 +189,13 @@ def run_pool(
         show(pool_run_table(folder, metrics, backend))
 
 
-def build_pool(
-    path: Path,
-    compiler: Path | None,
-    timeout: float,
-    jobs: int | None,
-    min_runtime_version: int | None,
-    *,
-    as_json: bool,
-) -> None:
+def build_pool(path: Path, tool: Compiler, *, as_json: bool) -> None:
     """Compile the residents of each TPU together, in the order of the plan, with the vendor's compiler."""
     from segsolve.compiler.pool import compile_pool
-    from segsolve.compiler.run import find_compiler
     from segsolve.report.pool.compiled import compiled_pool_document, compiled_pool_table
     from segsolve_runtime.contract.pool import load_pool
 
     folder = load_pool(path)
-    tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
     with progress(f"compiling for {len(folder.pool.devices)} TPUs with edgetpu_compiler {tool.version}"):
         done = compile_pool(folder, tool)
     if as_json:
