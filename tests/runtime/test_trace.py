@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+
+import jsonschema
 
 from generators.runtime_plans import lanes_plan
 from segsolve_runtime.backends import simulated
@@ -12,7 +18,8 @@ from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.flow.faults import Fault, FaultKind
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.schedule import Lane
-from segsolve_runtime.observe.trace import MEASURED, PREDICTED, chrome_trace, trace_json
+from segsolve_runtime.observe.heat import Heat, HeatLog, HeatSample
+from segsolve_runtime.observe.trace import MEASURED, PREDICTED, chrome_trace, trace_json, trace_schema
 from segsolve_runtime.pipeline import Pipeline
 
 LANES = [Lane(stage_ns=(2_000, 6_000), replicas=(1, 2)), Lane(stage_ns=(5_000, 1_000), replicas=(1, 1))]
@@ -101,3 +108,49 @@ def test_arrows_lead_from_each_stage_to_the_next_of_the_same_inference() -> None
 
 def _is_at(event: dict[str, Any], slice_: dict[str, Any]) -> bool:
     return (event["pid"], event["tid"]) == (slice_["pid"], slice_["tid"])
+
+
+def hot(place: Place, at_ns: int, celsius: float) -> HeatSample:
+    heat = Heat(device="/dev/apex_0", now_c=celsius, trips_c=(84.8,), clock_mhz=500.0)
+    return HeatSample(at_ns=at_ns, place=place, heat=heat)
+
+
+def test_temperature_is_a_track_and_marks_what_it_slows() -> None:
+    plan, metrics = ran()
+    slots = [slot for slot in metrics.timeline if (slot.pipeline, slot.stage) == (0, 0)]
+    slow = slots[-1]
+    longer = replace(slow, end_ns=slow.start_ns + 2 * (slow.end_ns - slow.start_ns))
+    timeline = tuple(longer if slot is slow else slot for slot in metrics.timeline)
+    changed = Metrics(**{name: getattr(metrics, name) for name in Metrics.__slots__} | {"timeline": timeline})
+    place = Place(0, 0, slow.replica)
+
+    def marked(celsius: float) -> list[dict[str, Any]]:
+        heat = (hot(place, 0, 50.0), hot(place, slow.start_ns, celsius))
+        trace = chrome_trace(plan, changed, backend="edgetpu", queue_size=2, heat=heat)
+        jsonschema.validate(trace, trace_schema())
+        tracks = [e for e in trace["traceEvents"] if e["ph"] == "C" and "temperature" in e["name"]]
+        assert [e["args"]["C"] for e in tracks] == [50.0, celsius]
+        return [e for e in trace["traceEvents"] if e["name"] == "throttled"]
+
+    (mark,) = marked(84.0)
+    assert mark["args"] == {"inference": slow.inference, "temperature_c": 84.0}
+    assert marked(60.0) == []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.001)
+
+
+def test_the_heat_of_a_run_is_read_while_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "apex_0").mkdir()
+    told = tmp_path / "apex_0" / "temp"
+    told.write_text("51000\n")
+    with HeatLog({Place(0, 0): "/dev/apex_0", Place(0, 1): "usb:0"}, every_s=0.001, sysfs=tmp_path) as log:
+        until(lambda: len(log.samples) > 2)
+        told.write_text("52000\n")
+        until(lambda: log.samples[-1].heat.now_c == 52.0)
+    assert {sample.place for sample in log.samples} == {Place(0, 0)}
+    assert [s.at_ns for s in log.samples] == sorted(s.at_ns for s in log.samples)

@@ -7,13 +7,20 @@ Never seen on hardware here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter_ns
+from typing import Self
+
+from segsolve_runtime.contract.places import Place
 
 SYSFS = Path("/sys/class/apex")
 SLOWED = 1.5
 """Slow inferences over those in the middle; a divided clock does at least as much to a stage that mostly computes."""
+_MOST_SAMPLES = 100_000
+"""So that the memory of a long run is bounded; half a day of one device."""
 CLOSE_C = 3.0
 """A device that is so close to a trip point may pass it at any time."""
 
@@ -80,3 +87,42 @@ def _number(path: Path) -> float | None:
         return float(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatSample:
+    """A device's heat at a time in ns since the run began."""
+
+    at_ns: int
+    place: Place
+    heat: Heat
+
+
+class HeatLog:
+    """Reads the heat of devices again and again, in a thread of its own, while a run goes on."""
+
+    def __init__(self, devices: Mapping[Place, str], *, every_s: float = 0.5, sysfs: Path | None = None) -> None:
+        self.samples: list[HeatSample] = []
+        self._devices = {place: device for place, device in devices.items() if heat_of(device, sysfs) is not None}
+        self._every_s, self._sysfs = every_s, sysfs
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="segsolve-heat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._began = perf_counter_ns()
+        if self._devices:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._devices:
+            self._thread.join()
+
+    def _read(self) -> None:
+        while True:
+            for place, device in self._devices.items():
+                if (heat := heat_of(device, self._sysfs)) is not None:
+                    self.samples.append(HeatSample(at_ns=perf_counter_ns() - self._began, place=place, heat=heat))
+            if len(self.samples) >= _MOST_SAMPLES or self._ended.wait(self._every_s):
+                return

@@ -6,6 +6,7 @@ Format: "Trace Event Format" of the Catapult project. Two processes, a thread pe
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -15,14 +16,20 @@ from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.flow.lanes import lanes_of
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.schedule import Slot, schedule_lanes
+from segsolve_runtime.observe.heat import SLOWED, HeatSample
 
 PREDICTED, MEASURED = 1, 2
 TRACED = 10_000
 """Inferences in a trace at most, so that a long run's trace can still be opened."""
 
 
-def chrome_trace(plan: Plan, metrics: Metrics, *, backend: str, queue_size: int) -> dict[str, Any]:
-    """Return the trace of a run that recorded its timeline, and of the same number of inferences as predicted."""
+def chrome_trace(
+    plan: Plan, metrics: Metrics, *, backend: str, queue_size: int, heat: Sequence[HeatSample] = ()
+) -> dict[str, Any]:
+    """Return the trace of a run that recorded its timeline, and of the same number of inferences as predicted.
+
+    `heat` becomes a track of temperature for each device, and a mark on the inferences that were slow while it was hot.
+    """
     inferences = 1 + max((slot.inference for slot in metrics.timeline), default=-1)
     predicted = schedule_lanes(lanes_of(plan), inferences, queue_size)
     clock = "virtual clock" if backend == "simulated" else "measured"
@@ -31,6 +38,8 @@ def chrome_trace(plan: Plan, metrics: Metrics, *, backend: str, queue_size: int)
             *_process(plan, PREDICTED, f"predicted for {plan.device.name}", predicted),
             *_process(plan, MEASURED, f"{clock}, {backend}", metrics.timeline),
             *_faults(plan, metrics),
+            *_temperatures(plan, heat),
+            *_throttled(plan, metrics, heat),
         ],
         "displayTimeUnit": "ms",
         "otherData": {
@@ -147,6 +156,48 @@ def _queues(plan: Plan, process: int, slots: Sequence[Slot]) -> Iterator[dict[st
                     "ts": at_ns / 1e3,
                     "args": {"inferences": depth},
                 }
+
+
+def _temperatures(plan: Plan, heat: Sequence[HeatSample]) -> Iterator[dict[str, Any]]:
+    """Yield counters: the temperature of each device that tells it, and its clock where that is told."""
+    for sample in heat:
+        counters = {"temperature": ("C", sample.heat.now_c), "clock": ("MHz", sample.heat.clock_mhz)}
+        for what, (unit, value) in counters.items():
+            if value is not None:
+                yield {
+                    "ph": "C",
+                    "pid": MEASURED,
+                    "name": f"{what} of {sample.place.describe(plan)}, {unit}",
+                    "ts": sample.at_ns / 1e3,
+                    "args": {unit: value},
+                }
+
+
+def _throttled(plan: Plan, metrics: Metrics, heat: Sequence[HeatSample]) -> Iterator[dict[str, Any]]:
+    """Mark inferences that took much longer than the stage's median while its device was hot."""
+    threads = {place: k for k, place in enumerate(places(plan), start=1)}
+    usual = {(stage.pipeline, stage.stage): stage.time_p50_ns for stage in metrics.stages}
+    told: dict[Place, list[HeatSample]] = {}
+    for sample in heat:
+        told.setdefault(sample.place, []).append(sample)
+    for slot in metrics.timeline:
+        place = Place(slot.pipeline, slot.stage, slot.replica)
+        samples = told.get(place, [])
+        found = bisect_right(samples, slot.end_ns, key=lambda sample: sample.at_ns)
+        if not samples or slot.end_ns - slot.start_ns < SLOWED * usual[slot.pipeline, slot.stage]:
+            continue
+        now = samples[max(0, found - 1)].heat
+        if now.is_hot:
+            yield {
+                "ph": "i",
+                "s": "t",
+                "pid": MEASURED,
+                "tid": threads[place],
+                "cat": "heat",
+                "name": "throttled",
+                "ts": slot.start_ns / 1e3,
+                "args": {"inference": slot.inference, "temperature_c": now.now_c},
+            }
 
 
 def _faults(plan: Plan, metrics: Metrics) -> Iterator[dict[str, Any]]:

@@ -48,7 +48,9 @@ def write_trace(path: Path, leg: Leg, options: RunOptions) -> None:
     from segsolve.report.write import write_text
     from segsolve_runtime.observe.trace import chrome_trace, trace_json
 
-    trace = chrome_trace(leg.plan, leg.metrics, backend=options.backend, queue_size=options.queue_size)
+    trace = chrome_trace(
+        leg.plan, leg.metrics, backend=options.backend, queue_size=options.queue_size, heat=leg.temperatures
+    )
     write_text(path, trace_json(trace))
     news(f"wrote {path}; open it at ui.perfetto.dev or chrome://tracing")
 

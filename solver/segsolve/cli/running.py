@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.flow.metrics import Metrics
     from segsolve_runtime.observe.began import Began
-    from segsolve_runtime.observe.heat import Heat
+    from segsolve_runtime.observe.heat import Heat, HeatSample
     from segsolve_runtime.pipeline import Pipeline
 
 REJOIN_S = 60.0
@@ -74,6 +74,8 @@ class Leg:
     began: Began | None = None
     outage_s: float | None = None
     """How long nothing ran before it, since a device was lost."""
+    temperatures: Sequence[HeatSample] = ()
+    """In the course of it, if its timeline was recorded."""
 
     @property
     def plan(self) -> Plan:
@@ -106,7 +108,7 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Opened, folder: PlanF
     """
     from segsolve.cli.replan import compiled
     from segsolve_runtime.errors import DevicesLeftError
-    from segsolve_runtime.observe.heat import heat_of
+    from segsolve_runtime.observe.heat import HeatLog, heat_of
 
     legs: list[Leg] = []
     outage_s: float | None = None
@@ -116,11 +118,13 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Opened, folder: PlanF
         loaded, tool = _model(options, folder), _compiler(options)
         while True:
             try:
-                finished = _run_through(pipeline, frames, flow_of, options, began)
+                with HeatLog(pipeline.devices if options.recorded else {}) as log:
+                    finished = _run_through(pipeline, frames, flow_of, options, began)
                 found = {place: heat_of(device) for place, device in pipeline.devices.items()}
                 heat = {place: one for place, one in found.items() if one is not None}
                 metrics = pipeline.metrics()
-                legs.append(Leg(folder, metrics, finished=finished, heat=heat, began=began, outage_s=outage_s))
+                last = Leg(folder, metrics, finished=finished, heat=heat, began=began, outage_s=outage_s)
+                legs.append(replace(last, temperatures=tuple(log.samples)))
                 return tuple(legs)
             except DevicesLeftError as error:
                 if loaded is None:
@@ -227,8 +231,6 @@ def _replanned(
     into: Path,
     devices: Mapping[Place, str],
 ) -> tuple[PlanFolder, RunOptions]:
-    from dataclasses import replace
-
     from segsolve.cli.replan import replan
     from segsolve_runtime.contract.places import places
     from segsolve_runtime.errors import DevicesLeftError
