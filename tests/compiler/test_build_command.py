@@ -324,3 +324,21 @@ def test_what_cannot_be_compiled_together(model: Path, plan: Path, tmp_path: Pat
     assert inside("build", model, plan, "--co-compile", *program).code == ExitCode.USAGE
     assert inside("build", plan, "--compile", *program, *out).code == ExitCode.USAGE
     assert inside("build", plan, plan, "--check-coral").code == ExitCode.USAGE
+
+
+def test_what_compiling_changed(plan: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_plan(plan).plan
+    same = document(inside("diff", plan, "--json").stdout)
+    assert same["moved"] == [] and same["compiled"] == []
+    monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", "1500000")
+    done = compile_(plan, standin_compiler)
+    assert done.code == ExitCode.OK, done.stderr
+    found = document(inside("diff", plan, "--json").stdout)
+    after = load_plan(plan).plan
+    assert found["before"]["throughput_fps"] == before.solution.throughput_fps
+    assert found["after"]["throughput_fps"] == after.solution.throughput_fps < before.solution.throughput_fps
+    record = read_record(plan)
+    assert record is not None
+    assert [row["onchip_bytes"] for row in found["compiled"]] == [s.onchip_bytes for s in record.segments]
+    text = inside("diff", plan).stdout
+    assert "after, compiled by edgetpu_compiler" in text and "What limits before" in text

@@ -24,6 +24,8 @@ from segsolve_runtime.contract.wording import NO_TEXT, first_fault, shortened
 from segsolve_runtime.errors import PlanError
 
 PLAN_FILE = "plan.json"
+BEFORE_FILE = "before.json"
+"""What `segsolve build --compile` found as ``plan.json``, if it put a better plan there."""
 VERSION: Final = 2
 
 _MOST = 2**62  # of a time in ns or a size in bytes
@@ -353,6 +355,16 @@ def load_plan(folder: Path) -> PlanFolder:
     for stage in {stage.file: stage for stage in plan.all_stages}.values():
         _check_segment(root, stage)
     return PlanFolder(root=root.resolve(), plan=plan, content_sha256=content)
+
+
+def load_before(folder: Path) -> Plan | None:
+    """Return the plan that was in a folder before `segsolve build --compile` solved again; None if it did not.
+
+    Raises:
+        PlanError: its record is unreadable or altered.
+    """
+    path = folder / BEFORE_FILE
+    return _parse(path)[0] if path.exists() else None
 
 
 def digest(document: dict[str, Any]) -> str:

@@ -293,7 +293,8 @@ def _write_better(
     """Write the plan anew where it became another one, or where its predictions did."""
     from segsolve.compiler.refine import End
     from segsolve.solvers.base import Status
-    from segsolve_runtime.contract.plan import load_plan
+    from segsolve_runtime.contract.plan import BEFORE_FILE, PLAN_FILE, load_plan
+    from segsolve_runtime.contract.writing import replace_file
 
     best, answer = refinement.best, refinement.answer
     if answer is None or (best is refinement.rounds[0] and best.predicted == best.corrected):
@@ -310,5 +311,8 @@ def _write_better(
         confirmed_by=answer.confirmed_by if stands else (),
         certificate=answer.certificate if stands and best.plan == answer.plan else None,
     )
+    before = (folder.root / PLAN_FILE).read_bytes()
     write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)
+    replace_file(folder.root / BEFORE_FILE, before)
+    news(f"what changed: segsolve diff {folder.root}")
     return load_plan(folder.root)

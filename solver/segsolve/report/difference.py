@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from segsolve.report.asked import asked_for
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, mib, ms, sentence, spans
+from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord
 from segsolve_runtime.contract.plan import Plan, Stage
 
 PARTS = ("overhead", "compute", "stream", "input", "output", "correction")
@@ -19,8 +21,25 @@ _NAMES = {"stream": "streamed weights", "compute": "computing", "correction": "c
 _LEAST_NS = 5_000  # less is 0.00 ms
 
 
-def difference_document(before: Plan, after: Plan) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A plan, what it is called, and what the compiler said of its segments, if they were compiled."""
+
+    name: str
+    plan: Plan
+    compiled: CompileRecord | None = None
+
+    @property
+    def sizes(self) -> Iterator[tuple[Stage, CompiledSegment]]:
+        """Its different stages with the compiler's report of each."""
+        reports = {segment.segment: segment for segment in self.compiled.segments} if self.compiled else {}
+        stages = {stage.file: stage for stage in self.plan.all_stages}
+        yield from ((stage, reports[file]) for file, stage in stages.items() if file in reports)
+
+
+def difference_document(first: Side, last: Side) -> dict[str, Any]:
     """Return both plans' figures and what differs; times in ns, predicted; operations are positions."""
+    before, after = first.plan, last.plan
     return {
         "same_model": before.model.sha256 == after.model.sha256,
         "before": _figures(before),
@@ -34,17 +53,49 @@ def difference_document(before: Plan, after: Plan) -> dict[str, Any]:
             for part in PARTS
             for a, b in [(_part(_slowest(before), part), _part(_slowest(after), part))]
         ],
+        "compiled": [
+            {
+                "plan": which,
+                "segment": stage.file,
+                "onchip_bytes": report.onchip_bytes,
+                "predicted_onchip_bytes": stage.prediction.onchip_bytes,
+                "offchip_bytes": report.offchip_bytes,
+                "predicted_offchip_bytes": stage.prediction.offchip_bytes,
+            }
+            for which, side in (("before", first), ("after", last))
+            for stage, report in side.sizes
+        ],
     }
 
 
-def difference_table(before: Plan, after: Plan, names: tuple[str, str]) -> RenderableType:
-    """Return the same for people; `names` are what the plans are called."""
+def difference_table(first: Side, last: Side) -> RenderableType:
+    """Return the same for people."""
+    before, after, names = first.plan, last.plan, (first.name, last.name)
     table = Grid("", "predicted", *names, "change")
     for what, a, b, show in _rows(before, after):
         change = "same" if a == b else f"{(b - a) / a:+.1%}".replace("%", " %") if a else "new"
         table.add_row(what, show(a), show(b), change)
     lines = [*_said(before, after, names), *_why(before, after, names)]
-    return Group(table, *map(Text, lines), *_stages(before, after, names))
+    compiled = (part for side in (first, last) if side.compiled for part in _compiled(side, side.compiled))
+    return Group(table, *map(Text, lines), *_stages(before, after, names), *compiled)
+
+
+def _compiled(side: Side, record: CompileRecord) -> Iterator[RenderableType]:
+    """Yield what the compiler keeps on chip and streams of each stage, beside what the plan has of it."""
+    table = Grid(
+        f"\n{side.name}, compiled by edgetpu_compiler {record.compiler}: weights in MiB",
+        *("operations", "on chip", "predicted", "streamed", "predicted"),
+        left=("operations",),
+    )
+    for stage, report in side.sizes:
+        table.add_row(
+            spans(stage.op_ranges),
+            "-" if report.onchip_bytes is None else mib(report.onchip_bytes),
+            mib(stage.prediction.onchip_bytes),
+            "-" if report.offchip_bytes is None else mib(report.offchip_bytes),
+            mib(stage.prediction.offchip_bytes),
+        )
+    yield table
 
 
 def _rows(before: Plan, after: Plan) -> Iterator[tuple[str, float, float, Any]]:
