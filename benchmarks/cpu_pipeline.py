@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,14 +18,13 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.common import write_result, zoo_file
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_plan
 from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve.plan.folder import write_plan
-from segsolve.problem import Segmentation
+from segsolve.plan.model import cut_at
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.search.base import SolveResult
-from segsolve.search.single import as_answer
+from segsolve.search.base import found
 from segsolve.solvers.base import Status
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
@@ -68,16 +68,9 @@ def most_even(loaded: LoadedModel, scratch: Path) -> PlanFolder:
 def cut_in_two(loaded: LoadedModel, cut: int, scratch: Path) -> PlanFolder:
     device = load_device("edgetpu-pcie")
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=2)
-    plan = Segmentation(cuts=(cut,))
-    given = SolveResult(
-        planner="given",
-        status=Status.FEASIBLE,
-        plan=plan,
-        objective_ns=score(problem, plan).bottleneck_ns,
-        bound_ns=0,
-        wall_s=0.0,
-    )
-    return write_plan(scratch / "plan", loaded=loaded, device=device, problem=problem, answer=as_answer(problem, given))
+    score = score_plan(problem, cut_at((cut,), len(problem.ops)))
+    given = replace(found(problem, "given", (cut,), score.period_ns, status=Status.FEASIBLE), score=score)
+    return write_plan(scratch / "plan", loaded=loaded, device=device, problem=problem, answer=given)
 
 
 def stage_seconds(folder: PlanFolder, repeats: int = 5) -> list[float]:

@@ -113,7 +113,7 @@ def _network(name: str, tpus: int) -> dict[str, Any]:
         read = read_graph(path)
     problem = AnalyticCosts(graph=read, device=load_device("edgetpu-pcie")).problem(tpus=tpus)
     chain = solve(problem)
-    hint = [range(a, b) for a, b in chain.plan.ranges(len(problem.ops))] if chain.plan else None
+    hint = [stage.ops for stage in chain.plan.pipelines[0].stages] if chain.plan else None
     result = solve_dag(problem, stages=tpus, hint=hint, limits=Limits(time_limit_s=WIDE_S))
     row = {"network": name, "tpus": tpus, "operations": len(problem.ops), "chain_ns": chain.objective_ns}
     row |= _found(result)

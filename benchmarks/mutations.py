@@ -155,7 +155,6 @@ def _read(path: Path, folder: Path, seed: int) -> tuple[str, str]:
     from generators.plan_folders import DEVICE
     from segsolve.errors import SegsolveError
     from segsolve.graph.read import read_model
-    from segsolve.problem import Segmentation
     from segsolve.profile.analytic import AnalyticCosts
     from segsolve.segments.writer import segment_bytes, segments_of
 
@@ -164,7 +163,7 @@ def _read(path: Path, folder: Path, seed: int) -> tuple[str, str]:
     except SegsolveError as error:
         return ("died in a child" if "its process" in str(error) else "refused"), str(error)
     AnalyticCosts(graph=loaded.graph, device=DEVICE).problem(tpus=2)
-    for segment in segments_of(loaded.graph, Segmentation(cuts=loaded.graph.cuts)):
+    for segment in segments_of(loaded.graph, loaded.graph.cuts):
         segment_bytes(loaded, segment)
     return "read", ""
 

@@ -12,7 +12,7 @@ from segsolve.cost.stage import stage_score
 from segsolve.problem import Problem
 from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.single import as_answer
+from segsolve.search.single import certified
 
 
 class Oracle:
@@ -48,4 +48,4 @@ class Oracle:
 
 def solver(problem: Problem, gaps: bool = True) -> Answer:
     """Return the best chain of stages."""
-    return as_answer(problem, solve(problem, planner="dp"))
+    return certified(problem, solve(problem, planner="dp"))

@@ -52,8 +52,8 @@ def _rows(name: str, device: str, comparison: Comparison) -> list[dict[str, Any]
             "network": name,
             "device": device,
             "tpus": comparison.problem.tpus,
-            "planner": s.result.planner,
-            "status": str(s.result.status),
+            "planner": s.answer.planner,
+            "status": str(s.answer.status),
             "stages": len(s.score.stages) if s.score else None,
             "bottleneck_ns": s.score.period_ns if s.score else None,
             "latency_ns": s.score.latency_ns if s.score else None,
@@ -61,7 +61,7 @@ def _rows(name: str, device: str, comparison: Comparison) -> list[dict[str, Any]
             "offchip_bytes": s.score.offchip_bytes if s.score else None,
             "one_tpu_ns": comparison.one_tpu.period_ns,
             "over_compiler": s.speedup_over_compiler,
-            "solve_s": round(s.result.wall_s, 3),
+            "solve_s": round(s.answer.wall_s, 3),
         }
         for s in comparison.strategies
     ]

@@ -26,11 +26,12 @@ from segsolve.measure.run import Measured, measure_model
 from segsolve.measure.samples import summarise
 from segsolve.measure.session import Session
 from segsolve.plan.folder import write_plan
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import Plan
+from segsolve.problem import Problem
 from segsolve.profile.measured import MeasuredCosts, MeasuredDevice
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.strategies import HEURISTICS
-from segsolve.tune import Tuning, segmentation_of, tune
+from segsolve.tune import Tuning, tune
 from segsolve_runtime.backends import open_stages
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
@@ -98,8 +99,8 @@ def _tune(loaded: LoadedModel, measured: Measured, tpus: int) -> dict[str, Any]:
     start = time.perf_counter()
     tuning = tune(problem, measured.meter)
     seconds = time.perf_counter() - start
-    tuned, first = tuning.segmentation, segmentation_of(tuning.iterations[0].plan)
-    assert tuned is not None and first is not None and tuning.period_ns is not None
+    tuned, first = tuning.plan, tuning.iterations[0].plan
+    assert tuned is not None and tuning.period_ns is not None
     plans = {"tuned": tuned, "first": first, **_heuristics(problem)}
     times = measure_together(loaded, measured, plans)
     row: dict[str, Any] = {
@@ -110,21 +111,21 @@ def _tune(loaded: LoadedModel, measured: Measured, tpus: int) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "first_plan_predicted_ms": _ms(tuning.iterations[0].predicted_ns),
         "tuned_plan_predicted_ms": _ms(tuning.period_ns),
-        "cuts": {name: list(plan.cuts) for name, plan in plans.items()},
+        "cuts": {name: list(plan.cuts or ()) for name, plan in plans.items()},
         "bottleneck_ms": {name: _ms(ns) for name, ns in times.items()},
     }
-    return row | ({"pipeline": _pipeline(loaded, tuning)} if len(tuned.cuts) == 1 else {})
+    return row | ({"pipeline": _pipeline(loaded, tuning)} if len(tuned.pipelines[0].stages) == 2 else {})
 
 
-def _heuristics(problem: Problem) -> dict[str, Segmentation]:
+def _heuristics(problem: Problem) -> dict[str, Plan]:
     found = {name: solve(problem, planner=name).plan for name in HEURISTICS}
     return {name: plan for name, plan in found.items() if plan is not None}
 
 
-def measure_together(loaded: LoadedModel, measured: Measured, plans: Mapping[str, Segmentation]) -> dict[str, int]:
+def measure_together(loaded: LoadedModel, measured: Measured, plans: Mapping[str, Plan]) -> dict[str, int]:
     """Return the bottleneck in ns of every plan: each stage runs once or more in every round."""
-    operations = len(loaded.graph.ops)
-    ranges = sorted({stage for plan in plans.values() for stage in plan.ranges(operations)})
+    stages = {name: [(s.ops[0], s.ops[-1] + 1) for s in plan.pipelines[0].stages] for name, plan in plans.items()}
+    ranges = sorted({stage for own in stages.values() for stage in own})
     sessions = {stage: Session(loaded, segment_of(loaded.graph, *stage)) for stage in ranges}
     times: dict[Range, list[int]] = {stage: [] for stage in ranges}
     tensors = measured.meter.tensors
@@ -133,7 +134,7 @@ def measure_together(loaded: LoadedModel, measured: Measured, plans: Mapping[str
             session.timed(dict(tensors))  # as in a pipeline, the stage itself ran last
             times[stage].append(session.timed(dict(tensors)))
     found = {stage: summarise(ns).time_ns for stage, ns in times.items()}
-    return {name: max(found[stage] for stage in plan.ranges(operations)) for name, plan in plans.items()}
+    return {name: max(found[stage] for stage in own) for name, own in stages.items()}
 
 
 def _pipeline(loaded: LoadedModel, tuning: Tuning) -> dict[str, Any]:

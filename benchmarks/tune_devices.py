@@ -12,12 +12,13 @@ from __future__ import annotations
 import random
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_result
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.cost.stage import stage_score
 from segsolve.graph.read import read_model
 from segsolve.problem import MeasuredStage, Problem
@@ -110,7 +111,7 @@ def partitioner(device: Simulated) -> dict[str, Any]:
     return {
         "at_least": len(profiled.needed(truth)),
         "by_binary_search": len(_searched(device, positions, problem.tpus)),
-        "period_ms": round(score(truth, plan).bottleneck_ns / 1e6, 3),
+        "period_ms": round(score_cut(truth, plan).bottleneck_ns / 1e6, 3),
     }
 
 
@@ -124,7 +125,7 @@ def _searched(device: Simulated, positions: tuple[int, ...], tpus: int) -> set[R
         return device.true_ns(*stage)
 
     end = len(positions) - 1
-    cut = compiler.segment(device.problem).ranges(positions[-1])
+    cut = [*pairwise((0, *compiler.segment(device.problem), positions[-1]))]
     times = [time(positions.index(a), positions.index(b)) for a, b in cut]
     low, high, stages = min(times), max(times), len(cut)
     while high - low > profiled.DIFFERENCE_NS:

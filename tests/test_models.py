@@ -12,7 +12,7 @@ from segsolve.device.model import load_device
 from segsolve.graph.read import LoadedModel, read_model
 from segsolve.plan.folder import write_plan
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.search.single import as_answer
+from segsolve.search.single import certified
 from segsolve.segments.verify import verify
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract.arrays import Array
@@ -35,15 +35,15 @@ def test_the_main_job(loaded: LoadedModel, tpus: int, device: str, tmp_path: Pat
     comparison = compare(problem)
     best = comparison.best
     assert best is not None
-    assert best.result.status is Status.OPTIMAL
-    assert best.result.planner == "cpsat"
-    assert best.result.proof is not None
+    assert best.answer.status is Status.OPTIMAL
+    assert best.answer.planner == "cpsat"
+    assert best.answer.proof is not None
     for strategy in comparison.strategies:
-        assert strategy.result.objective_ns is not None
-        assert strategy.result.objective_ns >= comparison.bound_ns == best.result.objective_ns
+        assert strategy.answer.objective_ns is not None
+        assert strategy.answer.objective_ns >= comparison.bound_ns == best.answer.objective_ns
 
     folder = write_plan(
-        tmp_path / "plan", loaded=loaded, device=costs.device, problem=problem, answer=as_answer(problem, best.result)
+        tmp_path / "plan", loaded=loaded, device=costs.device, problem=problem, answer=certified(problem, best.answer)
     )
     assert verify(folder, loaded, inputs=1).compared_bytes > 0
 

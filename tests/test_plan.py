@@ -6,14 +6,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from generators.drawn import problems
 from generators.problems import chain, op_cost
-from segsolve.cost.plan import check_plan, score, score_plan
-from segsolve.plan.model import Pipeline, Plan, Stage, pipeline_of, segmentation_of, single_pipeline
-from segsolve.problem import Problem, Segmentation, SharedLink
+from segsolve.cost.plan import check_plan, score_plan
+from segsolve.plan.model import Pipeline, Plan, Stage, cut_at, pipeline_of
+from segsolve.problem import SharedLink
 
 
 def plan(*pipelines: Pipeline) -> Plan:
@@ -44,24 +41,15 @@ def test_the_layout_is_written_briefly(made: Plan, layout: str) -> None:
     assert made.layout == layout
 
 
-def test_the_bare_form_of_a_plan_exists_for_one_plain_chain_only() -> None:
-    assert segmentation_of(single_pipeline(Segmentation(cuts=(1, 3)), 5)) == Segmentation(cuts=(1, 3))
-    assert segmentation_of(plan(stages(1, 2), stages(1, 2))) is None
-    assert segmentation_of(plan(stages(1, 2, replicas=(1, 2)))) is None
-    assert segmentation_of(plan(pipeline_of([(0, 2), (1, 3)]))) is None
+def test_only_one_plain_chain_is_told_by_its_cuts() -> None:
+    assert cut_at((1, 3), 5).cuts == (1, 3)
+    assert plan(stages(1, 2), stages(1, 2)).cuts is None
+    assert plan(stages(1, 2, replicas=(1, 2))).cuts is None
+    assert plan(pipeline_of([(0, 2), (1, 3)])).cuts is None
 
 
 def test_op_ranges_are_maximal_runs() -> None:
     assert Stage(ops=(0, 1, 4, 6, 7)).op_ranges == ((0, 1), (4, 4), (6, 7))
-
-
-@given(problems(max_ops=6, max_tpus=3), st.data())
-def test_a_chain_costs_the_same_in_either_form(problem: Problem, data: st.DataObject) -> None:
-    cuts = tuple(sorted(data.draw(st.sets(st.sampled_from(problem.cuts or (1,)))))) if problem.cuts else ()
-    bare = score(problem, Segmentation(cuts=cuts))
-    full = score_plan(problem, single_pipeline(Segmentation(cuts=cuts), len(problem.ops))).pipelines[0]
-    assert full.stages == bare.stages
-    assert (full.bottleneck_ns, full.latency_ns) == (bare.bottleneck_ns, bare.latency_ns)
 
 
 def test_replicas_share_the_time_of_their_stage() -> None:

@@ -126,13 +126,13 @@ STRATEGY = '''
 
 from __future__ import annotations
 
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.search.base import Heuristic
 
 
-def segment(problem: Problem) -> Segmentation:
+def segment(problem: Problem) -> tuple[int, ...]:
     """Cut at the last legal position."""
-    return Segmentation(cuts=problem.cuts[-1:] if problem.tpus > 1 else ())
+    return problem.cuts[-1:] if problem.tpus > 1 else ()
 
 
 PLANNER = Heuristic("hasty", segment)

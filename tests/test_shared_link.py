@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from generators.drawn import problems
 from generators.plan_files import plan_file
 from generators.problems import chain, op_cost
-from segsolve.cost.plan import PlanScore, plan_timeline, score_plan, timeline
+from segsolve.cost.plan import PlanScore, plan_timeline, score_plan
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.plan.model import Pipeline as PlannedPipeline
-from segsolve.plan.model import Plan, Stage, pipeline_of
-from segsolve.problem import Host, Problem, Segmentation, SharedLink
+from segsolve.plan.model import Plan, Stage, cut_at, pipeline_of
+from segsolve.problem import Host, Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.search.strategies import get_planner
@@ -44,7 +44,7 @@ def plans(draw: st.DrawFn) -> tuple[Problem, Plan]:
 @st.composite
 def _pipelines(draw: st.DrawFn, problem: Problem) -> PlannedPipeline:
     cuts = draw(st.sets(st.sampled_from(problem.cuts))) if problem.cuts else set()
-    ranges = Segmentation(cuts=tuple(sorted(cuts))).ranges(len(problem.ops))
+    ranges = itertools.pairwise((0, *sorted(cuts), len(problem.ops)))
     return PlannedPipeline(
         stages=tuple(Stage(ops=tuple(range(a, b)), replicas=draw(st.integers(1, 3))) for a, b in ranges)
     )
@@ -131,10 +131,9 @@ def test_the_vendors_cut_on_a_hub(on_card: Problem) -> None:
     hub = replace(on_card, link=SharedLink(ns_per_mib=10**7), tpus=8)
     found = get_planner("compiler").solve(hub, Limits(), ignore)
     assert found.plan is not None
-    slots = timeline(hub, found.plan, 20)
+    slots = plan_timeline(score_plan(hub, found.plan), 20)
     starts = [slot.start_ns for slot in slots if slot.stage == 0]
-    plan = Plan(pipelines=(pipeline_of(range(a, b) for a, b in found.plan.ranges(len(hub.ops))),))
-    costs, ends = _simulated(hub, plan, 20)
+    costs, ends = _simulated(hub, found.plan, 20)
     assert "link" in costs.limited_by
     assert {b - a for a, b in itertools.pairwise(starts)} == {costs.period_ns}
     assert {b - a for a, b in itertools.pairwise(ends)} == {costs.period_ns}
@@ -142,6 +141,6 @@ def test_the_vendors_cut_on_a_hub(on_card: Problem) -> None:
 
 def test_without_a_limit_the_link_changes_nothing() -> None:
     problem = chain(op_cost(10), op_cost(20), tpus=2)
-    plan = Segmentation(cuts=(1,))
+    plan = cut_at((1,), 2)
     free = replace(problem, link=SharedLink(ns_per_mib=1))
-    assert timeline(free, plan, 10) == timeline(problem, plan, 10)
+    assert plan_timeline(score_plan(free, plan), 10) == plan_timeline(score_plan(problem, plan), 10)

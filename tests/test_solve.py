@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import pytest
 
 from generators.problems import chain, op_cost
 from segsolve.errors import SolverFault, UsageError
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
 from segsolve.search import strategies
-from segsolve.search.base import SolveResult
+from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.strategies import get_planner
 from segsolve.solvers.base import Limits, Observer, Status
@@ -25,11 +27,11 @@ class Liar:
     lie: dict[str, object]
     name: str = "liar"
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
         return replace(get_planner("dp").solve(problem, limits, observe), planner=self.name, **self.lie)  # type: ignore[arg-type]
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, **lie: object) -> SolveResult:
+def answer(monkeypatch: pytest.MonkeyPatch, **lie: object) -> Answer:
     monkeypatch.setattr("segsolve.search.chain.confirmed.get_planner", lambda _: Liar(lie))
     return solve(PROBLEM, planner="liar")
 
@@ -45,31 +47,31 @@ def test_the_truth_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_objective_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SolverFault, match="claims a bottleneck of 31 ns, its plan has 32 ns"):
-        answer(monkeypatch, objective_ns=31)
+        answer(monkeypatch, value=Fraction(31))
 
 
 def test_a_plan_that_is_not_valid_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SolverFault, match="not valid"):
-        answer(monkeypatch, plan=Segmentation(cuts=(1, 2)))
+        answer(monkeypatch, plan=cut_at((1, 2), 3))
 
 
 def test_a_false_optimum_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SolverFault, match="no plan takes less than 52 ns, an exact probe finds one"):
-        answer(monkeypatch, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=52)
+        answer(monkeypatch, plan=cut_at((1,), 3), value=Fraction(52), bound=Fraction(52))
 
 
 def test_a_false_infeasibility_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SolverFault, match="finds one"):
-        answer(monkeypatch, status=Status.INFEASIBLE, plan=None, objective_ns=None)
+        answer(monkeypatch, status=Status.INFEASIBLE, plan=None, value=None)
 
 
 def test_the_bound_of_a_heuristic_is_the_cheap_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = answer(monkeypatch, status=Status.FEASIBLE, plan=Segmentation(cuts=(1,)), objective_ns=52, bound_ns=0)
+    result = answer(monkeypatch, status=Status.FEASIBLE, plan=cut_at((1,), 3), value=Fraction(52), bound=Fraction(0))
     assert (result.status, result.bound_ns, result.proof) == (Status.FEASIBLE, 32, None)
 
 
 def test_a_plan_that_meets_the_cheap_bound_is_optimal(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = answer(monkeypatch, status=Status.FEASIBLE, bound_ns=0)
+    result = answer(monkeypatch, status=Status.FEASIBLE, bound=Fraction(0))
     assert (result.status, result.gap, result.proof) == (Status.OPTIMAL, 0, "bounds: no plan of 31 ns or less")
 
 

@@ -13,11 +13,10 @@ from benchmarks.calibration.fit import Array, nonnegative, weights
 from benchmarks.calibration.latency import Features, Rates, features
 from benchmarks.calibration.measurements import Row
 from benchmarks.calibration.networks import swept_graph
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.device.memory import stored_bytes
 from segsolve.device.model import MIB, Device
 from segsolve.graph.model import Graph
-from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.dp import PLANNER as OPTIMAL
 from segsolve.solvers.base import Limits, ignore
@@ -133,7 +132,6 @@ def _pipeline(row: Row, device: Device) -> Pipeline:
     held = [(on, off) for on, off in zip(*sizes, strict=True) if on + off > 0]
     cuts = _cuts(device, graph, [on + off for on, off in held])
     problem = AnalyticCosts(graph=graph, device=device).problem(tpus=len(held))
-    plan = Segmentation(cuts=cuts)
     return Pipeline(
         filters=_filters(row),
         tpus=int(row["n_tpus"]),
@@ -141,8 +139,8 @@ def _pipeline(row: Row, device: Device) -> Pipeline:
         ms=float(row["ms_per_inference"]),
         cuts=cuts,
         offchip=tuple(off for _, off in held),
-        predicted_offchip=tuple(stage.offchip_bytes / MIB for stage in score(problem, plan).stages),
-        stages=tuple(features(device, graph, range(*stage)) for stage in plan.ranges(len(graph.ops))),
+        predicted_offchip=tuple(stage.offchip_bytes / MIB for stage in score_cut(problem, cuts).stages),
+        stages=tuple(features(device, graph, range(*stage)) for stage in pairwise((0, *cuts, len(graph.ops)))),
     )
 
 
@@ -202,16 +200,16 @@ def optima(rows: Sequence[Pipeline], device: Device) -> list[dict[str, object]]:
     device = sweep_device(device)
     for (filters, tpus), pair in sorted(best.items()):
         problem = AnalyticCosts(graph=swept_graph(filters), device=device).problem(tpus=tpus)
-        plan = OPTIMAL.solve(problem, Limits(), ignore).plan
-        assert plan is not None
-        ours = score(problem, plan).bottleneck_ns
+        best_cut = OPTIMAL.solve(problem, Limits(), ignore)
+        ours = best_cut.objective_ns
+        assert best_cut.plan is not None and ours is not None
         theirs = min(pair, key=lambda row: row.ms)
-        published = score(problem, Segmentation(cuts=theirs.cuts)).bottleneck_ns
+        published = score_cut(problem, theirs.cuts).bottleneck_ns
         found.append(
             {
                 "filters": filters,
                 "tpus": tpus,
-                "cuts": plan.cuts,
+                "cuts": best_cut.plan.cuts,
                 "best_published": theirs.cuts,
                 "gain": published / ours - 1,
             }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from segsolve.errors import DeviceError
 from segsolve_runtime.flow.shared import host_ns, link_ns
@@ -128,17 +127,6 @@ class Shared:
             self.link.load_ns(moved_bytes) if self.link else 0,
             self.host.load_ns(stages) if self.host else 0,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segmentation:
-    """A plan in its barest form: the positions before which the execution order is cut, strictly ascending."""
-
-    cuts: tuple[int, ...]
-
-    def ranges(self, operations: int) -> tuple[tuple[int, int], ...]:
-        """Return the half-open ranges of operations of each stage."""
-        return tuple(pairwise((0, *self.cuts, operations)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.cost.stage import stage_score
 from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.plan.model import Plan
-from segsolve.problem import MeasuredStage, Problem, Segmentation
+from segsolve.problem import MeasuredStage, Problem
 from segsolve.question import Cuts, Layout, Question
 from segsolve.refine import End, Proposal, refine
 from segsolve.search.answer import Answer
@@ -92,11 +92,6 @@ class Tuning:
     stopped_by: Stop
 
     @property
-    def segmentation(self) -> Segmentation | None:
-        """The plan where it is a single pipeline of one TPU per stage."""
-        return None if self.plan is None else segmentation_of(self.plan)
-
-    @property
     def stages(self) -> int:
         """Number of stages that the problem has in all its plans, measured or not."""
         return (len(self.problem.cuts) + 1) * (len(self.problem.cuts) + 2) // 2
@@ -122,14 +117,6 @@ class Tuning:
             confirmed_by=(by,) if stands else (),
             wall_s=wall_s,
         )
-
-
-def segmentation_of(plan: Plan) -> Segmentation | None:
-    """Return the cuts of a plan that is a single pipeline of one TPU per stage; None of others."""
-    (first, *others) = plan.pipelines
-    if others or any(stage.replicas > 1 for stage in first.stages):
-        return None
-    return Segmentation(cuts=tuple(stage.ops[0] for stage in first.stages[1:]))
 
 
 def _cost(score: PlanScore) -> Fraction:

@@ -14,10 +14,9 @@ import pytest
 from segsolve.batch.jobs import Options
 from segsolve.batch.log import RESULTS, TIMINGS, read_records
 from segsolve.batch.run import SUMMARY, News
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.errors import UsageError
 from segsolve.graph.read import read_graph
-from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.ask import answer
 from segsolve.search.chain.confirmed import solve
@@ -33,8 +32,8 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
         graph = read_graph(models / f"{record.model}.tflite")
         problem = AnalyticCosts(graph=graph, device=device()).problem(tpus=record.tpus)
         result = solve(problem, planner=record.planner)
-        assert result.plan is not None
-        costs = score(problem, result.plan)
+        assert result.plan is not None and result.score is not None
+        costs = result.score.pipelines[0]
         assert (record.status, record.objective_ns, record.bound_ns) == (
             str(result.status),
             result.objective_ns,
@@ -42,7 +41,7 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
         )
         assert (record.cuts, record.latency_ns) == (result.plan.cuts, costs.latency_ns)
         assert record.stage_ns == tuple(stage.time_ns for stage in costs.stages)
-        assert record.one_tpu_ns == score(problem, Segmentation(cuts=())).period_ns
+        assert record.one_tpu_ns == score_cut(problem, ()).period_ns
         assert record.model_sha256 == graph.sha256
 
 

@@ -11,15 +11,15 @@ import pytest
 from generators.problems import chain, op_cost
 from segsolve import solve
 from segsolve.batch.jobs import Job, Model, Options, Versions, expand
-from segsolve.batch.record import Outcome, Record, answered, from_line, kind_of, solved, to_line
+from segsolve.batch.record import Outcome, Record, answered, from_line, kind_of, to_line
 from segsolve.batch.work import run_job
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.errors import SolverFault, UsageError
-from segsolve.problem import Segmentation
 from segsolve.question import Objective
 from segsolve.question.given import parsed
+from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
-from segsolve.search.base import SolveResult
+from segsolve.search.base import found
 from segsolve.solvers.base import Status, Stop
 from tests.batch.runs import device
 
@@ -56,7 +56,7 @@ def test_a_result_says_nothing_of_where_and_when(model: Path, tmp_path: Path) ->
 def test_what_goes_wrong_is_recorded(
     monkeypatch: pytest.MonkeyPatch, model: Path, error: Exception, kind: str, message: str
 ) -> None:
-    def fail(*_: object, **__: object) -> SolveResult:
+    def fail(*_: object, **__: object) -> Answer:
         raise error
 
     monkeypatch.setattr("segsolve.search.chain.confirmed.solve", fail)
@@ -82,24 +82,16 @@ def test_another_version_answers_nothing(model: Path) -> None:
 
 def test_no_plan_within_the_time_limit_is_a_failure(model: Path) -> None:
     problem = chain(op_cost(1), ns=1)
-    result = SolveResult(
-        planner="cpsat",
-        status=Status.UNKNOWN,
-        plan=None,
-        objective_ns=None,
-        bound_ns=0,
-        stopped_by=Stop.TIME_LIMIT,
-        wall_s=0,
-    )
-    one_tpu = score(problem, Segmentation(cuts=()))
-    assert solved(job(model), result, None, one_tpu).error_kind == "no_plan"
-    assert solved(job(model), replace(result, stopped_by=Stop.FINISHED), None, one_tpu).outcome is Outcome.NO_PLAN
+    result = found(problem, "cpsat", None, None, status=Status.UNKNOWN, stopped_by=Stop.TIME_LIMIT)
+    one_tpu = score_cut(problem, ())
+    assert answered(job(model), result, one_tpu).error_kind == "no_plan"
+    assert answered(job(model), replace(result, stopped_by=Stop.FINISHED), one_tpu).outcome is Outcome.NO_PLAN
 
 
 def test_no_layout_within_the_time_limit_is_a_failure(model: Path) -> None:
     found = answer(chain(op_cost(1), ns=1, tpus=1))
     stopped = replace(found, status=Status.UNKNOWN, plan=None, score=None, value=None, stopped_by=Stop.TIME_LIMIT)
-    one_tpu = score(chain(op_cost(1), ns=1), Segmentation(cuts=()))
+    one_tpu = score_cut(chain(op_cost(1), ns=1), ())
     assert answered(job(model), stopped, one_tpu).error_kind == "no_plan"
     assert answered(job(model), replace(stopped, status=Status.INFEASIBLE), one_tpu).outcome is Outcome.INFEASIBLE
 

@@ -28,7 +28,7 @@ from segsolve.cost.table import IMPOSSIBLE
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.plan.model import Pipeline, Stage
-from segsolve.problem import Problem, Segmentation, SharedLink
+from segsolve.problem import Problem, SharedLink
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.table import segment_table
 from segsolve_runtime.flow.schedule import Lane, schedule_lanes
@@ -150,7 +150,7 @@ def test_a_batch_that_is_too_large_to_follow() -> None:
 def test_no_plan_does_less_than_the_least_work(problem: Problem) -> None:
     least = least_work_ns(ours(problem))
     for cuts in ((), problem.cuts, problem.cuts[::2]):
-        assert least <= evaluate.score(problem, Segmentation(cuts=cuts)).latency_ns
+        assert least <= evaluate.score_cut(problem, cuts).latency_ns
 
 
 @unhurried

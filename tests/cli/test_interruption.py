@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import ExitCode
-from segsolve.problem import Problem, Segmentation
-from segsolve.search.base import SolveResult
+from segsolve.problem import Problem
+from segsolve.search.answer import Answer
+from segsolve.search.base import found
 from segsolve.solvers.base import Status, Stop
 from segsolve_runtime.contract.plan import load_plan
 
@@ -64,16 +65,8 @@ def test_interrupted_writing_leaves_a_whole_plan_or_none(sent: signal.Signals, d
         load_plan(folder)
 
 
-def _stopped_by_the_user(plan: Segmentation | None) -> SolveResult:
-    return SolveResult(
-        planner="cpsat",
-        status=Status.FEASIBLE if plan else Status.UNKNOWN,
-        plan=plan,
-        objective_ns=None,
-        bound_ns=1,
-        stopped_by=Stop.INTERRUPTED,
-        wall_s=1.0,
-    )
+def _stopped_by_the_user(problem: Problem, *_: object, **__: object) -> Answer:
+    return found(problem, "cpsat", None, None, status=Status.UNKNOWN, bound_ns=1, stopped_by=Stop.INTERRUPTED)
 
 
 def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +76,7 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
     from segsolve.search import single as module
     from segsolve.search.chain.confirmed import solve as real
 
-    def stopped(*args: object, **options: object) -> SolveResult:
+    def stopped(*args: object, **options: object) -> Answer:
         result = real(*args, **options)  # type: ignore[arg-type]
         return replace(result, status=Status.FEASIBLE, stopped_by=Stop.INTERRUPTED)
 
@@ -97,7 +90,7 @@ def test_interrupted_solver_keeps_its_best_plan(net: Path, tmp_path: Path, monke
 def test_solver_interrupted_before_it_found_anything(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segsolve.search import single as module
 
-    monkeypatch.setattr(module, "solve", lambda *_, **__: _stopped_by_the_user(None))
+    monkeypatch.setattr(module, "solve", _stopped_by_the_user)
     done = inside("solve", net, "--tpus", "2", "--layout", "pipeline", "--json")
     error(done, ExitCode.INTERRUPTED, "interrupted")
     assert document(done.stdout)["status"] == "unknown"

@@ -13,7 +13,6 @@ import numpy as np
 from segsolve.device.model import load_device
 from segsolve.errors import ModelError
 from segsolve.graph.read import read_model
-from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.segments.writer import segment_bytes, segments_of
 
@@ -32,7 +31,7 @@ def main(model: Path, variants: int) -> None:
             continue
         read += 1
         AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=2)
-        for segment in segments_of(loaded.graph, Segmentation(cuts=loaded.graph.cuts)):
+        for segment in segments_of(loaded.graph, loaded.graph.cuts):
             segment_bytes(loaded, segment)
     print(read)
 

@@ -14,9 +14,10 @@ from ortools.sat.python import cp_model
 
 from generators.drawn import problems
 from generators.problems import chain, large_chain, op_cost
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_plan
 from segsolve.cost.table import IMPOSSIBLE, chain_table
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.program import PLANNER
 from segsolve.search.chain.table import latency_of, path_of
@@ -98,7 +99,7 @@ def test_windows_keep_every_plan_that_is_good_enough(problem: Problem) -> None:
         assert windows(table, IMPOSSIBLE - 1).empty
         return
     space = windows(table, best.objective_ns)
-    path = path_of(table, best.plan)
+    path = path_of(table, best.plan.cuts or ())
     starts = (0, *path, *[table.end] * (table.most_stages - len(path)))
     assert all(start in window for start, window in zip(starts, space.positions, strict=True))
     assert windows(table, best.objective_ns - 1).empty
@@ -111,7 +112,7 @@ def test_windows_within_a_latency_keep_the_plan_that_has_it(problem: Problem) ->
     best = solve(problem, planner="brute")
     if best.plan is None or best.objective_ns is None:
         return
-    path, space = path_of(table, best.plan), windows(table, best.objective_ns)
+    path, space = path_of(table, best.plan.cuts or ()), windows(table, best.objective_ns)
     kept = within_latency(space, latency_of(table, path))
     assert all(
         (a, b) in {arc[:2] for arc in arcs} for arcs, (a, b) in zip(kept.stages, pairwise((0, *path)), strict=False)
@@ -135,7 +136,7 @@ def test_no_time_keeps_the_best_heuristic() -> None:
     assert result.stopped_by is Stop.TIME_LIMIT
     assert result.status is Status.FEASIBLE
     assert result.plan is not None
-    assert result.objective_ns == score(problem, result.plan).bottleneck_ns
+    assert result.objective_ns == score_plan(problem, result.plan).period_ns
     assert 0 < result.bound_ns <= result.objective_ns
     assert result.gap is not None
 
@@ -196,4 +197,4 @@ def test_infeasible_is_a_value() -> None:
 
 def test_unused_stages_cost_nothing() -> None:
     problem = dataclasses.replace(chain(op_cost(10), op_cost(10), tpus=6), overhead_ns=1000)
-    assert solve(problem).plan == Segmentation(cuts=(1,))
+    assert solve(problem).plan == cut_at((1,), len(problem.ops))

@@ -113,7 +113,7 @@ def test_a_long_chain_is_planned_as_with_a_table(name: str, monkeypatch: pytest.
 
 def test_a_greedy_fill_that_is_cut_short_is_still_a_plan() -> None:
     cut = greedy.segment(LONG)
-    assert cut is not None and len(cut.cuts) < LONG.tpus
+    assert cut is not None and len(cut) < LONG.tpus
     exact = solve(large_chain(700, 4, 2))
     quick = greedy.segment(large_chain(700, 4, 2))
     assert exact.objective_ns is not None and quick is not None

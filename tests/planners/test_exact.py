@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 
 from generators.drawn import problems
 from generators.problems import chain, large_chain, op_cost
-from segsolve.cost.plan import check, score
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.problem import Problem
 from segsolve.search.chain.bounds import lower_bound
@@ -45,8 +44,8 @@ def test_every_planner_is_honest(name: str, problem: Problem) -> None:
     if result.plan is None or result.objective_ns is None:
         return
     assert best is not None
-    assert check(problem, result.plan) == ()
-    assert score(problem, result.plan).bottleneck_ns == result.objective_ns
+    assert check_plan(problem, result.plan) == ()
+    assert score_plan(problem, result.plan).pipelines[0].bottleneck_ns == result.objective_ns
     assert result.bound_ns <= best <= result.objective_ns
 
 
@@ -115,7 +114,7 @@ def test_the_greedy_probe_is_not_exact_here() -> None:
 def test_more_tpus_than_operations() -> None:
     result = solve(chain(op_cost(10), op_cost(10), tpus=16))
     assert result.plan is not None
-    assert len(result.plan.cuts) == 1
+    assert len(result.plan.pipelines[0].stages) == 2
 
 
 def test_a_single_operation() -> None:
@@ -159,4 +158,4 @@ def test_ties_are_broken_the_same_way_by_all() -> None:
     assert len(plans) == 1
     (plan,) = plans
     assert plan is not None
-    assert all(end - first == 2 for first, end in pairwise((0, *plan.cuts, 8)))
+    assert all(len(stage.ops) == 2 for stage in plan.pipelines[0].stages)

@@ -29,16 +29,16 @@ def sized(*sizes: int, tpus: int, **others: object) -> Problem:
     ],
 )
 def test_the_vendors_rule(sizes: tuple[int, ...], tpus: int, cuts: tuple[int, ...]) -> None:
-    assert compiler.segment(sized(*sizes, tpus=tpus)).cuts == cuts
+    assert compiler.segment(sized(*sizes, tpus=tpus)) == cuts
 
 
 def test_the_vendors_rule_keeps_to_legal_cuts() -> None:
-    assert compiler.segment(sized(10, 10, 10, 10, tpus=2, cuts=(3,))).cuts == (3,)
+    assert compiler.segment(sized(10, 10, 10, 10, tpus=2, cuts=(3,))) == (3,)
 
 
 @pytest.mark.parametrize(("n", "tpus", "cuts"), [(6, 3, (2, 4)), (7, 2, (3,)), (2, 4, (1,)), (1, 3, ())])
 def test_uniform_counts_operations(n: int, tpus: int, cuts: tuple[int, ...]) -> None:
-    assert uniform.segment(sized(*[1] * n, tpus=tpus)).cuts == cuts
+    assert uniform.segment(sized(*[1] * n, tpus=tpus)) == cuts
 
 
 def test_levels_follow_the_deepest_operation_so_far() -> None:
@@ -48,8 +48,8 @@ def test_levels_follow_the_deepest_operation_so_far() -> None:
 
 
 def test_balanced_minimises_the_largest_parameter_sum() -> None:
-    assert balanced.segment(sized(9, 1, 5, 5, tpus=2)).cuts == (2,)
-    assert balanced.segment(sized(1, 1, 1, 9, tpus=2)).cuts == (3,)
+    assert balanced.segment(sized(9, 1, 5, 5, tpus=2)) == (2,)
+    assert balanced.segment(sized(1, 1, 1, 9, tpus=2)) == (3,)
 
 
 def _layer(size: int, scratch: int, rank: int) -> OpCost:
@@ -61,21 +61,21 @@ def _layer(size: int, scratch: int, rank: int) -> OpCost:
 def test_balanced_moves_levels_to_a_neighbour_with_room() -> None:
     """Even parameters, but the large maps of the first segment leave it less memory."""
     ops = [_layer(10, 15, 0), _layer(10, 0, 1), _layer(10, 0, 2), _layer(10, 0, 3)]
-    assert balanced.segment(chain(*ops, tpus=2, ns=0, capacity_bytes=30)).cuts == (1,)
+    assert balanced.segment(chain(*ops, tpus=2, ns=0, capacity_bytes=30)) == (1,)
 
 
 def test_balanced_stays_when_no_neighbour_has_room() -> None:
     ops = [_layer(10, 15, 0), _layer(10, 0, 1), _layer(10, 0, 2), _layer(10, 0, 3)]
-    assert balanced.segment(chain(*ops, tpus=2, ns=0, capacity_bytes=29)).cuts == (2,)
+    assert balanced.segment(chain(*ops, tpus=2, ns=0, capacity_bytes=29)) == (2,)
 
 
 def test_the_profiler_stops_at_a_millisecond() -> None:
     """Its bisection ends when the fastest and the slowest stage differ by less than 1 ms: here at once."""
     ops = [op_cost(300_000, parameter_bytes=p) for p in (4, 1, 1, 1)]
     problem = chain(*ops, tpus=2, ns=0)
-    assert profiled.segment(problem).cuts == compiler.segment(problem).cuts == (1,)
+    assert profiled.segment(problem) == compiler.segment(problem) == (1,)
 
 
 def test_the_profiler_evens_out_stage_times() -> None:
     ops = [op_cost(3_000_000, parameter_bytes=p) for p in (4, 1, 1, 1)]
-    assert profiled.segment(chain(*ops, tpus=2, ns=0)).cuts == (2,)
+    assert profiled.segment(chain(*ops, tpus=2, ns=0)) == (2,)

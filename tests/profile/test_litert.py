@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.errors import ModelError, UsageError
 from segsolve.graph.model import Restriction
 from segsolve.graph.read import LoadedModel
@@ -17,7 +17,6 @@ from segsolve.measure.operations import Effort
 from segsolve.measure.run import measure_model, meter_of, tuned_profile
 from segsolve.measure.samples import summarise
 from segsolve.measure.session import Session
-from segsolve.problem import Segmentation
 from segsolve.profile.format import Profile, profile_json
 from segsolve.profile.load import load_profile
 from segsolve.profile.measured import MeasuredCosts, check_profile_of
@@ -69,7 +68,7 @@ def test_costs_are_the_graphs_and_what_was_measured(loaded: LoadedModel, profile
     problem = MeasuredCosts(profile=load_profile(path), graph=loaded.graph).problem(tpus=2)
     assert problem.cuts == loaded.graph.cuts
     assert len(problem.transfers) == len({(e.source, e.tensor) for e in profile.edges})
-    stages = score(problem, Segmentation(cuts=(3,))).stages
+    stages = score_cut(problem, (3,)).stages
     assert [s.time_ns for s in stages] == [profile.segments[0].time_ns, profile.segments[2].time_ns]
     assert all(s.offchip_bytes == 0 for s in stages)
 
@@ -101,11 +100,11 @@ def test_tuning_on_the_cpu(loaded: LoadedModel) -> None:
     problem = MeasuredCosts(profile=measured.profile, graph=loaded.graph).problem(tpus=2)
     tuning = tune(problem, measured.meter)
     assert tuning.stopped_by in (Stop.STANDS, Stop.LIMIT)
-    assert tuning.segmentation is not None
+    assert tuning.plan is not None
     assert len(measured.meter.measured) == tuning.measurements
     tuned = tuned_profile(measured.profile, tuning, measured.meter, effort=EFFORT, seed=0)
     times = {(s.first_op, s.last_op + 1): s.time_ns for s in tuned.segments}
-    assert tuning.period_ns == max(times[r] for r in tuning.segmentation.ranges(len(loaded.graph.ops)))
+    assert tuning.period_ns == max(times[s.ops[0], s.ops[-1] + 1] for s in tuning.plan.pipelines[0].stages)
     assert Profile.model_validate_json(profile_json(tuned)) == tuned
 
 

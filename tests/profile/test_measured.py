@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from generators.documents import by_hand, write
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.errors import DeviceError
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
 from segsolve.profile.format import Profile
 from segsolve.profile.load import device_costs
 from segsolve.profile.measured import MeasuredCosts
 from segsolve.search.chain.confirmed import solve
 from tests.models import residual_net
 
-WHOLE = Segmentation(cuts=())
+WHOLE: tuple[int, ...] = ()
 
 
 def problem(tpus: int = 1, memory_bytes: int | None = None, **changes: Any) -> Problem:
@@ -31,33 +32,34 @@ def problem(tpus: int = 1, memory_bytes: int | None = None, **changes: Any) -> P
 def test_a_profile_by_hand_is_solved_to_its_optimum(tpus: int, cuts: tuple[int, ...], times: list[int]) -> None:
     for planner in ("brute", "dp", "cpsat"):
         result = solve(problem(tpus), planner=planner)
-        assert result.plan == Segmentation(cuts=cuts)
-        assert [stage.time_ns for stage in score(problem(tpus), result.plan).stages] == times
+        assert result.plan is not None and result.score is not None
+        assert result.plan.cuts == cuts
+        assert [stage.time_ns for stage in result.score.pipelines[0].stages] == times
 
 
 def test_a_measured_segment_overrides_the_sum_of_exactly_its_layers() -> None:
     measured = problem(2, segments=[{"first_op": 0, "last_op": 2, "time_ns": 80}])
-    slower = score(measured, Segmentation(cuts=(3,))).stages
+    slower = score_cut(measured, (3,)).stages
     assert [stage.time_ns for stage in slower] == [80, 45]
     assert [stage.correction_ns for stage in slower] == [15, 0]
-    assert score(measured, WHOLE).stages[0].time_ns == 100
-    assert solve(measured).plan == Segmentation(cuts=(2,))
+    assert score_cut(measured, WHOLE).stages[0].time_ns == 100
+    assert solve(measured).plan == cut_at((2,), len(measured.ops))
 
 
 def test_overhead_and_scale() -> None:
-    stage = score(problem(device={"overhead_ns": 10}, scale=2.0), WHOLE).stages[0]
+    stage = score_cut(problem(device={"overhead_ns": 10}, scale=2.0), WHOLE).stages[0]
     assert (stage.overhead_ns, stage.compute_ns) == (20, 200)
 
 
 def test_without_a_limit_to_the_memory_nothing_streams() -> None:
-    assert score(problem(), WHOLE).offchip_bytes == 0
+    assert score_cut(problem(), WHOLE).offchip_bytes == 0
 
 
 def test_memory_is_filled_in_order_and_the_rest_streams() -> None:
     device = {"memory_bytes": 250, "stream_ns_per_byte": 2}
-    stage = score(problem(device=device), WHOLE).stages[0]
+    stage = score_cut(problem(device=device), WHOLE).stages[0]
     assert (stage.spilled_ops, stage.stream_ns) == ((2, 3), 2 * 200)
-    assert score(problem(device=device, memory_bytes=350), WHOLE).stages[0].spilled_ops == (3,)
+    assert score_cut(problem(device=device, memory_bytes=350), WHOLE).stages[0].spilled_ops == (3,)
 
 
 def test_what_a_layer_says_of_its_parameters() -> None:
@@ -65,7 +67,7 @@ def test_what_a_layer_says_of_its_parameters() -> None:
     layers[0].update(streamed_time_ns=50, stored_bytes=120, cacheable=False)
     layers[1].update(cache_rank=9, scratch_bytes=30)
     built = problem(layers=layers, device={"memory_bytes": 230})
-    stage = score(built, WHOLE).stages[0]
+    stage = score_cut(built, WHOLE).stages[0]
     assert stage.capacity_bytes == 200
     assert stage.spilled_ops == (1,)
     assert stage.offchip_bytes == 120 + 100
@@ -89,7 +91,7 @@ def test_edges_of_one_tensor_are_one_transfer_and_others_are_told_apart() -> Non
         {"from": "d", "bytes": 2, "time_ns": 4},
     ]
     built = problem(2, edges=edges)
-    first, second = score(built, Segmentation(cuts=(1,))).stages
+    first, second = score_cut(built, (1,)).stages
     assert (first.input_ns, first.output_ns) == (1, 8)
     assert (second.input_ns, second.output_ns) == (2 + 5, 4)
     assert (second.input_bytes, second.output_bytes) == (5 + 7 + 3, 2)

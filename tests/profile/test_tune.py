@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from generators.drawn import problems
 from generators.problems import chain, large_chain, op_cost
-from segsolve.cost.plan import check, score
+from segsolve.cost.plan import check_plan, score_plan
 from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem
 from segsolve.search.chain.confirmed import solve
@@ -76,9 +76,9 @@ def test_the_loop_ends_with_the_optimum_under_the_true_costs(small: Problem, see
     assert tuning.period_ns == least
     assert tuning.stopped_by is (Stop.STANDS if oracle.plan else Stop.NO_PLAN)
     assert len(machine.asked) == len(set(machine.asked)) == tuning.measurements
-    if tuning.segmentation is not None:
-        assert check(tuning.problem, tuning.segmentation) == ()
-        assert max(1, score(tuning.problem, tuning.segmentation).bottleneck_ns) == tuning.period_ns == tuning.bound_ns
+    if tuning.plan is not None:
+        assert check_plan(tuning.problem, tuning.plan) == ()
+        assert max(1, score_plan(tuning.problem, tuning.plan).period_ns) == tuning.period_ns == tuning.bound_ns
 
 
 @pytest.mark.parametrize("tpus", [2, 4])
@@ -96,15 +96,15 @@ def test_right_costs_need_no_more_than_the_first_plan() -> None:
     problem = chain(*(op_cost(100) for _ in range(8)), tpus=2, ns=3)
     tuning = tune(problem, lambda first, end: stage_score(problem, range(first, end)).time_ns)
     assert (tuning.measurements, len(tuning.iterations), tuning.scale) == (2, 1, 1.0)
-    assert tuning.segmentation == solve(problem).plan
+    assert tuning.plan == solve(problem).plan
     assert tuning.answer(1.0).status is Status.OPTIMAL
 
 
 def test_a_slow_operation_moves_the_cut() -> None:
     problem = chain(*(op_cost(100) for _ in range(8)), tpus=2, ns=0)
     tuning = tune(problem, lambda first, end: 100 * (end - first) + 150 * (first == 0), tolerance=Tolerance(change=0.5))
-    assert tuning.segmentation is not None
-    assert tuning.segmentation.cuts == (3,)
+    assert tuning.plan is not None
+    assert tuning.plan.cuts == (3,)
     assert tuning.period_ns == 500
     assert [i.best_ns for i in tuning.iterations] == [550, 500]
 

@@ -18,7 +18,7 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.single import as_answer
+from segsolve.search.single import certified
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, measurement_json, measurement_of
@@ -54,7 +54,7 @@ def make_sample(
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=tpus, no_spill=no_spill)
     plan = folder / "plan"
     write_plan(
-        plan, loaded=loaded, device=device, problem=problem, answer=as_answer(problem, solve(problem, planner=planner))
+        plan, loaded=loaded, device=device, problem=problem, answer=certified(problem, solve(problem, planner=planner))
     )
     return Sample(folder=plan, model=folder / "evil.tflite")
 

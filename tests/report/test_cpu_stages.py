@@ -23,7 +23,7 @@ from segsolve.report.run import run_table
 from segsolve.report.svg import plan_svg
 from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.single import as_answer
+from segsolve.search.single import certified
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.pipeline import Pipeline
@@ -107,7 +107,7 @@ def test_operations_that_no_tpu_takes_are_told_and_drawn(tmp_path: Path) -> None
     device = load_device("edgetpu-pcie")
     costs = AnalyticCosts(graph=loaded.graph, device=device)
     problem = costs.problem(tpus=2)
-    found = as_answer(problem, solve(problem, planner="uniform"))
+    found = certified(problem, solve(problem, planner="uniform"))
     write_plan(tmp_path / "plan", loaded=loaded, device=device, problem=problem, answer=found)
     view = plan_view(tmp_path / "plan", model=loaded.path)
     text = next(p.text for p in explain(view) if p.topic == "On the host's CPU")

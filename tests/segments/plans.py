@@ -13,8 +13,7 @@ from generators import plan_folders
 from segsolve.device.model import load_device
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.read import LoadedModel
-from segsolve.plan.model import Plan, single_pipeline
-from segsolve.problem import Segmentation
+from segsolve.plan.model import Plan, cut_at
 from segsolve.segments.writer import segment_bytes, segments_of
 from segsolve_runtime.contract.plan import PlanFolder
 from tests.models import Array, noise
@@ -24,7 +23,7 @@ DEVICE = load_device("edgetpu-usb")
 
 def cut(loaded: LoadedModel, folder: Path, cuts: Sequence[int]) -> PlanFolder:
     """Write a plan folder with these cuts."""
-    return write(loaded, folder, single_pipeline(Segmentation(cuts=tuple(cuts)), len(loaded.graph.ops)))
+    return write(loaded, folder, cut_at(tuple(cuts), len(loaded.graph.ops)))
 
 
 def write(loaded: LoadedModel, folder: Path, plan: Plan) -> PlanFolder:
@@ -37,7 +36,7 @@ def cut_and_run(
 ) -> dict[str, Array]:
     """Return all tensors that enter or leave a segment, by name; segments run one after the other."""
     known = dict(frame)
-    for segment in segments_of(loaded.graph, Segmentation(cuts=tuple(cuts))):
+    for segment in segments_of(loaded.graph, tuple(cuts)):
         interpreter = interpret(segment_bytes(loaded, segment), delegate=delegate)
         for detail in interpreter.get_input_details():
             interpreter.set_tensor(detail["index"], known[detail["name"]])

@@ -10,7 +10,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from segsolve.graph.flatbuffer import ALIGNMENT, unpack
 from segsolve.graph.read import LoadedModel
-from segsolve.problem import Segmentation
 from segsolve.segments.writer import segment_bytes, segment_of, segments_of
 from tests.models import Net, residual_net
 
@@ -18,7 +17,7 @@ from .networks import SHAPE, branches, constants_on_the_way, odd_ends, open_batc
 
 
 def written(loaded: LoadedModel, *cuts: int) -> list[Any]:
-    segments = segments_of(loaded.graph, Segmentation(cuts=cuts))
+    segments = segments_of(loaded.graph, cuts)
     return [unpack(segment_bytes(loaded, segment), Path(f"segment {k}")) for k, segment in enumerate(segments)]
 
 
@@ -33,7 +32,7 @@ def kinds(model: Any) -> list[int]:
 
 def test_a_segment_takes_and_makes_what_crosses_its_borders_in_order(tmp_path: Path) -> None:
     loaded = residual_net().load(tmp_path)
-    segments = segments_of(loaded.graph, Segmentation(cuts=(3, 8)))
+    segments = segments_of(loaded.graph, (3, 8))
     assert [s.ops for s in segments] == [(0, 1, 2), (3, 4, 5, 6, 7), (8, 9, 10)]
     ends = [[[loaded.graph.tensors[t].name for t in e] for e in (s.inputs, s.outputs)] for s in segments]
     assert ends == [
@@ -98,7 +97,7 @@ def test_operators_on_constants_go_with_their_consumers(tmp_path: Path) -> None:
 
 def test_all_buffers_are_aligned(tmp_path: Path) -> None:
     loaded = residual_net().load(tmp_path)
-    for segment in segments_of(loaded.graph, Segmentation(cuts=(2, 5))):
+    for segment in segments_of(loaded.graph, (2, 5)):
         content = segment_bytes(loaded, segment)
         start = np.frombuffer(content, np.uint8).ctypes.data
         model = schema.Model.GetRootAs(content, 0)
@@ -180,9 +179,9 @@ def test_a_variable_stays_one(tmp_path: Path) -> None:
 
 def test_cutting_leaves_the_loaded_model_as_it_was(tmp_path: Path) -> None:
     loaded = constants_on_the_way().load(tmp_path)
-    before = [segment_bytes(loaded, s) for s in segments_of(loaded.graph, Segmentation(cuts=(2,)))]
+    before = [segment_bytes(loaded, s) for s in segments_of(loaded.graph, (2,))]
     written(loaded, 1, 3, 4)
-    assert [segment_bytes(loaded, s) for s in segments_of(loaded.graph, Segmentation(cuts=(2,)))] == before
+    assert [segment_bytes(loaded, s) for s in segments_of(loaded.graph, (2,))] == before
 
 
 def test_a_segment_need_not_be_one_range(tmp_path: Path) -> None:

@@ -12,14 +12,12 @@ from typing import Any
 
 from segsolve.batch.jobs import Job
 from segsolve.cost.plan import PlanScore, Score
-from segsolve.cost.stage import StageScore
 from segsolve.errors import ExitCode, SegsolveError
-from segsolve.plan.model import Plan, segmentation_of
+from segsolve.plan.model import Plan
 from segsolve.question import Cuts, Objective, Question
 from segsolve.question.constraints import KINDS
 from segsolve.question.given import found
 from segsolve.search.answer import Answer
-from segsolve.search.base import SolveResult
 from segsolve.search.objectives import aim
 from segsolve.solvers.base import Status, Stop
 
@@ -123,24 +121,16 @@ class Record:
         return self.model, self.device, self.tpus, self.planner, *asked, *options
 
 
-def solved(job: Job, result: SolveResult, score: Score | None, one_tpu: Score) -> Record:
-    """Return the record of a job that a planner answered."""
-    record = _ended(job, result, one_tpu)
-    if score is None or result.plan is None:
-        return record
-    return _of_one_pipeline(_with_plan(record, result.plan.cuts, score, score.stages))
-
-
 def answered(job: Job, answer: Answer, one_tpu: Score) -> Record:
-    """Return the record of a job that the search over all layouts answered."""
+    """Return the record of a job that was answered."""
     record = _ended(job, answer, one_tpu)
     if answer.score is None or answer.plan is None:
         return record
     front = tuple((p.plan.tpus, p.score.period_ns, p.score.latency_ns) for p in answer.points)
-    return replace(_with_layout(record, answer.plan, answer.score), front=front)
+    return replace(_with_plan(record, answer.plan, answer.score), front=front)
 
 
-def _ended(job: Job, found: SolveResult | Answer, one_tpu: Score) -> Record:
+def _ended(job: Job, found: Answer, one_tpu: Score) -> Record:
     """Return how the search ended, without a plan; a search that was stopped before it found anything has failed."""
     if found.plan is None and found.status is Status.UNKNOWN and found.stopped_by is not Stop.FINISHED:
         return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {found.stopped_by}", "give more time")
@@ -194,34 +184,25 @@ def _adapter() -> Any:
     return TypeAdapter(Record)
 
 
-def _outcome(result: SolveResult | Answer) -> Outcome:
+def _outcome(result: Answer) -> Outcome:
     if result.plan is not None:
         return Outcome.PLAN
     return Outcome.INFEASIBLE if result.status is Status.INFEASIBLE else Outcome.NO_PLAN
 
 
-def _with_plan(
-    record: Record, cuts: tuple[int, ...], score: Score | PlanScore, stages: tuple[StageScore, ...]
-) -> Record:
+def _with_plan(record: Record, plan: Plan, score: PlanScore) -> Record:
+    replicas = tuple(stage.replicas for pipeline in plan.pipelines for stage in pipeline.stages)
+    stages = tuple(stage for pipeline in score.pipelines for stage in pipeline.stages)
     return replace(
         record,
         period_ns=score.period_ns,
         throughput_fps=score.throughput_fps if isfinite(score.throughput_fps) else None,
         latency_ns=score.latency_ns,
         offchip_bytes=score.offchip_bytes,
-        cuts=cuts,
+        cuts=plan.cuts or (),
         stage_ns=tuple(stage.time_ns for stage in stages),
         stage_onchip_bytes=tuple(stage.onchip_bytes for stage in stages),
         stage_offchip_bytes=tuple(stage.offchip_bytes for stage in stages),
-    )
-
-
-def _with_layout(record: Record, plan: Plan, score: PlanScore) -> Record:
-    chain = segmentation_of(plan)
-    replicas = tuple(stage.replicas for pipeline in plan.pipelines for stage in pipeline.stages)
-    stages = tuple(stage for pipeline in score.pipelines for stage in pipeline.stages)
-    return replace(
-        _with_plan(record, chain.cuts if chain else (), score, stages),
         layout=plan.layout,
         tpus_used=plan.tpus,
         stage_replicas=replicas if max(replicas) > 1 else (),
@@ -229,7 +210,7 @@ def _with_layout(record: Record, plan: Plan, score: PlanScore) -> Record:
 
 
 def _of_one_pipeline(record: Record) -> Record:
-    """Complete the record of a single pipeline with one TPU per stage, if it has a plan."""
+    """Complete an old record of a single pipeline with one TPU per stage, if it has a plan."""
     stages = len(record.stage_ns)
     return replace(record, layout=str(stages), tpus_used=stages) if stages else record
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from segsolve.batch.jobs import LAYOUTS, Job, Model, installed
-from segsolve.batch.record import Record, answered, failed, kind_of, solved
-from segsolve.cost.plan import score
+from segsolve.batch.record import Record, answered, failed, kind_of
+from segsolve.cost.plan import score_cut
 from segsolve.device.model import Device
 from segsolve.errors import ModelError, SegsolveError, UsageError
 from segsolve.graph.model import Graph
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout
-from segsolve.search.base import SolveResult
 from segsolve.search.strategies import DEFAULT
 from segsolve.solvers.base import Limits
 
@@ -70,7 +69,7 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
     problem = _problem(job, path)
     options = job.options
     limits = Limits(time_limit_s=options.time_limit_s, workers=options.workers, seed=options.seed)
-    one_tpu = score(problem, Segmentation(cuts=()))
+    one_tpu = score_cut(problem, ())
     if job.planner == LAYOUTS or not options.is_plain:
         from segsolve.search.ask import answer
 
@@ -83,13 +82,12 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
             asked = replace(asked, layout=Layout.PIPELINE)
         asked.constraints.check(problem)
         found = answer(problem, asked, planner=planner, limits=limits)
-        timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
-        return answered(job, found, one_tpu)
-    from segsolve.search.chain.confirmed import solve
+    else:
+        from segsolve.search.chain.confirmed import solve
 
-    result: SolveResult = solve(problem, planner=job.planner, limits=limits)
-    timing |= {"solve_s": result.wall_s, "deterministic_s": result.deterministic_s}
-    return solved(job, result, score(problem, result.plan) if result.plan else None, one_tpu)
+        found = solve(problem, planner=job.planner, limits=limits)
+    timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
+    return answered(job, found, one_tpu)
 
 
 def _problem(job: Job, path: str) -> Problem:

@@ -135,7 +135,7 @@ def _beside(problem: Problem, is_single: bool, limits: Limits, observe: Observer
 def _interrupted(comparison: Comparison) -> bool:
     from segsolve.solvers.base import Stop
 
-    return any(strategy.result.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
+    return any(strategy.answer.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
 
 
 def _show(
@@ -171,5 +171,5 @@ def _end(comparisons: list[Comparison], wanted: int, *, is_whole: bool) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED)
     for comparison in comparisons:
         if comparison.best is None:
-            result = comparison.strategies[-1].result
-            raise no_plan(count(comparison.problem.tpus, "TPU"), result, ON_CHIP, result.planner)
+            answer = comparison.strategies[-1].answer
+            raise no_plan(count(comparison.problem.tpus, "TPU"), answer, ON_CHIP, answer.planner)

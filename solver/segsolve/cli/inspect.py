@@ -38,8 +38,7 @@ def command(
     Of a model that edgetpu_compiler has compiled, it shows what the file holds.
     """
     from segsolve.compiler.package import read_compiled
-    from segsolve.cost.plan import score
-    from segsolve.problem import Segmentation
+    from segsolve.cost.plan import score_cut
     from segsolve.profile.analytic import AnalyticCosts
     from segsolve.report.documents import inspect_document, segments_document
     from segsolve.report.inspected import inspected_document, inspected_facts
@@ -57,7 +56,7 @@ def command(
     ranges = parse_ranges("--segments", segments)
     loaded, costs = load_costs(model, device, changes_of(tpu_memory, optimistic=optimistic), signature)
     problem = costs.problem(tpus=1)
-    one_tpu = score(problem, Segmentation(cuts=()))
+    one_tpu = score_cut(problem, ())
     for _, end in ranges:
         within("--segments", end - 1, 0, len(problem.ops) - 1)
     if as_json:

@@ -108,6 +108,8 @@ def default_ranges(problem: Problem) -> tuple[tuple[int, int], ...]:
 
     Stages on the host's CPU are left out.
     """
+    from itertools import pairwise
+
     from segsolve.plan.model import Processor
     from segsolve.question import Cuts, Question
     from segsolve.search.ask import answer
@@ -116,7 +118,7 @@ def default_ranges(problem: Problem) -> tuple[tuple[int, int], ...]:
     found = answer(problem, Question(cuts=Cuts.CHAIN), planner="dp").plan
     best = [s for p in found.pipelines for s in p.stages if s.processor is Processor.EDGETPU] if found else []
     ranges = [(s.ops[0], s.ops[-1] + 1) for s in best]
-    return tuple(dict.fromkeys((*ranges, *vendor.segment(problem).ranges(len(problem.ops)))))
+    return tuple(dict.fromkeys((*ranges, *pairwise((0, *vendor.segment(problem), len(problem.ops))))))
 
 
 def check_alone(option: str, value: object, backend: str) -> None:

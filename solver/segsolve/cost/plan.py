@@ -7,13 +7,14 @@ Pipelines side by side add up their rates, as far as the link and the host that 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, nextafter
 
 from segsolve.cost.stage import StageScore, cannot_run, stage_score
-from segsolve.plan.model import Pipeline, Plan, Stage, single_pipeline
-from segsolve.problem import Problem, Segmentation, Shared
+from segsolve.plan.model import Pipeline, Plan, Stage, cut_at
+from segsolve.problem import Problem, Shared
 from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
 from segsolve_runtime.flow.shared import Load, needed, total_rate
 
@@ -145,25 +146,9 @@ def rounded_down(exact: Fraction) -> float:
     return nearest if Fraction(nearest) <= exact else nextafter(nearest, -inf)
 
 
-def check(problem: Problem, plan: Segmentation) -> tuple[str, ...]:
-    """Return what is wrong with a plan, a sentence each; nothing for a valid one."""
-    wrong = []
-    if list(plan.cuts) != sorted(set(plan.cuts)):
-        return ("the cuts do not ascend",)
-    if len(plan.cuts) >= problem.tpus:
-        wrong.append(f"{len(plan.cuts) + 1} stages need more than {problem.tpus} TPUs")
-    legal = set(problem.cuts)
-    wrong += [f"operation {c} cannot begin a stage" for c in plan.cuts if c not in legal]
-    if problem.no_spill and not wrong:
-        for k, stage in enumerate(score(problem, plan).stages):
-            wrong += [f"stage {k} cannot hold the weights of {problem.ops[i].name!r}" for i in stage.spilled_ops]
-    return tuple(wrong)
-
-
-def score(problem: Problem, plan: Segmentation) -> Score:
-    """Return the cost of a plan whose cuts are valid positions."""
-    stages = (range(first, end) for first, end in plan.ranges(len(problem.ops)))
-    return score_of(problem.shared, tuple(stage_score(problem, stage) for stage in stages))
+def score_cut(problem: Problem, cuts: Iterable[int]) -> Score:
+    """Return the cost of one pipeline of a TPU per stage, cut before these positions; without any, of one TPU."""
+    return score_pipeline(problem, cut_at(cuts, len(problem.ops)).pipelines[0])
 
 
 def score_pipeline(problem: Problem, pipeline: Pipeline) -> Score:
@@ -231,12 +216,6 @@ def _stage_faults(problem: Problem, number: int, stage: Stage) -> list[str]:
         return [f"stage {number} runs on {stage.processor}, which cannot run {problem.ops[missing[0]].name!r}"]
     spilled = stage_score(problem, stage.ops, stage.processor).spilled_ops if problem.no_spill else ()
     return [f"stage {number} cannot hold the weights of {problem.ops[i].name!r}" for i in spilled]
-
-
-def timeline(problem: Problem, plan: Segmentation, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
-    """Return which inference runs on which stage when, from time 0, with bounded queues between the stages."""
-    found = score_plan(problem, single_pipeline(plan, len(problem.ops)))
-    return plan_timeline(found, inferences, queue_size)
 
 
 def plan_timeline(costs: PlanScore, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from segsolve.graph.model import Graph
 from segsolve.graph.read import LoadedModel
 from segsolve.measure.session import Session, Tensors, try_whole
-from segsolve.problem import Segmentation
 from segsolve.segments import writer as segments
 from segsolve_runtime.contract.frames import random_array
 
@@ -42,7 +41,7 @@ def activations(loaded: LoadedModel, seed: int) -> Tensors:
 
 def units_of(graph: Graph) -> tuple[segments.Segment, ...]:
     """Return the smallest segments there are: one operation each, or several that must stay together."""
-    return segments.segments_of(graph, Segmentation(cuts=graph.cuts))
+    return segments.segments_of(graph, graph.cuts)
 
 
 def segment_of(graph: Graph, first: int, end: int) -> segments.Segment:

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-from segsolve.problem import Segmentation
+from itertools import pairwise
 
 
 class Processor(StrEnum):
@@ -78,27 +77,24 @@ class Plan:
         return sum(pipeline.cores for pipeline in self.pipelines)
 
     @property
+    def cuts(self) -> tuple[int, ...] | None:
+        """The positions before which the execution order is cut; None unless it is one pipeline of a TPU per stage."""
+        stages = self.pipelines[0].stages
+        is_plain = all(len(s.op_ranges) == 1 and s.replicas == 1 and s.processor is Processor.EDGETPU for s in stages)
+        return tuple(stage.ops[0] for stage in stages[1:]) if is_plain and len(self.pipelines) == 1 else None
+
+    @property
     def layout(self) -> str:
         """The pipelines' sizes, equal ones counted: ``3+3+2`` is written ``2x3+2``, one pipeline of eight ``8``."""
         counted = Counter(pipeline.notation for pipeline in self.pipelines)
         return "+".join(name if count == 1 else f"{count}x{name}" for name, count in counted.items())
 
 
-def single_pipeline(segmentation: Segmentation, operations: int) -> Plan:
-    """Return a chain's segmentation as a plan: one pipeline, one TPU per stage."""
-    return Plan(pipelines=(pipeline_of(range(a, b) for a, b in segmentation.ranges(operations)),))
+def cut_at(cuts: Iterable[int], operations: int) -> Plan:
+    """Return one pipeline of a TPU per stage: so many operations in their order, cut before ascending positions."""
+    return Plan(pipelines=(pipeline_of(range(a, b) for a, b in pairwise((0, *cuts, operations))),))
 
 
 def pipeline_of(stages: Iterable[Iterable[int]]) -> Pipeline:
     """Return a pipeline of one TPU per stage, given each stage's operations in ascending order."""
     return Pipeline(stages=tuple(Stage(ops=tuple(ops)) for ops in stages))
-
-
-def segmentation_of(plan: Plan) -> Segmentation | None:
-    """Return the bare form of a plan that is one pipeline of contiguous stages without replicas, else None."""
-    if len(plan.pipelines) != 1:
-        return None
-    stages = plan.pipelines[0].stages
-    if any(len(s.op_ranges) > 1 or s.replicas > 1 or s.processor is not Processor.EDGETPU for s in stages):
-        return None
-    return Segmentation(cuts=tuple(stage.ops[0] for stage in stages[1:]))

@@ -11,7 +11,7 @@ from rich.text import Text
 from segsolve.cost.plan import PlanScore, Score
 from segsolve.cost.stage import StageScore
 from segsolve.device.ranges import Ranges
-from segsolve.plan.model import Pipeline, Plan, Processor, Stage, segmentation_of
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Objective, Question
 from segsolve.report.documents import Document, search_document, stage_document
@@ -41,7 +41,6 @@ def answer_document(problem: Problem, answer: Answer, ranges: Ranges = (), start
     """
     plan, score = answer.plan, answer.score
     pipelines = pipelines_document(problem, plan, score) if plan and score else []
-    chain = segmentation_of(plan) if plan else None
     return {
         "status": str(answer.status),
         "planner": answer.planner,
@@ -62,7 +61,7 @@ def answer_document(problem: Problem, answer: Answer, ranges: Ranges = (), start
         "link_load": float(score.needed["link"]) if score and problem.link else None,
         "host_load": float(score.needed["host"]) if score and problem.host else None,
         "limited_by": list(score.limited_by) if score else None,
-        "cuts": list(chain.cuts) if chain else None,
+        "cuts": None if plan is None or plan.cuts is None else list(plan.cuts),
         "stages": [stage for pipeline in pipelines for stage in pipeline["stages"]],
         "pipelines": pipelines,
         **(

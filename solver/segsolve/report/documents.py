@@ -13,8 +13,7 @@ from segsolve.device.ranges import Ranges
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
-from segsolve.report.ranges import alone, period_range, range_document
-from segsolve.search.base import SolveResult
+from segsolve.report.ranges import period_range, range_document
 
 if TYPE_CHECKING:
     from segsolve.search.answer import Answer
@@ -22,25 +21,25 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def solve_document(problem: Problem, result: SolveResult, score: Score | None) -> Document:
-    """Return a result with its stages; times are predicted, in ns unless the name says otherwise."""
+def _one_pipeline(problem: Problem, answer: Answer, score: Score | None) -> Document:
+    """Return an answer of one pipeline with its stages; times are predicted, in ns unless the name says otherwise."""
     return {
-        "status": str(result.status),
-        "planner": result.planner,
-        **search_document(result),
+        "status": str(answer.status),
+        "planner": answer.planner,
+        **search_document(answer),
         "tpus": problem.tpus,
         "throughput_fps": score.throughput_fps if score else None,
         "latency_ns": score.latency_ns if score else None,
         "link_ns": score.link_ns if score else None,
         "host_ns": score.host_ns if score else None,
         "offchip_bytes": score.offchip_bytes if score else None,
-        "cuts": list(result.plan.cuts) if result.plan else None,
-        "stages": _stages(problem, result, score),
+        "cuts": list(answer.plan.cuts or ()) if answer.plan else None,
+        "stages": _stages(problem, answer, score),
     }
 
 
-def search_document(result: SolveResult | Answer) -> Document:
-    """Return what is known of a result's quality, and how its search went."""
+def search_document(result: Answer) -> Document:
+    """Return what is known of an answer's quality, and how its search went."""
     return {
         "objective_ns": result.objective_ns,
         "bound_ns": result.bound_ns,
@@ -84,8 +83,10 @@ def compare_rows(comparisons: Sequence[Comparison], batch: int, ranges: Ranges =
 
 
 def _strategy(comparison: Comparison, strategy: Strategy, batch: int, ranges: Ranges) -> Document:
-    found, best = (period_range(ranges, alone(s.score)) if s and s.score else None for s in (strategy, comparison.best))
-    return solve_document(comparison.problem, strategy.result, strategy.score) | {
+    found, best = (
+        period_range(ranges, s.answer.score) if s and s.answer.score else None for s in (strategy, comparison.best)
+    )
+    return _one_pipeline(comparison.problem, strategy.answer, strategy.score) | {
         **range_document(found, best),
         "batch_ns": strategy.score.batch_ns(batch) if strategy.score else None,
         "speedup_over_one_tpu": strategy.speedup_over_one_tpu,
@@ -137,17 +138,11 @@ def inspect_document(graph: Graph, problem: Problem, one_tpu: Score) -> Document
     }
 
 
-def _stages(problem: Problem, result: SolveResult, score: Score | None) -> list[Document]:
-    if result.plan is None or score is None:
+def _stages(problem: Problem, answer: Answer, score: Score | None) -> list[Document]:
+    if answer.plan is None or score is None:
         return []
-    return [
-        {
-            "first_op": first,
-            "last_op": end - 1,
-            **stage_document(problem, stage),
-        }
-        for (first, end), stage in zip(result.plan.ranges(len(problem.ops)), score.stages, strict=True)
-    ]
+    stages = zip(answer.plan.pipelines[0].stages, score.stages, strict=True)
+    return [{"first_op": s.ops[0], "last_op": s.ops[-1], **stage_document(problem, cost)} for s, cost in stages]
 
 
 def stage_document(problem: Problem, stage: StageScore) -> Document:

@@ -130,7 +130,7 @@ def _details(plan: Plan, path: Path, costs_of: Callable[[Graph], CostSource]) ->
     return Details(
         layers=tuple(_layers(graph, problem)),
         others=others,
-        failed={s.result.planner: s.result.note for s in comparison.strategies if s.score is None},
+        failed={s.answer.planner: s.answer.note for s in comparison.strategies if s.score is None},
         one_tpu=comparison.one_tpu.stages[0],
         moves=tuple(move for p in strategy.pipelines if p.is_chain for move in _moves(problem, p)),
         fallbacks=costs.mapped.fallbacks if isinstance(costs, AnalyticCosts) else (),
@@ -155,11 +155,10 @@ def _streams(plan: Plan) -> bool:
 def _others(comparison: Comparison, own: StrategyView) -> Iterator[StrategyView]:
     problem = comparison.problem
     for strategy in comparison.strategies:
-        result = strategy.result
-        if result.plan is not None and strategy.score is not None:
-            pipeline = pipeline_of(range(a, b) for a, b in result.plan.ranges(len(problem.ops)))
-            key = "optimum" if result.status is Status.OPTIMAL else result.planner
-            yield make_strategy(key, [_parts(problem, pipeline)], problem.shared)
+        found = strategy.answer
+        if found.plan is not None:
+            key = "optimum" if found.status is Status.OPTIMAL else found.planner
+            yield make_strategy(key, [_parts(problem, found.plan.pipelines[0])], problem.shared)
     whole = pipeline_of([range(len(problem.ops))])
     copies = make_strategy(COPIES, [_parts(problem, whole)] * problem.tpus, problem.shared)
     # A plan without streaming may have been asked for as such; copies that stream are no answer to that.

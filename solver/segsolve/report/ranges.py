@@ -41,11 +41,6 @@ def period_range(ranges: Ranges, score: PlanScore) -> Range | None:
     return min(floor(least), score.period_ns), max(ceil(most), score.period_ns)
 
 
-def alone(score: Score) -> PlanScore:
-    """Return the cost of a pipeline as that of a plan."""
-    return PlanScore(pipelines=(score,))
-
-
 def between(found: Range | None) -> str:
     """Return a range as it follows a time: ", 11.3 to 13.6"; nothing if there is none."""
     return f", {ms(found[0])} to {ms(found[1])}" if found else ""

@@ -18,9 +18,9 @@ from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.placed import most_costly, short
-from segsolve.report.ranges import alone, period_range, ties_sentence
+from segsolve.report.ranges import period_range, ties_sentence
 from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, size, times
-from segsolve.search.base import SolveResult
+from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
 
 SPILL = "red"
@@ -49,15 +49,15 @@ def compare_table(
     )
     for strategy in comparison.strategies:
         cells = _strategy_cells(strategy, batch)
-        table.add_row(*cells, *((f"{strategy.result.wall_s:.2f}",) if solve_times and strategy.score else ()))
-    lines = [f"{s.result.planner}: {_why(s.result)}." for s in comparison.strategies if s.score is None]
+        table.add_row(*cells, *((f"{strategy.answer.wall_s:.2f}",) if solve_times and strategy.score else ()))
+    lines = [f"{s.answer.planner}: {_why(s.answer)}." for s in comparison.strategies if s.score is None]
     lines.append(f"One TPU: {ms(one.period_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:
-        if best.result.status is Status.OPTIMAL:
-            lines.append(f"The optimum is proven for one pipeline cut along the execution order ({best.result.proof}).")
-        found = {s.result.planner: period_range(ranges, alone(s.score)) for s in comparison.strategies if s.score}
-        lines += ties_sentence(best.result.planner, best.score.period_ns, found)
-        lines += _unused(problem, best.result, best.score)
+        if best.answer.status is Status.OPTIMAL:
+            lines.append(f"The optimum is proven for one pipeline cut along the execution order ({best.answer.proof}).")
+        found = {a.planner: period_range(ranges, a.score) for a in (s.answer for s in comparison.strategies) if a.score}
+        lines += ties_sentence(best.answer.planner, best.score.period_ns, found)
+        lines += _unused(problem, best.answer, best.score)
     return Group(table, *map(Text, lines))
 
 
@@ -134,12 +134,12 @@ def _operations(graph: Graph, problem: Problem) -> Grid:
 
 
 def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
-    result, score = strategy.result, strategy.score
+    answer, score = strategy.answer, strategy.score
     if score is None:
-        return result.planner, Text("no plan", style=SPILL)
-    over = score.period_ns / result.bound_ns - 1 if result.bound_ns else 0.0
+        return answer.planner, Text("no plan", style=SPILL)
+    over = score.period_ns / answer.bound_ns - 1 if answer.bound_ns else 0.0
     return (
-        Text(result.planner, style="bold" if result.status is Status.OPTIMAL else ""),
+        Text(answer.planner, style="bold" if answer.status is Status.OPTIMAL else ""),
         _stage_bars(score),
         ms(score.period_ns),
         fps(score.throughput_fps),
@@ -160,16 +160,16 @@ def _stage_bars(score: Score) -> Text:
     return Text("").join(bars)
 
 
-def _why(result: SolveResult) -> str:
+def _why(answer: Answer) -> str:
     """Return the reason for which a strategy has no plan."""
-    if result.status is Status.INFEASIBLE:
-        return f"there is no plan ({result.proof})"
-    return result.note or str(result.stopped_by)
+    if answer.status is Status.INFEASIBLE:
+        return f"there is no plan ({answer.proof})"
+    return answer.note or str(answer.stopped_by)
 
 
-def _unused(problem: Problem, result: SolveResult, score: Score) -> Iterable[str]:
+def _unused(problem: Problem, answer: Answer, score: Score) -> Iterable[str]:
     if unused := problem.tpus - len(score.stages):
-        why = ": more stages would not be faster" if result.status is Status.OPTIMAL else ""
+        why = ": more stages would not be faster" if answer.status is Status.OPTIMAL else ""
         yield f"{unused} of {problem.tpus} TPUs {'stays' if unused == 1 else 'stay'} unused{why}."
 
 

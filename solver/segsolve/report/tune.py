@@ -23,7 +23,7 @@ def tune_document(tuning: Tuning) -> dict[str, Any]:
         "model": tuning.problem.name,
         "tpus": tuning.problem.tpus,
         "stopped_by": str(tuning.stopped_by),
-        "cuts": list(tuning.segmentation.cuts) if tuning.segmentation else None,
+        "cuts": None if tuning.plan is None or tuning.plan.cuts is None else list(tuning.plan.cuts),
         "stages": plan_ranges(tuning.plan) if tuning.plan else None,
         "bottleneck_ns": tuning.period_ns,
         "bound_ns": tuning.bound_ns,

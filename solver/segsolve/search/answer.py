@@ -66,9 +66,9 @@ class Answer:
     @property
     def objective_ns(self) -> int | None:
         """The value in ns, rounded up; for the objectives that count none, the time per inference."""
-        if self.value is None or self.score is None:
-            return None
-        return self.score.period_ns if self._counts_devices else -(-self.value.numerator // self.value.denominator)
+        if self._counts_devices:
+            return self.score.period_ns if self.score else None
+        return None if self.value is None else -(-self.value.numerator // self.value.denominator)
 
     @property
     def bound_ns(self) -> int:

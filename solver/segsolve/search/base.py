@@ -1,51 +1,23 @@
-"""What every planner takes and returns."""
+"""What a strategy is, and how it says what it found: an answer to the plain question, one pipeline for throughput."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from fractions import Fraction
+from typing import Any, Protocol
 
-from segsolve.cost.plan import check, score
+from segsolve.cost.plan import check_plan, score_cut
 from segsolve.deadline import OutOfTime
-from segsolve.problem import Problem, Segmentation
-from segsolve.search.answer import proof_of
-from segsolve.solvers.base import Confirmation, Limits, Observer, Status, Stop
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.answer import Answer
+from segsolve.solvers.base import Limits, Observer, Status
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SolveResult:
-    """What a planner found, and apart from it why it stopped.
-
-    `bound_ns`: no plan has a smaller bottleneck. `found_by` names what made the plan, `confirmed_by` what else showed
-    something about it; a planner itself leaves the latter empty. `note` tells users what is unusual.
-    """
-
-    planner: str
-    status: Status
-    plan: Segmentation | None
-    objective_ns: int | None
-    bound_ns: int
-    stopped_by: Stop = Stop.FINISHED
-    wall_s: float
-    deterministic_s: float = 0.0
-    seed: int = 0
-    found_by: str = ""
-    confirmed_by: tuple[Confirmation, ...] = ()
-    note: str = ""
-
-    @property
-    def proof(self) -> str | None:
-        """What shows that the plan is optimal, or that there is none, in one line; None where nothing does."""
-        return proof_of(self.confirmed_by) if self.status in (Status.OPTIMAL, Status.INFEASIBLE) else None
-
-    @property
-    def gap(self) -> float | None:
-        """Distance of the plan from the bound, relative to the plan; None without a plan."""
-        if self.objective_ns is None:
-            return None
-        return (self.objective_ns - self.bound_ns) / self.objective_ns if self.objective_ns else 0.0
+PLAIN = Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+"""The question that every planner answers."""
 
 
 class Planner(Protocol):
@@ -53,35 +25,61 @@ class Planner(Protocol):
 
     name: str
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
-        """Return the best plan that the strategy finds."""
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
+        """Return the best plan that the strategy finds, its value being the bottleneck; nothing is confirmed yet."""
         ...
+
+
+def found(
+    problem: Problem,
+    planner: str,
+    cuts: tuple[int, ...] | None,
+    bottleneck_ns: int | None,
+    *,
+    status: Status,
+    bound_ns: int = 0,
+    found_by: str = "",
+    **more: Any,
+) -> Answer:
+    """Return what a planner says: where it cuts, and what it takes the bottleneck to be; None if it has no plan."""
+    return Answer(
+        question=PLAIN,
+        planner=planner,
+        status=status,
+        plan=None if cuts is None else cut_at(cuts, len(problem.ops)),
+        score=None,
+        value=None if bottleneck_ns is None else Fraction(bottleneck_ns),
+        bound=Fraction(bound_ns),
+        cuts="chain",
+        found_by=found_by,
+        **more,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Heuristic:
-    """A planner that makes one plan and proves nothing."""
+    """A planner that makes one plan and proves nothing. `segment` returns the positions at which it cuts."""
 
     name: str
-    segment: Callable[[Problem], Segmentation | None]
+    segment: Callable[[Problem], tuple[int, ...] | None]
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
         """Return the strategy's plan if it is valid; a strategy that ignores memory may break `no_spill`."""
         start = time.perf_counter()
         try:
-            plan = self.segment(problem)
+            cuts = self.segment(problem)
         except OutOfTime:
-            plan = None
-        wrong = check(problem, plan) if plan else ("no plan found",)
-        valid = plan is not None and not wrong
-        return SolveResult(
-            planner=self.name,
+            cuts = None
+        wrong = ("no plan found",) if cuts is None else check_plan(problem, cut_at(cuts, len(problem.ops)))
+        valid = None if wrong else cuts
+        return found(
+            problem,
+            self.name,
+            valid,
+            None if valid is None else score_cut(problem, valid).bottleneck_ns,
+            status=Status.UNKNOWN if wrong else Status.FEASIBLE,
             found_by=self.name,
-            status=Status.FEASIBLE if valid else Status.UNKNOWN,
-            plan=plan if valid else None,
-            objective_ns=score(problem, plan).bottleneck_ns if plan and valid else None,
-            bound_ns=0,
             wall_s=time.perf_counter() - start,
             seed=limits.seed,
-            note="" if valid else wrong[0],
+            note=wrong[0] if wrong else "",
         )

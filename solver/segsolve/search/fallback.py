@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from segsolve.cost.plan import PlanScore, check_plan, score_plan
 from segsolve.deadline import OutOfTime, check
-from segsolve.plan.model import Plan, single_pipeline
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import Plan, cut_at
+from segsolve.problem import Problem
 from segsolve.question import Layout, Question
 from segsolve.search.answer import Answer
 from segsolve.search.baselines import compiler, greedy, uniform
@@ -70,7 +70,7 @@ class Fallback:
     def _layouts(self) -> Iterator[tuple[Plan, str]]:
         """Yield pipelines of few and of all devices, side by side as often as there are devices for."""
         tpus = self._problem.tpus
-        makers: tuple[tuple[str, Callable[[Problem], Segmentation | None]], ...] = (
+        makers: tuple[tuple[str, Callable[[Problem], tuple[int, ...] | None]], ...] = (
             ("uniform", uniform.segment),
             ("compiler", compiler.segment),
             ("greedy", greedy.segment),
@@ -78,9 +78,9 @@ class Fallback:
         sizes = [tpus] if self._question.layout is Layout.PIPELINE else sorted({1, tpus, *_divisors(tpus)})
         for name, make in makers:
             for size in sizes:
-                cut = make(replace(self._problem, tpus=size))
-                if cut is not None:
-                    one = single_pipeline(cut, len(self._problem.ops)).pipelines
+                cuts = make(replace(self._problem, tpus=size))
+                if cuts is not None:
+                    one = cut_at(cuts, len(self._problem.ops)).pipelines
                     yield Plan(pipelines=one * (tpus // size if self._repeats else 1)), name
 
     @property

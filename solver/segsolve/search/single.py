@@ -6,14 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
-from segsolve.cost.plan import score_plan
 from segsolve.deadline import OutOfTime
-from segsolve.plan.model import single_pipeline
 from segsolve.problem import Problem
-from segsolve.question import Cuts, Layout, Question
+from segsolve.question import Question
 from segsolve.search.answer import Answer
-from segsolve.search.base import SolveResult
-from segsolve.search.bounds import least_host
+from segsolve.search.base import PLAIN
 from segsolve.search.certificate import certificate
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.table import segment_table
@@ -23,57 +20,38 @@ from segsolve.search.strategies import DEFAULT, EXACT
 from segsolve.solvers.base import Limits, Observer, Status
 from segsolve.solvers.dynamic.pipelines import Pipelines
 
+_LEAST = Fraction(1)  # ns; a stage that costs nothing counts as that
+
 
 def answer_of_planner(problem: Problem, question: Question, planner: str, limits: Limits, observe: Observer) -> Answer:
-    """Return a planner's confirmed result as an answer.
+    """Return a planner's confirmed answer; an optimal one gets its certificate.
 
     Raises:
         SolverFault: the planner answered wrongly.
     """
-    result = solve(problem, planner=planner, limits=limits, observe=observe)
-    only = question if planner in EXACT else replace(question, layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
-    return as_answer(problem, result, only, limits)
+    known = solve(problem, planner=planner, limits=limits, observe=observe)
+    asked = question if planner in EXACT else replace(question, layout=PLAIN.layout, cuts=PLAIN.cuts)
+    value = None if known.value is None else max(_LEAST, known.value)
+    return certified(problem, replace(known, question=asked, value=value, bound=max(_LEAST, known.bound)), limits)
 
 
-def as_answer(
-    problem: Problem, result: SolveResult, asked: Question | None = None, limits: Limits | None = None
-) -> Answer:
-    """Return a single pipeline's result as an answer; an optimal one gets its certificate."""
-    question = asked or Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
-    plan = single_pipeline(result.plan, len(problem.ops)) if result.plan else None
-    score = score_plan(problem, plan) if plan else None
-    value = 1 / score.rate if score else None
-    confirmed_by, document, spent = [*result.confirmed_by], None, result.deterministic_s
-    is_limited = score is not None and bool(score.limited_by)  # by what a planner of stages knows nothing of
-    if result.status is Status.OPTIMAL and value is not None and not is_limited:
-        pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
-        statements = tuple(aim(question.objective).claims(pipelines, question, value))
-        claim = "no pipeline is faster, over all cuts of the execution order"
-        if result.planner == DEFAULT:
-            found, more = refuted(statements, claim, limits or Limits())
-            confirmed_by += [found] if found else []
-            spent += more
-        strength = "integer potentials, for `segsolve check` to prove again"
-        with suppress(OutOfTime):
-            document, proven = confirmed(
-                "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
-            )
-            confirmed_by.append(proven)
-    return Answer(
-        question=question,
-        planner=result.planner,
-        status=Status.FEASIBLE if is_limited else result.status,
-        plan=plan,
-        score=score,
-        value=value,
-        bound=Fraction(max(1, result.bound_ns, least_host(problem))),  # a stage that costs nothing counts as 1 ns
-        cuts="chain",
-        found_by=result.found_by,
-        confirmed_by=tuple(confirmed_by),
-        note=result.note,
-        certificate=document,
-        stopped_by=result.stopped_by,
-        wall_s=result.wall_s,
-        deterministic_s=spent,
-        seed=result.seed,
-    )
+def certified(problem: Problem, known: Answer, limits: Limits | None = None) -> Answer:
+    """Return a planner's answer with what else shows that it is optimal: CP-SAT's refutation, and a certificate."""
+    if known.status is not Status.OPTIMAL or known.value is None:
+        return known
+    question, value = known.question, known.value
+    pipelines = Pipelines(segment_table(problem), question.constraints, problem.tpus, replicate=False)
+    statements = tuple(aim(question.objective).claims(pipelines, question, value))
+    claim = "no pipeline is faster, over all cuts of the execution order"
+    confirmed_by, document, spent = [*known.confirmed_by], None, known.deterministic_s
+    if known.planner == DEFAULT:
+        found, more = refuted(statements, claim, limits or Limits())
+        confirmed_by += [found] if found else []
+        spent += more
+    strength = "integer potentials, for `segsolve check` to prove again"
+    with suppress(OutOfTime):
+        document, proven = confirmed(
+            "certificate", claim, strength, lambda: certificate(pipelines, question, value, statements)
+        )
+        confirmed_by.append(proven)
+    return replace(known, confirmed_by=tuple(confirmed_by), deterministic_s=spent, certificate=document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from segsolve.graph.flatbuffer import pack
 from segsolve.graph.model import Graph
 from segsolve.graph.read import LoadedModel
-from segsolve.problem import Segmentation
 
 _KEPT_METADATA = b"min_runtime_version"  # the rest (labels, conversion logs) describes the whole model
 
@@ -26,9 +26,9 @@ class Segment:
     outputs: tuple[int, ...]
 
 
-def segments_of(graph: Graph, plan: Segmentation) -> tuple[Segment, ...]:
-    """Return the segments of a plan: all tensors that each takes from outside and all that it makes for others."""
-    return tuple(segment_of(graph, range(first, end)) for first, end in plan.ranges(len(graph.ops)))
+def segments_of(graph: Graph, cuts: Iterable[int]) -> tuple[Segment, ...]:
+    """Return the segments between cuts: all tensors that each takes from outside and all that it makes for others."""
+    return tuple(segment_of(graph, range(first, end)) for first, end in pairwise((0, *cuts, len(graph.ops))))
 
 
 def segment_of(graph: Graph, ops: Iterable[int]) -> Segment:

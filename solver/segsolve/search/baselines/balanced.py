@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from segsolve.cost.stage import stage_score
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.search.base import Heuristic
 
 
-def segment(problem: Problem) -> Segmentation:
+def segment(problem: Problem) -> tuple[int, ...]:
     """Minimise the largest parameter sum, then shift levels out of segments that spill."""
     cuts = _balance(problem)
-    return Segmentation(cuts=tuple(_relieve(problem, cuts)))
+    return tuple(_relieve(problem, cuts))
 
 
 def level_starts(problem: Problem) -> tuple[int, ...]:

@@ -5,11 +5,11 @@ Source: libcoral's parameter-count partitioner, of which all 201 published split
 
 from __future__ import annotations
 
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.search.base import Heuristic
 
 
-def segment(problem: Problem) -> Segmentation:
+def segment(problem: Problem) -> tuple[int, ...]:
     """Close a segment just before its parameter bytes would exceed the average; the last takes the rest.
 
     The average is that of the whole network and is not recomputed. Every segment keeps at least one operation.
@@ -24,7 +24,7 @@ def segment(problem: Problem) -> Segmentation:
             cuts.append(position)
             held = 0
         held += op.parameter_bytes
-    return Segmentation(cuts=tuple(cuts))
+    return tuple(cuts)
 
 
 def _latest_end(problem: Problem, segments: int) -> int:

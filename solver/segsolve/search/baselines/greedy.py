@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.deadline import OutOfTime
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.search.base import Heuristic
 from segsolve.search.chain.bounds import bound_of_work, lower_bound
-from segsolve.search.chain.table import Rows, is_long, plan_of, rows_of, segment_table
+from segsolve.search.chain.table import Rows, cuts_of, is_long, rows_of, segment_table
 
 
-def segment(problem: Problem) -> Segmentation | None:
+def segment(problem: Problem) -> tuple[int, ...] | None:
     """Bisect on the bottleneck between the lower bound and the largest stage time; None if no fill reaches the end."""
     if is_long(problem):
         path = _path_of_long(problem)
-        return None if path is None else Segmentation(cuts=tuple(problem.cuts[b - 1] for b in path[:-1]))
+        return None if path is None else tuple(problem.cuts[b - 1] for b in path[:-1])
     table = segment_table(problem)
     path = greedy_path(table)
-    return plan_of(table, path) if path else None
+    return cuts_of(table, path) if path else None
 
 
 def greedy_path(table: StageTable) -> tuple[int, ...] | None:

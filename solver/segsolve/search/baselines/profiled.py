@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.deadline import check
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 from segsolve.search.base import Heuristic
 from segsolve.search.baselines import compiler
 from segsolve.search.chain.table import Rows, rows_of
@@ -22,10 +22,10 @@ from segsolve.search.chain.table import Rows, rows_of
 DIFFERENCE_NS = 1_000_000  # the partitioner's default for --diff_threshold_ns
 
 
-def segment(problem: Problem) -> Segmentation:
+def segment(problem: Problem) -> tuple[int, ...]:
     """Start between the fastest and the slowest stage of the compiler's cut, and halve until 1 ms is left."""
     (*_, best) = _bisected(rows_of(problem), problem)
-    return Segmentation(cuts=tuple(problem.cuts[b - 1] for b in best[1][:-1]))
+    return tuple(problem.cuts[b - 1] for b in best[1][:-1])
 
 
 def needed(problem: Problem) -> frozenset[tuple[int, int]]:
@@ -48,7 +48,7 @@ def _bisected(
     """Yield each candidate, None for a target that none keeps, and the best one so far."""
     stages = min(problem.tpus, len(problem.cuts) + 1)
     initial = compiler.segment(problem)
-    path = (*(problem.cuts.index(cut) + 1 for cut in initial.cuts), len(problem.cuts) + 1)
+    path = (*(problem.cuts.index(cut) + 1 for cut in initial), len(problem.cuts) + 1)
     times = [int(time[a][b]) for a, b in pairwise((0, *path))]
     low, high, best = min(times), max(times), path
     yield path, best

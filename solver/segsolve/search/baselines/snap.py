@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from segsolve.problem import Problem, Segmentation
+from segsolve.problem import Problem
 
 
-def snap(problem: Problem, wishes: Iterable[float]) -> Segmentation:
-    """Return a plan that cuts at the legal positions nearest to the wishes; wishes that meet become one cut."""
+def snap(problem: Problem, wishes: Iterable[float]) -> tuple[int, ...]:
+    """Return the legal positions nearest to the wishes; wishes that meet become one cut."""
     if not problem.cuts:
-        return Segmentation(cuts=())
-    return Segmentation(
-        cuts=tuple(sorted({min(problem.cuts, key=lambda cut: (abs(cut - wish), cut)) for wish in wishes}))
-    )
+        return ()
+    return tuple(sorted({min(problem.cuts, key=lambda cut: (abs(cut - wish), cut)) for wish in wishes}))

@@ -6,9 +6,11 @@ import time
 from itertools import combinations
 from math import comb
 
-from segsolve.cost.plan import check, score
-from segsolve.problem import Problem, Segmentation
-from segsolve.search.base import SolveResult
+from segsolve.cost.plan import check_plan, score_cut
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
+from segsolve.search.answer import Answer
+from segsolve.search.base import found
 from segsolve.solvers.base import Limits, Observer, Status
 
 LARGEST = 200_000  # plans; some tens of seconds
@@ -19,41 +21,35 @@ class BruteForce:
 
     name = "brute"
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
         """Return the optimal plan, that there is none, or that there are too many to try."""
         start = time.perf_counter()
         most = min(problem.tpus - 1, len(problem.cuts))
         plans = sum(comb(len(problem.cuts), k) for k in range(most + 1))
         if plans > LARGEST:
-            return SolveResult(
-                planner=self.name,
-                status=Status.UNKNOWN,
-                plan=None,
-                objective_ns=None,
-                bound_ns=0,
-                wall_s=0.0,
-                note=f"{plans} plans are too many to try one by one",
-            )
-        candidates = (Segmentation(cuts=cuts) for k in range(most + 1) for cuts in combinations(problem.cuts, k))
-        valid = (plan for plan in candidates if not check(problem, plan))
-        best = min(valid, key=lambda plan: _preference(problem, plan), default=None)
-        objective = score(problem, best).bottleneck_ns if best else None
-        return SolveResult(
-            planner=self.name,
-            found_by="enumeration",
+            note = f"{plans} plans are too many to try one by one"
+            return found(problem, self.name, None, None, status=Status.UNKNOWN, note=note)
+        n = len(problem.ops)
+        all_of_them = (cuts for k in range(most + 1) for cuts in combinations(problem.cuts, k))
+        valid = (cuts for cuts in all_of_them if not check_plan(problem, cut_at(cuts, n)))
+        best = min((_preference(problem, cuts) for cuts in valid), default=None)
+        return found(
+            problem,
+            self.name,
+            best[3] if best else None,
+            best[0] if best else None,
             status=Status.OPTIMAL if best else Status.INFEASIBLE,
-            plan=best,
-            objective_ns=objective,
-            bound_ns=objective or 0,
+            bound_ns=best[0] if best else 0,
+            found_by="enumeration",
             wall_s=time.perf_counter() - start,
             seed=limits.seed,
         )
 
 
-def _preference(problem: Problem, plan: Segmentation) -> tuple[int, int, int, tuple[int, ...]]:
+def _preference(problem: Problem, cuts: tuple[int, ...]) -> tuple[int, int, int, tuple[int, ...]]:
     """Order plans as `tie_break` does."""
-    costs = score(problem, plan)
-    return costs.bottleneck_ns, costs.latency_ns, len(plan.cuts), plan.cuts
+    costs = score_cut(problem, cuts)
+    return costs.bottleneck_ns, costs.latency_ns, len(cuts), cuts
 
 
 PLANNER = BruteForce()

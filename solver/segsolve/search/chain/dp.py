@@ -9,9 +9,10 @@ import numpy as np
 from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.deadline import check
 from segsolve.problem import Problem
-from segsolve.search.base import SolveResult
+from segsolve.search.answer import Answer
+from segsolve.search.base import found
 from segsolve.search.chain.bounds import lower_bound
-from segsolve.search.chain.table import plan_of, segment_table
+from segsolve.search.chain.table import cuts_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.solvers.base import Limits, Observer, Progress, Status
 
@@ -21,24 +22,25 @@ class DynamicProgramming:
 
     name = "dp"
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
         """Return the optimal plan, or that there is none."""
         start = time.perf_counter()
         table = segment_table(problem)
         best = optimal_bottleneck(table)
         path = best_path(table.time, table.most_stages, best) if best < IMPOSSIBLE else None
-        result = SolveResult(
-            planner=self.name,
-            found_by="dynamic program",
+        answer = found(
+            problem,
+            self.name,
+            cuts_of(table, path) if path else None,
+            best if path else None,
             status=Status.OPTIMAL if path else Status.INFEASIBLE,
-            plan=plan_of(table, path) if path else None,
-            objective_ns=best if path else None,
             bound_ns=best if path else lower_bound(table),
+            found_by="dynamic program",
             wall_s=time.perf_counter() - start,
             seed=limits.seed,
         )
-        observe(Progress(objective_ns=result.objective_ns, bound_ns=result.bound_ns, wall_s=result.wall_s))
-        return result
+        observe(Progress(objective_ns=answer.objective_ns, bound_ns=answer.bound_ns, wall_s=answer.wall_s))
+        return answer
 
 
 def optimal_bottleneck(table: StageTable) -> int:

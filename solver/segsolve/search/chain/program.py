@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from fractions import Fraction
 
 from segsolve.cost.table import IMPOSSIBLE, StageTable
 from segsolve.deadline import OutOfTime, check, deadline
 from segsolve.errors import SolverFault
-from segsolve.problem import Problem, Segmentation
-from segsolve.search.base import SolveResult
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
+from segsolve.search.answer import Answer
+from segsolve.search.base import found
 from segsolve.search.chain.bounds import bound_of_work, lower_bound
-from segsolve.search.chain.table import is_long, latency_of, path_of, plan_of, segment_table
+from segsolve.search.chain.table import cuts_of, is_long, latency_of, path_of, segment_table
 from segsolve.search.chain.tie_break import best_path
 from segsolve.search.strategies import HEURISTICS, get_planner
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
@@ -26,7 +29,7 @@ class ConstraintProgramming:
 
     name = "cpsat"
 
-    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> SolveResult:
+    def solve(self, problem: Problem, limits: Limits, observe: Observer) -> Answer:
         """Return the optimal plan, or the best one known when the search was stopped.
 
         Raises:
@@ -49,13 +52,13 @@ class _Known:
 
     def __init__(self, problem: Problem, limits: Limits) -> None:
         self._problem, self._limits = problem, limits
-        self.result = SolveResult(
-            planner=ConstraintProgramming.name,
+        self.result = found(
+            problem,
+            ConstraintProgramming.name,
+            None,
+            None,
             status=Status.UNKNOWN,
-            plan=None,
-            objective_ns=None,
             bound_ns=bound_of_work(problem),
-            wall_s=0.0,
             seed=limits.seed,
         )
 
@@ -66,17 +69,17 @@ class _Known:
         observe(Progress(objective_ns=known, bound_ns=self.result.bound_ns, wall_s=time.perf_counter() - start))
         table = segment_table(self._problem)
         bound = lower_bound(table)
-        self.result = replace(self.result, bound_ns=bound if known is None else min(bound, known))
+        self.result = replace(self.result, bound=Fraction(bound if known is None else min(bound, known)))
         observe(Progress(objective_ns=known, bound_ns=bound, wall_s=time.perf_counter() - start))
-        search = _Search(table, self._limits, observe, start)
-        found = search.smallest_bottleneck(bound, known if known is not None else _slowest(table), incumbent)
-        if found.status is not Status.OPTIMAL:
-            self.result = found
+        search = _Search(self._problem, table, self._limits, observe, start)
+        best = search.smallest_bottleneck(bound, known if known is not None else _slowest(table), incumbent)
+        if best.status is not Status.OPTIMAL:
+            self.result = best
             return
-        self.result = replace(found, status=Status.FEASIBLE)  # until the plan is the preferred one, which is unique
-        self.result = search.smallest_latency(found)
+        self.result = replace(best, status=Status.FEASIBLE)  # until the plan is the preferred one, which is unique
+        self.result = search.smallest_latency(best)
 
-    def _try_heuristics(self) -> SolveResult | None:
+    def _try_heuristics(self) -> Answer | None:
         """Return the best heuristic's result; in a long chain, of those that need no table."""
         best = None
         for name in HEURISTICS:
@@ -89,9 +92,9 @@ class _Known:
                     self.result,
                     status=Status.FEASIBLE,
                     plan=best.plan,
-                    objective_ns=best.objective_ns,
+                    value=best.value,
                     found_by=best.found_by,
-                    bound_ns=min(self.result.bound_ns, tried.objective_ns),
+                    bound=min(self.result.bound, Fraction(tried.objective_ns)),
                 )
             check()
         return best
@@ -100,10 +103,10 @@ class _Known:
 class _Search:
     """The two solves, and what they share."""
 
-    def __init__(self, table: StageTable, limits: Limits, observe: Observer, start: float) -> None:
-        self._table, self._limits, self._observe, self._start = table, limits, observe, start
+    def __init__(self, problem: Problem, table: StageTable, limits: Limits, observe: Observer, start: float) -> None:
+        self._problem, self._table, self._limits, self._observe, self._start = problem, table, limits, observe, start
 
-    def smallest_bottleneck(self, bound: int, upper: int, incumbent: SolveResult | None) -> SolveResult:
+    def smallest_bottleneck(self, bound: int, upper: int, incumbent: Answer | None) -> Answer:
         """Minimise the bottleneck below the incumbent's."""
         from segsolve.solvers.cpsat.cuts import build, hint_path, minimise_bottleneck
         from segsolve.solvers.cpsat.engine import run
@@ -113,28 +116,31 @@ class _Search:
             return self._infeasible(bound, incumbent, "the windows are empty", has_run=False)
         model = build(space)
         minimise_bottleneck(model, bound, upper)
-        if incumbent and incumbent.plan:
-            hint_path(model, path_of(self._table, incumbent.plan))
+        known = incumbent.plan.cuts if incumbent and incumbent.plan else None
+        if known is not None:
+            hint_path(model, path_of(self._table, known))
         answer = run(model.program, model.cut, limits=self._limits, observe=self._observe, start=self._start)
         if answer.status is Status.INFEASIBLE:
             return self._infeasible(bound, incumbent, "CP-SAT calls the program infeasible", has_run=True)
-        plan = self._plan(answer.values) if answer.values else incumbent.plan if incumbent else None
-        objective = answer.objective if answer.objective is not None else incumbent.objective_ns if incumbent else None
-        status = answer.status if answer.values else Status.FEASIBLE if plan else Status.UNKNOWN
-        return SolveResult(
-            planner=ConstraintProgramming.name,
-            found_by="cp-sat" if answer.values else incumbent.found_by if incumbent else "",
-            status=status,
-            plan=plan,
-            objective_ns=objective,
+        if answer.values:
+            known = self._cuts(answer.values)
+            value = answer.objective
+        else:
+            value = incumbent.objective_ns if incumbent else None
+        return found(
+            self._problem,
+            ConstraintProgramming.name,
+            known,
+            value,
+            status=answer.status if answer.values else Status.FEASIBLE if incumbent else Status.UNKNOWN,
             bound_ns=max(bound, answer.bound),
+            found_by="cp-sat" if answer.values else incumbent.found_by if incumbent else "",
             stopped_by=answer.stopped_by,
-            wall_s=0.0,
             deterministic_s=answer.deterministic_s,
             seed=self._limits.seed,
         )
 
-    def smallest_latency(self, result: SolveResult) -> SolveResult:
+    def smallest_latency(self, result: Answer) -> Answer:
         """Among the plans with the optimal bottleneck, take the one of the smallest latency.
 
         The dynamic program that makes the plan unique gives the upper bound that the windows follow from; CP-SAT
@@ -161,26 +167,26 @@ class _Search:
         if answer.status is Status.INFEASIBLE or answer.objective not in (None, latency):
             raise SolverFault(f"CP-SAT and the dynamic program disagree on the smallest latency, {latency} ns")
         spent = result.deterministic_s + answer.deterministic_s
-        return replace(result, plan=plan_of(self._table, path), deterministic_s=spent)
+        plan = cut_at(cuts_of(self._table, path), len(self._problem.ops))
+        return replace(result, plan=plan, deterministic_s=spent)
 
-    def _infeasible(self, bound: int, incumbent: SolveResult | None, why: str, *, has_run: bool) -> SolveResult:
+    def _infeasible(self, bound: int, incumbent: Answer | None, why: str, *, has_run: bool) -> Answer:
         if incumbent is not None:
             raise SolverFault(f"{why}, but {incumbent.planner} found a plan of {incumbent.objective_ns} ns")
-        return SolveResult(
-            planner=ConstraintProgramming.name,
-            found_by="cp-sat" if has_run else "windows",
+        return found(
+            self._problem,
+            ConstraintProgramming.name,
+            None,
+            None,
             status=Status.INFEASIBLE,
-            plan=None,
-            objective_ns=None,
             bound_ns=bound,
-            stopped_by=Stop.FINISHED,
-            wall_s=0.0,
+            found_by="cp-sat" if has_run else "windows",
             seed=self._limits.seed,
         )
 
-    def _plan(self, cut: tuple[int, ...]) -> Segmentation:
+    def _cuts(self, cut: tuple[int, ...]) -> tuple[int, ...]:
         ends = tuple(dict.fromkeys(cut[1:]))
-        return plan_of(self._table, ends)
+        return cuts_of(self._table, ends)
 
 
 def _slowest(table: StageTable) -> int:

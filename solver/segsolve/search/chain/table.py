@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.plan import check as check_plan
-from segsolve.cost.plan import score
+from segsolve.cost.plan import check_plan, score_cut
 from segsolve.cost.table import IMPOSSIBLE, StageTable, chain_table
 from segsolve.deadline import check
-from segsolve.problem import Problem, Segmentation
+from segsolve.plan.model import cut_at
+from segsolve.problem import Problem
 
 _MANY = 600  # positions
 
@@ -57,14 +57,14 @@ def rows_of(problem: Problem) -> NDArray[np.int64] | Rows:
     return Rows(chain_table(problem)) if is_long(problem) else segment_table(problem).time
 
 
-def plan_of(table: StageTable, path: Path) -> Segmentation:
-    """Return the plan of a path."""
-    return Segmentation(cuts=tuple(int(table.positions[b]) for b in path[:-1]))
+def cuts_of(table: StageTable, path: Path) -> tuple[int, ...]:
+    """Return where a path cuts the execution order."""
+    return tuple(int(table.positions[b]) for b in path[:-1])
 
 
-def path_of(table: StageTable, plan: Segmentation) -> Path:
-    """Return the path of a plan."""
-    return (*(int(i) for i in np.searchsorted(table.positions, plan.cuts)), table.end)
+def path_of(table: StageTable, cuts: tuple[int, ...]) -> Path:
+    """Return the path that cuts the execution order so."""
+    return (*(int(i) for i in np.searchsorted(table.positions, cuts)), table.end)
 
 
 def latency_of(table: StageTable, path: Path) -> int:
@@ -78,5 +78,6 @@ def _known_bottleneck(problem: Problem) -> int | None:
 
     if problem.measured:
         return None
-    plans = (compiler.segment(problem), uniform.segment(problem))
-    return min((score(problem, plan).bottleneck_ns for plan in plans if not check_plan(problem, plan)), default=None)
+    found = (compiler.segment(problem), uniform.segment(problem))
+    valid = [cuts for cuts in found if not check_plan(problem, cut_at(cuts, len(problem.ops)))]
+    return min((score_cut(problem, cuts).bottleneck_ns for cuts in valid), default=None)
