@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NAME = "segsolve"
 MIB = 2**20
 _BODY_PER_BYTE = 8
+_IDLE_S = 75  # as common servers have it: a request that meets the closing of its idle connection is lost to its client
 """Characters of JSON per byte of a tensor, at most: a byte as ``-128, `` has 6."""
 
 
@@ -102,6 +103,7 @@ class Server:
             access_log=False,
             lifespan="off",
             server_header=False,
+            timeout_keep_alive=_IDLE_S,
             timeout_graceful_shutdown=max(1, round(options.grace_s)),
         )
         with _listening(options.host, options.port) as listener:
