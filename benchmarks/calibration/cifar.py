@@ -11,10 +11,9 @@ from typing import Any
 
 from benchmarks.calibration.measurements import Row
 from benchmarks.calibration.networks import drawn
-from segsolve.cost.plan import score
+from segsolve.cost.plan import score_cut
 from segsolve.device.model import MIB, Device
 from segsolve.device.ranges import time_range
-from segsolve.problem import Segmentation
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.ranges import regime_of
 from segsolve.zoo import mobilenet
@@ -115,7 +114,7 @@ def check(table: Sequence[Row], device: Device) -> list[dict[str, Any]]:
 
 def _checked(row: Row, name: str, device: Device) -> dict[str, Any]:
     problem = AnalyticCosts(graph=drawn(f"cifar-{name}", _NETWORKS[name]), device=device).problem(tpus=1)
-    stage = score(problem, Segmentation(cuts=())).stages[0]
+    stage = score_cut(problem, ()).stages[0]
     low, high = time_range(device.ranges, regime_of(stage), stage.time_ns) or (0, 0)
     return {
         "network": name,
