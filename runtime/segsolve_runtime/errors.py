@@ -87,6 +87,14 @@ class DevicesLeftError(RuntimeFault):
         self.lost, self.undone = dict(lost), dict(undone)
 
 
+class PoolDevicesLeftError(RuntimeFault):
+    """Devices of a pool were lost, and the run gave back the frames that were not done: `of` the models, by name."""
+
+    def __init__(self, of: Mapping[str, DevicesLeftError]) -> None:
+        super().__init__("; ".join(f"{model}: {error}" for model, error in of.items()))
+        self.of = dict(of)
+
+
 def named_numbers(numbers: Sequence[int]) -> str:
     """Return numbers as text, consecutive ones as ranges: ``inferences 3-5, 9``."""
     spans: list[list[int]] = []

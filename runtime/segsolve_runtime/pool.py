@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from segsolve_runtime.backends import Isolation
 from segsolve_runtime.contract.arrays import Frame
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
-from segsolve_runtime.errors import BackendError
+from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_shared
 from segsolve_runtime.flow.sharing import Proportion, SharedDevice
@@ -45,10 +46,20 @@ class Pool:
     Each of `pipelines` takes frames by itself, too (``pool.pipelines["detector"].submit(frame)``).
     """
 
-    def __init__(self, folder: PoolFolder, pipelines: Mapping[str, Pipeline], devices: Sequence[SharedDevice]) -> None:
-        """Take a pipeline for each model of a folder, made with these devices; `load` does all of it."""
-        self.folder, self.pipelines = folder, dict(pipelines)
+    def __init__(
+        self,
+        folder: PoolFolder,
+        pipelines: Mapping[str, Pipeline],
+        devices: Sequence[SharedDevice],
+        names: Sequence[str] = (),
+    ) -> None:
+        """Take a pipeline for each model of a folder, made with these devices; `load` does all of it.
+
+        `names` are what the devices are opened as, in the pool's order; none where nothing is opened.
+        """
+        self.folder, self.pipelines, self.names = folder, dict(pipelines), tuple(names)
         self._devices = devices
+        self._begun_ns, self._ended_ns = 0, 0
 
     @classmethod
     def load(
@@ -116,12 +127,20 @@ class Pool:
                     )
                 )
             opened.pop_all()
-        return cls(folder, pipelines, shared)
+        return cls(folder, pipelines, shared, names)
 
     def homes(self, model: str) -> dict[Place, str]:
         """Return the names of the pool's devices that run the places of a model's plan."""
         names = [device.name for device in self.folder.pool.devices]
         return {place: names[number] for place, number in self.folder.device_of(model).items()}
+
+    def lost(self, error: PoolDevicesLeftError) -> dict[str, str]:
+        """Return the devices of the pool that an error tells of, by name, and why each was lost."""
+        return {
+            self.homes(model)[place]: f"{model}: {reason}"
+            for model, left in error.of.items()
+            for place, reason in left.lost.items()
+        }
 
     def warm_up(self) -> None:
         """Run every stage on zeros, model after model."""
@@ -133,58 +152,35 @@ class Pool:
         frames: Mapping[str, Iterable[Frame]],
         take: Callable[[str, Result], object],
         *,
+        fail: Callable[[str, Exception], object] | None = None,
+        live: Collection[str] = (),
         in_proportion: bool = True,
     ) -> None:
         """Run the frames of all models at once, until all sources end; `take` gets each model's results in order.
 
         `take` is called in a thread for each model. With `in_proportion`, frames begin in the proportion of the plan's
-        weights, as fast as the pool can; without, as they come, as from cameras. The first error of a model ends all.
+        weights, as fast as the pool can; without, as they come, as from cameras. Of models that are `live`, frames that
+        nobody has time for are dropped, the oldest first. `fail` takes the errors of frames whose inference failed, in
+        their turn, and the others go on; without it, the first error of a model ends all.
 
         Raises:
             ValueError: a name is that of no model, or a model has no frames.
+            PoolDevicesLeftError: devices were lost, and the policy is to give back what is not done. What could be done
+                without them was; iterators among `frames` have what was not begun.
             StageError, InputError, ...: as `Pipeline.map`.
         """
         if set(frames) != set(self.pipelines):
             odd = min(set(frames) ^ set(self.pipelines))
             raise ValueError(f"frames must be given for every model, and for no other: {odd!r}")
-        proportion = Proportion([model.weight for model in self.folder.pool.models]) if in_proportion else None
-        faults: list[BaseException] = []
-        is_over = threading.Event()
         for device in self._devices:
             device.begin(in_proportion=in_proportion)
-
-        def serve(number: int, name: str) -> None:
-            try:
-                source = self._paced(frames[name], proportion, number, is_over)
-                for result in self.pipelines[name].map(source):
-                    take(name, result)
-                    if is_over.is_set():
-                        break
-            except BaseException as error:
-                faults.append(error)
-                is_over.set()
-            finally:
-                if proportion is not None:
-                    proportion.end(number)
-
-        threads = [
-            threading.Thread(target=serve, args=(number, name), name=f"segsolve-model-{name}", daemon=True)
-            for number, name in enumerate(self.pipelines)
-        ]
-        for thread in threads:
-            thread.start()
+        weights = [model.weight for model in self.folder.pool.models]
+        proportion = Proportion(weights) if in_proportion else None
+        self._begun_ns, self._ended_ns = perf_counter_ns(), 0
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # so that Ctrl-C is heard
-        except BaseException:
-            is_over.set()
-            for number in range(len(threads)):
-                if proportion is not None:
-                    proportion.end(number)
-            raise
-        if faults:
-            raise faults[0]
+            _Session(self.pipelines, frames, proportion, take, fail, live).run()
+        finally:
+            self._ended_ns = perf_counter_ns()
 
     def metrics(self) -> PoolMetrics:
         """Return what was measured of the latest run; it may be under way."""
@@ -195,9 +191,8 @@ class Pool:
                 stages = found[resident.model].stages
                 own = [s for s in stages if (s.pipeline, s.stage) == (resident.pipeline, resident.stage)]
                 busy[device.name] += sum(s.busy_ns // s.replicas for s in own)
-        return PoolMetrics(
-            models=found, busy_ns=busy, elapsed_ns=max((m.elapsed_ns for m in found.values()), default=0)
-        )
+        elapsed = (self._ended_ns or perf_counter_ns()) - self._begun_ns if self._begun_ns else 0
+        return PoolMetrics(models=found, busy_ns=busy, elapsed_ns=elapsed)
 
     def close(self) -> None:
         """Close all pipelines."""
@@ -213,18 +208,90 @@ class Pool:
     ) -> None:
         self.close()
 
-    @staticmethod
-    def _paced(
-        frames: Iterable[Frame], proportion: Proportion | None, number: int, is_over: threading.Event
-    ) -> Iterator[Frame]:
-        for frame in frames:
-            if proportion is not None:
-                proportion.wait(number)
-            if is_over.is_set():
+
+class _Session:
+    """A run of all models, a thread for each; any may end it for all."""
+
+    def __init__(
+        self,
+        pipelines: Mapping[str, Pipeline],
+        frames: Mapping[str, Iterable[Frame]],
+        proportion: Proportion | None,
+        take: Callable[[str, Result], object],
+        fail: Callable[[str, Exception], object] | None,
+        live: Collection[str],
+    ) -> None:
+        self._pipelines, self._proportion, self._take, self._fail, self._live = pipelines, proportion, take, fail, live
+        self._frames = {name: iter(frames[name]) for name in pipelines}
+        self._left: dict[str, DevicesLeftError] = {}
+        self._faults: list[BaseException] = []
+        self._takes_no_more = threading.Event()
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        threads = [
+            threading.Thread(target=self._serve, args=(number, name), name=f"segsolve-model-{name}", daemon=True)
+            for number, name in enumerate(self._pipelines)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # so that Ctrl-C is heard
+        except BaseException:
+            self._is_over.set()
+            self._take_no_more()
+            raise
+        if self._faults:
+            raise self._faults[0]
+        if self._left:
+            raise PoolDevicesLeftError(self._left)
+
+    def _serve(self, number: int, name: str) -> None:
+        map_frames: Callable[..., Iterator[Any]] = self._pipelines[name].map
+        drop, on_error = "oldest" if name in self._live else None, "yield" if self._fail else "raise"
+        try:
+            for outcome in map_frames(self._source(number, name), drop=drop, on_error=on_error):
+                if self._fail is not None and isinstance(outcome, Exception):
+                    self._fail(name, outcome)
+                else:
+                    self._take(name, outcome)
+                if self._is_over.is_set():
+                    break
+        except DevicesLeftError as error:
+            self._left[name] = error
+            self._take_no_more()
+        except BaseException as error:
+            self._faults.append(error)
+            self._is_over.set()
+            self._take_no_more()
+        finally:
+            if self._proportion is not None:
+                self._proportion.end(number)
+
+    def _take_no_more(self) -> None:
+        """Let all sources end, and what is under way be done."""
+        self._takes_no_more.set()
+        for number in range(len(self._pipelines) if self._proportion is not None else 0):
+            assert self._proportion is not None
+            self._proportion.end(number)
+
+    def _source(self, number: int, name: str) -> Iterator[Frame]:
+        """Yield a model's frames, and take none from its iterator that is not begun."""
+        frames = self._frames[name]
+        while True:
+            if self._proportion is not None:
+                self._proportion.wait(number)
+            if self._takes_no_more.is_set():
                 return
+            try:
+                frame = next(frames)
+            except StopIteration:
+                break
             yield frame
-        if proportion is not None:
-            proportion.end(number)
+        if self._proportion is not None:
+            self._proportion.end(number)
 
 
 def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun:

@@ -1,7 +1,7 @@
 """segsolve: proven-best segmentation of quantised TFLite CNNs over several Edge TPUs.
 
-What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`; and `solve_pool` for
-several models on unequal TPUs.
+What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`; and `solve_pool` and
+`replan_pool` for several models on unequal TPUs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segsolve.library.answer import Answer, Rows
     from segsolve.library.plans import build, check, replan, verify
+    from segsolve.library.pool_again import replan_pool
     from segsolve.library.pools import solve_pool
     from segsolve.library.solving import compare, solve
     from segsolve.solvers.base import Limits
@@ -27,6 +28,7 @@ __all__ = [
     "check",
     "compare",
     "replan",
+    "replan_pool",
     "solve",
     "solve_pool",
     "verify",
@@ -40,6 +42,7 @@ _HOMES = {
     "check": "segsolve.library.plans",
     "compare": "segsolve.library.solving",
     "replan": "segsolve.library.plans",
+    "replan_pool": "segsolve.library.pool_again",
     "solve": "segsolve.library.solving",
     "solve_pool": "segsolve.library.pools",
     "verify": "segsolve.library.plans",

@@ -24,7 +24,7 @@ from segsolve_runtime import backends
 from segsolve_runtime.backends import BackendOptions, OpenStages, litert
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import PlanFolder, load_plan
-from segsolve_runtime.observe.exporter import serve_metrics
+from segsolve_runtime.observe.exporter import Observed, serve_metrics
 from segsolve_runtime.pipeline import Pipeline
 
 from .tool import inside
@@ -247,7 +247,8 @@ def test_prometheus_reads_a_run_under_way(plan: Path) -> None:
 
     with Pipeline.load(plan) as pipeline:
         worker = threading.Thread(target=lambda: list(pipeline.map(frames(pipeline))))  # type: ignore[arg-type]
-        with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address="127.0.0.1"):
+        observed = Observed(plan=pipeline.plan, metrics=pipeline.metrics)
+        with serve_metrics([observed], port=port, address="127.0.0.1"):
             worker.start()
             assert has_begun.wait(30)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:

@@ -147,10 +147,8 @@ def _family(kind: str, name: str, words: str, labels: Sequence[str]) -> CounterM
 
 
 @contextmanager
-def serve_metrics(
-    plan: Plan, metrics: Callable[[], Metrics], *, port: int, address: str, devices: Collection[str] = ()
-) -> Iterator[None]:
-    """Serve what `metrics` returns over HTTP, at ``/metrics``, while the context lasts.
+def serve_metrics(observed: Sequence[Observed], *, port: int, address: str) -> Iterator[None]:
+    """Serve the figures of what runs over HTTP, at ``/metrics``, while the context lasts.
 
     Raises:
         BackendError: the client library is not installed, or the port cannot be used.
@@ -160,7 +158,7 @@ def serve_metrics(
     except ImportError:
         raise BackendError("metrics need a package: pip install prometheus-client") from None
     registry = CollectorRegistry()
-    registry.register(MetricsCollector([Observed(plan=plan, metrics=metrics, devices=devices)]))
+    registry.register(MetricsCollector(observed))
     try:
         server, thread = start_http_server(port, addr=address, registry=registry)
     except (OSError, OverflowError) as error:

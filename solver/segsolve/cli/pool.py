@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,9 +17,7 @@ if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.library.pools import SolvedPool
     from segsolve.solvers.base import Limits
-    from segsolve_runtime.contract.arrays import Frame
     from segsolve_runtime.contract.plan import PlanFolder
-    from segsolve_runtime.contract.result import Result
 
 PoolText = Annotated[
     str | None,
@@ -42,7 +37,6 @@ SharingText = Annotated[
     str, typer.Option("--sharing", help="Whether models share TPUs: auto, never, or co-compiled (always).")
 ]
 _TOO_FEW = Rule("serves every model", "give more TPUs, or let models share them (--sharing auto)")
-DEFAULT_PERIODS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,61 +128,6 @@ def refuse_for_pools(where: str, hint: str, **options: object) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not taken {where}", hint)
 
 
-def run_pool(
-    path: Path,
-    *,
-    backend: str,
-    inputs: Sequence[str],
-    output: Path | None,
-    count: int | None,
-    threads: int,
-    devices: Sequence[str],
-    queue_size: int,
-    seed: int,
-    on_fault: str,
-    stage_timeout: float | None,
-    dequantize: bool,
-    as_json: bool,
-) -> None:
-    """Run the plan of a pool, a source per model, in the proportion of its weights; `count` are periods."""
-    from segsolve.report.pool.run import pool_run_document, pool_run_table, simulated_document, simulated_table
-    from segsolve_runtime.contract.pool import load_pool
-    from segsolve_runtime.flow.faults import FaultPolicy
-    from segsolve_runtime.pool import Pool, simulate
-
-    folder = load_pool(path)
-    if backend == "simulated":
-        run = simulate(folder, count or DEFAULT_PERIODS, queue_size)
-        if as_json:
-            show_json(simulated_document(folder.pool, run))
-        else:
-            show(simulated_table(folder.pool, run))
-        return
-    _check_inputs(inputs, [model.name for model in folder.pool.models])
-    policy = FaultPolicy(on_fault=_on_fault(on_fault), stage_timeout_s=stage_timeout)
-    with ExitStack() as stack:
-        if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-        sources, takers = {}, {}
-        for model, plan in zip(folder.pool.models, folder.plans, strict=True):
-            source = _source(plan, model.weight, _of_model(inputs, model.name, len(folder.plans)), count, seed)
-            sources[model.name] = source.frames
-            takers[model.name] = _taker(plan, model.name, source.origins, output, stack, real=dequantize)
-        pool = stack.enter_context(
-            Pool.open(folder, backend=backend, threads=threads, devices=devices, queue_size=queue_size, faults=policy)
-        )
-        pool.warm_up()
-        with progress(f"running {len(folder.plans)} models on {backend}"):
-            pool.run(sources, lambda model, result: takers[model](result))
-        metrics = pool.metrics()
-    if output is not None:
-        news(f"wrote the results of each model to {output}")
-    if as_json:
-        show_json(pool_run_document(folder, metrics, backend))
-    else:
-        show(pool_run_table(folder, metrics, backend))
-
-
 def build_pool(path: Path, tool: Compiler, *, as_json: bool) -> None:
     """Compile the residents of each TPU together, in the order of the plan, with the vendor's compiler."""
     from segsolve.compiler.pool import compile_pool
@@ -266,72 +205,3 @@ def _verified(plan: PlanFolder, loaded: Any) -> None:
         f"verified {loaded.path.stem}: {count(done.output_tensors, 'output')} and "
         f"{count(done.crossing_tensors, 'crossing tensor')} of the segments are identical to the whole model's"
     )
-
-
-def _on_fault(text: str) -> Literal["stop", "skip", "retry"]:
-    match text:
-        case "stop" | "skip" | "retry":
-            return text
-        case _:
-            raise UsageError(f"--on-fault {text} is not for pools", "use stop, skip or retry, and solve again")
-
-
-def _check_inputs(inputs: Sequence[str], names: Sequence[str]) -> None:
-    """Raise a UsageError if inputs are given and do not say of which model, or not for all."""
-    if not inputs or len(names) == 1:
-        return
-    if missing := [name for name in names if not any(text.startswith(f"{name}=") for text in inputs)]:
-        raise UsageError(f"--input gives nothing to {missing[0]}", "write --input MODEL=FILES for every model")
-    if odd := [text for text in inputs if not any(text.startswith(f"{name}=") for name in names)]:
-        raise UsageError(f"--input {odd[0]!r} is for no model of the pool", f"known: {', '.join(names)}")
-
-
-def _of_model(inputs: Sequence[str], name: str, models: int) -> list[str]:
-    """Return the inputs of one model: those that begin with its name, without it."""
-    own = [text.removeprefix(f"{name}=") for text in inputs if text.startswith(f"{name}=")]
-    if models == 1 and not own:
-        return list(inputs)
-    return own
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The frames of one model, and where each that is under way came from."""
-
-    frames: Iterator[Frame]
-    origins: deque[str]
-
-
-def _source(plan: PlanFolder, weight: int, inputs: Sequence[str], count: int | None, seed: int) -> _Source:
-    from segsolve_runtime.contract.frames import random_frames
-    from segsolve_runtime.io.inputs import open_inputs
-
-    most, origins = None if count is None else count * weight, deque[str]()
-    if inputs:
-        given = open_inputs(plan.plan, inputs)
-        for text in (*given.doubts, *given.notes):
-            news(text)
-        named: Iterator[tuple[str, Frame]] = islice(given.frames(), most)
-    else:
-        made = random_frames(plan.plan, count=most or DEFAULT_PERIODS * weight, seed=seed)
-        named = iter((f"random {number}", frame) for number, frame in enumerate(made))
-
-    def frames() -> Iterator[Frame]:
-        for origin, frame in named:
-            origins.append(origin)
-            yield frame
-
-    return _Source(frames(), origins)
-
-
-def _taker(
-    plan: PlanFolder, name: str, origins: deque[str], output: Path | None, stack: ExitStack, *, real: bool
-) -> Callable[[Result], None]:
-    """Return what takes a model's results: a file of arrays, or nothing."""
-    if output is None:
-        return lambda result: None
-    from segsolve_runtime.io.outputs import open_output
-
-    outputs = [plan.plan.tensor(tensor) for tensor in plan.plan.outputs]
-    sink = stack.enter_context(open_output(output / f"{name}.npz", outputs, real=real))
-    return lambda result: sink.put(origins.popleft(), result)

@@ -12,10 +12,11 @@ from segsolve.cli.aftermath import check_written, say_doubts, say_heat, write_pr
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import Json, PlanDir, Seed
-from segsolve.cli.pool import refuse_for_pools, run_pool
+from segsolve.cli.pool import refuse_for_pools
+from segsolve.cli.pool_run import run_pool
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
-from segsolve.errors import ExitCode
+from segsolve.errors import ExitCode, UsageError
 from segsolve.values import MOST_THREADS, within
 
 _LONGEST_QUEUE = 100_000
@@ -58,7 +59,10 @@ def command(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures with the boxes of the detections drawn on them.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="File with a label per line, for --top and --detections.")] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="File with a label per line, for --top and --detections; of a pool also MODEL=FILE."),
+    ] = None,
     raw_tensor: Annotated[
         bool, typer.Option("--raw-tensor", help="Bytes of .raw, .bin and - are the tensor's own numbers, not pixels.")
     ] = False,
@@ -91,7 +95,10 @@ def command(
         float | None, typer.Option(help="Seconds after which a stage that has not ended is given up.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="The plan's model, if not beside the plan; for replan and --profile-out.")
+        Path | None,
+        typer.Option(
+            help="The plan's model (a pool's: their folder), if not beside the plan; for replan and --profile-out."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="What the plan was made for, if not in the catalogue; as --model.")
@@ -116,6 +123,7 @@ def command(
     from segsolve_runtime.contract.pool import is_pool
     from segsolve_runtime.observe.trace import TRACED
 
+    several = is_pool(plan)
     wanted = TrafficOptions(
         inputs=[*(inputs or []), *(files or [])],
         count=count,
@@ -125,7 +133,7 @@ def command(
         std=std,
         output=output,
         top=top,
-        labels=labels,
+        labels=None if several or not labels else Path(labels[0]),
         dequantize=dequantize,
         as_json=as_json,
         detections=detections,
@@ -133,7 +141,9 @@ def command(
         pictures=pictures,
         raw_tensor=raw_tensor,
     )
-    check_traffic(wanted)
+    check_traffic(wanted, several=several)
+    if labels and len(labels) > 1 and not several:
+        raise UsageError(f"--labels is given {len(labels)} times", "one file, for one model")
     within("--threads", threads, 1, MOST_THREADS)
     within("--queue-size", queue_size, 1, _LONGEST_QUEUE)
     within("--seed", seed, 0)
@@ -154,32 +164,16 @@ def command(
         recorded=TRACED if timeline is not None or trace is not None else 0,
     )
     check_running(options)
-    if is_pool(plan):
+    if several:
         refuse_for_pools(
             "for the plan of a pool",
             "run one model's plan by itself: the folders under models/",
-            top=top,
-            detections=detections,
             timeline=timeline,
             trace=trace,
             profile_out=profile_out,
-            port=metrics_port,
+            device=device,
         )
-        run_pool(
-            plan,
-            backend=backend,
-            inputs=wanted.inputs,
-            output=output,
-            count=count,
-            threads=threads,
-            devices=options.devices,
-            queue_size=queue_size,
-            seed=seed,
-            on_fault=on_fault,
-            stage_timeout=stage_timeout,
-            dequantize=dequantize,
-            as_json=as_json,
-        )
+        run_pool(options, wanted, labels or [])
         return
     folder = load_plan(plan)
     check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.flow.metrics import Metrics
     from segsolve_runtime.observe.began import Began
+    from segsolve_runtime.observe.exporter import Observed
     from segsolve_runtime.observe.heat import Heat, HeatSample
     from segsolve_runtime.pipeline import Pipeline
 
@@ -115,7 +116,7 @@ def run_legs(options: RunOptions, flow_of: Traffic, first: Opened, folder: PlanF
     frames: Iterator[Mapping[str, Array]] = flow_of.frames
     with ExitStack() as stack:
         began, pipeline = first.began, stack.enter_context(first.pipeline)
-        loaded, tool = _model(options, folder), _compiler(options)
+        loaded, tool = _model(options, folder), compiler_of(options)
         while True:
             try:
                 with HeatLog(pipeline.devices if options.recorded else {}) as log:
@@ -158,10 +159,10 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Opened:
         backend=options.backend,
         threads=options.threads,
         devices=options.devices,
-        isolate=_isolation(options),
+        isolate=isolation(options),
         queue_size=options.queue_size,
         record=options.recorded,
-        faults=_policy(options),
+        faults=fault_policy(options),
     )
     opened = perf_counter()
     if options.backend != "simulated":
@@ -183,12 +184,13 @@ def say_first_result(plan: Plan, backend: str) -> None:
         news(f"opening the devices: the first result is predicted after {seconds(found.total_ns)}")
 
 
-def _isolation(options: RunOptions) -> Isolation:
+def isolation(options: RunOptions) -> Isolation:
     """Return which stages have processes of their own: only of those can a device be opened again."""
     return "all" if options.rejoin else cast("Isolation", options.isolate)
 
 
-def _policy(options: RunOptions) -> FaultPolicy:
+def fault_policy(options: RunOptions) -> FaultPolicy:
+    """Return what happens after a fault, as `--on-fault` says."""
     from segsolve_runtime.flow.faults import FaultPolicy
 
     timeout_s = options.stage_timeout_s
@@ -214,7 +216,7 @@ def _model(options: RunOptions, folder: PlanFolder) -> LoadedModel | None:
     return loaded
 
 
-def _compiler(options: RunOptions) -> Compiler | None:
+def compiler_of(options: RunOptions) -> Compiler | None:
     """Return what compiles another plan's segments, if that would be needed, before anything runs."""
     if options.on_fault != "replan" or options.backend != "edgetpu":
         return None
@@ -247,12 +249,14 @@ def _run_through(
     """Take all results; say if that came to its end and was not interrupted."""
     from segsolve.cli.live import LiveView, live
     from segsolve.report.units import count
+    from segsolve_runtime.observe.exporter import Observed
 
     total = "all inferences" if flow.count is None else count(flow.count, "inference")
     devices = [*pipeline.devices.values()]
+    observed = Observed(plan=pipeline.plan, metrics=pipeline.metrics, devices=devices)
     view = LiveView(pipeline.plan, pipeline.metrics, total=flow.count, backend=options.backend, devices=devices)
     try:
-        with _served(pipeline, options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
+        with served([observed], options), live(view, f"running {total} on {options.backend}", prints=flow.prints):
             drop: Literal["oldest"] | None = "oldest" if flow.live else None
             if options.on_fault != "skip":
                 for outputs in pipeline.map(frames, drop=drop, copy=False):
@@ -268,14 +272,14 @@ def _run_through(
 
 
 @contextmanager
-def _served(pipeline: Pipeline, options: RunOptions) -> Iterator[None]:
+def served(observed: Sequence[Observed], options: RunOptions) -> Iterator[None]:
+    """Serve the metrics of what runs, if that was asked for."""
     if options.metrics_port is None:
         yield
         return
     from segsolve_runtime.observe.exporter import serve_metrics
 
     port, address = options.metrics_port, options.metrics_address
-    devices = [*pipeline.devices.values()]
-    with serve_metrics(pipeline.plan, pipeline.metrics, port=port, address=address, devices=devices):
+    with serve_metrics(observed, port=port, address=address):
         news(f"metrics at http://{address}:{port}/metrics")
         yield

@@ -44,6 +44,8 @@ class TrafficOptions:
     threshold: float | None = None
     pictures: Path | None = None
     raw_tensor: bool = False
+    name: str = ""
+    """What lines on stdout begin with, where several models run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +65,15 @@ class Traffic:
     live: bool = False
 
 
-def check_traffic(options: TrafficOptions) -> None:
-    """Raise a UsageError if the options make no sense, before a plan is loaded."""
+def check_traffic(options: TrafficOptions, *, several: bool = False) -> None:
+    """Raise a UsageError if the options make no sense, before a plan is loaded; there may be `several` models."""
     if options.count is not None:
         within("--count", options.count, 1)
     if options.top is not None:
         within("--top", options.top, 1)
     if options.labels is not None and options.top is None and not options.detections:
         raise UsageError("--labels says nothing without --top or --detections", "add e.g. --top 5")
-    if options.top is not None and options.detections:
+    if options.top is not None and options.detections and not several:
         raise UsageError("--top is for classifiers, --detections for detectors", "leave out one of them")
     for option, given in (("--threshold", options.threshold), ("--pictures", options.pictures)):
         if given is not None and not options.detections:
@@ -147,7 +149,8 @@ def _takers(plan: Plan, options: TrafficOptions, stack: ExitStack) -> list[Taker
         takers.append(lambda given, made: sink.put(given.origin, made))
     elif reading is not None:
         print_line = result_lines()
-        takers.append(lambda given, made: print_line(f"{given.origin}: {reading.text(given.origin, made)}"))
+        before = options.name and f"{options.name} "
+        takers.append(lambda given, made: print_line(f"{before}{given.origin}: {reading.text(given.origin, made)}"))
     if found is not None and options.pictures is not None:
         takers.append(_painter(plan, options, found, options.pictures))
     return takers

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
 from segsolve.library.costs import Tell, quiet
-from segsolve.library.pools import NamedPool, pool_problem
+from segsolve.library.pools import NamedPool, SolvedPool, pool_problem
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.model import Pool, PoolProblem, Workload
     from segsolve.pool.simple import Way
+    from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.pool import PoolFile, PoolFolder
 
 _DEDICATED_S = 20.0
@@ -108,6 +109,59 @@ def _model(folder: PoolFolder, number: int, models: Path | None) -> Path:
             f"the plan's model {wanted.name} is neither beside the plan nor here", "name its folder with --model"
         )
     return path
+
+
+def replan_pool(
+    folder: str | Path,
+    *,
+    lost: Collection[str],
+    models: str | Path | None = None,
+    into: str | Path | None = None,
+    limits: Limits | None = None,
+    tell: Tell = quiet,
+) -> SolvedPool:
+    """Ask a pool's question again without the devices that are `lost`, and write the answer's folder `into`, if named.
+
+    Devices have the names that `pool.json` gives them, such as ``edgetpu-usb:0``. The models are looked for as for a
+    report, also in the folder `models`. Where so few devices cannot keep what was asked for, `tell` is told.
+
+    Raises:
+        PlanError, UsageError, ModelError: the folder cannot be used, or a model or all devices are not there.
+        DeviceError: the costs that the plan was made with are not known.
+    """
+    from segsolve_runtime.contract.pool import load_pool
+
+    found = load_pool(Path(folder))
+    solved = asked_again(found, lost, None if models is None else Path(models), limits, tell)
+    if into is not None:
+        solved.write(into)
+    return solved
+
+
+def asked_again(
+    folder: PoolFolder, lost: Collection[str], models: Path | None, limits: Limits | None, tell: Tell
+) -> SolvedPool:
+    """Return the answer to the question of a pool's plan without the devices that are lost; as for `replan_pool`."""
+    from segsolve.pool.model import Sharing
+    from segsolve.pool.solve import solve_pool
+    from segsolve.report.units import count
+
+    devices = [device.name for device in folder.pool.devices]
+    if unknown := sorted(set(lost) - set(devices)):
+        raise UsageError(f"the pool has no device {unknown[0]!r}", f"known: {', '.join(devices)}")
+    left = [number for number, name in enumerate(devices) if name not in lost]
+    asked = question_of(folder, models=models, left=left, tell=tell)
+    problem = asked.problem
+    found = solve_pool(problem, limits=limits)
+    if found.plan is None and problem.workload.sharing is Sharing.NEVER:
+        tell(f"{count(len(left), 'TPU')} cannot serve every model apart; they share")
+        problem = replace(problem, workload=replace(problem.workload, sharing=Sharing.AUTO))
+        found = solve_pool(problem, limits=limits)
+    if found.plan is not None and not found.keeps_rates:
+        tell("the devices that are left do not make the rates that were asked for; going on with what they make")
+    return SolvedPool(
+        found=found, problem=problem, models=asked.models, memory_bytes=asked.memory_bytes, devices=asked.devices
+    )
 
 
 def report(folder: Path, models: Path | None = None) -> tuple[str, str]:

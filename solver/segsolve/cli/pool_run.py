@@ -1,0 +1,299 @@
+"""``segsolve run`` of a pool's plan: a source per model, and on with another plan where devices were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from segsolve.cli.console import news, progress, show, show_json
+from segsolve.cli.guard import say_error
+from segsolve.cli.running import RunOptions, compiler_of, fault_policy, isolation, served
+from segsolve.cli.traffic import Traffic, TrafficOptions, traffic
+from segsolve.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from segsolve_runtime.contract.arrays import Array
+    from segsolve_runtime.contract.plan import Plan
+    from segsolve_runtime.contract.pool import PoolFolder
+    from segsolve_runtime.errors import PoolDevicesLeftError
+    from segsolve_runtime.pool import Pool, PoolMetrics
+
+DEFAULT_PERIODS = 20
+REPLAN_S = 5.0
+"""How long another plan is searched for while frames wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLeg:
+    """What was run on one plan; a new one begins where devices were lost."""
+
+    folder: PoolFolder
+    metrics: PoolMetrics
+    finished: bool
+
+
+def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str]) -> None:
+    """Run the plan of a pool, a source per model, in the proportion of its weights; `wanted.count` are periods.
+
+    `labels` are files, for all models or MODEL=FILE.
+    """
+    from segsolve.report.pool.run import pool_run_document, pool_run_table
+    from segsolve.report.units import count
+    from segsolve_runtime.contract.pool import load_pool
+
+    folder = load_pool(options.plan)
+    if options.backend == "simulated":
+        _simulate(folder, options, wanted)
+        return
+    _check_inputs(wanted.inputs, [model.name for model in folder.pool.models])
+    with ExitStack() as stack:
+        if wanted.output is not None:
+            wanted.output.mkdir(parents=True, exist_ok=True)
+        own = _own_traffic(folder, wanted, labels)
+        plans = {model.name: plan.plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
+        flows = {name: stack.enter_context(traffic(plans[name], one)) for name, one in own.items()}
+        legs = _run_legs(options, folder, flows)
+    if wanted.output is not None:
+        news(f"wrote the results of each model to {wanted.output}")
+    last, before = legs[-1], legs[:-1]
+    if wanted.as_json:
+        document = pool_run_document(last.folder, last.metrics, options.backend)
+        earlier = [pool_run_document(leg.folder, leg.metrics, options.backend) for leg in before]
+        show_json(document | ({"before": earlier} if earlier else {}))
+    else:
+        for leg in legs:
+            show(pool_run_table(leg.folder, leg.metrics, options.backend))
+    if not last.finished:
+        say_error("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if failed := sum(m.accepted - m.count - m.dropped for m in last.metrics.models.values()):
+        say_error(f"{count(failed, 'inference')} failed")
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _simulate(folder: PoolFolder, options: RunOptions, wanted: TrafficOptions) -> None:
+    from segsolve.report.pool.run import simulated_document, simulated_table
+    from segsolve_runtime.pool import simulate
+
+    run = simulate(folder, wanted.count or DEFAULT_PERIODS, options.queue_size)
+    if wanted.as_json:
+        show_json(simulated_document(folder.pool, run))
+    else:
+        show(simulated_table(folder.pool, run))
+
+
+def _run_legs(options: RunOptions, folder: PoolFolder, flows: Mapping[str, Traffic]) -> list[PoolLeg]:
+    """Run all frames, on the plan and on further ones where devices are lost.
+
+    Raises:
+        PoolDevicesLeftError: no device is left.
+        UsageError, DeviceError, ModelError: another plan is needed, and what it is made from is not known.
+    """
+    from segsolve.library.pool_again import question_of
+    from segsolve_runtime.errors import PoolDevicesLeftError
+
+    replans = options.on_fault == "replan"
+    if replans:
+        question_of(folder, models=options.model)  # not known only when a device is lost would be too late
+    tool = compiler_of(options)
+    frames: dict[str, Iterator[Mapping[str, Array]]] = {name: flow.frames for name, flow in flows.items()}
+    legs: list[PoolLeg] = []
+    with ExitStack() as stack:
+        while True:
+            pool = _opened(folder, options)
+            with pool:
+                try:
+                    finished = _run_through(pool, frames, flows, options)
+                    return [*legs, PoolLeg(folder, pool.metrics(), finished)]
+                except PoolDevicesLeftError as error:
+                    if not replans:
+                        raise
+                    legs.append(PoolLeg(folder, pool.metrics(), finished=False))
+                    lost, left = perf_counter(), error
+            into = Path(stack.enter_context(TemporaryDirectory())) / "plan"
+            gone = pool.lost(left)
+            folder = _replanned(folder, gone, left, options, into)
+            if tool is not None:
+                from segsolve.compiler.pool import compile_pool
+
+                compile_pool(folder, tool)
+            kept = [
+                name
+                for device, name in zip(pool.folder.pool.devices, pool.names, strict=False)
+                if device.name not in gone
+            ]
+            options = replace(options, devices=tuple(kept))
+            news(f"solved, cut{' and compiled' if tool else ''} in {perf_counter() - lost:.1f} s")
+            for model, of in left.of.items():
+                frames[model] = chain(of.undone.values(), frames[model])
+
+
+def _opened(folder: PoolFolder, options: RunOptions) -> Pool:
+    from segsolve_runtime.pool import Pool
+
+    pool = Pool.open(
+        folder,
+        backend=options.backend,
+        threads=options.threads,
+        devices=options.devices,
+        isolate=isolation(options),
+        queue_size=options.queue_size,
+        faults=fault_policy(options),
+    )
+    try:
+        pool.warm_up()
+    except BaseException:
+        pool.close()
+        raise
+    return pool
+
+
+def _run_through(
+    pool: Pool, frames: Mapping[str, Iterator[Mapping[str, Array]]], flows: Mapping[str, Traffic], options: RunOptions
+) -> bool:
+    """Take all results; say if that came to its end and was not interrupted."""
+    from segsolve.report.units import count
+    from segsolve_runtime.observe.exporter import Observed
+
+    observed = [
+        Observed(
+            plan=pipeline.plan,
+            metrics=pipeline.metrics,
+            labels={"model": name},
+            devices=[*pipeline.devices.values()],
+            homes=pool.homes(name),
+        )
+        for name, pipeline in pool.pipelines.items()
+    ]
+    live = [name for name, flow in flows.items() if flow.live]
+    prints = any(flow.prints for flow in flows.values())
+    text = f"running {count(len(flows), 'model')} on {options.backend}"
+    try:
+        with served(observed, options), ExitStack() as stack:
+            if not prints:
+                stack.enter_context(progress(text))
+            pool.run(
+                frames,
+                lambda model, result: flows[model].take(result),
+                fail=(lambda model, error: flows[model].fail(error)) if options.on_fault == "skip" else None,
+                live=live,
+                in_proportion=not live,
+            )
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _replanned(
+    folder: PoolFolder, gone: Mapping[str, str], error: PoolDevicesLeftError, options: RunOptions, into: Path
+) -> PoolFolder:
+    """Ask the pool's question again for the devices that are left, and write the answer to a folder."""
+    from segsolve.library.pool_again import asked_again
+    from segsolve.report.units import count, fps
+    from segsolve.solvers.base import Limits
+
+    left = len(folder.pool.devices) - len(gone)
+    for name, reason in gone.items():
+        news(f"lost {name}: {reason}")
+    if left < 1:
+        raise error
+    solved = asked_again(folder, list(gone), options.model, Limits(time_limit_s=REPLAN_S), news)
+    if solved.found.plan is None:
+        news(f"no plan on {count(left, 'device')} serves every model")
+        raise error
+    made = solved.write(into)
+    rates = ", ".join(f"{model.name} {fps(model.rate_fps)}" for model in made.pool.models)
+    undone = sum(len(of.undone) for of in error.of.values())
+    news(
+        f"solved again for {count(left, 'device')}: {rates} inferences per second predicted; "
+        f"going on with {count(undone, 'inference')} that were under way"
+    )
+    return made
+
+
+def _own_traffic(folder: PoolFolder, wanted: TrafficOptions, labels: Sequence[str]) -> dict[str, TrafficOptions]:
+    """Return for each model what goes in and what becomes of its results.
+
+    Raises:
+        UsageError: nothing is there to be read as was asked for.
+    """
+    found, models = {}, folder.pool.models
+    for model, plan in zip(models, folder.plans, strict=True):
+        given = _of_model(wanted.inputs, model.name, len(models))
+        count = None if wanted.count is None else wanted.count * model.weight
+        detects = wanted.detections and _is_detector(plan.plan)
+        top = wanted.top if not detects and _is_classifier(plan.plan) else None
+        output = wanted.output and wanted.output / f"{model.name}.{'jsonl' if detects or top else 'npz'}"
+        found[model.name] = replace(
+            wanted,
+            name=model.name,
+            inputs=given,
+            count=count if given else count or DEFAULT_PERIODS * model.weight,
+            detections=detects,
+            top=top,
+            labels=_labels(labels, model.name) if detects or top else None,
+            pictures=wanted.pictures and wanted.pictures / model.name if detects else None,
+            dequantize=wanted.dequantize and not detects and not top,
+            output=output,
+        )
+    if wanted.detections and not any(one.detections for one in found.values()):
+        raise UsageError("--detections: no model of the pool is a detector that can be read", "leave it out")
+    if wanted.top and not any(one.top for one in found.values()):
+        raise UsageError("--top: no model of the pool ends in one vector of scores", "leave it out")
+    return found
+
+
+def _labels(labels: Sequence[str], name: str) -> Path | None:
+    """Return a model's file of labels: its own, or the one for all."""
+    own = [text.removeprefix(f"{name}=") for text in labels if text.startswith(f"{name}=")]
+    common = [text for text in labels if "=" not in text]
+    return Path([*own, *common][0]) if own or common else None
+
+
+def _is_detector(plan: Plan) -> bool:
+    from segsolve_runtime.errors import InputError
+    from segsolve_runtime.io.detections import DEFAULT_THRESHOLD, detector
+    from segsolve_runtime.io.pixels import canvas_of
+
+    try:
+        detector([plan.tensor(n) for n in plan.outputs], canvas_of(plan.tensor(plan.inputs[0])), DEFAULT_THRESHOLD)
+    except InputError:
+        return False
+    return True
+
+
+def _is_classifier(plan: Plan) -> bool:
+    from segsolve_runtime.errors import InputError
+    from segsolve_runtime.io.top import top_classes
+
+    try:
+        top_classes([plan.tensor(name) for name in plan.outputs], 1, None)
+    except InputError:
+        return False
+    return True
+
+
+def _check_inputs(inputs: Sequence[str], names: Sequence[str]) -> None:
+    """Raise a UsageError if inputs are given and do not say of which model, or not for all."""
+    if not inputs or len(names) == 1:
+        return
+    if missing := [name for name in names if not any(text.startswith(f"{name}=") for text in inputs)]:
+        raise UsageError(f"--input gives nothing to {missing[0]}", "write --input MODEL=FILES for every model")
+    if odd := [text for text in inputs if not any(text.startswith(f"{name}=") for name in names)]:
+        raise UsageError(f"--input {odd[0]!r} is for no model of the pool", f"known: {', '.join(names)}")
+
+
+def _of_model(inputs: Sequence[str], name: str, models: int) -> list[str]:
+    """Return the inputs of one model: those that begin with its name, without it."""
+    own = [text.removeprefix(f"{name}=") for text in inputs if text.startswith(f"{name}=")]
+    if models == 1 and not own:
+        return list(inputs)
+    return own
