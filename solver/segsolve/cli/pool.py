@@ -167,8 +167,9 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
 
 def _solved(options: PoolOptions) -> SolvedPool:
     from segsolve.library.pools import solve_pool as solve
+    from segsolve.report.units import count
 
-    with progress(f"solving {len(options.models)} models on {options.pool}") as observe:
+    with progress(f"solving {count(len(options.models), 'model')} on {options.pool}") as observe:
         return solve(
             options.models,
             pool=options.pool,
