@@ -23,6 +23,7 @@ from segsolve.graph.read import read_graph
 from segsolve.problem import Problem
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.profile.placement import load_placement
+from segsolve.search.answer import Answer
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.ladder.second_solver import certify
 from segsolve.search.ladder.solve import START_ROUNDS, solve_dag
@@ -31,8 +32,8 @@ from segsolve.solvers.base import Limits
 from segsolve.solvers.highs import MixedInteger
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
+from segsolve.solvers.ladder.pricing import bottleneck_ns
 from segsolve.solvers.ladder.reduce import reduced
-from segsolve.solvers.ladder.result import DagResult, bottleneck_ns
 
 CERTIFICATE_S = 60.0
 HIGHS_S = 60.0
@@ -82,7 +83,7 @@ def _proof(name: str, problem: Problem, *, highs: bool) -> dict[str, Any]:
     return row
 
 
-def _highs(problem: Problem, result: DagResult) -> dict[str, Any]:
+def _highs(problem: Problem, result: Answer) -> dict[str, Any]:
     """Let HiGHS minimise the same formulation, from the same start within the same windows."""
     begin, tpus = time.perf_counter(), problem.tpus
     dag = reduced(dag_of(problem))
@@ -132,7 +133,7 @@ def _wide(operations: int, width: int, tpus: int, seed: int) -> dict[str, Any]:
     return row
 
 
-def _found(result: DagResult) -> dict[str, Any]:
+def _found(result: Answer) -> dict[str, Any]:
     gap = None if result.gap is None else round(result.gap, 4)
     return {
         "status": str(result.status),

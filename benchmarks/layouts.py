@@ -10,13 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import lil_array
-
 from benchmarks.common import write_result
 from generators.problems import large_chain
-from segsolve.cost.table import chain_table
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_model
 from segsolve.problem import Problem
@@ -24,18 +19,13 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Cuts, Layout, Question
 from segsolve.search.ask import answer
 from segsolve.search.chain.confirmed import solve
-from segsolve.search.chain.dp import optimal_bottleneck
 from segsolve.search.strategies import get_planner
-from segsolve.solvers.base import Limits
-from segsolve.solvers.cpsat.paths import Stage, minimise, stages
 from segsolve.zoo import build, get
 
 DEVICE = "edgetpu-pcie"
 TPUS = range(2, 9)
 HEURISTICS = ("compiler", "balanced", "profiled")
 PROCESSES = 2
-HIGHS_LIMIT_S = 60.0
-SLACK = 1.05
 RESEARCH = (
     *("xception", "resnet50", "resnet101", "resnet152", "resnet50v2", "resnet101v2", "resnet152v2"),
     *("inceptionv3", "inceptionv4", "mobilenet", "mobilenetv2", "inceptionresnetv2", "nasnetmobile"),
@@ -48,7 +38,7 @@ RESEARCH = (
 def main() -> None:
     get_planner("cpsat")
     solve(large_chain(20, 2, 0))  # OR-Tools takes about a second to import; it is not part of any solve
-    single = [*targets(), *ratios()]
+    single = targets()
     start = time.perf_counter()
     with ProcessPoolExecutor(PROCESSES) as pool:
         rows = [row for found in pool.map(network_rows, RESEARCH) for row in found]
@@ -64,7 +54,6 @@ def main() -> None:
             "processes": PROCESSES,
             "workers": 1,
             "seed": 0,
-            "highs_limit_s": HIGHS_LIMIT_S,
             "targets": single,
             "study": summary,
             "gains": {name: gain(rows, name) for name in HEURISTICS},
@@ -95,60 +84,6 @@ def timed(name: str, work: Callable[[], Any]) -> dict[str, Any]:
     row["wall_s"] = round(time.perf_counter() - start, 3)
     print(row)
     return row
-
-
-def ratios() -> list[dict[str, Any]]:
-    """Solve the same program of a chain with CP-SAT and with HiGHS, beside the dynamic program."""
-    rows = []
-    for n, tpus in ((150, 4), (500, 8)):
-        problem = large_chain(n, tpus, 0)
-        table = chain_table(problem)
-        _ = table.time
-        start = time.perf_counter()
-        best = optimal_bottleneck(table)
-        dp_s = time.perf_counter() - start
-        upper = int(best * SLACK)
-        arcs = [arc for arc in stages(table.time, tpus, upper) if arc.end[1] == arc.begin[1] + 1]
-        start = time.perf_counter()
-        found = minimise(tuple(arcs), table.end, 0, upper, Limits())
-        cp_s = time.perf_counter() - start
-        start = time.perf_counter()
-        value = highs(arcs, table.end)
-        highs_s = time.perf_counter() - start
-        row = {"what": f"chain of {n} operations, {tpus} TPUs, arcs within {SLACK - 1:.0%}", "arcs": len(arcs)}
-        row |= {"agree": found.objective == best and (value is None or abs(value - best) <= 1e-5 * best)}
-        row |= {"dp_s": round(dp_s, 4), "cpsat_s": round(cp_s, 4), "highs_s": round(highs_s, 4)}
-        row |= {"highs_over_cpsat": round(highs_s / cp_s, 2), "cpsat_over_dp": round(cp_s / dp_s, 1)}
-        rows.append(row)
-        print(row)
-    return rows
-
-
-def highs(arcs: Sequence[Stage], end: int) -> float | None:
-    """Return HiGHS's optimum of the program of paths: flow in = flow out, the bottleneck above every used share."""
-    nodes = sorted({node for arc in arcs for node in (arc.begin, arc.end)})
-    row_of = {node: i for i, node in enumerate(node for node in nodes if node[0] != end)}
-    flow = lil_array((len(row_of), len(arcs) + 1))
-    levels = sorted({arc.begin[1] for arc in arcs})
-    share = lil_array((len(levels), len(arcs) + 1))
-    for column, arc in enumerate(arcs):
-        flow[row_of[arc.begin], column] = 1
-        if arc.end in row_of:
-            flow[row_of[arc.end], column] = -1
-        share[levels.index(arc.begin[1]), column] = arc.share_ns
-    share[:, len(arcs)] = -1
-    source = np.zeros(len(row_of))
-    source[row_of[(0, 0)]] = 1
-    cost = np.zeros(len(arcs) + 1)
-    cost[-1] = 1
-    found = milp(
-        cost,
-        constraints=[LinearConstraint(flow.tocsr(), source, source), LinearConstraint(share.tocsr(), -np.inf, 0)],
-        integrality=np.append(np.ones(len(arcs)), 0),
-        bounds=Bounds(0, np.append(np.ones(len(arcs)), np.inf)),
-        options={"time_limit": HIGHS_LIMIT_S},
-    )
-    return float(found.fun) if found.status == 0 else None
 
 
 def network_rows(name: str) -> list[dict[str, Any]]:

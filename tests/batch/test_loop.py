@@ -14,7 +14,7 @@ from segsolve.batch.jobs import Job
 from segsolve.batch.log import RecordLog
 from segsolve.batch.loop import ATTEMPTS, Loop
 from segsolve.batch.record import Outcome, Record, failed
-from segsolve.batch.work import NEEDS_MODEL, Answer
+from segsolve.batch.work import NEEDS_MODEL, Work
 from segsolve.errors import ModelError, UsageError
 from tests.batch.runs import jobs
 
@@ -26,18 +26,18 @@ class Scripted:
 
     slots = 3
 
-    def __init__(self, script: Callable[[Job, bool], Answer | Exception]) -> None:
+    def __init__(self, script: Callable[[Job, bool], Work | Exception]) -> None:
         self._script = script
-        self._open: list[Future[Answer]] = []
+        self._open: list[Future[Work]] = []
         self.submitted: list[str] = []
         self.revived = 0
         self.broken = False
 
-    def submit(self, job: Job, *, with_model: bool) -> Future[Answer]:
+    def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
         if self.broken:
             raise BrokenProcessPool
         self.submitted.append(job.planner)
-        future: Future[Answer] = Future()
+        future: Future[Work] = Future()
         match self._script(job, with_model):
             case BrokenExecutor() as death:
                 self.broken = True
@@ -50,7 +50,7 @@ class Scripted:
                 future.set_result(answer)
         return future
 
-    def waits(self) -> Future[Answer]:
+    def waits(self) -> Future[Work]:
         """A future that stays open until a death takes it along."""
         self._open.append(Future())
         return self._open[-1]
@@ -63,8 +63,8 @@ class Scripted:
         raise AssertionError("nobody asked for it")
 
 
-def answer(job: Job) -> Answer:
-    return Answer(record=failed(job, "answered", ""))
+def answer(job: Job) -> Work:
+    return Work(record=failed(job, "answered", ""))
 
 
 def run(engine: Scripted, folder: Path, todo: Sequence[Job] = JOBS) -> dict[str, Record]:
@@ -112,7 +112,7 @@ def test_suspects_go_on_one_at_a_time(tmp_path: Path) -> None:
     class Neighbours(Scripted):
         """The first three run together; the third kills the worker, and always will."""
 
-        def submit(self, job: Job, *, with_model: bool) -> Future[Answer]:
+        def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
             if job.planner in {"compiler", "uniform"} and job.planner not in self.submitted:
                 self.submitted.append(job.planner)
                 return self.waits()
@@ -149,7 +149,7 @@ def test_a_worker_that_lacks_the_model_gets_it(tmp_path: Path) -> None:
 
 def test_a_model_that_is_gone_when_a_worker_asks_is_a_record(tmp_path: Path) -> None:
     class Unreadable(Scripted):
-        def submit(self, job: Job, *, with_model: bool) -> Future[Answer]:
+        def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
             if job.planner == "dp":
                 raise ModelError("it does not exist")
             return super().submit(job, with_model=with_model)

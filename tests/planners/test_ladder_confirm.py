@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_without_any_it_is_the_solvers_word(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_probe_that_finds_better_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def poor(*args: Any, **others: Any) -> Any:
-        return dataclasses.replace(solve_dag(*args, **others), objective_ns=10**9)
+        return dataclasses.replace(solve_dag(*args, **others), value=Fraction(10**9))
 
     monkeypatch.setattr(confirm, "solve_dag", poor)
     with pytest.raises(SolverFault, match="an exact probe finds a plan below"):

@@ -11,7 +11,7 @@ import pytest
 from generators.dags import random_dag, spilling_dag
 from generators.enumeration import least_bottleneck
 from generators.problems import chain, large_chain, op_cost
-from segsolve.cost.plan import check_pipeline, score_pipeline
+from segsolve.cost.plan import check_pipeline, check_plan
 from segsolve.errors import SolverFault
 from segsolve.problem import MeasuredStage, Problem
 from segsolve.search.chain.confirmed import solve
@@ -79,10 +79,10 @@ def test_the_optimum_is_that_of_every_assignment_and_highs_agrees(kind: str, see
     if best is None:
         return
     assert result.bound_ns == best
-    assert result.pipeline is not None
+    assert result.plan is not None and result.score is not None
     if not problem.cpus:
-        assert not check_pipeline(problem, result.pipeline)
-        assert score_pipeline(problem, result.pipeline).bottleneck_ns == best
+        assert not check_pipeline(problem, result.plan.pipelines[0])
+        assert result.score.pipelines[0].bottleneck_ns == best
     assert certify(problem, stages=problem.tpus, objective_ns=best).refuted_ns == best - 1
     if not problem.measured:
         with pytest.raises(SolverFault):
@@ -109,8 +109,8 @@ def test_a_chain_has_the_optimum_of_the_chain_planner_when_the_order_is_the_only
 def test_operations_between_legal_cuts_stay_together() -> None:
     problem = dataclasses.replace(random_dag(30, 3, 1), cuts=(5, 11, 17, 23))
     result = solve_dag(problem, stages=3)
-    assert result.pipeline is not None
-    assert not check_pipeline(problem, result.pipeline)
+    assert result.plan is not None
+    assert not check_plan(problem, result.plan)
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(workers=2), Limits(workers=4)])
@@ -118,18 +118,15 @@ def test_the_plan_does_not_depend_on_the_number_of_workers(limits: Limits) -> No
     problem = random_dag(60, 4, 3, width=3)
     reference = solve_dag(problem, stages=4)
     found = solve_dag(problem, stages=4, limits=limits)
-    assert (found.stages, found.objective_ns, found.bound_ns) == (
-        reference.stages,
-        reference.objective_ns,
-        reference.bound_ns,
-    )
+    assert (found.plan, found.value, found.bound) == (reference.plan, reference.value, reference.bound)
 
 
 def test_a_hint_is_kept_when_there_is_no_time_for_better() -> None:
     problem = random_dag(80, 4, 1)
     good = solve_dag(problem, stages=4, limits=Limits(time_limit_s=5))
-    assert good.stages is not None
-    again = solve_dag(problem, stages=4, hint=good.stages, limits=Limits(time_limit_s=0))
+    assert good.plan is not None
+    hint = [stage.ops for stage in good.plan.pipelines[0].stages]
+    again = solve_dag(problem, stages=4, hint=hint, limits=Limits(time_limit_s=0))
     assert again.objective_ns == good.objective_ns
     assert again.stopped_by in (Stop.TIME_LIMIT, Stop.FINISHED)
 
@@ -151,7 +148,7 @@ def test_a_wide_graph_ends_in_time_with_a_bound() -> None:
 def lie(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     honest = engine.run
 
-    def run(*args: Any, **others: Any) -> engine.Answer:
+    def run(*args: Any, **others: Any) -> engine.Solution:
         return dataclasses.replace(honest(*args, **others), **changes)
 
     monkeypatch.setattr("segsolve.solvers.cpsat.engine.run", run)
@@ -184,10 +181,10 @@ def test_ctrl_c_keeps_the_best_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     result = solve_dag(hard(), stages=4)
     assert result.stopped_by is Stop.INTERRUPTED
     assert result.status is Status.FEASIBLE
-    assert result.stages is not None
+    assert result.plan is not None
 
 
 def test_infeasible_is_a_value() -> None:
     problem = chain(op_cost(1, weight_bytes=9), op_cost(1, weight_bytes=9), capacity_bytes=8, no_spill=True)
     result = solve_dag(problem, stages=2)
-    assert (result.status, result.stages, result.gap, result.pipeline) == (Status.INFEASIBLE, None, None, None)
+    assert (result.status, result.plan, result.gap) == (Status.INFEASIBLE, None, None)

@@ -11,7 +11,7 @@ from segsolve.batch.engines import Engine
 from segsolve.batch.jobs import Job
 from segsolve.batch.log import RecordLog
 from segsolve.batch.record import Record, failed, kind_of
-from segsolve.batch.work import Answer
+from segsolve.batch.work import Work
 from segsolve.errors import ModelError, SegsolveError
 
 ATTEMPTS = 3
@@ -35,7 +35,7 @@ class Loop:
         # When a pool breaks, any of the jobs in it may be the cause. They go on one at a time, so that the next
         # death has one suspect, and a job that is innocent is not blamed for its neighbour.
         self._suspects: deque[_Task] = deque()
-        self._running: dict[Future[Answer], _Task] = {}
+        self._running: dict[Future[Work], _Task] = {}
         self._broken = False
 
     def run(self) -> None:
@@ -68,7 +68,7 @@ class Loop:
         except ModelError as error:
             self._record(failed(task.job, kind_of(error), str(error), error.hint))
 
-    def _collect(self, task: _Task, future: Future[Answer]) -> None:
+    def _collect(self, task: _Task, future: Future[Work]) -> None:
         try:
             answer = future.result()
         except (BrokenExecutor, CancelledError):

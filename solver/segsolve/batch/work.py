@@ -23,17 +23,17 @@ from segsolve.solvers.base import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Work:
     """A job's record, or None when the worker needs the model first; `timing` is what differs from run to run."""
 
     record: Record | None
     timing: dict[str, Any] = field(default_factory=dict)
 
 
-NEEDS_MODEL = Answer(record=None)
+NEEDS_MODEL = Work(record=None)
 
 
-def run_job(job: Job, path: str) -> Answer:
+def run_job(job: Job, path: str) -> Work:
     """Solve a job on the model at a path; what is wrong with the job is in its record.
 
     Raises:
@@ -45,7 +45,7 @@ def run_job(job: Job, path: str) -> Answer:
     start = time.perf_counter()
     timing: dict[str, Any] = {}
     record = _record(job, path, timing)
-    return Answer(record=record, timing={"wall_s": time.perf_counter() - start, **timing})
+    return Work(record=record, timing={"wall_s": time.perf_counter() - start, **timing})
 
 
 def _record(job: Job, path: str, timing: dict[str, Any]) -> Record:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from segsolve.cost.plan import check_plan, score_plan
+from segsolve.cost.plan import check_plan
 from segsolve.errors import SolverFault
-from segsolve.plan.model import Plan
 from segsolve.problem import Problem
-from segsolve.question import Cuts, Layout, Question
 from segsolve.search.answer import Answer
 from segsolve.search.ladder.confirm import solve_and_confirm
-from segsolve.search.strategies import DEFAULT
 from segsolve.solvers.base import Limits, Observer, Status
 
 
@@ -24,28 +21,23 @@ def wide_answer(problem: Problem, chain: Answer, limits: Limits, observe: Observ
     Raises:
         SolverFault: a solver contradicts a known plan.
     """
-    assert chain.plan is not None
+    assert chain.plan is not None and chain.score is not None
     hint = [stage.ops for stage in chain.plan.pipelines[0].stages]
     found = solve_and_confirm(problem, stages=problem.tpus, hint=hint, limits=limits, observe=observe)
-    plan = Plan(pipelines=(found.pipeline,)) if found.pipeline else chain.plan
-    assert not check_plan(problem, plan)
-    score = score_plan(problem, plan)
-    if chain.score is not None and score.period_ns >= chain.score.period_ns:
-        plan, score = chain.plan, chain.score
-    value, bound = Fraction(score.period_ns), Fraction(found.bound_ns)
+    assert found.plan is None or not check_plan(problem, found.plan)
+    best = chain if found.score is None or found.score.period_ns >= chain.score.period_ns else found
+    assert best.score is not None
+    value = Fraction(best.score.period_ns)
     return replace(
-        chain,
-        plan=plan,
-        score=score,
+        found,
+        question=chain.question,
+        planner=chain.planner,
+        plan=best.plan,
+        score=best.score,
         value=value,
-        bound=min(bound, value),
-        status=Status.OPTIMAL if bound >= value else Status.FEASIBLE,
-        cuts="dag",
-        found_by="cp-sat" if plan is not chain.plan else chain.found_by,
-        confirmed_by=found.confirmed_by,
-        note=found.note,
-        certificate=None,
-        stopped_by=found.stopped_by,
+        bound=min(found.bound, value),
+        status=Status.OPTIMAL if found.bound >= value else Status.FEASIBLE,
+        found_by=best.found_by,
         deterministic_s=chain.deterministic_s + found.deterministic_s,
     )
 
@@ -57,24 +49,7 @@ def graph_answer(problem: Problem, limits: Limits, observe: Observer) -> Answer:
         SolverFault: a solver contradicts a known plan.
     """
     found = solve_and_confirm(problem, stages=problem.tpus, limits=limits, observe=observe)
-    plan = Plan(pipelines=(found.pipeline,)) if found.pipeline else None
-    if plan and (wrong := check_plan(problem, plan)):
+    if found.plan and (wrong := check_plan(problem, found.plan)):
         raise SolverFault(f"the search on the graph answered wrongly: {wrong[0]}", "please report this with the graph")
-    score = score_plan(problem, plan) if plan else None
-    return Answer(
-        question=Question(layout=Layout.PIPELINE, cuts=Cuts.DAG),
-        planner=DEFAULT,
-        status=found.status,
-        plan=plan,
-        score=score,
-        value=Fraction(score.period_ns) if score else None,
-        bound=Fraction(max(1, found.bound_ns)),  # a stage that costs nothing counts as 1 ns
-        cuts="dag",
-        found_by=found.found_by,
-        confirmed_by=found.confirmed_by,
-        note=found.note,
-        stopped_by=found.stopped_by,
-        wall_s=found.wall_s,
-        deterministic_s=found.deterministic_s,
-        seed=found.seed,
-    )
+    value = Fraction(found.score.period_ns) if found.score else None
+    return replace(found, value=value, bound=max(Fraction(1), found.bound))  # a stage that costs nothing counts as 1 ns

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from segsolve.errors import SolverFault
 from segsolve.problem import Problem
+from segsolve.search.answer import Answer
 from segsolve.search.ladder.second_solver import MARGIN, Verdict, certify
 from segsolve.search.ladder.solve import largest_ns, solve_dag
 from segsolve.solvers.base import Confirmation, Limits, Observer, Status, ignore
@@ -19,7 +20,6 @@ from segsolve.solvers.ladder import probe
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.reduce import reduced, relaxed
-from segsolve.solvers.ladder.result import DagResult
 
 MOST_IDEALS = probe.MOST
 TIME_LIMIT_S = 5.0
@@ -37,7 +37,7 @@ def solve_and_confirm(
     limits: Limits | None = None,
     observe: Observer = ignore,
     certificate_s: float = TIME_LIMIT_S,
-) -> DagResult:
+) -> Answer:
     """Return the best pipeline as `solve_dag` does; an optimum has a proof, or a note that it has only CP-SAT's word.
 
     `confirmed_by` are the confirmations that ran; together they take `certificate_s` at most.

@@ -17,8 +17,8 @@ from segsolve.solvers.highs import MixedInteger
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.intervals import Part
+from segsolve.solvers.ladder.pricing import bottleneck_ns
 from segsolve.solvers.ladder.reduce import reduced
-from segsolve.solvers.ladder.result import bottleneck_ns
 
 MARGIN = 100_000
 """HiGHS takes rows for kept within a millionth; a tenth of the margin."""

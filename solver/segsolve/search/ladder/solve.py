@@ -12,18 +12,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
+from fractions import Fraction
 from itertools import chain, repeat
 from typing import Any
 
+from segsolve.cost.plan import score_plan
 from segsolve.errors import SolverFault
+from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.answer import Answer
 from segsolve.search.ladder.start import Start, find_start
+from segsolve.search.strategies import DEFAULT
 from segsolve.solvers.base import Limits, Observer, Progress, Status, Stop, ignore
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
 from segsolve.solvers.ladder.intervals import Part
+from segsolve.solvers.ladder.pricing import bottleneck_ns
 from segsolve.solvers.ladder.reduce import reduced
-from segsolve.solvers.ladder.result import DagResult, bottleneck_ns
 
 START_ROUNDS = 40
 MOST_EFFORT = 40.0
@@ -48,6 +54,9 @@ _ROUNDS = (
 _LATER = (_Kind.PORTFOLIO, 48.0)
 """What the rounds are and their effort in deterministic seconds."""
 
+GRAPH = Question(layout=Layout.PIPELINE, cuts=Cuts.DAG)
+"""What the ladder answers: one pipeline of one device per stage, over all cuts, for throughput."""
+
 
 def solve_dag(
     problem: Problem,
@@ -56,7 +65,7 @@ def solve_dag(
     hint: Sequence[Sequence[int]] | None = None,
     limits: Limits | None = None,
     observe: Observer = ignore,
-) -> DagResult:
+) -> Answer:
     """Return the pipeline of the smallest bottleneck of at most `stages` accelerators, and of the problem's cores.
 
     Operations between two legal cuts stay together. `hint` is a known plan on accelerators, the operations of each
@@ -94,7 +103,7 @@ class _Search:
         self._effort = 0.0
         self._found_by = "search over orders"
 
-    def run(self, hint: Sequence[Sequence[int]] | None) -> DagResult:
+    def run(self, hint: Sequence[Sequence[int]] | None) -> Answer:
         """Find a start, then improve and prove it round by round."""
         self._bound = self._bounds.lower_bound()
         self._best = self._hinted(hint)
@@ -113,25 +122,37 @@ class _Search:
                 self._find_start(2 * START_ROUNDS)
         return self.result(stop)
 
-    def result(self, stop: Stop) -> DagResult:
+    def result(self, stop: Stop) -> Answer:
         """Return what is known."""
         best = self._best
         closed = best is not None and self._bound >= best.bottleneck_ns
         status = Status.OPTIMAL if closed else Status.FEASIBLE if best else Status.UNKNOWN
         if self._proven_infeasible:
             status = Status.INFEASIBLE
-        return DagResult(
+        plan = self._plan(best.parts) if best else None
+        return Answer(
+            question=GRAPH,
+            planner=DEFAULT,
             status=status,
-            stages=tuple(self._dag.members(p.groups) for p in best.parts) if best else None,
-            on_cpu=tuple(p.on_cpu for p in best.parts) if best else (),
-            objective_ns=best.bottleneck_ns if best else None,
-            bound_ns=min(self._bound, best.bottleneck_ns) if best else self._bound,
+            plan=plan,
+            score=score_plan(self._dag.problem, plan) if plan else None,
+            value=Fraction(best.bottleneck_ns) if best else None,
+            bound=Fraction(min(self._bound, best.bottleneck_ns) if best else self._bound),
+            cuts="dag",
             stopped_by=stop,
             wall_s=time.perf_counter() - self._start,
             deterministic_s=self._effort,
             seed=self._limits.seed,
             found_by=self._found_by,
         )
+
+    def _plan(self, parts: Sequence[Part]) -> Plan:
+        """Return parts as a pipeline of one device per stage."""
+        stages = (
+            Stage(ops=self._dag.members(p.groups), processor=Processor.CPU if p.on_cpu else Processor.EDGETPU)
+            for p in parts
+        )
+        return Plan(pipelines=(Pipeline(stages=tuple(stages)),))
 
     @property
     def _is_closed(self) -> bool:

@@ -24,7 +24,7 @@ _STATUS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Solution:
     """What CP-SAT says: the values of the variables asked for, the objective and its bound."""
 
     status: Status
@@ -66,7 +66,7 @@ def run(
     start: float,
     linear_relaxation: bool = False,
     configure: Callable[[Any], None] | None = None,
-) -> Answer:
+) -> Solution:
     """Solve within what `limits` leave of the time since `start`; Ctrl-C stops the search and keeps its best plan.
 
     The linear relaxation is worthless for a bottleneck, whose proof is the work of the windows, and tight for a sum.
@@ -131,14 +131,14 @@ def _solve_interruptibly(solver: cp_model.CpSolver, program: cp_model.CpModel, r
     return interrupted
 
 
-def _answer(solver: cp_model.CpSolver, variables: Sequence[cp_model.IntVar], interrupted: bool) -> Answer:
+def _answer(solver: cp_model.CpSolver, variables: Sequence[cp_model.IntVar], interrupted: bool) -> Solution:
     response = solver.response_proto
     if response.status == cp_model.MODEL_INVALID:
         raise SolverFault("CP-SAT calls the constraint program invalid", "please report this with the model")
     status = _STATUS[response.status]
     found = status in (Status.OPTIMAL, Status.FEASIBLE)
     finished = status in (Status.OPTIMAL, Status.INFEASIBLE)
-    return Answer(
+    return Solution(
         status=status,
         values=tuple(solver.value(v) for v in variables) if found else (),
         objective=round(solver.objective_value) if found else None,
