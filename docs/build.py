@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from segsolve.cli.schema import FILES
 from segsolve_runtime.version import __version__
@@ -27,11 +28,34 @@ def gather(target: Path = TARGET) -> None:
         shutil.copy(page, target)
     for picture in (ROOT / "benchmarks" / "results").glob("*.svg"):
         shutil.copy(picture, target)
+    _pictures(target)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("benchmarks/results/largest_gain", "largest_gain")
     (target / "readme.md").write_text(readme, encoding="utf-8")
     shutil.copy(ROOT / "solver" / "README.md", target / "mathematics.md")
     (target / "commands.md").write_text("\n".join(_commands()), encoding="utf-8")
     (target / "files.md").write_text("\n".join(_files()), encoding="utf-8")
+
+
+def _pictures(target: Path) -> None:
+    """Draw what "Concepts" explains, with the code that draws reports: a layout, and a front of trade-offs."""
+    import segsolve
+    from segsolve.report.answer import front_points
+    from segsolve.report.front import plot_svg
+    from segsolve.report.plan_source import plan_view
+    from segsolve.report.svg import plan_svg
+    from segsolve.zoo.files import write_network
+
+    with TemporaryDirectory() as folder:
+        model = write_network("resnet50", Path(folder))
+        answer = segsolve.solve(model, tpus=4, device="edgetpu-usb")
+        assert answer.plan is not None and answer.plan.layout == "4[2,1,1]", "concepts.md says otherwise"
+        plan = segsolve.build(answer, Path(folder) / "plan", verify=False)
+        (target / "layout.svg").write_text(plan_svg(plan_view(plan.root)), encoding="utf-8")
+        front = segsolve.solve(model, tpus=8, objective="pareto")
+        # As a file of its own: in a grey that is read on white and on black.
+        drawn = plot_svg(front_points(front.found))
+        own = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="color: #808a96" ', 1)
+        (target / "front.svg").write_text(own, encoding="utf-8")
 
 
 def _commands() -> Iterator[str]:

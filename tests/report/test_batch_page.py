@@ -71,6 +71,14 @@ def test_a_phone_shows_figures_beside_names(browser: Browser, batch_page: Path) 
             table,
         )
         assert right and max(right) <= PHONE[0], table
+    mean = browser.find("#versus ~ .scroll tbody td:nth-child(4)")
+    assert mean.text.endswith("x") and mean.rect["x"] + mean.rect["width"] <= PHONE[0]
+
+
+def test_captions_stay_within_a_phone(browser: Browser, batch_page: Path) -> None:
+    browser.open(batch_page, size=PHONE)
+    widths = browser.run("return [...document.querySelectorAll('caption')].map(c => c.getBoundingClientRect().right)")
+    assert widths and max(widths) <= PHONE[0]
 
 
 def test_arrow_keys_walk_the_cells(browser: Browser, batch_page: Path) -> None:
@@ -102,6 +110,26 @@ def test_devices_and_rules_are_kept_apart(tmp_path: Path) -> None:
         (DEVICE, "8 MiB on chip"),
         (DEVICE, "8 MiB on chip, nothing may stream"),
     ]
+
+
+def test_questions_are_kept_apart_and_told(browser: Browser, tmp_path: Path) -> None:
+    asked = {"objective": "devices", "constraints": {"min_fps": 30.0}}
+    records = [
+        record("a", 4, "layouts", 100, layout="2", tpus_used=2, key="x", **asked),
+        record("a", 4, "cpsat", 100, layout="3", tpus_used=3, key="y", **asked),
+        record("a", 4, "layouts", 80, layout="4", tpus_used=4),
+    ]
+    folder = write_batch(tmp_path / "out", *records)
+    view = batch_view(folder)
+    fewest = next(board for board in view.boards if "fewest" in board.rules)
+    assert fewest.rules.endswith("asked for the fewest TPUs, at least 30 inferences per second")
+    values = {metric.key: metric.values[0][0] for metric in fewest.metrics}
+    assert (values["value"], values["pipeline"]) == (2.0, 1.5)
+    page = tmp_path / "batch.html"
+    page.write_text(batch_html(view), encoding="utf-8")
+    browser.open(page)
+    assert "TPUs that are needed" in browser.texts("table.heat caption")
+    assert "the fewest TPUs, at least 30 inferences per second" in browser.find("#versus ~ .scroll").text
 
 
 def test_a_layout_is_judged_by_its_own_bound_and_strategies_by_the_best_of_their_kind(tmp_path: Path) -> None:

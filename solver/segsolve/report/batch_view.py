@@ -122,6 +122,11 @@ class BatchView:
     missing: int
     wanted: int
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything but throughput alone was asked for."""
+        return any(versus.asked != Objective.THROUGHPUT for versus in self.summary.versus)
+
 
 def batch_view(folder: Path) -> BatchView:
     """Read a batch's folder.

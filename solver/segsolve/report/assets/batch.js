@@ -36,15 +36,15 @@ for (const section of $$("[data-board]")) {
     add(add(panel, "p"), "strong", `${board.networks[cell.dataset.i]} on ${board.tpus[cell.dataset.j]} TPU${board.tpus[cell.dataset.j] > 1 ? "s" : ""}`);
     if (!plans.length) { add(panel, "p", "No plan."); return; }
     const wrap = add(panel, "div", "", "scroll"), list = add(wrap, "table"), head = add(add(list, "thead"), "tr"), body = add(list, "tbody");
-    for (const title of ["strategy", "per inference, ms", "latency, ms", "off chip, MiB", "over best", "time per TPU"]) add(head, "th", title).scope = "col";
+    for (const title of ["strategy", "per inference, ms", "over best", "latency, ms", "off chip, MiB", "time per TPU"]) add(head, "th", title).scope = "col";
     const longest = Math.max(...plans.flatMap((plan) => plan[5]));
     for (const [name, worth, time, latency, offchip, stages] of plans) {
       const row = add(body, "tr", "", worth === best ? "strong" : "");
       add(row, "th", name).scope = "row";
       add(row, "td", ms(time));
+      add(row, "td", worth === best ? "–" : `+${(100 * (worth / best - 1)).toFixed(1)} %`);
       add(row, "td", ms(latency));
       add(row, "td", offchip ? (offchip / 2 ** 20).toFixed(2) : "-", offchip ? "spill" : "");
-      add(row, "td", worth === best ? "–" : `+${(100 * (worth / best - 1)).toFixed(1)} %`);
       bars(add(row, "td"), stages, longest);
     }
   }
