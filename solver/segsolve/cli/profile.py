@@ -24,14 +24,12 @@ from segsolve.cli.on_device import (
     Cache,
     CompilerPath,
     DeviceCosts,
+    DeviceOptions,
     Devices,
     Jobs,
     check_alone,
     default_ranges,
-    environment_of,
-    open_bench_of,
-    open_compiler,
-    open_meter,
+    open_device,
 )
 from segsolve.cli.options import Json, Model, Seed, Signature
 from segsolve.errors import CompilerError, OutputError, UsageError
@@ -41,6 +39,9 @@ if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.measure.operations import Effort
     from segsolve.profile.format import Profile
+    from segsolve.profile.source import CostSource
+
+    Ranges = tuple[tuple[int, int], ...]
 
 
 @guarded
@@ -86,14 +87,17 @@ def command(
     for option, value in (("--device", device), ("--devices", devices), ("--compiler", compiler)):
         check_alone(option, value, "edgetpu" if elsewhere else backend)
     loaded = read_model(model, signature)
+    options = DeviceOptions(
+        costs=device, devices=devices, compiler=compiler, jobs=jobs, cache=cache, effort=effort, seed=seed
+    )
     if export is not None:
-        _export(export, loaded, ranges, device, tpus, compiler, jobs, effort, seed, cache=cache)
+        _export(export, loaded, ranges, tpus, options)
         return
     assert output is not None
     if bundle is not None:
         profile = _imported(bundle, loaded, device)
     elif backend == "edgetpu":
-        profile = _on_device(loaded, ranges, device, devices, tpus, compiler, jobs, effort, seed, cache=cache)
+        profile = _on_device(loaded, ranges, tpus, options)
     else:
         profile = _on_cpu(loaded, ranges, effort, seed)
     _write(output, profile, as_json=as_json)
@@ -113,86 +117,58 @@ def _write(output: Path, profile: Profile, *, as_json: bool) -> None:
     news(f"wrote {output}")
 
 
-def _on_cpu(loaded: LoadedModel, ranges: tuple[tuple[int, int], ...], effort: Effort, seed: int) -> Profile:
+def _on_cpu(loaded: LoadedModel, ranges: Ranges, effort: Effort, seed: int) -> Profile:
     from segsolve.measure.run import measure_model
 
     with progress(f"measuring {loaded.graph.name} on litert"):
         return measure_model(loaded, ranges=ranges, effort=effort, seed=seed).profile
 
 
-def _on_device(
-    loaded: LoadedModel,
-    ranges: tuple[tuple[int, int], ...],
-    device: str | None,
-    devices: str | None,
-    tpus: int,
-    compiler: Path | None,
-    jobs: int | None,
-    effort: Effort,
-    seed: int,
-    *,
-    cache: bool,
-) -> Profile:
-    from segsolve.measure.run import check_range
-    from segsolve.measure.run_profile import profile_of_stages
-    from segsolve.profile.load import device_costs
+def _on_device(loaded: LoadedModel, ranges: Ranges, tpus: int, options: DeviceOptions) -> Profile:
     from segsolve.report.units import count
 
-    bench = open_bench_of(devices)
-    assert bench.device is not None and bench.library is not None
-    name = device or DEFAULT_DEVICES[bench.device.kind]
-    problem = device_costs(name)(loaded.graph).problem(tpus=tpus)
-    wanted = ranges or default_ranges(problem)
+    opened = open_device(loaded, options)
+    wanted = _wanted(loaded, ranges, opened.source, tpus)
+    with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
+        opened.stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
+    with progress(f"measuring {count(len(wanted), 'segment')} on {opened.bench.name}"):
+        for stage in wanted:
+            opened.meter(*stage)
+    news(", ".join(opened.effort))
+    return opened.profile(tpus)
+
+
+def _wanted(loaded: LoadedModel, ranges: Ranges, source: CostSource, tpus: int) -> Ranges:
+    """Return the ranges to measure: those that were given, or those that are worth it."""
+    from segsolve.measure.run import check_range
+
+    wanted = ranges or default_ranges(source.problem(tpus=tpus))
     for stage in wanted:
         check_range(loaded, *stage)
-    stages = open_compiler(compiler, jobs, cache=cache)
-    meter = open_meter(loaded, stages, bench, effort, seed)
-    with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
-        stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
-    with progress(f"measuring {count(len(wanted), 'segment')} on {bench.name}"):
-        for stage in wanted:
-            meter(*stage)
-    news(f"{count(len(stages.compiler.compiled), 'compilation')}, {count(len(meter.measured), 'measurement')}")
-    environment = environment_of(bench.name, bench.library.version, stages.compiler.version, effort, seed)
-    return profile_of_stages(loaded.graph, problem, f"{name} measured", meter.measured, environment)
+    return wanted
 
 
-def _export(
-    folder: Path,
-    loaded: LoadedModel,
-    ranges: tuple[tuple[int, int], ...],
-    device: str | None,
-    tpus: int,
-    compiler: Path | None,
-    jobs: int | None,
-    effort: Effort,
-    seed: int,
-    *,
-    cache: bool,
-) -> None:
+def _export(folder: Path, loaded: LoadedModel, ranges: Ranges, tpus: int, options: DeviceOptions) -> None:
     """Write a bundle; where the compiler is not installed, without compiled files, and say so."""
     from segsolve.compiler.meter import write_bundle
-    from segsolve.measure.run import check_range
     from segsolve.profile.load import device_costs
     from segsolve.report.units import count
     from segsolve_runtime.measure.stopwatch import Effort as OnDevice
 
-    name = device or DEFAULT_DEVICES["usb"]
-    wanted = ranges or default_ranges(device_costs(name)(loaded.graph).problem(tpus=tpus))
-    for stage in wanted:
-        check_range(loaded, *stage)
+    name, effort = options.costs or DEFAULT_DEVICES["usb"], options.effort
+    wanted = _wanted(loaded, ranges, device_costs(name)(loaded.graph), tpus)
     made = None
     try:
-        stages = open_compiler(compiler, jobs, cache=cache)
+        stages = options.open_compiler()
     except CompilerError as error:
-        if compiler is not None:
+        if options.compiler is not None:
             raise
         news(f"warning: {error}; the bundle has no compiled files and can only be measured on a CPU")
     else:
         with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
             made = stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
     try:
-        effort_there = OnDevice(runs=effort.runs, warm_up=effort.warm_up, seed=seed)
+        effort_there = OnDevice(runs=effort.runs, warm_up=effort.warm_up, seed=options.seed)
         write_bundle(folder, loaded, wanted, made, name, effort_there)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None

@@ -23,17 +23,14 @@ from segsolve.cli.measuring import (
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
 from segsolve.cli.on_device import (
-    DEFAULT_DEVICES,
     Cache,
     CompilerPath,
     DeviceCosts,
+    DeviceOptions,
     Devices,
     Jobs,
     check_alone,
-    environment_of,
-    open_bench_of,
-    open_compiler,
-    open_meter,
+    open_device,
 )
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
 from segsolve.cli.solve import write_and_verify
@@ -103,7 +100,10 @@ def command(
     begin = time.perf_counter()
     if backend == "edgetpu":
         costs = str(start) if start is not None else device
-        ground = _on_device(loaded, costs, devices, compiler, jobs, effort, seed, cache=cache)
+        options = DeviceOptions(
+            costs=costs, devices=devices, compiler=compiler, jobs=jobs, cache=cache, effort=effort, seed=seed
+        )
+        ground = _on_device(loaded, options)
     else:
         ground = _on_cpu(loaded, start, effort, seed)
     wanted = layout or (Layout.ANY if backend == "edgetpu" else Layout.PIPELINE)
@@ -148,53 +148,30 @@ def _on_cpu(loaded: LoadedModel, start: Path | None, effort: Effort, seed: int) 
     )
 
 
-def _on_device(
-    loaded: LoadedModel,
-    costs: str | None,
-    devices: str | None,
-    compiler: Path | None,
-    jobs: int | None,
-    effort: Effort,
-    seed: int,
-    *,
-    cache: bool,
-) -> _Ground:
-    from segsolve.measure.run_profile import profile_of_stages
-    from segsolve.profile.load import device_costs
+def _on_device(loaded: LoadedModel, options: DeviceOptions) -> _Ground:
     from segsolve.profile.measured import MeasuredCosts
-    from segsolve.report.units import count
     from segsolve.search.baselines.profiled import needed
 
-    bench = open_bench_of(devices)
-    assert bench.device is not None and bench.library is not None
-    name = costs or DEFAULT_DEVICES[bench.device.kind]
-    source = device_costs(name)(loaded.graph)
-    stages = open_compiler(compiler, jobs, cache=cache)
-    meter = open_meter(loaded, stages, bench, effort, seed)
-    environment = environment_of(bench.name, bench.library.version, stages.compiler.version, effort, seed)
-
-    def profile(tuning: Tuning) -> Profile:
-        problem = source.problem(tpus=tuning.problem.tpus)
-        return profile_of_stages(loaded.graph, problem, f"{source.device.name} measured", meter.measured, environment)
+    opened = open_device(loaded, options)
+    source, stages = opened.source, opened.stages
 
     def said(tuning: Tuning) -> str:
         kept = len(stages.known) - len(stages.compiler.compiled)
         again = f" ({kept} more were kept from before)" if kept else ""
-        compiled = count(len(stages.compiler.compiled), "compilation")
-        known = MeasuredCosts(profile=profile(tuning), graph=loaded.graph).problem(tpus=tuning.problem.tpus)
-        measured = count(len(meter.measured), "measurement")
-        least = len(needed(known))
+        compiled, measured = opened.effort
+        tpus = tuning.problem.tpus
+        known = MeasuredCosts(profile=opened.profile(tpus), graph=loaded.graph).problem(tpus=tpus)
         return (
-            f"{compiled}{again}, {measured} on {bench.name}; by these costs the vendor's profiling partitioner "
-            f"compiles and measures at least {least} segments for its one pipeline"
+            f"{compiled}{again}, {measured} on {opened.bench.name}; by these costs the vendor's profiling partitioner "
+            f"compiles and measures at least {len(needed(known))} segments for its one pipeline"
         )
 
     return _Ground(
         device=source.device,
         problem=lambda tpus, no_spill: source.problem(tpus=tpus, no_spill=no_spill),
-        measure=meter,
-        prepare=meter.prepare,
-        profile=profile,
+        measure=opened.meter,
+        prepare=opened.meter.prepare,
+        profile=lambda tuning: opened.profile(tuning.problem.tpus),
         effort=said,
     )
 
