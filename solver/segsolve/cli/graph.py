@@ -9,22 +9,11 @@ import typer
 
 from segsolve.cli.console import progress, show, show_json
 from segsolve.cli.no_plan import GRAPH, no_plan
-from segsolve.errors import ExitCode, UsageError
+from segsolve.errors import ExitCode
 from segsolve.library.graphs import solve_graph as solved
 
 if TYPE_CHECKING:
     from segsolve.solvers.base import Limits
-
-
-def is_graph(file: Path, cpus: int | None) -> bool:
-    """Whether a file is a graph, or a profile that is to be spread over accelerators and CPU cores."""
-    if file.suffix != ".json":
-        if cpus is not None:
-            raise UsageError("--cpus is for graphs and profiles", "leave out --cpus, or give a .json file")
-        return False
-    from segsolve.profile.placement import is_placement
-
-    return cpus is not None or is_placement(file)
 
 
 def solve_graph(

@@ -12,7 +12,7 @@ import typer
 
 from segsolve.cli.asking import with_constraints
 from segsolve.cli.console import news, progress, show, show_json
-from segsolve.cli.graph import is_graph, solve_graph
+from segsolve.cli.graph import solve_graph
 from segsolve.cli.guard import guarded
 from segsolve.cli.near import shortlist_share, show_shortlist
 from segsolve.cli.no_plan import CONSTRAINTS, ON_CHIP, no_plan
@@ -46,6 +46,7 @@ from segsolve.cli.pool import (
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
 from segsolve.library.costs import changes_of, device_count, keeps_state, refuse_changes, tpus_or
+from segsolve.library.graphs import is_graph
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 

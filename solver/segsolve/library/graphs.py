@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segsolve.errors import UsageError
 from segsolve.library.costs import device_count, tpus_or
 from segsolve.values import parse_memory, within
 from segsolve_runtime.contract.start import Start
@@ -39,6 +40,21 @@ class GraphDevice:
     is_optimistic: bool = False
     start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
+
+
+def is_graph(file: Path, cpus: int | None) -> bool:
+    """Whether a file is a graph, or a profile that is to be spread over accelerators and CPU cores.
+
+    Raises:
+        UsageError: cores are given for what has no costs for them.
+    """
+    if file.suffix != ".json":
+        if cpus is not None:
+            raise UsageError("--cpus is for graphs and profiles", "leave out --cpus, or give a .json file")
+        return False
+    from segsolve.profile.placement import is_placement
+
+    return cpus is not None or is_placement(file)
 
 
 def solve_graph(

@@ -20,6 +20,7 @@ from segsolve.library.costs import (
     refuse_changes,
     tpus_or,
 )
+from segsolve.library.graphs import is_graph, solve_graph
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
@@ -79,9 +80,7 @@ def solve(
     )
     asking.check(planner)
     limits = limits or Unlimited()
-    if cpus is not None or _is_graph(path):
-        from segsolve.library.graphs import solve_graph
-
+    if is_graph(path, cpus):
         asking.check_graph(device, planner, layout)
         refuse_changes(host_cores, optimistic=optimistic)
         solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
@@ -138,9 +137,3 @@ def _word(name: str, text: str, kind: type[_Word]) -> _Word:
         return kind(text)
     except ValueError:
         raise UsageError(f"{name} is {text!r}", f"known: {', '.join(kind)}") from None
-
-
-def _is_graph(path: Path) -> bool:
-    from segsolve.profile.placement import is_placement
-
-    return path.suffix == ".json" and is_placement(path)
