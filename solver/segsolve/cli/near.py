@@ -41,12 +41,17 @@ def shortlist_share(near: str | None, most: int, asking: Asking) -> Fraction | N
     """
     if near is None:
         return None
+    from segsolve.question.given import parsed
+    from segsolve.search.shortlist import check_listed
+
     within("--most-plans", most, 1, MOST_PLANS)
-    is_bound = any(value not in (None, (), [], "", False) for value in asking.constraints.values())
-    if asking.objective is not Objective.THROUGHPUT or is_bound or asking.cuts is Cuts.DAG:
-        raise UsageError(
-            "--within lists plans for throughput in the execution order, without constraints", "leave out the others"
-        )
+    if asking.objective is not Objective.THROUGHPUT:
+        hint = "leave out --objective; for other aims, --objective pareto lists all plans that none betters"
+        raise UsageError(f"--within lists plans of nearly the same throughput, not of {asking.objective}", hint)
+    if asking.cuts is Cuts.DAG:
+        hint = "leave out --cuts; the best plan itself is looked for among all cuts"
+        raise UsageError("--within lists plans that cut the execution order", hint)
+    check_listed(parsed(asking.constraints))
     return parse_share("--within", near)
 
 
@@ -56,7 +61,8 @@ def show_shortlist(problem: Problem, best: Answer, share: Fraction, most: int, *
     from segsolve.search.shortlist import answers, shortlist
 
     with progress("looking for the next best plans"):
-        listed = shortlist(problem, share, most, single=best.question.layout is Layout.PIPELINE)
+        asked = best.question
+        listed = shortlist(problem, share, most, single=asked.layout is Layout.PIPELINE, kept=asked.constraints)
     if as_json:
         show_json(shortlist_document(problem, listed, share))
     else:

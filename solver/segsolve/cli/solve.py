@@ -89,7 +89,9 @@ def command(
     ] = SHOWN_POINTS,
     near: Annotated[
         str | None,
-        typer.Option("--within", help="Also the plans whose period is within so much of the best's, e.g. 5%."),
+        typer.Option(
+            "--within", help="For throughput: also the plans whose period is within so much of the best's, e.g. 5%."
+        ),
     ] = None,
     most_plans: Annotated[int, typer.Option(help="Plans of --within at most, the best first.")] = 8,
     output: Annotated[

@@ -56,4 +56,6 @@ def shortlist_table(listed: Sequence[Listed], share: Fraction, most: int) -> Ren
         )
     more = f" The best {most}; there may be more." if len(listed) == most else " There are no others."
     text = "Each has another period; of plans of one period, the one of the least latency stands for all."
-    return Group(table, Text(text + more))
+    limited = any(each.score.limited_by for each in listed)
+    shared = " What the TPUs share limits some: they are listed by what the TPUs alone could do." if limited else ""
+    return Group(table, Text(text + more + shared))

@@ -8,7 +8,7 @@ execution order: any pipelines side by side, each with replicated stages, or a s
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,6 +20,9 @@ from segsolve.cost.table import IMPOSSIBLE, chain_table
 from segsolve.errors import UsageError
 from segsolve.plan.model import Pipeline, Plan, Stage
 from segsolve.problem import Problem
+from segsolve.question import Constraints
+from segsolve.question.constraints.max_stages import MaxStages
+from segsolve.question.constraints.pins import Pins
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
 
@@ -38,28 +41,42 @@ class Listed:
     score: PlanScore
 
 
-def shortlist(problem: Problem, share: Fraction, most: int, *, single: bool = False) -> tuple[Listed, ...]:
+def shortlist(
+    problem: Problem, share: Fraction, most: int, *, single: bool = False, kept: Constraints | None = None
+) -> tuple[Listed, ...]:
     """Return the `most` best plans whose periods are apart, none more than a `share` above the best.
 
-    With `single`, of one pipeline without replicas.
+    With `single`, of one pipeline without replicas. All keep the constraints `kept`.
 
     Raises:
-        UsageError: the devices share a link, whose load is no sum of stages.
+        UsageError: the devices share a link, whose load is no sum of stages, or a constraint counts stages.
     """
+    constraints = kept or Constraints()
+    check_listed(constraints.values)
     if problem.link is not None:
         raise UsageError("plans on devices that share a link have no shortlist", "give a device of its own link each")
-    pipelines = _Pipelines(problem, single=single)
+    pipelines = _Pipelines(constraints.restricted(problem), constraints, single=single)
     found: list[Listed] = []
     limit: Fraction | None = None
     for rate, paths in _combined(pipelines, problem.tpus, single=single):
         limit = limit if limit is not None else 1 / rate * (1 + share)
-        if 1 / rate > limit or len(found) == most:
+        if 1 / rate > limit or len(found) == most or not constraints.allow_rate(rate):
             break
         if found and 1 / rate < (1 + APART) / found[-1].score.rate:
             continue
         plan = Plan(pipelines=tuple(pipelines.pipeline(path) for path in paths))
         found.append(Listed(plan=plan, score=score_plan(problem, plan)))
     return tuple(found)
+
+
+def check_listed(asked: Iterable[str]) -> None:
+    """Raise a UsageError if constraints, given by key, are about the number of a stage, which is not counted here."""
+    for kind in (MaxStages, Pins):
+        if kind.key in asked:
+            raise UsageError(
+                f"--within lists no plans under {kind.option.flag}: its search does not count stages",
+                "leave it out; a latency, a rate and constraints on cuts are kept",
+            )
 
 
 def answers(listed: Sequence[Listed], best: Answer) -> tuple[Answer, ...]:
@@ -126,10 +143,10 @@ def _partitions(total: int, largest: int | None = None) -> Iterator[tuple[int, .
 class _Pipelines:
     """The best pipelines of at most so many TPUs, by period."""
 
-    def __init__(self, problem: Problem, *, single: bool) -> None:
+    def __init__(self, problem: Problem, kept: Constraints, *, single: bool) -> None:
         table = chain_table(problem)
-        self._problem, self._single = problem, single
-        self._time, self._positions = table.time, table.positions
+        self._problem, self._single, self._kept = problem, single, kept
+        self._time, self._positions = kept.time(table), table.positions
         self._known: dict[int, list[tuple[int, _Path]]] = {}
         self._left: dict[int, list[int]] = {}
 
@@ -210,7 +227,8 @@ class _Pipelines:
                     if len(begins):
                         self._extend(latency, came, begins, end, count, is_exact=bool(flag))
         used = min(range(tpus + 1), key=lambda u: (latency[points - 1, u, 1], u))
-        if not np.isfinite(latency[points - 1, used, 1]):
+        least = latency[points - 1, used, 1]
+        if not np.isfinite(least) or not self._kept.allow_latency(int(least)):
             return None
         return _walked(came, (points - 1, used, 1))
 
