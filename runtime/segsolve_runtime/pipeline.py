@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, get_args, overload
 
 from segsolve_runtime.backends import BackendOptions, Isolation, open_stages
+from segsolve_runtime.backends.isolated.runner import Household
 from segsolve_runtime.contract.arrays import Frame, Tensors, array_specs, select
 from segsolve_runtime.contract.frames import frame_tensors
 from segsolve_runtime.contract.places import Place, places
@@ -158,9 +159,14 @@ class Pipeline:
         record: bool | int = False,
         faults: FaultPolicy | None = None,
         shared: Mapping[Place, Resident] | None = None,
+        households: Mapping[str, Household] | None = None,
     ) -> Self:
-        """Open a plan that was loaded; all else as for `load` and the constructor."""
-        stages = open_stages(backend, folder, BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate))
+        """Open a plan that was loaded; all else as for `load` and the constructor.
+
+        `households` are the processes of those of its `devices`, by name, that stages of other plans live on, too.
+        """
+        options = BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate, shared=households or {})
+        stages = open_stages(backend, folder, options)
         made = cls(
             folder.plan,
             stages.runners,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from segsolve_runtime.backends import Isolation
+from segsolve_runtime.backends.isolated.runner import Household
 from segsolve_runtime.contract.arrays import Frame
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
@@ -110,6 +111,7 @@ class Pool:
         names = _names(folder, devices) if backend == "edgetpu" else []
         shared = [SharedDevice() for _ in folder.pool.devices]
         is_shared = [len(device.residents) > 1 for device in folder.pool.devices]
+        households = {name: Household() for name, shares in zip(names, is_shared, strict=False) if shares}
         pipelines = {}
         with ExitStack() as opened:
             for model, plan in zip(folder.pool.models, folder.plans, strict=True):
@@ -123,6 +125,7 @@ class Pool:
                         isolate=isolate,
                         queue_size=queue_size,
                         faults=faults,
+                        households=households,
                         shared={place: shared[d].resident(model.weight) for place, d in where.items() if is_shared[d]},
                     )
                 )

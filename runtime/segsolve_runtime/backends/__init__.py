@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.contract.runner import StageRunner
 from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.clock import Clocks
+
+if TYPE_CHECKING:
+    from segsolve_runtime.backends.isolated.runner import Household
 
 Isolation: TypeAlias = Literal["auto", "all", "none"]
 
@@ -21,12 +24,14 @@ class BackendOptions:
 
     `threads` are LiteRT's per stage. `devices` are those to use, such as ``usb:0``; the first ones if none are named.
     `isolate` says which stages run in processes of their own: with ``auto`` those on USB, whose driver ends its process
-    when a transfer fails.
+    when a transfer fails. `shared` are the processes of devices, by their names, that stages of other plans live on,
+    too.
     """
 
     threads: int = 1
     devices: tuple[str, ...] = ()
     isolate: Isolation = "auto"
+    shared: Mapping[str, Household] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.isolate not in get_args(Isolation):

@@ -23,7 +23,8 @@ OPEN_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Between the attempts to open a device."""
 T = TypeVar("T")
 _NEWER = re.compile(r"requires runtime version \((\d+)\), which is newer than this runtime version \((\d+)\)")
-_claimed: set[str] = set()
+_claimed: dict[str, int] = {}
+"""How many stages share a device; 0 for one that has it for itself."""
 _claims = threading.Lock()
 
 
@@ -34,14 +35,18 @@ class CannotOpenError(HardwareError):
 class OpenedDevice:
     """A segment's interpreter with its tensors allocated, and the device that belongs to it until it is closed."""
 
-    def __init__(self, library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, threads: int = 1) -> None:
+    def __init__(
+        self, library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, threads: int = 1, *, shares: bool = False
+    ) -> None:
         """Open the device; `threads` are for operations of the segment that the compiler left to the CPU.
+
+        A stage `shares` it with others that were compiled together with it.
 
         Raises:
             HardwareError: the device cannot be opened, or cannot run this segment.
         """
         self.device, self._library = device, library
-        claim(device)
+        claim(device, shares=shares)
         try:
             self.interpreter: Any = _open(library, device, segment, threads)
         except BaseException:
@@ -59,19 +64,23 @@ class OpenedDevice:
         release(self.device)
 
 
-def claim(device: AttachedDevice) -> None:
-    """Keep a device for one stage of this process (HardwareError if another has it)."""
-    # The library would share it among all who ask in one process, and each switch would load all weights anew.
+def claim(device: AttachedDevice, *, shares: bool = False) -> None:
+    """Keep a device for one stage of this process, or for those that share it (HardwareError if another has it)."""
+    # The library shares it among all who ask in one process, but unless they were compiled together, each switch loads
+    # all weights anew.
     with _claims:
-        if device.path in _claimed:
+        users = _claimed.get(device.path)
+        if users is not None and not (shares and users):
             raise HardwareError(f"the Edge TPU {device} already runs another stage in this process")
-        _claimed.add(device.path)
+        _claimed[device.path] = (users or 0) + 1 if shares else 0
 
 
 def release(device: AttachedDevice) -> None:
-    """Let another stage of this process have a device."""
+    """Let another stage of this process have a device, when the last of those that share it is gone."""
     with _claims:
-        _claimed.discard(device.path)
+        users = _claimed.pop(device.path, 0)
+        if users > 1:
+            _claimed[device.path] = users - 1
 
 
 def _open(library: EdgeTpuLibrary, device: AttachedDevice, segment: Path, threads: int) -> Any:

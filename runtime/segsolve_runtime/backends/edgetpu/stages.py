@@ -15,7 +15,7 @@ from segsolve_runtime.backends.edgetpu.library import AttachedDevice, open_libra
 from segsolve_runtime.backends.edgetpu.mappings import check_mappings
 from segsolve_runtime.backends.edgetpu.open import OpenedDevice, claim, opened_with_patience, release
 from segsolve_runtime.backends.isolated.child import Recipe
-from segsolve_runtime.backends.isolated.runner import IsolatedRunner
+from segsolve_runtime.backends.isolated.runner import Household, IsolatedRunner
 from segsolve_runtime.backends.litert import LiteRTRunner, on_cpu
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.compiled import compiled_path
@@ -55,7 +55,7 @@ class EdgeTpuRunner(LiteRTRunner):
 
 
 class EdgeTpuProcess(IsolatedRunner):
-    """One compiled segment on one Edge TPU, in a process of its own: of a USB device that fails, libedgetpu ends it."""
+    """One compiled segment on one Edge TPU, in its own process: of a USB device that fails, libedgetpu ends it."""
 
     def __init__(
         self,
@@ -64,11 +64,14 @@ class EdgeTpuProcess(IsolatedRunner):
         inputs: Sequence[ArraySpec],
         outputs: Sequence[ArraySpec],
         threads: int,
+        household: Household | None = None,
     ) -> None:
-        claim(device)
+        shares = household is not None
+        claim(device, shares=shares)
         self._device = device
-        recipe = Recipe(function=f"{__name__}:on_device", arguments=(device, segment, inputs, outputs, threads))
-        super().__init__(recipe, inputs, outputs, what=f"the Edge TPU {device}")
+        arguments = (device, segment, inputs, outputs, threads, shares)
+        recipe = Recipe(function=f"{__name__}:on_device", arguments=arguments)
+        super().__init__(recipe, inputs, outputs, what=f"the Edge TPU {device}", household=household)
 
     @property
     def device(self) -> str:
@@ -91,15 +94,20 @@ class EdgeTpuProcess(IsolatedRunner):
 
 
 def on_device(
-    device: AttachedDevice, segment: Path, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec], threads: int
+    device: AttachedDevice,
+    segment: Path,
+    inputs: Sequence[ArraySpec],
+    outputs: Sequence[ArraySpec],
+    threads: int,
+    shares: bool = False,
 ) -> EdgeTpuRunner:
-    """Open a compiled segment on a device of this process.
+    """Open a compiled segment on a device of this process, which it may share with others compiled together with it.
 
     Raises:
         HardwareError: the device or the library is missing or cannot be used.
         PlanError: the segment is not what its specifications say.
     """
-    opened = OpenedDevice(open_library(), device, segment, threads)
+    opened = OpenedDevice(open_library(), device, segment, threads, shares=shares)
     try:
         return EdgeTpuRunner(opened, segment, inputs, outputs, threads)
     except BaseException:
@@ -126,6 +134,7 @@ def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
     specs = array_specs(folder.plan)
     check_mappings([(device, segments[s.file]) for device, s in zip(chosen, needed, strict=True)])
     devices = iter(chosen)
+    names = iter(options.devices or [device.name for device in chosen])
     with ExitStack() as opened:
         runners: list[StageRunner] = []
         for stage in stages:
@@ -133,7 +142,8 @@ def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
                 runner: StageRunner = on_cpu(folder, stage, specs, options)
             else:
                 inputs, outputs = select(specs, stage.inputs), select(specs, stage.outputs)
-                runner = _placed(next(devices), segments[stage.file], inputs, outputs, options)
+                household = options.shared.get(next(names))
+                runner = _placed(next(devices), segments[stage.file], inputs, outputs, options, household)
             opened.callback(runner.close)
             runners.append(runner)
         for runner in runners:  # their processes got ready meanwhile
@@ -149,7 +159,9 @@ def _placed(
     inputs: Sequence[ArraySpec],
     outputs: Sequence[ArraySpec],
     options: BackendOptions,
+    household: Household | None,
 ) -> StageRunner:
     if options.isolates(device.kind):
-        return EdgeTpuProcess(device, segment, inputs, outputs, options.threads)
-    return opened_with_patience(device, lambda: on_device(device, segment, inputs, outputs, options.threads))
+        return EdgeTpuProcess(device, segment, inputs, outputs, options.threads, household)
+    shares = household is not None
+    return opened_with_patience(device, lambda: on_device(device, segment, inputs, outputs, options.threads, shares))

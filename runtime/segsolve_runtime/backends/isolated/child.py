@@ -1,7 +1,8 @@
-"""The process of one stage: opens its runner, and runs it on tensors in shared memory when it is told to.
+"""The process of one device: opens the runners of its stages, and runs them on tensors in shared memory when told to.
 
-It knows three descriptors: a socket for orders and answers, the memory, and a pipe that ends with the parent. A thread
-waits for that, so that a child whose device hangs does not hold the device when its parent is gone.
+It knows two descriptors: a socket for orders and answers, by which the memory of each stage comes, too, and a pipe that
+ends with the parent. A thread waits for that, so that a child whose device hangs does not hold the device when its
+parent is gone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from segsolve_runtime.backends.isolated.memory import SharedTensors
 from segsolve_runtime.contract.arrays import ArraySpec, misfit
 
-RUN, RESET = b"r", b"v"
+OPEN, RUN, RESET, CLOSE = b"o", b"r", b"v", b"c"
 DONE, RAISED = b"d", b"e"
 LENGTH = struct.Struct("<Q")
 
@@ -44,47 +45,69 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The first thing that a child is told."""
+    """What a child is told about a stage that it is to open."""
 
     recipe: Recipe
     inputs: Sequence[ArraySpec]
     outputs: Sequence[ArraySpec]
 
 
-def serve(orders: int, memory: int, lifeline: int) -> None:
+@dataclass(slots=True)
+class _Part:
+    """A stage that is open: its runner, its tensors, and what it has to make."""
+
+    runner: Any
+    tensors: SharedTensors
+    outputs: Sequence[ArraySpec]
+
+
+def serve(orders: int, lifeline: int) -> None:
     """Answer orders until there are none; does not return."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    parts: dict[int, _Part] = {}
     with socket.socket(fileno=orders) as channel:
-        order: Order = pickle.loads(receive(channel))
-        try:
-            runner = order.recipe.make()
-        except Exception as error:
-            _say(channel, error)
-            os._exit(0)
-        channel.sendall(DONE)
-        _work(channel, runner, SharedTensors(memory, order.inputs, order.outputs), order.outputs)
-        with suppress(Exception):
-            runner.close()  # so that the device is given back in order
+        with suppress(EOFError):
+            while True:
+                _answer(channel, parts)
+        for part in parts.values():
+            with suppress(Exception):
+                part.runner.close()  # so that the device is given back in order
     os._exit(0)  # native code may crash while it is taken down, after all is done
 
 
-def _work(channel: socket.socket, runner: Any, tensors: SharedTensors, outputs: Sequence[ArraySpec]) -> None:
-    while told := channel.recv(1):
-        try:
-            if told == RESET:
-                runner.reset()
-            else:
-                made = runner.run(tensors.inputs)
-                for spec in outputs:
-                    array = made[spec.name]
-                    if array.dtype != spec.dtype or array.shape != spec.shape:
-                        raise misfit(spec, array)
-                    np.copyto(tensors.outputs[spec.name], array)
-        except Exception as error:
-            _say(channel, error)
-        else:
-            channel.sendall(DONE)
+def _answer(channel: socket.socket, parts: dict[int, _Part]) -> None:
+    """Do what is told next: an order and the number of a stage (EOFError at the end)."""
+    told, number = exactly(channel, 2)
+    try:
+        match bytes([told]):
+            case b"r":
+                _run(parts[number])
+            case b"v":
+                parts[number].runner.reset()
+            case b"c":
+                parts.pop(number).runner.close()
+            case _:
+                _, files, _, _ = socket.recv_fds(channel, 1, 1)
+                order: Order = pickle.loads(receive(channel))
+                tensors = SharedTensors(files[0], order.inputs, order.outputs)
+                os.close(files[0])
+                parts[number] = _Part(order.recipe.make(), tensors, order.outputs)
+    except EOFError:
+        raise
+    except Exception as error:
+        _say(channel, error)
+    else:
+        channel.sendall(DONE)
+
+
+def _run(part: _Part) -> None:
+    made = part.runner.run(part.tensors.inputs)
+    for spec in part.outputs:
+        array = made[spec.name]
+        if array.dtype != spec.dtype or array.shape != spec.shape:
+            raise misfit(spec, array)
+        np.copyto(part.tensors.outputs[spec.name], array)
 
 
 def _say(channel: socket.socket, error: Exception) -> None:
@@ -104,15 +127,15 @@ def _end_with(lifeline: int) -> None:
 
 def receive(channel: socket.socket) -> bytes:
     """Return what follows a length (EOFError where the channel ends)."""
-    (size,) = LENGTH.unpack(_exactly(channel, LENGTH.size))
-    return _exactly(channel, size)
+    (size,) = LENGTH.unpack(exactly(channel, LENGTH.size))
+    return exactly(channel, size)
 
 
-def _exactly(channel: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = channel.recv(size - len(parts))
-        if not part:
-            raise EOFError
-        parts += part
-    return bytes(parts)
+def exactly(channel: socket.socket, size: int) -> bytes:
+    """Return so many bytes (EOFError where the channel ends)."""
+    data = channel.recv(size)
+    while 0 < len(data) < size and (more := channel.recv(size - len(data))):
+        data += more
+    if len(data) < size:
+        raise EOFError
+    return data

@@ -1,4 +1,4 @@
-"""A stage's runner in a process of its own, as its pipeline sees it."""
+"""A stage's runner in another process, as its pipeline sees it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from segsolve_runtime.backends.isolated.child import DONE, LENGTH, RESET, RUN, Order, Recipe, receive
+from segsolve_runtime.backends.isolated.child import CLOSE, DONE, LENGTH, OPEN, RESET, RUN, Order, Recipe, receive
 from segsolve_runtime.backends.isolated.memory import SharedTensors, memory_bytes, memory_file
 from segsolve_runtime.contract.arrays import Array, ArraySpec
 from segsolve_runtime.errors import DeviceLostError, HardwareError, ProcessDiedError
@@ -20,18 +21,53 @@ from segsolve_runtime.native import complaint, how_it_ended
 
 _CODE = (
     "import sys; sys.path[:] = {path!r}; from segsolve_runtime.backends.isolated.child import serve; "
-    "serve({orders}, {memory}, {lifeline})"
+    "serve({orders}, {lifeline})"
 )
 OPEN_TIMEOUT_S = 60.0
 """How long a device may take to open: 2.7 s for the interpreter over USB were reported, so this one hangs."""
 _ENDS_IN_S = 5.0
 
 
+class Household:
+    """A process that several stages live in, as those of a device do which models share; or one by itself."""
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+        self._lock = threading.Lock()
+        self._members = 0
+
+    def join(self) -> None:
+        """Count one more stage."""
+        with self._lock:
+            self._members += 1
+
+    def leave(self) -> bool:
+        """Count one stage less, and say whether nobody is left."""
+        with self._lock:
+            self._members -= 1
+            return self._members == 0
+
+    def child(self, gone: _Child | None) -> _Child:
+        """Return the process, a new one if there is none but the one that is `gone`."""
+        with self._lock:
+            if self._child is None or self._child is gone:
+                if gone is not None:
+                    gone.kill()
+                self._child = _Child()
+            return self._child
+
+    def forget(self, child: _Child) -> None:
+        """Note that a process has ended."""
+        with self._lock:
+            if self._child is child:
+                self._child = None
+
+
 class IsolatedRunner:
     """Runs a stage in a child process, with the tensors in memory that both share.
 
-    A child that dies is a lost device. Where no device belongs to it, as on a CPU, `restarts`: then only the inference
-    fails, and the next one has a new child.
+    A child that dies is a lost device, for all stages of its household. Where no device belongs to it, as on a CPU, it
+    `restarts`: then only the inference fails, and the next one has a new child.
     """
 
     def __init__(
@@ -42,12 +78,16 @@ class IsolatedRunner:
         *,
         what: str,
         restarts: bool = False,
+        household: Household | None = None,
     ) -> None:
         """Start the process, which gets ready beside others; `open` has it open its stage, `what` names that."""
         self._order = Order(recipe=recipe, inputs=tuple(inputs), outputs=tuple(outputs))
         self._what, self._restarts = what, restarts
         self._owner, self._lock = os.getpid(), threading.Lock()
+        self._household = household or Household()
+        self._household.join()
         self._child: _Child | None = None
+        self._part: _Part | None = None
         self._is_closed = False
         self.start()
 
@@ -63,11 +103,10 @@ class IsolatedRunner:
         return self._child is not None
 
     def start(self) -> None:
-        """Start a process, in place of one that may be there."""
-        self.abandon()
+        """Start a process, in place of one that may be there; of a household, the one that others have started."""
         with self._lock:
             if not self._is_closed:
-                self._child = _Child(self._order)
+                self._child, self._part = self._household.child(self._child), None
 
     def open(self) -> None:
         """Open the stage.
@@ -80,11 +119,7 @@ class IsolatedRunner:
         if child is None:
             raise HardwareError(f"{self._what} was closed")
         try:
-            child.channel.settimeout(OPEN_TIMEOUT_S)
-            order = pickle.dumps(self._order, protocol=5)
-            child.channel.sendall(LENGTH.pack(len(order)) + order)
-            _answered(child.channel)
-            child.channel.settimeout(None)
+            self._part = child.open(self._order)
         except TimeoutError:
             self.abandon()
             raise HardwareError(f"{self._what} did not open within {OPEN_TIMEOUT_S:g} s") from None
@@ -107,29 +142,27 @@ class IsolatedRunner:
             ProcessDiedError: the same, where it will be started anew.
             Exception: what the stage raised.
         """
-        child = self._child
+        child, part = self._child, self._part
         if child is None and self._restarts and not self._is_closed:
             self.reopen()
-            child = self._child
-        if child is None:
+            child, part = self._child, self._part
+        if child is None or part is None:
             raise DeviceLostError(f"{self._what} was given up")
         try:
-            for name, array in child.tensors.inputs.items():
+            for name, array in part.tensors.inputs.items():
                 array[...] = tensors[name]
-            child.channel.send(RUN)
-            _answered(child.channel)
+            child.ask(RUN, part.number)
         except (EOFError, OSError):
             raise self._lost(child) from None
-        return {name: array.copy() for name, array in child.tensors.outputs.items()}
+        return {name: array.copy() for name, array in part.tensors.outputs.items()}
 
     def reset(self) -> None:
         """Give the variables of the stage the values that they are loaded with (errors as for `run`)."""
-        child = self._child
-        if child is None:
+        child, part = self._child, self._part
+        if child is None or part is None:
             return
         try:
-            child.channel.send(RESET)
-            _answered(child.channel)
+            child.ask(RESET, part.number)
         except (EOFError, OSError):
             raise self._lost(child) from None
 
@@ -138,15 +171,27 @@ class IsolatedRunner:
         with self._lock:
             child, self._child = self._child, None
         if child is not None and self._owner == os.getpid():
+            self._household.forget(child)
             child.kill()
 
     def close(self) -> None:
-        """End the process; one that does not end by itself is killed."""
+        """Close the stage, and end the process if no other lives there; one that does not end by itself is killed."""
         with self._lock:
+            if self._is_closed:
+                return
             self._is_closed = True
             child, self._child = self._child, None
-        if child is not None and self._owner == os.getpid():
+        if self._owner != os.getpid():
+            return
+        is_last = self._household.leave()
+        if child is None:
+            return
+        if is_last:
+            self._household.forget(child)
             child.kill(_ENDS_IN_S)
+        elif self._part is not None:
+            with suppress(Exception):
+                child.ask(CLOSE, self._part.number)
 
     def _lost(self, child: _Child) -> Exception:
         how = self._ended(child)
@@ -159,22 +204,31 @@ class IsolatedRunner:
         with self._lock:
             if self._child is child:
                 self._child = None
+        self._household.forget(child)
         return child.kill(_ENDS_IN_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stage that a child has opened: its number there, and its tensors."""
+
+    number: int
+    tensors: SharedTensors
 
 
 class _Child:
     """A process and what it is reached by."""
 
-    def __init__(self, order: Order) -> None:
-        self.channel, theirs = socket.socketpair()
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair()
         read, self._lifeline = os.pipe()
-        memory = memory_file(memory_bytes(order.inputs, order.outputs))
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._how: str | None = None
-        passed = (theirs.fileno(), memory, read)
+        self._parts = 0
+        passed = (theirs.fileno(), read)
         try:
-            code = _CODE.format(path=sys.path, orders=passed[0], memory=passed[1], lifeline=passed[2])
+            code = _CODE.format(path=sys.path, orders=passed[0], lifeline=passed[1])
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=subprocess.DEVNULL,
@@ -183,18 +237,40 @@ class _Child:
                 pass_fds=passed,
                 process_group=0,  # Ctrl-C is the parent's to deal with
             )
-            self.tensors = SharedTensors(memory, order.inputs, order.outputs)
         finally:
             theirs.close()
-            os.close(memory)
             os.close(read)
+
+    def open(self, order: Order) -> _Part:
+        """Have it open a stage (TimeoutError, EOFError, OSError, or what the stage raised)."""
+        memory = memory_file(memory_bytes(order.inputs, order.outputs))
+        try:
+            tensors = SharedTensors(memory, order.inputs, order.outputs)
+            data = pickle.dumps(order, protocol=5)
+            with self._asking:
+                number, self._parts = self._parts, self._parts + 1
+                self._channel.settimeout(OPEN_TIMEOUT_S)
+                self._channel.sendall(OPEN + bytes([number]))
+                socket.send_fds(self._channel, [OPEN], [memory])  # with a byte of its own, which it comes with
+                self._channel.sendall(LENGTH.pack(len(data)) + data)
+                _answered(self._channel)
+                self._channel.settimeout(None)
+        finally:
+            os.close(memory)
+        return _Part(number, tensors)
+
+    def ask(self, order: bytes, number: int) -> None:
+        """Have a stage do something, and wait until it is done (EOFError, OSError, or what the stage raised)."""
+        with self._asking:
+            self._channel.send(order + bytes([number]))
+            _answered(self._channel)
 
     def kill(self, patience_s: float = 0.0) -> str:
         """End the process, at once or after waiting for its own end, and return how it had ended."""
         with self._lock:
             if self._how is None:
                 with suppress(OSError):
-                    self.channel.shutdown(socket.SHUT_RDWR)  # who waits for an answer gets the end of the stream
+                    self._channel.shutdown(socket.SHUT_RDWR)  # who waits for an answer gets the end of the stream
                 try:
                     self._how = how_it_ended(self.process.wait(patience_s))
                     self._printed.seek(0)
@@ -204,7 +280,7 @@ class _Child:
                     self._how = "was given up"
                     self.process.kill()
                     self.process.wait()
-                self.channel.close()
+                self._channel.close()
                 self._printed.close()
                 os.close(self._lifeline)
             return self._how
