@@ -203,3 +203,21 @@ def test_an_edit_is_noticed(shared: Path, tmp_path: Path) -> None:
     plan = copy / json.loads(text)["models"][0]["folder"] / "plan.json"
     plan.write_text(plan.read_text().replace("pool", "poll"))
     error(run("run", copy), ExitCode.BAD_PLAN, "altered")
+
+
+def test_two_pools_are_compared(shared: Path, networks: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "apart"
+    run("solve", *networks[:2], "--pool", "edgetpu-m2:2", "--sharing", "never", "-o", other, "--no-verify")
+    found = document(run("diff", shared, other, "--json"))
+    pools = [load_pool(folder).pool for folder in (shared, other)]
+    assert found["period_ns"] == [pool.period_ns for pool in pools]
+    last = found["models"][-1]
+    assert (last["name"], last["weight"]) == (MODELS[2], [pools[0].models[2].weight, None])
+    assert [device["name"] for device in found["devices"]] == ["edgetpu-m2:0", "edgetpu-usb:0", "edgetpu-m2:1"]
+    assert found["devices"][1]["residents"][1] is None
+    shown = run("diff", shared, other).stdout
+    assert "A period takes" in shown
+    assert "not there" in shown
+    assert "Every TPU has the same residents." in run("diff", shared, shared).stdout
+    error(run("diff", shared), ExitCode.USAGE, "another pool's")
+    error(run("diff", shared / pools[0].models[0].folder, shared), ExitCode.USAGE, "another pool's")

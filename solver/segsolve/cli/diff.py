@@ -10,6 +10,7 @@ import typer
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
+from segsolve.errors import UsageError
 
 
 @guarded
@@ -25,7 +26,11 @@ def command(
     from segsolve.report.difference import Side, difference_document, difference_table
     from segsolve_runtime.contract.compiled import read_record
     from segsolve_runtime.contract.plan import load_before, load_plan
+    from segsolve_runtime.contract.pool import is_pool
 
+    if is_pool(before) or (after is not None and is_pool(after)):
+        _pools(before, after, as_json=as_json)
+        return
     one = load_plan(before)
     if after is None:
         last = Side("after", one.plan, read_record(one.root))
@@ -39,6 +44,20 @@ def command(
         show_json(difference_document(first, last))
     else:
         show(difference_table(first, last))
+
+
+def _pools(before: Path, after: Path | None, *, as_json: bool) -> None:
+    from segsolve.report.pool.difference import pool_difference_document, pool_difference_table
+    from segsolve.report.pool.view import pool_view
+    from segsolve_runtime.contract.pool import is_pool, load_pool
+
+    if after is None or not is_pool(before) or not is_pool(after):
+        raise UsageError("a pool's plan is compared with another pool's", "name two such folders")
+    one, other = pool_view(load_pool(before)), pool_view(load_pool(after))
+    if as_json:
+        show_json(pool_difference_document(one, other))
+    else:
+        show(pool_difference_table(one, other, _names(before, after)))
 
 
 def _names(before: Path, after: Path) -> tuple[str, str]:
