@@ -221,3 +221,16 @@ def test_two_pools_are_compared(shared: Path, networks: list[Path], tmp_path: Pa
     assert "Every TPU has the same residents." in run("diff", shared, shared).stdout
     error(run("diff", shared), ExitCode.USAGE, "another pool's")
     error(run("diff", shared / pools[0].models[0].folder, shared), ExitCode.USAGE, "another pool's")
+
+
+def test_pools_run_in_turns(shared: Path, networks: list[Path], tmp_path: Path) -> None:
+    few = ("--rounds", "2", "--count", "12", "--warm-up", "1", "--json")
+    found = document(run("bench", shared, *few))
+    (entry,) = found["plans"]
+    assert found["unit"] == "periods/s"
+    assert entry["predicted_fps"] == pytest.approx(1e9 / load_pool(shared).pool.period_ns)
+    assert len(entry["turns"]) == 2
+    assert min(entry["turns"]) > 0
+    run("solve", *networks[:2], "--pool", POOL, "--time-limit", "3", "-o", tmp_path / "other", "--no-verify")
+    error(run("bench", shared, tmp_path / "other", *few), ExitCode.BAD_PLAN, "same models in one proportion")
+    error(run("bench", shared, "--mode", "latency", *few), ExitCode.USAGE, "measured by its throughput")

@@ -19,7 +19,7 @@ def document(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: f
     """Return the result as JSON has it."""
     return {
         "backend": where.backend,
-        "unit": _UNITS[effort.mode],
+        "unit": _unit(entrants, effort),
         **asdict(effort),
         "noise": noise,
         "plans": [_entry(entrant, entrants[0], noise) for entrant in entrants],
@@ -31,8 +31,8 @@ def _entry(entrant: Entrant, first: Entrant, noise: float) -> dict[str, Any]:
     against = compare(entrant.values, first.values, noise=noise)
     return {
         "name": entrant.name,
-        "layout": entrant.folder.plan.solution.layout,
-        "predicted_fps": entrant.folder.plan.solution.throughput_fps,
+        "layout": entrant.layout,
+        "predicted_fps": entrant.predicted_fps,
         **estimate(entrant.values).as_dict(),
         "slowest_stage_ms": median(turn.stage_ms for turn in entrant.turns),
         "open_s": median(turn.open_s for turn in entrant.turns),
@@ -42,6 +42,10 @@ def _entry(entrant: Entrant, first: Entrant, noise: float) -> dict[str, Any]:
         "verdict": None if entrant is first else against.verdict,
         "turns": entrant.values,
     }
+
+
+def _unit(entrants: Sequence[Entrant], effort: Effort) -> str:
+    return "periods/s" if any(entrant.is_pool for entrant in entrants) else _UNITS[effort.mode]
 
 
 def csv_text(entrants: Sequence[Entrant]) -> str:
@@ -58,7 +62,7 @@ def csv_text(entrants: Sequence[Entrant]) -> str:
 
 def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: float = NOISE) -> Iterator[str]:
     """Yield the result as text, a line per plan."""
-    found, unit = document(entrants, where, effort, noise), _UNITS[effort.mode]
+    found, unit = document(entrants, where, effort, noise), _unit(entrants, effort)
     width = max(len(entrant.name) for entrant in entrants)
     turns = f"{effort.rounds} turns of {effort.count} inferences each, shuffled"
     yield f"{effort.mode} on {where.backend}, {turns}; medians with {found['plans'][0]['confidence']:.0%} intervals"

@@ -12,9 +12,12 @@ from typing import Literal
 from segsolve_runtime.backends import Isolation
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import PlanFolder
+from segsolve_runtime.contract.pool import PoolFolder
+from segsolve_runtime.errors import BackendError
 from segsolve_runtime.flow.metrics import Metrics, percentile
 from segsolve_runtime.observe.heat import hottest_c
 from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.pool import Pool
 
 Mode = Literal["throughput", "latency"]
 _FRAMES = 8  # different ones, which are all in memory before anything is timed
@@ -46,9 +49,9 @@ class Where:
 class Turn:
     """What one turn of a plan measured.
 
-    `value` is inferences per second, or the median ms of a single one; `stage_ms` that of the slowest stage per
-    inference, without what is between stages; `open_s` and `first_s` from nothing to an open pipeline and from there to
-    the first result; `hottest_c` of the devices that say it.
+    `value` is inferences per second (of a pool periods), or the median ms of a single one; `stage_ms` that of the
+    slowest stage per inference, without what is between stages; `open_s` and `first_s` from nothing to an open pipeline
+    and from there to the first result; `hottest_c` of the devices that say it.
     """
 
     value: float
@@ -60,11 +63,30 @@ class Turn:
 
 @dataclass(slots=True, kw_only=True)
 class Entrant:
-    """A plan and its turns."""
+    """A plan, or a pool's plan, and its turns."""
 
     name: str
-    folder: PlanFolder
+    folder: PlanFolder | PoolFolder
     turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it is the plan of a pool, which is measured by its periods."""
+        return isinstance(self.folder, PoolFolder)
+
+    @property
+    def layout(self) -> str:
+        """The layout of a plan; of a pool, that of each model."""
+        if isinstance(self.folder, PoolFolder):
+            return ", ".join(plan.plan.solution.layout for plan in self.folder.plans)
+        return self.folder.plan.solution.layout
+
+    @property
+    def predicted_fps(self) -> float:
+        """What is predicted of its throughput: inferences, of a pool periods, per second."""
+        if isinstance(self.folder, PoolFolder):
+            return 1e9 / max(1, self.folder.pool.period_ns)
+        return self.folder.plan.solution.throughput_fps
 
     @property
     def values(self) -> list[float]:
@@ -78,8 +100,10 @@ def take_turns(
     """Give each plan its turns, in rounds: every round has all plans, in another order.
 
     Raises:
-        RuntimeFault: a plan cannot be opened, or fails.
+        RuntimeFault: a plan cannot be opened, or fails; or the latency of a pool is asked for.
     """
+    if effort.mode == "latency" and any(entrant.is_pool for entrant in entrants):
+        raise BackendError("a pool is measured by its throughput; for latencies name the plans of its models")
     order = random.Random(effort.seed)
     for number in range(effort.rounds):
         for entrant in order.sample(list(entrants), len(entrants)):
@@ -87,7 +111,9 @@ def take_turns(
             entrant.turns.append(_turn(entrant.folder, where, effort))
 
 
-def _turn(folder: PlanFolder, where: Where, effort: Effort) -> Turn:
+def _turn(folder: PlanFolder | PoolFolder, where: Where, effort: Effort) -> Turn:
+    if isinstance(folder, PoolFolder):
+        return _pool_turn(folder, where, effort)
     frames = list(random_frames(folder.plan, min(_FRAMES, effort.count), effort.seed))
     begin = perf_counter()
     with Pipeline.open(
@@ -116,6 +142,45 @@ def _turn(folder: PlanFolder, where: Where, effort: Effort) -> Turn:
             open_s=opened - begin,
             first_s=first - opened,
             hottest_c=hottest_c(pipeline.devices.values()),
+        )
+
+
+def _pool_turn(folder: PoolFolder, where: Where, effort: Effort) -> Turn:
+    """Run as many periods as have about `effort.count` inferences, of all models together."""
+    weights = {model.name: model.weight for model in folder.pool.models}
+    frames = {
+        model.name: list(random_frames(plan.plan, _FRAMES, effort.seed))
+        for model, plan in zip(folder.pool.models, folder.plans, strict=True)
+    }
+    begin = perf_counter()
+    with Pool.open(
+        folder,
+        backend=where.backend,
+        threads=where.threads,
+        devices=where.devices,
+        isolate=where.isolate,
+        queue_size=where.queue_size,
+    ) as pool:
+        opened = perf_counter()
+
+        def run(inferences: int) -> int:
+            periods = max(1, inferences // sum(weights.values()))
+            sources = {name: islice(cycle(own), periods * weights[name]) for name, own in frames.items()}
+            pool.run(sources, lambda model, result: None)
+            return periods
+
+        run(1)
+        first = perf_counter()
+        run(effort.warm_up)
+        periods = run(effort.count)
+        metrics = pool.metrics()
+        devices = [path for pipeline in pool.pipelines.values() for path in pipeline.devices.values()]
+        return Turn(
+            value=periods * 1e9 / metrics.elapsed_ns,
+            stage_ms=max(map(_stage_ms, metrics.models.values())),
+            open_s=opened - begin,
+            first_s=first - opened,
+            hottest_c=hottest_c(devices),
         )
 
 
