@@ -25,7 +25,7 @@ def command(
     mode: Annotated[str, typer.Option(help="throughput, or latency: one inference at a time.")] = "throughput",
     rounds: Annotated[int, typer.Option(help="Turns of each plan; in each round all have one, shuffled.")] = 7,
     count: Annotated[int, typer.Option(help="Inferences in each turn.")] = 200,
-    warm_up: Annotated[int, typer.Option("--warm-up", help="Inferences before those.")] = 10,
+    warm_up: Annotated[int, typer.Option("--warm-up", help="Inferences before those of each turn, not counted.")] = 10,
     noise: Annotated[str, typer.Option(help="Plans differ only by more than this.")] = "2%",
     devices: Annotated[
         str | None, typer.Option(help="Edge TPUs in the plans' order, e.g. usb:0,pci:1; else the first attached.")

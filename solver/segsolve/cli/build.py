@@ -65,7 +65,7 @@ def command(
         str | None, typer.Option(help="Description or profile of the device if it is not in the catalogue.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Segments compiled at a time; one per processor core.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that each may take.")] = _DEFAULT_TIMEOUT_S,
+    timeout: Annotated[float, typer.Option(help="Seconds that a compilation may take.")] = _DEFAULT_TIMEOUT_S,
     compiler: Annotated[Path | None, typer.Option(help="The compiler if it is not on the path.")] = None,
     min_runtime_version: Annotated[
         int | None, typer.Option(help="Oldest version of libedgetpu's runtime that must run the result, e.g. 13.")

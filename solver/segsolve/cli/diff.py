@@ -22,7 +22,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what differs between two plans, and why; or before and after compiling."""
+    """Say how two plans differ, and why; or what compiling changed."""
     from segsolve.report.difference import Side, difference_document, difference_table
     from segsolve_runtime.contract.compiled import read_record
     from segsolve_runtime.contract.plan import load_before, load_plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +21,10 @@ FEW = 8
 """Up to so many options need no groups."""
 
 GROUPS: Final = {
+    "What to do": ("--compile", "--co-compile", "--check-coral", "--export", "--import", "--mode"),
     "The question": (
         *("--tpus", "--cpus", "--objective", "--layout", "--cuts", "--batch", "--planner", "--planners"),
-        *("--pick", "--points", "--segments", "--ops"),
+        *("--pick", "--points", "--within", "--most-plans", "--segments", "--ops"),
     ),
     "Several models": ("--pool", "--rate", "--weights", "--sharing"),
     "Constraints": (
@@ -30,7 +32,8 @@ GROUPS: Final = {
         *("--cut-before", "--no-cut-before", "--keep-together", "--pin"),
     ),
     "Devices and costs": (
-        *("--device", "--devices", "--tpu-memory", "--backend", "--profile", "--model", "--signature"),
+        *("--device", "--devices", "--tpu-memory", "--host-cores", "--optimistic", "--backend", "--isolate"),
+        *("--profile", "--model", "--signature"),
         *("--compiler", "--min-runtime-version", "--attached", "--guess"),
     ),
     "Inputs": ("--input", "--inputs", "--raw-tensor", "--fit", "--mean", "--std", "--count"),
@@ -38,10 +41,10 @@ GROUPS: Final = {
         *("--output", "--dequantize", "--top", "--detections", "--threshold", "--labels", "--pictures"),
         *("--verify", "--json", "--csv", "--profile-out"),
     ),
-    "Search": ("--time-limit", "--workers", "--seed", "--iterations", "--tolerance", "--rounds"),
-    "Effort": ("--processes", "--engine", "--scheduler", "--retry-failed", "--jobs", "--runs", "--warm-up"),
+    "Search": ("--time-limit", "--workers", "--seed", "--iterations", "--tolerance", "--rounds", "--noise"),
+    "Effort": ("--processes", "--engine", "--scheduler", "--retry-failed", "--jobs", "--cache", "--runs", "--warm-up"),
     "Pipeline": ("--threads", "--queue-size", "--max-queue"),
-    "Faults": ("--on-fault", "--stage-timeout", "--timeout", "--grace"),
+    "Faults": ("--on-fault", "--rejoin", "--stage-timeout", "--timeout", "--grace"),
     "Network": ("--host", "--port", "--grpc", "--grpc-port", "--token-file", "--max-body"),
     "Observation": ("--timeline", "--trace", "--metrics-port", "--metrics-address", "--log-requests"),
 }
@@ -86,8 +89,10 @@ class GroupedCommand(TyperCommand):
         for param in self.get_params(ctx):
             if (record := param.get_help_record(ctx)) is None:
                 continue
+            named, said = record
+            record = re.sub(r"<list\[(\w+)\]>", r"<\1>", named), said
             if param.param_type_name == "argument":
-                group = "Arguments"
+                group, record = "Arguments", (named.partition(" <")[0], said)  # its name says what it is
             else:
                 group = "Options" if len(options) <= FEW else _group(param.opts)
             found.setdefault(group, []).append(record)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from segsolve.errors import UsageError
 from segsolve.library.costs import device_count, tpus_or
 from segsolve.values import parse_memory, within
-from segsolve_runtime.contract.start import Start
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
     from segsolve.search.answer import Answer
     from segsolve.solvers.base import Limits, Observer
+    from segsolve_runtime.contract.start import Start
 
 MOST_CORES = 64
 
