@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -18,7 +19,7 @@ from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
 from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError
 from segsolve_runtime.flow.faults import FaultPolicy
-from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_shared
+from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_arrivals, schedule_shared
 from segsolve_runtime.flow.sharing import Proportion, SharedDevice
 from segsolve_runtime.pipeline import Pipeline
 
@@ -298,7 +299,24 @@ class _Session:
 
 
 def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun:
-    """Run a pool's plan on a virtual clock, every stage taking exactly its predicted time."""
+    """Run a pool's plan on a virtual clock, as fast as it can, every stage taking exactly its predicted time."""
+    weights = [model.weight for model in folder.pool.models]
+    return schedule_shared(_lanes(folder), weights, periods, queue_size)
+
+
+def simulate_asked(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun | None:
+    """Run a pool's plan on a virtual clock, with frames that come evenly at the rates asked for; None if none were."""
+    asked = folder.pool.solution.scale_fps
+    if asked is None:
+        return None
+    arrivals = [
+        [int(n * 10**9 / (Fraction(asked) * model.weight)) for n in range(periods * model.weight)]
+        for model in folder.pool.models
+    ]
+    return schedule_arrivals(_lanes(folder), arrivals, queue_size)
+
+
+def _lanes(folder: PoolFolder) -> list[SharedLane]:
     lanes = []
     for m, (model, plan) in enumerate(zip(folder.pool.models, folder.plans, strict=True)):
         where = folder.device_of(model.name)
@@ -313,7 +331,7 @@ def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun
                     ),
                 )
             )
-    return schedule_shared(lanes, [model.weight for model in folder.pool.models], periods, queue_size)
+    return lanes
 
 
 def _names(folder: PoolFolder, devices: Sequence[str]) -> list[str]:

@@ -234,3 +234,14 @@ def test_pools_run_in_turns(shared: Path, networks: list[Path], tmp_path: Path) 
     run("solve", *networks[:2], "--pool", POOL, "--time-limit", "3", "-o", tmp_path / "other", "--no-verify")
     error(run("bench", shared, tmp_path / "other", *few), ExitCode.BAD_PLAN, "same models in one proportion")
     error(run("bench", shared, "--mode", "latency", *few), ExitCode.USAGE, "measured by its throughput")
+
+
+def test_simulated_latencies_at_the_rates_that_were_asked_for(networks: list[Path], tmp_path: Path) -> None:
+    rates = ("--rate", "mobilenet=30", "--rate", "squeezenet1.0=10", "--sharing", "co-compiled")
+    folder = tmp_path / "plan"
+    run("solve", networks[0], networks[2], "--pool", POOL, *rates, "--time-limit", "3", "-o", folder, "--no-verify")
+    found = document(run("run", folder, "--backend", "simulated", "--count", "50", "--json"))
+    for model, predicted in zip(found["models"], load_pool(folder).pool.models, strict=True):
+        assert predicted.own_latency_ns <= model["latency_max_at_rates_ns"] <= predicted.latency_ns
+        assert model["throughput_fps"] == pytest.approx(predicted.rate_fps, rel=0.02)
+    assert "at the rates asked for" in run("run", folder, "--backend", "simulated").stdout

@@ -81,13 +81,14 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
 
 def _simulate(folder: PoolFolder, options: RunOptions, wanted: TrafficOptions) -> None:
     from segsolve.report.pool.run import simulated_document, simulated_table
-    from segsolve_runtime.pool import simulate
+    from segsolve_runtime.pool import simulate, simulate_asked
 
-    run = simulate(folder, wanted.count or DEFAULT_PERIODS, options.queue_size)
+    how = folder, wanted.count or DEFAULT_PERIODS, options.queue_size
+    run, asked = simulate(*how), simulate_asked(*how)
     if wanted.as_json:
-        show_json(simulated_document(folder.pool, run))
+        show_json(simulated_document(folder.pool, run, asked))
     else:
-        show(simulated_table(folder.pool, run))
+        show(simulated_table(folder.pool, run, asked))
 
 
 def _run_legs(options: RunOptions, folder: PoolFolder, flows: Mapping[str, Traffic]) -> list[PoolLeg]:

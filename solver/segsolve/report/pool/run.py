@@ -78,10 +78,15 @@ def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> Re
     return Group(models, devices)
 
 
-def simulated_table(pool: PoolFile, run: SharedRun) -> RenderableType:
-    """Return the rates and the worst latencies of a simulated run beside the predicted ones."""
+def simulated_table(pool: PoolFile, run: SharedRun, asked: SharedRun | None) -> RenderableType:
+    """Return the rates of a simulated run beside the predicted ones, and the longest latencies.
+
+    Those are of frames that come at the rates which were `asked` for, if any were.
+    """
     table = Grid(
-        "simulated, virtual time", "model", "inferences", "per second", "predicted", "longest ms", "predicted worst ms"
+        "simulated, virtual time: as fast as it can"
+        + (", and the longest latency of frames at the rates asked for" if asked else ""),
+        *("model", "inferences", "per second", "predicted", "longest ms", "predicted worst ms"),
     )
     for m, model in enumerate(pool.models):
         table.add_row(
@@ -89,14 +94,14 @@ def simulated_table(pool: PoolFile, run: SharedRun) -> RenderableType:
             str(len(run.ends_ns[m])),
             fps(run.rate_fps(m)),
             fps(model.rate_fps),
-            ms(max(run.latencies_ns[m], default=0)),
+            ms(max((asked or run).latencies_ns[m], default=0)),
             ms(model.latency_ns),
         )
     return table
 
 
-def simulated_document(pool: PoolFile, run: SharedRun) -> dict[str, Any]:
-    """Return a simulated run."""
+def simulated_document(pool: PoolFile, run: SharedRun, asked: SharedRun | None) -> dict[str, Any]:
+    """Return a simulated run, and the longest latencies of one at the rates that were `asked` for, if any were."""
     return {
         "backend": "simulated",
         "elapsed_ns": run.elapsed_ns,
@@ -107,6 +112,8 @@ def simulated_document(pool: PoolFile, run: SharedRun) -> dict[str, Any]:
                 "throughput_fps": run.rate_fps(m),
                 "predicted_fps": model.rate_fps,
                 "latency_max_ns": max(run.latencies_ns[m], default=0),
+                "latency_max_at_rates_ns": max(asked.latencies_ns[m], default=0) if asked else None,
+                "predicted_latency_ns": model.latency_ns,
             }
             for m, model in enumerate(pool.models)
         ],
