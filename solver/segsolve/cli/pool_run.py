@@ -241,7 +241,9 @@ def _own_traffic(folder: PoolFolder, wanted: TrafficOptions, labels: Sequence[st
             detections=detects,
             top=top,
             labels=_labels(labels, model.name) if detects or top else None,
-            pictures=wanted.pictures and wanted.pictures / model.name if detects else None,
+            pictures=wanted.pictures and (wanted.pictures / model.name if len(models) > 1 else wanted.pictures)
+            if detects
+            else None,
             dequantize=wanted.dequantize and not detects and not top,
             output=output,
         )
