@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 
 from segsolve_runtime.backends.edgetpu.choose import parse_devices
 from segsolve_runtime.command.options import add_json, add_where, news, show, show_json, whole
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan, load_plan
+from segsolve_runtime.contract.start import first_result
 from segsolve_runtime.contract.writing import replace_file
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.observe.began import Began
 from segsolve_runtime.observe.measurement import measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline
 
@@ -52,11 +55,15 @@ def command(chosen: argparse.Namespace) -> int:
     reading = top_classes(outputs, chosen.top, chosen.labels) if chosen.top is not None else None
     sink = open_output(chosen.output, outputs, reading) if chosen.output is not None else nullcontext()
     skips = chosen.on_fault == "skip" and not chosen.rejoin
+    since = perf_counter()
     with _opened(chosen, plan) as pipeline, sink as taken:
+        opened = perf_counter()
         if chosen.backend != "simulated":
             pipeline.warm_up()
+        began = Began(since=since, open_s=opened - since, warm_up_s=perf_counter() - opened)
         frames = islice(_noted(chosen, plan, origins), chosen.count)
         for result in pipeline.map(frames, on_error="yield" if skips else "raise"):
+            began.note_result()
             origin = origins.popleft()
             if isinstance(result, Exception):
                 news(f"{origin}: {result}")
@@ -68,9 +75,9 @@ def command(chosen: argparse.Namespace) -> int:
     if chosen.timeline is not None:
         replace_file(chosen.timeline, measurement_json(measurement_of(plan, metrics, chosen.backend)).encode())
     if chosen.json:
-        show_json({"model": plan.model.name, "backend": chosen.backend, **metrics.as_dict()})
+        show_json({"model": plan.model.name, "backend": chosen.backend, **metrics.as_dict(), "start": began.as_dict()})
     else:
-        show(_table(plan, metrics, chosen.backend))
+        show(_table(plan, metrics, chosen.backend, began))
     return _PARTIAL if metrics.accepted > metrics.count else 0
 
 
@@ -108,7 +115,7 @@ def _noted(chosen: argparse.Namespace, plan: Plan, origins: deque[str]) -> Itera
         yield frame
 
 
-def _table(plan: Plan, metrics: Metrics, backend: str) -> Iterator[str]:
+def _table(plan: Plan, metrics: Metrics, backend: str, began: Began) -> Iterator[str]:
     yield f"{plan.model.name}: {metrics.count} inferences on {backend}"
     for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
         name = f"stage {done.pipeline}.{done.stage}" + (f" x{done.replicas}" if done.replicas > 1 else "")
@@ -120,5 +127,12 @@ def _table(plan: Plan, metrics: Metrics, backend: str) -> Iterator[str]:
         f"{metrics.throughput_fps:.1f} inferences per second, latency {metrics.latency_p50_ns / 1e6:.2f} ms median, "
         f"{metrics.latency_p95_ns / 1e6:.2f} at the 95th percentile; {plan.solution.throughput_fps:.1f} predicted"
     )
+    if backend != "simulated" and began.first_result_s is not None:
+        said = first_result(plan)
+        predicted = f"; {said.total_ns / 1e9:.2f} s predicted" if said else ""
+        yield (
+            f"first result after {began.first_result_s:.2f} s: {began.open_s:.2f} to open, "
+            f"{began.warm_up_s:.2f} to run each stage once{predicted}"
+        )
     if any(metrics.fault_counts.values()):
         yield "faults: " + ", ".join(f"{n} x {kind}" for kind, n in metrics.fault_counts.items() if n)

@@ -20,6 +20,10 @@ class Began:
         """Until it could take a frame."""
         return self.open_s + self.warm_up_s
 
+    def as_dict(self) -> dict[str, float | None]:
+        """Return it as JSON has it."""
+        return {"open_s": self.open_s, "warm_up_s": self.warm_up_s, "first_result_s": self.first_result_s}
+
     def note_result(self) -> None:
         """Note that there is a result; only the first one counts."""
         if self.first_result_s is None:

@@ -65,12 +65,8 @@ def run_document(
 
 def start_document(began: Began | None, outage_s: float | None = None) -> dict[str, float | None]:
     """Return how a run began, in seconds; `outage_s` is how long nothing ran before, since a device was lost."""
-    return {
-        "open_s": began.open_s if began else None,
-        "warm_up_s": began.warm_up_s if began else None,
-        "first_result_s": began.first_result_s if began else None,
-        "outage_s": outage_s,
-    }
+    measured = began.as_dict() if began else dict.fromkeys(("open_s", "warm_up_s", "first_result_s"))
+    return {**measured, "outage_s": outage_s}
 
 
 def run_table(
