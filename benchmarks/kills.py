@@ -71,6 +71,7 @@ def prepare(folder: Path) -> None:
     compiler.chmod(0o755)
     (folder / _DEVICE).write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
     done = forked(lambda: inside("zoo", "build", "synthetic-dense-50", "-o", folder / "in").code)
+    done |= forked(lambda: inside("zoo", "build", "synthetic-dense-20", "-o", folder / "in").code)
     done |= forked(lambda: inside("solve", folder / _M, "--tpus", "2", "-o", folder / "in" / "plan").code)
     done |= forked(lambda: inside("batch", folder / _M, *_BATCH, "-o", folder / "in" / "batch").code)
     if done:
@@ -78,6 +79,7 @@ def prepare(folder: Path) -> None:
 
 
 _M = "in/synthetic-dense-50.tflite"
+_M2 = "in/synthetic-dense-20.tflite"
 _COMPILER = "in/edgetpu_compiler"
 _DEVICE = "in/device.toml"  # whose host never limits, so that more TPUs make another plan
 _BATCH = ("--tpus", "1..3", "--planners", "uniform,compiler,dp", "--processes", "1")
@@ -96,6 +98,14 @@ def plan_of(path: Path) -> object:
         return None
     solution = json.loads((path / "plan.json").read_text(encoding="utf-8"))
     return [[(s["file"], s["sha256"]) for s in p["stages"]] for p in solution["pipelines"]]
+
+
+def pool_of(path: Path) -> object:
+    """Return what a pool's folder says, without what differs from run to run; None if there is no pool's plan."""
+    if not (path / "pool.json").exists():
+        return None
+    pool = json.loads((path / "pool.json").read_text(encoding="utf-8"))
+    return pool["devices"], [plan_of(path / model["folder"]) for model in pool["models"]]
 
 
 def compiled_of(path: Path) -> object:
@@ -122,6 +132,13 @@ CASES: dict[str, Case] = {
         same=plan_of,
     ),
     "solve, new": Case(command=_SOLVE, result="out", accepted_by=_READERS, same=plan_of),
+    "pool": Case(
+        command=("solve", _M, _M2, "--pool", "edgetpu-m2:3", "--no-verify", "-o", "out"),
+        before=(("solve", _M, "--pool", "edgetpu-usb:1", "--no-verify", "-o", "out"),),
+        result="out",
+        accepted_by=(("check", "out"), ("run", "out", "--backend", "simulated", "--count", "3")),
+        same=pool_of,
+    ),
     "build": Case(
         command=("build", "out", "--compile", "--compiler", _COMPILER, "--rounds", "3", "--no-verify"),
         before=(_OLDER_PLAN,),
@@ -265,7 +282,10 @@ def _inside(*command: str | Path) -> Callable[[], int]:
 def _is_there(case: Case, root: Path) -> bool:
     path = root / case.result
     if path.is_dir():  # a plan may wait in the folder for whoever comes
-        return (path / "plan.json").exists() or (path / ".segsolve" / "decision.json").exists()
+        return (
+            any((path / name).exists() for name in ("plan.json", "pool.json"))
+            or (path / ".segsolve" / "decision.json").exists()
+        )
     return path.exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("command", ["solve", "export"])
+@pytest.mark.parametrize("command", ["solve", "pool", "export"])
 def test_a_kill_at_any_moment_leaves_the_old_result_or_the_new_one(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.kills", "6", command],

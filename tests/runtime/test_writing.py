@@ -102,3 +102,27 @@ def test_a_linked_work_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "plan" / WORK).symlink_to(tmp_path / "others")
     settle(tmp_path / "plan")
     assert (tmp_path / "others" / "mine").exists()
+
+
+def test_a_change_may_go_deep_and_takes_emptied_folders_away(tmp_path: Path) -> None:
+    with changing(tmp_path) as change:
+        for name in ("models/0-a/plan.json", "models/0-a/segments/s.tflite", "models/1-b/plan.json"):
+            change.below("models").put(name.removeprefix("models/"), b"old")
+    (tmp_path / "models" / "1-b" / "mine.txt").write_text("kept")
+    with changing(tmp_path) as change:
+        change.put("models/0-c/plan.json", b"new")
+        for path in (tmp_path / "models").rglob("*.*"):
+            if path.name != "mine.txt":
+                change.remove(path.relative_to(tmp_path).as_posix())
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["models/0-c/plan.json", "models/1-b/mine.txt"]
+    assert not (tmp_path / "models" / "0-a").exists()
+
+
+def test_a_change_follows_no_link_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "models").symlink_to(tmp_path / "outside")
+    with changing(tmp_path / "in") as change:
+        change.put("models/0-a/plan.json", b"new")
+    assert not list((tmp_path / "outside").iterdir())

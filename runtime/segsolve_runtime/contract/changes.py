@@ -45,14 +45,29 @@ class Change:
         """Remove a file, if it is there and no new one takes its place."""
         self._removed.append(name)
 
+    def below(self, folder: str) -> Change:
+        """Return the part of this change that is about a folder in the folder, with names relative to that."""
+        return _Part(self, folder)
+
     def decide(self) -> None:
         """Make the change happen, now or when somebody comes: the one step."""
         if not self._put and not self._removed:
             return
-        for folder in {(self._work / _FILES / name).parent for name in self._put}:
+        for folder in {path.parent for name in self._put for path in _below(self._work / _FILES, name)}:
             sync_folder(folder)
         removed = [name for name in self._removed if name not in self._put]
         replace_file(self._work / _DECISION, json.dumps({"put": self._put, "remove": removed}).encode())
+
+
+class _Part(Change):
+    def __init__(self, whole: Change, folder: str) -> None:
+        self._whole, self._folder = whole, folder
+
+    def put(self, name: str, content: bytes) -> None:
+        self._whole.put(f"{self._folder}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        self._whole.remove(f"{self._folder}/{name}")
 
 
 @contextmanager
@@ -116,10 +131,13 @@ def settle_locked(folder: Path) -> None:
         return
     for name in filter(lambda name: _is_inside(folder, name), put):
         if (work / _FILES / name).exists():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (work / _FILES / name).replace(folder / name)
     for name in filter(lambda name: _is_inside(folder, name), remove):
         (folder / name).unlink(missing_ok=True)
+        for path in reversed(_below(folder, name)[:-1]):
+            with suppress(OSError):  # it holds other files
+                path.rmdir()
     sync_folder(folder)
     (work / _DECISION).unlink()
     shutil.rmtree(work)
@@ -141,6 +159,12 @@ def _is_inside(folder: Path, name: object) -> bool:
     if not isinstance(name, str) or not name.isprintable():
         return False
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or len(path.parts) not in (1, 2) or path.parts[0] == WORK:
+    if path.is_absolute() or not path.parts or ".." in path.parts or path.parts[0] == WORK:
         return False
-    return (folder / path).parent.resolve() in (folder.resolve(), folder.resolve() / path.parts[0])
+    return (folder / path).parent.resolve() == folder.resolve() / path.parent
+
+
+def _below(folder: Path, name: str) -> list[Path]:
+    """Return the folders that lead from a folder to a file in it, and the file."""
+    parts = PurePosixPath(name).parts
+    return [folder.joinpath(*parts[:k]) for k in range(1, len(parts) + 1)]

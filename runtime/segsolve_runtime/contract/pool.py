@@ -8,12 +8,14 @@ co-compiled, and at which rates the models run together.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from segsolve_runtime.contract.changes import settle
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
@@ -173,7 +175,9 @@ class PoolFolder:
 
 
 def is_pool(folder: Path) -> bool:
-    """Whether a folder holds the plan of a pool."""
+    """Whether a folder holds the plan of a pool, or will once a change that was decided there is finished."""
+    with suppress(OSError):
+        settle(folder)
     return (folder / POOL_FILE).is_file() or folder.name == POOL_FILE
 
 
@@ -201,6 +205,10 @@ def load_pool(folder: Path) -> PoolFolder:
     """
     root = folder.parent if folder.name == POOL_FILE else folder
     path = root / POOL_FILE
+    try:
+        settle(root)
+    except OSError as error:
+        raise PlanError(f"{root} cannot be brought in order: {error.strerror or error}") from None
     pool = _parse(path)
     plans = []
     for model in pool.models:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from segsolve_runtime.backends.edgetpu.system import ROOT, pci_devices, usb_devices
+from segsolve_runtime.contract.writing import replacing
 from segsolve_runtime.doctor import Finding, lines
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.version import __version__
@@ -34,7 +35,7 @@ def write_bundle(path: Path, findings: Sequence[Finding]) -> tuple[tuple[str, st
         "devices.txt": ("ids, speeds and power of the Edge TPUs on USB and PCIe", "\n".join(_devices()) + "\n"),
     }
     try:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with replacing(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, (_, text) in files.items():
                 archive.writestr(name, without_names(text))
     except OSError as error:

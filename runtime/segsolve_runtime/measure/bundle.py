@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segsolve_runtime.contract.changes import settle
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.plan import TensorSpec, file_sha256
@@ -89,6 +90,10 @@ def load_bundle(root: Path) -> Bundle:
     Raises:
         PlanError: it is missing, damaged or altered.
     """
+    try:
+        settle(root)
+    except OSError as error:
+        raise PlanError(f"{root} cannot be brought in order: {error.strerror or error}") from None
     bundle = _load(root / BUNDLE_FILE, Bundle, "write it again: segsolve profile MODEL --export BUNDLE/")
     for segment in bundle.segments:
         for name, digest in ((segment.file, segment.sha256), (segment.compiled, segment.compiled_sha256)):

@@ -14,6 +14,7 @@ from segsolve.errors import UsageError
 from segsolve.graph.read import LoadedModel
 from segsolve.plan.folder import tensor_spec
 from segsolve.segments.writer import Segment, segment_bytes, segment_of
+from segsolve_runtime.contract.changes import Change, changing
 from segsolve_runtime.measure.bundle import BUNDLE_FILE, Bundle, BundledSegment, SegmentTimes, Times, record_text
 from segsolve_runtime.measure.stopwatch import Bench, Effort
 
@@ -85,15 +86,26 @@ def write_bundle(
     effort: Effort,
 ) -> Bundle:
     """Write segments and their compiled files, if there are such, to be measured on another machine (OSError)."""
-    root.mkdir(parents=True, exist_ok=True)
+    with changing(root) as change:
+        return _put_bundle(change, loaded, ranges, made, device, effort)
+
+
+def _put_bundle(
+    change: Change,
+    loaded: LoadedModel,
+    ranges: Sequence[Range],
+    made: Sequence[Compiled] | None,
+    device: str,
+    effort: Effort,
+) -> Bundle:
     segments = []
     for k, stage in enumerate(ranges):
         segment = segment_of(loaded.graph, range(*stage))
         compiled = None if made is None else made[k]
         bundled = bundled_segment(loaded, segment, compiled, f"{stage[0]}_to_{stage[1] - 1}.tflite")
-        (root / bundled.file).write_bytes(segment_bytes(loaded, segment))
+        change.put(bundled.file, segment_bytes(loaded, segment))
         if compiled is not None and bundled.compiled is not None:
-            (root / bundled.compiled).write_bytes(compiled.content)
+            change.put(bundled.compiled, compiled.content)
         segments.append(bundled)
     bundle = Bundle(
         model=loaded.graph.name,
@@ -104,7 +116,7 @@ def write_bundle(
         seed=effort.seed,
         segments=segments,
     )
-    (root / BUNDLE_FILE).write_text(record_text(bundle), encoding="utf-8")
+    change.put(BUNDLE_FILE, record_text(bundle).encode())
     return bundle
 
 

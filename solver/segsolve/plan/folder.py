@@ -55,7 +55,7 @@ def write_plan(
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
     with _changing(folder) as change:
-        _write_into(change, folder, loaded, device, problem, answer, answer.plan, answer.score)
+        put_plan(change, folder, loaded=loaded, device=device, problem=problem, answer=answer)
     return planfile.load_plan(folder)
 
 
@@ -88,16 +88,12 @@ def _refuse_to_overwrite(folder: Path) -> None:
         raise OutputError(f"{folder} holds files that are not a segsolve plan", "choose another folder with -o")
 
 
-def _write_into(
-    change: Change,
-    folder: Path,
-    loaded: LoadedModel,
-    device: DeviceFacts,
-    problem: Problem,
-    answer: Answer,
-    plan: Plan,
-    costs: PlanScore,
-) -> None:
+def put_plan(
+    change: Change, folder: Path, *, loaded: LoadedModel, device: DeviceFacts, problem: Problem, answer: Answer
+) -> str:
+    """Let a change of a folder write a plan there; return the digest by which others name it."""
+    plan, costs = answer.plan, answer.score
+    assert plan is not None and costs is not None
     pipelines = _write_segments(change, loaded, plan, costs)
     document = planfile.Plan(
         model=planfile.ModelReference(
@@ -132,6 +128,7 @@ def _write_into(
         document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
     change.put(planfile.PLAN_FILE, planfile.plan_json(document).encode())
     _remove_older(change, folder)
+    return planfile.content_sha256(document)
 
 
 def _remove_older(change: Change, folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from segsolve.cost.plan import PlanScore, Score, rounded_down
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel
-from segsolve.plan.folder import CERTIFICATE_FILE, write_plan
+from segsolve.plan.folder import CERTIFICATE_FILE, put_plan
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.certificate import certificate
@@ -23,6 +23,7 @@ from segsolve.question import Cuts, Question
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
+from segsolve_runtime.contract.changes import Change, changing, settle
 from segsolve_runtime.contract.plan import PLAN_FILE
 from segsolve_runtime.contract.start import Start
 
@@ -57,38 +58,49 @@ def write_pool(
     """
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
-    check_pool_writable(folder)
     plan, score = answer.plan, answer.score
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in (poolfile.POOL_FILE, CERTIFICATE_FILE):
-            (folder / stale).unlink(missing_ok=True)
-        shutil.rmtree(folder / _MODELS, ignore_errors=True)
-        hashes = [_write_model(folder, answer, m, plan, score, loaded, memory_bytes) for m, loaded in enumerate(models)]
+    with _changing(folder) as change:
+        hashes = [
+            _put_model(change, folder, answer, m, plan, score, loaded, memory_bytes) for m, loaded in enumerate(models)
+        ]
         document = _document(answer, plan, score, hashes, devices, memory_bytes)
         proof = certificate(answer, plan)
         if proof is not None:
             binding = {"pool_sha256": poolfile.content_sha256(document), "models": [m.graph.sha256 for m in models]}
             content = json.dumps(proof | {"binding": binding}, separators=(",", ":")).encode()
-            (folder / CERTIFICATE_FILE).write_bytes(content)
+            change.put(CERTIFICATE_FILE, content)
             document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
-        (folder / poolfile.POOL_FILE).write_text(poolfile.pool_json(document), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}", "choose another folder with -o"
-        ) from error
+        change.put(poolfile.POOL_FILE, poolfile.pool_json(document).encode())
+        for stale in (folder / CERTIFICATE_FILE, *(folder / _MODELS).rglob("*")):
+            if stale.is_file() or stale.is_symlink():
+                change.remove(stale.relative_to(folder).as_posix())
     return poolfile.load_pool(folder)
 
 
 def check_pool_writable(folder: Path) -> None:
     """Raise the OutputError that `write_pool` would raise for a folder, before time is spent on solving."""
+    with _changing(folder):
+        pass
+
+
+@contextmanager
+def _changing(folder: Path) -> Iterator[Change]:
+    try:
+        with changing(folder, check=lambda: _refuse_to_overwrite(folder)) as change:
+            yield change
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
     file = folder / poolfile.POOL_FILE
     ours = file.is_file() and '"segsolve-pool"' in file.read_text(errors="replace")[:4096]
     taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if (folder / name).exists()]
     if taken and not ours:
         raise OutputError(f"{folder} holds {taken[0]}, which is not of a pool's plan", "choose another folder with -o")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file", "choose another folder with -o")
+    for model in (folder / _MODELS).glob("*"):
+        settle(model)
 
 
 def model_plan(plan: PoolPlan, model: int) -> Plan:
@@ -100,7 +112,8 @@ def model_plan(plan: PoolPlan, model: int) -> Plan:
     )
 
 
-def _write_model(
+def _put_model(
+    change: Change,
     folder: Path,
     answer: PoolAnswer,
     model: int,
@@ -109,7 +122,7 @@ def _write_model(
     loaded: LoadedModel,
     memory_bytes: Sequence[int],
 ) -> str:
-    """Write a model's own plan, and return what the pool's file knows it by."""
+    """Let a change write a model's own plan, and return what the pool's file knows it by."""
     own = model_plan(plan, model)
     costs = PlanScore(
         pipelines=tuple(
@@ -137,8 +150,8 @@ def _write_model(
     )
     kinds = answer.problem.pool.kinds
     facts = _Facts(name="+".join(kind.name for kind in kinds), memory_bytes=max(memory_bytes))
-    written = write_plan(folder / _folder_of(answer, model), loaded=loaded, device=facts, problem=problem, answer=found)
-    return written.content_sha256
+    place = _folder_of(answer, model)
+    return put_plan(change.below(place), folder / place, loaded=loaded, device=facts, problem=problem, answer=found)
 
 
 def _folder_of(answer: PoolAnswer, model: int) -> str:
