@@ -7,8 +7,11 @@ import pytest
 from segsolve.errors import ExitCode
 from segsolve.zoo.files import write_network
 
+from ..compiler.conftest import standin_compiler
 from ..models import Net, residual_net
 from .tool import run
+
+__all__ = ["standin_compiler"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ COMMANDS: dict[str, list[str]] = {
     "profile": ["profile MODEL --runs 1 --warm-up 0 -o made.json"],
     "tune": ["tune MODEL --tpus 2 --runs 1 --warm-up 0 --iterations 2"],
     "doctor": ["doctor"],
+    "build": ["build compiled --compile --compiler COMPILER --rounds 1"],
+    "bench": ["bench plan compiled --count 2 --warm-up 0 --rounds 2 --backend simulated"],
+    "diff": ["diff plan compiled", "diff plan plan"],
+    "solve-within": ["solve MODEL --tpus 3 --within 20%"],
+    "solve-pool": [
+        "solve MODEL --pool edgetpu-m2:1,edgetpu-usb:1",
+        "solve MODEL DENSE --pool edgetpu-m2:2 --rate MODEL=5 --rate DENSE=5 --time-limit 2",
+        "solve MODEL DENSE --pool edgetpu-card:2 --objective latency --rate MODEL=5 --rate DENSE=5 --time-limit 2",
+    ],
+    "compare-pool": ["compare MODEL DENSE --pool edgetpu-m2:2 --time-limit 2"],
+    "check-pool": ["check pool"],
+    "build-pool": ["build pool --compile --compiler COMPILER"],
+    "run-pool": ["run pool --count 2 --backend simulated", "run pool --count 2"],
     "batch": ["batch MODEL --tpus 1..2 --planners uniform,dp --processes 1 -o batch"],
 }
 
@@ -53,18 +67,25 @@ def here(net: Path, dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     nodes = [{"id": k, "fpgaLatency": 2.0, "cpuLatency": 3.0, "size": 5.0} for k in range(4)]
     edges = [{"sourceId": k, "destId": k + 1, "cost": 0.5} for k in range(3)]
     write(folder, placement(nodes, edges), "graph.json")
-    assert inside("solve", net, "--tpus", "2", "--no-verify", "-o", folder / "plan").code == 0
+    for options in (
+        ("--tpus", "2", "-o", "plan"),
+        ("--tpus", "3", "-o", "compiled"),
+        ("--pool", "edgetpu-m2:2", "-o", "pool"),
+    ):
+        assert inside("solve", net, "--no-verify", *options[:-1], folder / options[-1]).code == 0
     return folder
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_command_prints_keeps_to_its_schema(
-    name: str, here: Path, net: Path, dense: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, here: Path, net: Path, dense: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(here)
     made: list[Any] = []
     for command in COMMANDS[name]:
-        words = [str({"MODEL": net, "DENSE": dense}.get(word, word)) for word in command.split()]
+        words = [
+            _filled(word, {"MODEL": net, "DENSE": dense, "COMPILER": standin_compiler}) for word in command.split()
+        ]
         done = inside(*words, "--json")
         assert done.stdout, (command, done.stderr)
         made.append(json.loads(done.stdout))
@@ -79,6 +100,13 @@ def test_every_document_has_a_schema_that_is_one() -> None:
     assert set(DOCUMENTS) == set(COMMANDS)
     for name in DOCUMENTS:
         jsonschema.Draft202012Validator.check_schema(json.loads(inside("schema", f"{name}-output").stdout))
+
+
+def _filled(word: str, paths: Mapping[str, Path]) -> str:
+    name, sign, rest = word.partition("=")
+    if sign:
+        return f"{paths[name].stem}={rest}" if name in paths else word
+    return str(paths.get(word, word))
 
 
 def _rewrite(name: str, documents: list[Any]) -> None:

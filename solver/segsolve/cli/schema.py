@@ -17,7 +17,8 @@ Schema = dict[str, Any]
 _FOLDER = Path(__file__).parent / "documents"
 _NAMES = (
     *("solve", "solve-graph", "compare", "check", "verify", "inspect", "devices", "zoo", "run", "coral", "profile"),
-    *("tune", "batch", "doctor"),
+    *("tune", "batch", "doctor", "build", "bench", "diff", "solve-within"),
+    *("solve-pool", "compare-pool", "check-pool", "build-pool", "run-pool"),
 )
 DOCUMENTS = {name: _FOLDER / f"{name}.json" for name in _NAMES}
 """The schemas of what commands print with ``--json``, drawn from what they print (tests/cli/test_documents.py)."""
@@ -109,6 +110,18 @@ def _pool() -> Schema:
     return pool_schema()
 
 
+def _bundle() -> Schema:
+    from segsolve_runtime.measure.bundle import Bundle
+
+    return Bundle.model_json_schema()
+
+
+def _times() -> Schema:
+    from segsolve_runtime.measure.bundle import Times
+
+    return Times.model_json_schema()
+
+
 FILES: dict[str, Callable[[], Schema]] = {
     "plan": _plan,
     "certificate": _certificate,
@@ -120,5 +133,7 @@ FILES: dict[str, Callable[[], Schema]] = {
     "record": _record,
     "trace": _trace,
     "pool": _pool,
+    "bundle": _bundle,
+    "times": _times,
 }
 """The schemas of files; a device's is that of its TOML, a record's that of a line of results.jsonl."""
