@@ -61,7 +61,7 @@ COMMANDS: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def here(net: Path, dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(net: Path, standin_compiler: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write(folder, by_hand())
     nodes = [{"id": k, "fpgaLatency": 2.0, "cpuLatency": 3.0, "size": 5.0} for k in range(4)]
@@ -73,6 +73,8 @@ def here(net: Path, dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ("--pool", "edgetpu-m2:2", "-o", "pool"),
     ):
         assert inside("solve", net, "--no-verify", *options[:-1], folder / options[-1]).code == 0
+    built = inside("build", folder / "compiled", "--compile", "--compiler", standin_compiler, "--rounds", "1")
+    assert built.code == 0, built.stderr
     return folder
 
 
