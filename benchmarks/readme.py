@@ -10,6 +10,7 @@ from benchmarks.common import read_result, read_rows
 
 README = Path(__file__).parents[1] / "README.md"
 SOLVER_README = README.parent / "solver" / "README.md"
+FIRST_DAY = README.parent / "docs" / "first-day.md"
 SHOWN = (
     "resnet50",
     "resnet101",
@@ -32,7 +33,11 @@ def main() -> None:
 
 def generated() -> dict[Path, dict[str, Callable[[], str]]]:
     """Return the documents with generated parts, and what makes each part."""
-    return {README: {"study": study_table}, SOLVER_README: {"layouts": proof_table}}
+    return {
+        README: {"study": study_table},
+        SOLVER_README: {"layouts": proof_table},
+        FIRST_DAY: {"tuning": tuning_table},
+    }
 
 
 def render(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -63,6 +68,26 @@ def study_table() -> str:
         _gain_sentence(study["gain_of_the_optimum"][DEVICE], len({r["network"] for r in all_rows})),
         f"Made by `python -m benchmarks.study` and `.layouts` on {study['environment']['date']}: predictions of the",
         "device model, not measurements on Edge TPUs.",
+    ]
+    return "\n".join(lines)
+
+
+def tuning_table() -> str:
+    """How many segments `tune` compiles and measures, beside the vendor's profiling partitioner."""
+    found = read_result("tune_devices")
+    rows = [row for row in found["rows"] if "partitioner" in row]
+    lines = [
+        "| network | TPUs | `tune`, one pipeline: segments | of | ms | partitioner: segments, at least | ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {row['network']} | {row['tpus']} | {row['compilations_and_measurements']} | "
+            f"{row['possible_stages']:,} | {row['period_ms']:.2f} | "
+            f"{row['partitioner']['at_least']} | {row['partitioner']['period_ms']:.2f} |"
+            for row in rows
+        ),
+        "",
+        f"`python -m benchmarks.tune_devices`, {found['environment']['date']}: counts on a simulated device, whose",
+        f"operations take up to {100 * found['off']:.0f} % more or less than predicted.",
     ]
     return "\n".join(lines)
 

@@ -29,10 +29,7 @@ from segsolve.tune import Tolerance, tune
 from segsolve.zoo.files import write_network
 
 DEVICE = "edgetpu-usb"
-NETWORKS = (
-    *("resnet101", "resnet50", "inceptionv3", "mobilenetv2", "densenet121", "xception", "inceptionv4"),
-    *("efficientnet-lite4", "ssd-mobilenetv1"),
-)
+NETWORKS = ("resnet101", "resnet50", "mobilenetv2", "ssd-mobilenetv1", "xception", "efficientnet-lite4")
 TPUS = (2, 4, 8)
 OFF, SEED = 0.1, 0
 TOLERANCE = Tolerance(stage=0.2, change=0.12)
