@@ -14,8 +14,9 @@ from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json, TimeLimit
 from segsolve.cli.pool import build_pool
-from segsolve.cli.solve import write_and_verify
+from segsolve.cli.written import write_and_verify
 from segsolve.errors import DeviceError, ExitCode, UsageError
+from segsolve.library.answer import Answer
 from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.values import within
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.problem import Problem
     from segsolve.profile.source import CostSource
-    from segsolve.search.answer import Answer
+    from segsolve.search.answer import Answer as Found
     from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.plan import Plan, PlanFolder
 
@@ -271,7 +272,7 @@ def _solver(plan: Plan, layout: Layout | None, limits: Limits) -> tuple[Solve | 
         return None, "the plan keeps a latency or a rate, which cannot be promised as compiled"
     beyond = Cuts.AUTO if solution.cuts == "dag" else Cuts.CHAIN
 
-    def solved(problem: Problem, gaps: bool) -> Answer:
+    def solved(problem: Problem, gaps: bool) -> Found:
         return answer(problem, replace(question, cuts=beyond if gaps else Cuts.CHAIN), limits=limits)
 
     return solved, ""
@@ -312,7 +313,8 @@ def _write_better(
         certificate=answer.certificate if stands and best.plan == answer.plan else None,
     )
     before = (folder.root / PLAN_FILE).read_bytes()
-    write_and_verify(folder.root, loaded, costs.device, refinement.problem, kept, verify=verify)
+    made = Answer(found=kept, problem=refinement.problem, device=costs.device, model=loaded)
+    write_and_verify(made, folder.root, verify=verify)
     replace_file(folder.root / BEFORE_FILE, before)
     news(f"what changed: segsolve diff {folder.root}")
     return load_plan(folder.root)

@@ -31,7 +31,6 @@ from segsolve.cli.options import (
     TpusOfFile,
     Workers,
     check_search,
-    load_model_or_profile,
 )
 from segsolve.cli.pool import (
     PoolOptions,
@@ -43,21 +42,21 @@ from segsolve.cli.pool import (
     refuse_for_pools,
     solve_pool,
 )
+from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
-from segsolve.library.costs import changes_of, device_count, keeps_state, refuse_changes, tpus_or
+from segsolve.library.costs import changes_of, refuse_changes
 from segsolve.library.graphs import is_graph
+from segsolve.library.solving import pose
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from segsolve.graph.read import LoadedModel
+    from segsolve.library.answer import Answer
     from segsolve.problem import Problem
-    from segsolve.profile.source import DeviceFacts
     from segsolve.question import Question
-    from segsolve.search.answer import Answer
     from segsolve.solvers.base import Limits
 
 
@@ -118,8 +117,6 @@ def command(
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
     from segsolve.report.units import count
-    from segsolve.search.ask import answer as ask
-    from segsolve.search.front import picked
     from segsolve.solvers.base import Limits, Status, Stop
 
     check_search(tpus, time_limit, workers, seed)
@@ -152,7 +149,7 @@ def command(
         return
     asking = Asking(
         objective=objective,
-        layout=layout or Layout.ANY,
+        layout=layout,
         cuts=cuts,
         batch=batch,
         constraints=constraints,
@@ -163,7 +160,7 @@ def command(
     if pick is not None and objective is not Objective.PARETO:
         raise UsageError("--pick takes a point of a front", "give --objective pareto")
     if is_graph(model, cpus):
-        asking.check_graph(device, planner, layout)
+        asking.check_graph(device, planner)
         refuse_changes(host_cores, optimistic=optimistic)
         if output is not None:
             raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
@@ -178,63 +175,59 @@ def command(
         )
         return
     if output is not None:
-        _check_writable(output)
-    loaded, costs = load_model_or_profile(
-        model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
+        _check_output(output, model)
+    posed = pose(
+        model,
+        asking,
+        tpus=tpus,
+        device=device,
+        changes=changes_of(tpu_memory, host_cores, optimistic=optimistic),
+        no_spill=no_spill,
+        planner=planner,
+        signature=signature,
+        tell=news,
     )
-    if output is not None and loaded is None:
+    with progress(f"solving {posed.problem.name}") as observe:
+        answer = posed.solve(limits, observe, pick)
+    problem, found = answer.problem, answer.found
+    if share is None or not as_json:
+        _show(answer, points, as_json=as_json)
+    if found.plan is None:
+        rule = CONSTRAINTS if found.question.constraints else ON_CHIP
+        if found.status is Status.INFEASIBLE and found.question.constraints:
+            rule = replace(rule, hint="; ".join(_instead(problem, found.question, limits) or [rule.hint]))
+        raise no_plan(count(problem.tpus, "TPU"), found, rule, found.planner)
+    _write(output, answer, share, most_plans, verify=verify, as_json=as_json)
+    if found.stopped_by is Stop.INTERRUPTED:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _check_output(output: Path, model: Path) -> None:
+    """Raise before the search what would be in the way of writing its plan."""
+    from segsolve.plan.folder import check_writable
+    from segsolve.profile.load import is_profile
+
+    check_writable(output)
+    if is_profile(model):
         raise UsageError(
             f"{model} is a profile: without the model, -o has no segments to cut",
             f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
         )
-    if layout is None and keeps_state(loaded):
-        asking = replace(asking, layout=Layout.PIPELINE)
-    problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
-    asked = asking.question(problem, planner)
-    with progress(f"solving {problem.name}") as observe:
-        answer = ask(problem, asked, planner=planner, limits=limits, observe=observe)
-    if pick is not None and answer.plan is not None:
-        answer = picked(answer, pick)
-    if share is None or not as_json:
-        _show(problem, answer, costs.device, points, as_json=as_json)
-    if answer.plan is None:
-        rule = CONSTRAINTS if asked.constraints else ON_CHIP
-        if answer.status is Status.INFEASIBLE and asked.constraints:
-            rule = replace(rule, hint="; ".join(_instead(problem, asked, limits) or [rule.hint]))
-        raise no_plan(count(problem.tpus, "TPU"), answer, rule, answer.planner)
-    _write(output, loaded, costs.device, problem, answer, share, most_plans, verify=verify, as_json=as_json)
-    if answer.stopped_by is Stop.INTERRUPTED:
-        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _write(
-    output: Path | None,
-    loaded: LoadedModel | None,
-    device: DeviceFacts,
-    problem: Problem,
-    answer: Answer,
-    share: Fraction | None,
-    most_plans: int,
-    *,
-    verify: bool,
-    as_json: bool,
+    output: Path | None, answer: Answer, share: Fraction | None, most_plans: int, *, verify: bool, as_json: bool
 ) -> None:
     """Write the plan, or each plan of the shortlist into a folder of its own, by rank."""
-    listed = () if share is None else show_shortlist(problem, answer, share, most_plans, as_json=as_json)
-    if output is None or loaded is None:
+    listed = () if share is None else show_shortlist(answer.problem, answer.found, share, most_plans, as_json=as_json)
+    if output is None:
         return
     if share is None:
-        write_and_verify(output, loaded, device, problem, answer, verify=verify)
+        write_and_verify(answer, output, verify=verify)
         return
     for rank, each in enumerate(listed, start=1):
-        write_and_verify(output / f"{rank:02}", loaded, device, problem, each, verify=verify and rank == 1)
+        write_and_verify(replace(answer, found=each), output / f"{rank:02}", verify=verify and rank == 1)
     news(f"compile them with segsolve build {output} --compile, and compare them with segsolve bench {output}")
-
-
-def _check_writable(output: Path) -> None:
-    from segsolve.plan.folder import check_writable
-
-    check_writable(output)
 
 
 def _instead(problem: Problem, asked: Question, limits: Limits) -> list[str]:
@@ -251,33 +244,11 @@ def _instead(problem: Problem, asked: Question, limits: Limits) -> list[str]:
     return said
 
 
-def _show(problem: Problem, answer: Answer, device: DeviceFacts, points: int, *, as_json: bool) -> None:
-    from segsolve.report.answer import answer_document, answer_table
+def _show(answer: Answer, points: int, *, as_json: bool) -> None:
+    from segsolve.report.answer import answer_table
 
     if as_json:
-        show_json(answer_document(problem, answer, device.ranges, device.start))
+        show_json(answer.to_dict())
     elif answer.plan is not None:
-        show(answer_table(problem, answer, device.name, points, device.ranges, device.start))
-
-
-def write_and_verify(
-    output: Path, loaded: LoadedModel, device: DeviceFacts, problem: Problem, answer: Answer, *, verify: bool
-) -> None:
-    """Write a plan's folder, and prove its segments equal to the whole model."""
-    from segsolve.plan.folder import write_plan
-    from segsolve.report.units import count
-    from segsolve.segments.verify import verify as verify_segments
-
-    folder = write_plan(output, loaded=loaded, device=device, problem=problem, answer=answer)
-    news(f"wrote {output / 'plan.json'} and {count(len(set(folder.segment_paths())), 'segment')}")
-    if verify:
-        with progress("comparing the segments with the whole model"):
-            done = verify_segments(folder, loaded)
-        news(
-            f"verified: {count(done.output_tensors, 'output')} and {count(done.crossing_tensors, 'crossing tensor')} "
-            f"of the segments are identical to the whole model's on {count(done.inputs, 'random input')}"
-        )
-        if done.left_out:
-            news(
-                f"not verified: {count(done.left_out, 'operation')} that LiteRT cannot run here, or that hang on these"
-            )
+        device = answer.device
+        show(answer_table(answer.problem, answer.found, device.name, points, device.ranges, device.start))

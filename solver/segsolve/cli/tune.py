@@ -33,8 +33,9 @@ from segsolve.cli.on_device import (
     open_device,
 )
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
-from segsolve.cli.solve import write_and_verify
+from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode
+from segsolve.library.answer import Answer
 from segsolve.question import Layout
 from segsolve.values import within
 
@@ -114,8 +115,9 @@ def command(
     if profile_out is not None:
         _write_profile(profile_out, ground.profile(tuning))
     if tuning.plan is not None and output is not None:
-        answer = tuning.answer(time.perf_counter() - begin)
-        write_and_verify(output, loaded, ground.device, tuning.problem, answer, verify=verify)
+        found = tuning.answer(time.perf_counter() - begin)
+        answer = Answer(found=found, problem=tuning.problem, device=ground.device, model=loaded)
+        write_and_verify(answer, output, verify=verify)
     _end(tuning)
 
 

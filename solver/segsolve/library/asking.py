@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class Asking:
     """The options about the question, as the user gave them; `constraints` by argument (`Option.argument`).
 
+    `layout` is what was asked for in so many words; without, one pipeline of a model that keeps state, else any.
+
     Raises:
         UsageError: there is no such constraint, or a value of one makes no sense.
     """
 
     objective: Objective
-    layout: Layout
+    layout: Layout | None
     cuts: Cuts
     batch: int | None
     constraints: Mapping[str, Any] = field(default_factory=dict)
@@ -40,11 +42,8 @@ class Asking:
             within("--batch", self.batch, 1, MOST_BATCH)
         check_question(self._question(None), planner)
 
-    def check_graph(self, device: str, planner: str, layout: str | None) -> None:
-        """Raise a UsageError if something is asked that makes no sense for a graph, or is not answered for one.
-
-        `layout` is the one that was asked for in so many words, if any.
-        """
+    def check_graph(self, device: str, planner: str) -> None:
+        """Raise a UsageError if something is asked that makes no sense for a graph, or is not answered for one."""
         if device != DEFAULT_DEVICE:
             raise UsageError("a graph has its costs in it", "leave out --device")
         if self.objective is not Objective.THROUGHPUT:
@@ -53,29 +52,29 @@ class Asking:
             raise UsageError("graphs are solved without constraints but --no-spill", "leave out the other constraints")
         if self.cuts is Cuts.CHAIN:
             raise UsageError("a graph has no execution order to cut", "leave out --cuts")
-        if layout == Layout.ANY:
+        if self.layout is Layout.ANY:
             raise UsageError("graphs are cut into one pipeline, one device per part", "leave out --layout")
         if planner != "cpsat":
             raise UsageError("graphs are solved by cpsat alone", "leave out --planner")
 
-    def question(self, problem: Problem, planner: str) -> Question:
-        """Return the question about a problem.
+    def question(self, problem: Problem, planner: str, *, keeps_state: bool = False) -> Question:
+        """Return the question about a problem, whose model may keep state from one inference to the next.
 
         Raises:
             UsageError: an option's value makes no sense or names an operation that does not exist, or two contradict.
         """
         from segsolve.search.ask import check_question
 
-        asked = self._question(problem)
+        asked = self._question(problem, keeps_state=keeps_state)
         asked.constraints.check(problem)
         check_question(asked, planner)
         return asked
 
-    def _question(self, problem: Problem | None) -> Question:
+    def _question(self, problem: Problem | None, *, keeps_state: bool = False) -> Question:
         """Return the question, without what names operations where there is no problem yet."""
         asked = Question(
             objective=self.objective,
-            layout=self.layout,
+            layout=self.layout or (Layout.PIPELINE if keeps_state else Layout.ANY),
             cuts=self.cuts,
             constraints=found(parsed(self.constraints), problem),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,11 @@ from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
 
 if TYPE_CHECKING:
+    from segsolve.device.model import Changes
+    from segsolve.graph.read import LoadedModel
+    from segsolve.problem import Problem
+    from segsolve.profile.source import DeviceFacts
+    from segsolve.question import Question
     from segsolve.solvers.base import Limits, Observer
 
 
@@ -65,36 +70,87 @@ def solve(
         UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
-    from segsolve.search.ask import answer
-    from segsolve.search.front import picked
     from segsolve.solvers.base import Limits as Unlimited
     from segsolve.solvers.base import ignore
 
     path, watch = Path(model), observe or ignore
     asking = Asking(
         objective=_word("objective", objective, Objective),
-        layout=Layout.ANY if layout is None else _word("layout", layout, Layout),
+        layout=None if layout is None else _word("layout", layout, Layout),
         cuts=_word("cuts", cuts, Cuts),
         batch=batch,
         constraints=constraints,
     )
-    asking.check(planner)
     limits = limits or Unlimited()
     if is_graph(path, cpus):
-        asking.check_graph(device, planner, layout)
+        asking.check(planner)
+        asking.check_graph(device, planner)
         refuse_changes(host_cores, optimistic=optimistic)
         solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
         return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
-    loaded, costs = load_model_or_profile(path, device, changes, signature, tell)
-    if layout is None and keeps_state(loaded):
-        asking = replace(asking, layout=Layout.PIPELINE)
+    posed = pose(
+        path,
+        asking,
+        tpus=tpus,
+        device=device,
+        changes=changes,
+        no_spill=no_spill,
+        planner=planner,
+        signature=signature,
+        tell=tell,
+    )
+    return posed.solve(limits, watch, pick)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posed:
+    """A question about a model on some devices, ready to be solved; `model` is None where a profile stands for it."""
+
+    problem: Problem
+    question: Question
+    planner: str
+    device: DeviceFacts
+    model: LoadedModel | None
+
+    def solve(self, limits: Limits, observe: Observer, pick: int | None = None) -> Answer:
+        """Return the answer; `pick` takes a point of a Pareto front as the plan.
+
+        Raises:
+            UsageError: the front has no such point.
+            SolverFault: a solver contradicted a known fact.
+        """
+        from segsolve.search.ask import answer
+        from segsolve.search.front import picked
+
+        found = answer(self.problem, self.question, planner=self.planner, limits=limits, observe=observe)
+        if pick is not None and found.plan is not None:
+            found = picked(found, pick)
+        return Answer(found=found, problem=self.problem, device=self.device, model=self.model)
+
+
+def pose(
+    model: Path,
+    asking: Asking,
+    *,
+    tpus: int | None,
+    device: str,
+    changes: Changes,
+    no_spill: bool,
+    planner: str,
+    signature: str | None,
+    tell: Tell,
+) -> Posed:
+    """Read a model or a profile, and return what is asked about it.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
+    """
+    asking.check(planner)
+    loaded, costs = load_model_or_profile(model, device, changes, signature, tell)
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
-    question = asking.question(problem, planner)
-    found = answer(problem, question, planner=planner, limits=limits, observe=watch)
-    if pick is not None:
-        found = picked(found, pick)
-    return Answer(found=found, problem=problem, device=costs.device, model=loaded)
+    question = asking.question(problem, planner, keeps_state=keeps_state(loaded))
+    return Posed(problem=problem, question=question, planner=planner, device=costs.device, model=loaded)
 
 
 def compare(
