@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ from segsolve.problem import Problem
 from segsolve.search.answer import Answer
 from segsolve.search.ask import best_pipeline
 from segsolve.search.chain.confirmed import solve
+from segsolve.search.simple_layouts import Layouts, layouts_beside
 from segsolve.search.strategies import COMPARED, EXACT, VENDOR
 from segsolve.solvers.base import Limits, Observer, Status, Stop, ignore
 
@@ -49,6 +51,11 @@ class Comparison:
         found = [s for s in self.strategies if s.score is not None]
         return min(reversed(found), key=lambda s: s.score.period_ns if s.score else 0, default=None)
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a search ended before its time."""
+        return any(strategy.answer.stopped_by is Stop.INTERRUPTED for strategy in self.strategies)
+
 
 def compare(
     problem: Problem,
@@ -80,6 +87,30 @@ def compare(
             for a in answers
         ),
     )
+
+
+def side_by_side(
+    problems: Iterable[Problem], *, keeps_state: bool = False, limits: Limits | None = None, observe: Observer = ignore
+) -> Iterator[tuple[Comparison, Layouts | None]]:
+    """Yield for each problem its strategies and its layouts, and nothing after Ctrl-C, be it in a search or not.
+
+    The layouts are None where it came before they were found.
+
+    Raises:
+        SolverFault: a planner answered wrongly.
+    """
+    for problem in problems:
+        try:
+            strategies = compare(problem, limits=limits, observe=observe)
+        except KeyboardInterrupt:
+            return
+        layouts = None
+        if not strategies.is_interrupted:
+            with suppress(KeyboardInterrupt):
+                layouts = layouts_beside(problem, keeps_state=keeps_state, limits=limits, observe=observe)
+        yield strategies, layouts
+        if layouts is None or layouts.is_interrupted:
+            return
 
 
 def _answer(problem: Problem, planner: str, limits: Limits | None, observe: Observer) -> Answer:

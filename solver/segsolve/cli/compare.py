@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,10 +31,8 @@ from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:
     from segsolve.comparison import Comparison
-    from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
     from segsolve.search.simple_layouts import Layouts
-    from segsolve.solvers.base import Limits, Observer
 
 
 @guarded
@@ -65,6 +62,7 @@ def command(
 
     Below, simple layouts of the TPUs, such as copies of the whole model, are held against the best of all layouts.
     """
+    from segsolve.comparison import side_by_side
     from segsolve.solvers.base import Limits
 
     model = models[0]
@@ -97,45 +95,12 @@ def command(
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:
-        found = list(_until_interrupted(problems, keeps_state(loaded), limits, observe))
+        found = list(side_by_side(problems, keeps_state=keeps_state(loaded), limits=limits, observe=observe))
     if not found:
         raise KeyboardInterrupt
     comparisons, layouts = [comparison for comparison, _ in found], [beside for _, beside in found]
     _show(comparisons, layouts, costs.device, batch, as_json=as_json, as_csv=as_csv)
     _end(comparisons, wanted=len(counts), is_whole=all(beside and not beside.is_interrupted for beside in layouts))
-
-
-def _until_interrupted(
-    problems: Iterable[Problem], is_single: bool, limits: Limits, observe: Observer
-) -> Iterator[tuple[Comparison, Layouts | None]]:
-    """Yield what was compared, and nothing after an interruption, be it in a search or between two."""
-    from segsolve.comparison import compare
-
-    for problem in problems:
-        try:
-            comparison = compare(problem, limits=limits, observe=observe)
-        except KeyboardInterrupt:
-            return
-        beside = None if _interrupted(comparison) else _beside(problem, is_single, limits, observe)
-        yield comparison, beside
-        if beside is None or beside.is_interrupted:
-            return
-
-
-def _beside(problem: Problem, is_single: bool, limits: Limits, observe: Observer) -> Layouts | None:
-    """Return the layouts of a problem, None after an interruption."""
-    from segsolve.search.simple_layouts import layouts_beside
-
-    try:
-        return layouts_beside(problem, keeps_state=is_single, limits=limits, observe=observe)
-    except KeyboardInterrupt:
-        return None
-
-
-def _interrupted(comparison: Comparison) -> bool:
-    from segsolve.solvers.base import Stop
-
-    return any(strategy.answer.stopped_by is Stop.INTERRUPTED for strategy in comparison.strategies)
 
 
 def _show(

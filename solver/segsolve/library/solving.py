@@ -172,9 +172,8 @@ def compare(
         UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
-    from segsolve.comparison import compare as beside_each_other
+    from segsolve.comparison import side_by_side
     from segsolve.report.layouts import rows_with_layouts
-    from segsolve.search.simple_layouts import layouts_beside
 
     counts = [tpus] if isinstance(tpus, int) else list(tpus)
     for count in counts:
@@ -183,9 +182,12 @@ def compare(
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
     loaded, costs = load_model_or_profile(Path(model), device, changes, tell=tell)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
-    comparisons = [beside_each_other(problem, limits=limits) for problem in problems]
-    layouts = [layouts_beside(problem, keeps_state=keeps_state(loaded), limits=limits) for problem in problems]
-    return Rows(rows_with_layouts(comparisons, layouts, batch, costs.device.ranges))
+    found = list(side_by_side(problems, keeps_state=keeps_state(loaded), limits=limits))
+    if len(found) < len(problems):
+        raise KeyboardInterrupt  # some rows are no answer
+    return Rows(
+        rows_with_layouts([each for each, _ in found], [beside for _, beside in found], batch, costs.device.ranges)
+    )
 
 
 def _word(name: str, text: str, kind: type[_Word]) -> _Word:
