@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import read_result, read_rows
+from segsolve.device.model import ALIASES
 
 README = Path(__file__).parents[1] / "README.md"
 SOLVER_README = README.parent / "solver" / "README.md"
@@ -55,7 +56,7 @@ def study_table() -> str:
     rows = {(r["network"], r["planner"]): r for r in all_rows if (r["device"], r["tpus"]) == (DEVICE, TPUS)}
     best = {row["network"]: row for row in layouts["rows"] if str(row["tpus"]) == TPUS}
     lines = [
-        f"Predicted milliseconds per inference on {TPUS} x {DEVICE}, by strategy:",
+        f"Predicted milliseconds per inference on {TPUS} x {ALIASES[DEVICE]}, by strategy:",
         "",
         "| network | one TPU | vendor's compiler | balanced | vendor's profiler | best pipeline | **best layout** | "
         "layout | over compiler |",

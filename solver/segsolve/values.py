@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from segsolve.errors import UsageError
 
-DEFAULT_DEVICE = "edgetpu-pcie"
+DEFAULT_DEVICE = "edgetpu-m2"
 SHOWN_POINTS = 12
 """Of a Pareto front, unless asked for otherwise."""
 MOST_TPUS = 1024

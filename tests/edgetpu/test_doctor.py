@@ -154,6 +154,25 @@ def test_attached_devices(standin: StandIn) -> None:
     assert document(inside("devices", "--attached", "--json").stdout)["attached"] == []
 
 
+def test_which_description_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsolve_runtime.backends.edgetpu.system.ROOT", tmp_path)
+    error(inside("devices", "--guess"), ExitCode.HARDWARE, "choose a description by hand")
+    for k in (1, 2):
+        folder = tmp_path / f"sys/bus/usb/devices/1-{k}"
+        folder.mkdir(parents=True)
+        for name, text in {"speed": "480", "idVendor": "1a6e", "idProduct": "089a"}.items():
+            (folder / name).write_text(f"{text}\n")
+    done = inside("devices", "--guess")
+    assert "2 Edge TPUs on USB: /sys/bus/usb/devices/1-1, /sys/bus/usb/devices/1-2" in done.stdout
+    assert "edgetpu-usb (Coral USB Accelerator on a PC, USB 3) comes nearest" in done.stdout
+    assert "480 Mbit/s" in done.stdout and "--device edgetpu-usb --tpus 2" in done.stdout
+    (one,) = document(inside("devices", "--guess", "--json").stdout)["guesses"]
+    assert (one["device"], len(one["paths"]), len(one["notes"])) == ("edgetpu-usb", 2, 2)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/apex_0").touch()
+    assert "--pool edgetpu-usb:2,edgetpu-m2:1" in inside("devices", "--guess").stdout
+
+
 def test_catalogue_as_json() -> None:
     names = {device["name"] for device in document(inside("devices", "--json").stdout)["devices"]}
     assert {"edgetpu-dev-board", "edgetpu-usb"} <= names

@@ -21,10 +21,15 @@ def command(
     attached: Annotated[
         bool, typer.Option("--attached", help="The Edge TPUs that are attached to this machine instead.")
     ] = False,
+    guess: Annotated[
+        bool, typer.Option("--guess", help="The description that fits the Edge TPUs that are attached.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the devices, or tell the origin of every figure of one."""
-    if attached:
+    if guess:
+        _guessed(as_json)
+    elif attached:
         _attached(as_json)
     else:
         _described(device, as_json)
@@ -42,6 +47,24 @@ def _described(name: str | None, as_json: bool) -> None:
         show_json(devices_document(described))
     else:
         show(figures_list(described[0]) if name else devices_table(described, DEFAULT_DEVICE))
+
+
+def _guessed(as_json: bool) -> None:
+    from segsolve.device import guess
+    from segsolve.report.devices import guess_document, guess_text
+    from segsolve_runtime.backends.edgetpu import system
+    from segsolve_runtime.errors import HardwareError
+
+    root = system.ROOT
+    machine, guesses = guess.machine(root), guess.guess(guess.seen(root), root)
+    if as_json:
+        show_json(guess_document(machine, guesses))
+    elif not guesses:
+        raise HardwareError(
+            "Linux shows no Edge TPU on USB or PCIe: choose a description by hand, of `segsolve devices`"
+        )
+    else:
+        show_text(guess_text(machine, guesses))
 
 
 def _attached(as_json: bool) -> None:

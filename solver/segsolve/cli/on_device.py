@@ -36,7 +36,6 @@ Jobs = Annotated[int | None, typer.Option("--jobs", help="Segments compiled at a
 Cache = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Keep compiled segments in the user's cache, by content.")
 ]
-DEFAULT_DEVICES = {"usb": "edgetpu-usb", "pci": "edgetpu-pcie"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +120,7 @@ def open_device(loaded: LoadedModel, options: DeviceOptions) -> OnDevice:
         DeviceError: the costs are not known.
     """
     from segsolve.compiler.meter import DeviceMeter
+    from segsolve.device.guess import fitting
     from segsolve.profile.load import device_costs
     from segsolve.report.units import ms
     from segsolve_runtime.backends.edgetpu.choose import parse_devices
@@ -134,7 +134,7 @@ def open_device(loaded: LoadedModel, options: DeviceOptions) -> OnDevice:
     names = parse_devices(options.devices) if options.devices is not None else ()
     bench = open_bench("edgetpu", names[0] if names else None)
     assert bench.device is not None and bench.library is not None
-    source = device_costs(options.costs or DEFAULT_DEVICES[bench.device.kind])(loaded.graph)
+    source = device_costs(options.costs or fitting(bench.device.kind))(loaded.graph)
     stages, effort = options.open_compiler(), options.effort
     runs = Runs(runs=effort.runs, warm_up=effort.warm_up, seed=options.seed)
     meter = DeviceMeter(loaded=loaded, stages=stages, bench=bench, effort=runs, tell=tell)

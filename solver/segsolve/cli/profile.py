@@ -20,7 +20,6 @@ from segsolve.cli.measuring import (
     parse_ranges,
 )
 from segsolve.cli.on_device import (
-    DEFAULT_DEVICES,
     Cache,
     CompilerPath,
     DeviceCosts,
@@ -155,7 +154,7 @@ def _export(folder: Path, loaded: LoadedModel, ranges: Ranges, tpus: int, option
     from segsolve.report.units import count
     from segsolve_runtime.measure.stopwatch import Effort as OnDevice
 
-    name, effort = options.costs or DEFAULT_DEVICES["usb"], options.effort
+    name, effort = options.costs or "edgetpu-usb", options.effort
     wanted = _wanted(loaded, ranges, device_costs(name)(loaded.graph), tpus)
     made = None
     try:

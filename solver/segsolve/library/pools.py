@@ -325,16 +325,20 @@ def _from_file(path: Path) -> NamedPool:
 
 
 def _attached() -> NamedPool:
-    """Return what `segsolve devices --attached` finds: USB devices, and those on PCIe."""
+    """Return what `segsolve devices --attached` finds, as `--guess` describes it: USB devices, and those on PCIe."""
+    from segsolve.device.guess import guess
     from segsolve_runtime.backends.edgetpu.library import open_library
 
     found = open_library().devices()
     if not found:
         raise DeviceError("no Edge TPU is attached", "`segsolve doctor` says what is missing")
-    kinds: dict[str, list[str]] = {}
-    for device in found:
-        kinds.setdefault("edgetpu-usb" if device.name.startswith("usb") else "edgetpu-m2", []).append(device.name)
-    return _named([{"device": name, "count": len(names), "devices": names} for name, names in kinds.items()])
+    names = {device.path: device.name for device in found}
+    return _named(
+        [
+            {"device": one.device, "count": len(one.paths), "devices": [names[path] for path in one.paths]}
+            for one in guess(found)
+        ]
+    )
 
 
 def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:

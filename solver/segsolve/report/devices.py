@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from segsolve.device.model import ALIASES, DeviceFile
+from segsolve.device.guess import Guess
+from segsolve.device.model import ALIASES, DeviceFile, describe_device
 from segsolve.report.grid import Grid
-from segsolve.report.units import mib
+from segsolve.report.units import count, mib
+
+_BUS = {"usb": "USB", "pci": "PCIe"}
 
 
 def devices_document(devices: Iterable[DeviceFile]) -> dict[str, Any]:
@@ -47,8 +51,31 @@ def devices_table(devices: Iterable[DeviceFile], default: str) -> RenderableType
     return Group(
         table,
         Text(f"The default is {default}. Older names: {others}."),
-        Text("`segsolve devices NAME` shows every figure, where it is from, and how far times may be off."),
+        Text(
+            "`segsolve devices NAME` shows every figure, where it is from, and how far times may be off; "
+            "`--guess` says which fits what is attached."
+        ),
     )
+
+
+def guess_document(machine: str, guesses: Sequence[Guess]) -> dict[str, Any]:
+    """Return what is attached to this machine, and which descriptions fit, as a JSON document."""
+    return {"machine": machine or None, "guesses": [asdict(one) for one in guesses]}
+
+
+def guess_text(machine: str, guesses: Sequence[Guess]) -> str:
+    """Return the same in sentences, with what to type."""
+    lines = [f"This machine is a {machine}." if machine else "This machine does not name its board: taken for a PC."]
+    for one in guesses:
+        titled = f"{one.device} ({describe_device(one.device).title})"
+        lines += [f"{count(len(one.paths), 'Edge TPU')} on {_BUS[one.kind]}: {', '.join(one.paths)}"]
+        lines += [f"  {titled} comes nearest: {one.why}.", *(f"  But {note}." for note in one.notes)]
+    if len(guesses) == 1:
+        lines.append(f"`segsolve solve MODEL.tflite --device {guesses[0].device} --tpus {len(guesses[0].paths)}`")
+    else:
+        pool = ",".join(f"{one.device}:{len(one.paths)}" for one in guesses)
+        lines.append(f"`segsolve solve MODEL.tflite --pool {pool}` plans for all of them")
+    return "\n".join(lines)
 
 
 def figures_list(device: DeviceFile) -> RenderableType:
