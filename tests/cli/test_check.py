@@ -28,9 +28,9 @@ def proven(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 QUESTIONS = (
     "--objective latency",
-    "--objective batch --batch 7 --device edgetpu-usb",
+    "--objective batch --batch 7 --device edgetpu-usb-pi5",
     "--objective devices --min-fps 50",
-    "--objective pareto --device edgetpu-usb",
+    "--objective pareto --device edgetpu-usb-pi5",
     "--layout pipeline",
     "--layout pipeline --cuts chain --planner dp",
     "--max-stages 2 --cut-before 5 --keep-together 1,2",

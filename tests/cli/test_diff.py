@@ -43,7 +43,7 @@ def test_operations_that_moved_are_those_of_the_plans(plans: Path) -> None:
 
 def test_people_are_told_what_changed_and_why(plans: Path) -> None:
     text = inside("diff", plans / "three", plans / "usb").stdout
-    assert "Device: edgetpu-pcie (three), edgetpu-usb (usb)." in text
+    assert "Device: edgetpu-m2 (three), edgetpu-usb (usb)." in text
     assert "What limits three: operations" in text and "The slowest stage of usb against that of three:" in text
     text = inside("diff", plans / "two", plans / "any").stdout
     assert "Asked for: throughput on 2 TPUs" in " ".join(text.split()) and "Layout:" in text
@@ -59,5 +59,5 @@ def test_folders_that_are_no_plans(plans: Path, tmp_path: Path) -> None:
     error(inside("diff", plans / "two", tmp_path), ExitCode.BAD_PLAN)
     shutil.copytree(plans / "two", tmp_path / "altered")
     file = tmp_path / "altered" / "plan.json"
-    file.write_text(file.read_text().replace("edgetpu-pcie", "edgetpu-xxxx"))
+    file.write_text(file.read_text().replace("edgetpu-m2", "edgetpu-xx"))
     error(inside("diff", tmp_path / "altered", plans / "two"), ExitCode.BAD_PLAN, "altered")
