@@ -40,7 +40,7 @@ _BLOCK = re.compile(
     r"^```(?P<kind>\w+)\n(?P<code>(?:(?!```).*\n)*)```$|^    (?P<line>\S.*)$|^\|[^`\n]*\| (?P<cells>`segsolve .*`) \|$",
     re.MULTILINE,
 )
-_NEEDS_EDGE_TPUS = re.compile(r"segsolve doctor|--(co-)?compile|--attached|--backend edgetpu")
+_NEEDS_EDGE_TPUS = re.compile(r"segsolve doctor|--(co-)?compile|--attached|--guess|--backend edgetpu")
 _LONGEST_S = 600
 
 

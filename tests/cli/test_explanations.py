@@ -20,7 +20,7 @@ def shown(done: Done) -> str:
 
 def test_segments_are_explained_layer_by_layer(dense: Path) -> None:
     text = shown(inside("inspect", dense, "--segments", "0-2,3-4"))
-    assert "does not fit: 3.71 MiB are left; it is streamed at every inference and costs 11.02 ms" in text
+    assert "does not fit: 3.71 MiB are left; it is streamed at every inference and costs 11.05 ms" in text
     assert "Segment 1: all of its weights stay on chip." in text
 
 
