@@ -7,7 +7,7 @@ pinned or the number of stages is limited; then the programs carry it along.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -42,9 +42,13 @@ class Paths:
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
         """The smallest bottleneck in ns of at most k devices, k = 0..most; `IMPOSSIBLE` where there is no pipeline."""
-        rows = self._to_end(lambda times, _: lambda r: -(-times // r), np.maximum)[0]
-        smallest = np.minimum.accumulate([int(row[0]) for row in rows])
-        return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
+        return _smallest(self._to_end(_share, np.maximum)[0])
+
+    def bottlenecks_by_stages(self) -> list[tuple[int, ...]]:
+        """Return the same for at most 1, 2, ... stages, where the number of a stage is all that may matter."""
+        assert self.allowed_at is None
+        layers = replace(self, max_stages=self.most_stages)._to_end(_share, np.maximum)
+        return [_smallest(rows) for rows in layers[-2::-1]]
 
     def best(self, devices: int, bound_ns: int) -> tuple[Arc, ...] | None:
         """Return the preferred pipeline of at most so many devices, no share above `bound_ns`; None if there is none.
@@ -173,6 +177,16 @@ class Paths:
                 if best is not None:
                     np.minimum(here[left][first : first + size], best, out=here[left][first : first + size])
         return here
+
+
+def _share(times: Times, _: Times) -> Callable[[int], Times]:
+    return lambda devices: -(-times // devices)
+
+
+def _smallest(rows: _Rows) -> tuple[int, ...]:
+    """Return the smallest value from the start with at most 0, 1, ... devices."""
+    smallest = np.minimum.accumulate([int(row[0]) for row in rows])
+    return tuple(int(ns) if ns < IMPOSSIBLE else IMPOSSIBLE for ns in smallest)
 
 
 @lru_cache(maxsize=4)

@@ -50,8 +50,26 @@ class Pipelines:
     def shared_fronts(self, cost: str) -> dict[int, tuple[Point, ...]]:
         """For k = 1..tpus the undominated (bottleneck, cost) of at most k devices, by descending bottleneck."""
         if cost not in self._fronts:
-            self._fronts[cost] = {k: _front(self.paths(k, cost)) for k in range(1, self.tpus + 1)}
+            by_stages = cost == "stages" and self.paths(self.tpus).allowed_at is None
+            sizes = range(1, self.tpus + 1)
+            self._fronts[cost] = (
+                {k: self._front_by_stages(k) for k in sizes}
+                if by_stages
+                else {k: _front(self.paths(k, cost)) for k in sizes}
+            )
         return self._fronts[cost]
+
+    def _front_by_stages(self, devices: int) -> tuple[Point, ...]:
+        """Return the undominated (bottleneck, stages) of at most so many devices."""
+        points: list[Point] = []
+        for stages, smallest in enumerate(self._bottlenecks_by_stages, start=1):
+            if smallest[devices] < (points[-1].bottleneck_ns if points else IMPOSSIBLE):
+                points.append(Point(smallest[devices], stages))
+        return tuple(points)
+
+    @cached_property
+    def _bottlenecks_by_stages(self) -> list[tuple[int, ...]]:
+        return self.paths(self.tpus).bottlenecks_by_stages()
 
     def costs(self, name: str) -> NDArray[np.int64]:
         """Return what stages [n, n] add up to: "latency" in ns, "bytes" that they move, "stages" by their number."""
