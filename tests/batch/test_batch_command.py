@@ -120,7 +120,7 @@ def test_some_failures_have_an_exit_code_of_their_own(models: Path, tmp_path: Pa
     code, stdout, stderr = finish(start("batch", residual, tmp_path / "gone.tflite", *options))
     assert code == ExitCode.PARTIAL
     assert "gone.tflite does not exist" in stdout.replace("\n", " ")
-    assert "edgetpu-pcie: how many times faster the best pipeline (cpsat) is" in stdout
+    assert "edgetpu-m2: how many times faster the best pipeline (cpsat) is" in stdout
     assert "solving: 4 of 4, 2 failed" in stderr
 
 
