@@ -108,7 +108,9 @@ class Pool:
     ) -> Self:
         """Open a plan that was loaded; all else as for `load`."""
         if backend == "simulated":
-            raise BackendError("a simulated pool has no results to give; `simulate` has its times")
+            raise BackendError(
+                "a simulated pool has no results to give, only times (`simulate`, or run --backend simulated)"
+            )
         names = _names(folder, devices) if backend == "edgetpu" else []
         shared = [SharedDevice() for _ in folder.pool.devices]
         is_shared = [len(device.residents) > 1 for device in folder.pool.devices]
@@ -343,7 +345,9 @@ def _names(folder: PoolFolder, devices: Sequence[str]) -> list[str]:
     known = [device.attached for device in folder.pool.devices]
     if devices:
         if len(devices) != len(known):
-            raise BackendError(f"{len(devices)} devices were named, the pool has {len(known)}")
+            raise BackendError(
+                f"the pool needs {len(known)} Edge TPUs, but {len(devices)} are named: {', '.join(devices)}"
+            )
         return list(devices)
     if all(known):
         return [name for name in known if name]

@@ -245,3 +245,13 @@ def test_simulated_latencies_at_the_rates_that_were_asked_for(networks: list[Pat
         assert predicted.own_latency_ns <= model["latency_max_at_rates_ns"] <= predicted.latency_ns
         assert model["throughput_fps"] == pytest.approx(predicted.rate_fps, rel=0.02)
     assert "at the rates asked for" in run("run", folder, "--backend", "simulated").stdout
+
+
+def test_results_of_several_models_go_to_a_folder(shared: Path, networks: list[Path], tmp_path: Path) -> None:
+    done = run("run", shared, "--count", "1", "-o", tmp_path / "all.npz")
+    error(done, ExitCode.USAGE, "3 models have results")
+    run("solve", networks[2], "--pool", "edgetpu-m2:1", "-o", tmp_path / "one", "--no-verify")
+    done = run("run", tmp_path / "one", "--count", "1", "--top", "2", "-o", tmp_path / "one.jsonl")
+    assert done.code == ExitCode.OK, done.stderr
+    (line,) = (tmp_path / "one.jsonl").read_text().splitlines()
+    assert len(json.loads(line)["top"]) == 2

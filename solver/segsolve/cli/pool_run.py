@@ -55,7 +55,7 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
         return
     _check_inputs(wanted.inputs, [model.name for model in folder.pool.models])
     with ExitStack() as stack:
-        if wanted.output is not None:
+        if wanted.output is not None and not _is_file(wanted.output, len(folder.plans)):
             wanted.output.mkdir(parents=True, exist_ok=True)
         own = _own_traffic(folder, wanted, labels)
         plans = {model.name: plan.plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
@@ -232,7 +232,9 @@ def _own_traffic(folder: PoolFolder, wanted: TrafficOptions, labels: Sequence[st
         count = None if wanted.count is None else wanted.count * model.weight
         detects = wanted.detections and _is_detector(plan.plan)
         top = wanted.top if not detects and _is_classifier(plan.plan) else None
-        output = wanted.output and wanted.output / f"{model.name}.{'jsonl' if detects or top else 'npz'}"
+        output = wanted.output
+        if output is not None and not _is_file(output, len(models)):
+            output /= f"{model.name}.{'jsonl' if detects or top else 'npz'}"
         found[model.name] = replace(
             wanted,
             name=model.name,
@@ -252,6 +254,14 @@ def _own_traffic(folder: PoolFolder, wanted: TrafficOptions, labels: Sequence[st
     if wanted.top and not any(one.top for one in found.values()):
         raise UsageError("--top: no model of the pool ends in one vector of scores", "leave it out")
     return found
+
+
+def _is_file(output: Path, models: int) -> bool:
+    """Whether results go to one file, which is only where there is one model (UsageError); else to a folder."""
+    is_file = output.suffix in (".npz", ".jsonl")
+    if is_file and models > 1:
+        raise UsageError(f"--output is {output}, but {models} models have results", "name a folder")
+    return is_file
 
 
 def _labels(labels: Sequence[str], name: str) -> Path | None:

@@ -46,7 +46,10 @@ def command(
     files: Files = None,
     inputs: Input = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the results: NAME.npz (arrays) or NAME.jsonl.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File for the results: NAME.npz (arrays) or NAME.jsonl; of a pool a folder."
+        ),
     ] = None,
     dequantize: Annotated[
         bool, typer.Option("--dequantize", help="Write real numbers to --output instead of the model's integers.")
