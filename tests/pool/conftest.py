@@ -27,7 +27,7 @@ def shared(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Three models on two unequal TPUs, which they must share."""
     folder = tmp_path_factory.mktemp("pools") / "plan"
     weights = "mobilenet=2,mobilenetv2=1,squeezenet1.0=3"
-    done = run("solve", *networks, "--pool", POOL, "--weights", weights, "--time-limit", "20", "-o", folder)
+    done = run("solve", *networks, "--pool", POOL, "--weights", weights, "--time-limit", "300", "-o", folder)
     assert done.code == ExitCode.OK, done.stderr
     assert "Residents of a TPU must be compiled together" in done.stdout
     assert done.stderr.count("verified") == 3

@@ -101,8 +101,9 @@ def _sharing(pool: Document, certificate: Document) -> None:
     pool["solution"]["sharing"] = certificate["sharing"] = "never"
 
 
-def _classes(pool: Document, certificate: Document) -> None:
-    certificate["shared"]["scratch_classes"] = [[0] for _ in certificate["kinds"]]
+def _worth(pool: Document, certificate: Document) -> None:
+    proof = certificate["shared"]
+    proof["worths"] = [worth * 9 // 10 for worth in proof["worths"]]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def _classes(pool: Document, certificate: Document) -> None:
         _load,
         _order,
         _sharing,
-        _classes,
+        _worth,
     ],
 )
 def test_an_alteration_in_its_favour_is_refused(

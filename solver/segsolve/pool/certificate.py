@@ -12,7 +12,6 @@ from typing import Any
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
-from segsolve.pool.relaxed import FINE_BYTES
 from segsolve.problem import Problem
 
 
@@ -48,10 +47,7 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
         else {
             "period_ns": proof.period_ns,
             "potentials": [list(own) for own in proof.potentials],
-            "memory_level_bytes": FINE_BYTES * proof.grid.coarse,
-            "layer_level_bytes": FINE_BYTES,
-            "time_levels": proof.grid.times,
-            "scratch_classes": [list(tops) for tops in proof.scratch_classes],
+            "worths": list(proof.worths),
         },
     }
 

@@ -69,6 +69,12 @@ class Pricer:
         room = self._room(pattern.kind, pattern.stages)
         return [self._in_order(pattern.kind, order, room) for order in permutations(pattern.stages)]
 
+    def all_orders(self, kind: int, held: Iterable[Held]) -> list[Pattern]:
+        """Return the pattern of some stages; where links limit, in all orders that differ in what they load."""
+        pattern = self.price(kind, held)
+        others = self.orders(pattern) if self.problem.pool.links else []
+        return list({(p.load_ns, p.moved_bytes): p for p in (pattern, *others)}.values())
+
     def _room(self, kind: int, stages: Iterable[Held]) -> int:
         return max(0, self._capacity[kind] - max(self.arcs[m][kind].scratch(a, b) for m, a, b in stages))
 
@@ -111,13 +117,7 @@ def every_pattern(pricer: Pricer, most: int) -> list[Pattern] | None:
         for choice in product(*options):
             held = [stage for stage in choice if stage is not None]
             if held:
-                pattern = pricer.price(kind, held)
-                others = pricer.orders(pattern) if problem.pool.links else []
-                found += [
-                    p
-                    for p in {(p.load_ns, p.moved_bytes): p for p in (pattern, *others)}.values()
-                    if p.load_ns < IMPOSSIBLE
-                ]
+                found += [p for p in pricer.all_orders(kind, held) if p.load_ns < IMPOSSIBLE]
     return found
 
 

@@ -26,7 +26,8 @@ _MOVES = 20_000  # of each
 _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
 _FIRST_EFFORT, _EFFORT = 0.5, 4.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
-_MOST_LISTED = 12_000  # patterns that are all which there are
+_MOST_LISTED = 40_000  # patterns that are all which there are
+_PARTS_OF_GAP = (0.5, 0.8, 1.0)  # from the bound to the period of the best plan
 _ROUNDS = 3  # of search, CP-SAT and bound
 
 
@@ -49,6 +50,7 @@ class SharedSearch:
     def __post_init__(self) -> None:
         self._pricer = Pricer(self.problem, self.arcs)
         self._local = LocalSearch(self.problem, self._pricer)
+        self._pattern_bound: PatternBound | None = None
 
     def run(self) -> None:
         """Search plans, then bounds, then plans among the patterns that the bound says matter."""
@@ -67,21 +69,53 @@ class SharedSearch:
             self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
         self._timed("pattern bound", self._bound)
         for _ in range(_ROUNDS):
+            if self._is_proven:
+                return
             before = self.best
             self._timed("cp-sat", self._choose)
             if self.best is before or is_over():
                 break
             self._timed("local search", partial(self._improve, self.best, _SEEDS))
+        if every is None and not self._is_proven:
+            self._narrow()
+
+    @property
+    def _is_proven(self) -> bool:
+        return self.best is not None and self.proof is not None and self.proof.period_ns + 1 >= self.best.value
+
+    def _narrow(self) -> None:
+        """Let CP-SAT choose among the patterns that plans of a period can have, of longer and longer periods."""
+        assert self.best is not None
+        bound, low = self._pattern_bound, self.proof.period_ns if self.proof else 0
+        for part in _PARTS_OF_GAP:
+            most = -(-self.best.value.numerator // self.best.value.denominator) - 1
+            period = low + int((most - low) * part)
+            if bound is None or period <= max(low, (self.closed_ns or 0) - 1) or is_over():
+                return
+            start = time.perf_counter()
+            found = None
+            with contextlib.suppress(OutOfTime):
+                found = bound.listed(period, _MOST_LISTED)
+            self.seconds["pattern bound"] = self.seconds.get("pattern bound", 0.0) + time.perf_counter() - start
+            if found is None:
+                return
+            patterns = [p for kind, held in found for p in self._pricer.all_orders(kind, held)]
+            self._timed("cp-sat", partial(self._close, patterns, period))
 
     def _improve(self, start: Placed | None, number: int) -> None:
         if start is not None and not is_over():
             found = self._local.improve(start, _MOVES, self.limits.seed * _SEEDS + number)
             self._take(found, "local search")
 
-    def _close(self, patterns: Sequence[Pattern]) -> None:
-        """Let CP-SAT choose among all patterns that a better plan can have: what it proves holds for all plans."""
+    def _close(self, patterns: Sequence[Pattern], period: int | None = None) -> None:
+        """Let CP-SAT choose among all patterns that a plan can have, or one of a period or less.
+
+        What it proves holds for all plans.
+        """
         bound, finished = self._partition(patterns, _LAST_EFFORT)
-        if finished:
+        if period is not None:
+            bound = period + 1 if bound is None else min(bound, period + 1)
+        if finished and bound is not None and bound > (self.closed_ns or 0):
             self.closed_ns, self.listed = bound, len(patterns)
 
     def _take(self, found: Placed, who: str) -> None:
@@ -92,10 +126,10 @@ class SharedSearch:
 
     def _bound(self) -> None:
         assert self.best is not None
-        bound = PatternBound(self.problem, self._pricer, self._tell)
+        period = -(-self.best.value.numerator // self.best.value.denominator)
         with contextlib.suppress(OutOfTime):
-            bound.raise_to(-(-self.best.value.numerator // self.best.value.denominator))
-        self.proof = bound.best
+            self._pattern_bound = PatternBound(self.problem, self._pricer, period, self._tell)
+            self._pattern_bound.raise_to(period)
 
     def _tell(self, proof: Proof) -> None:
         self.proof = proof
@@ -107,7 +141,7 @@ class SharedSearch:
             return
         self._partition(self._promising(), effort)
 
-    def _partition(self, patterns: Sequence[Pattern], effort: float) -> tuple[int, bool]:
+    def _partition(self, patterns: Sequence[Pattern], effort: float) -> tuple[int | None, bool]:
         """Let CP-SAT choose among patterns; return its bound on the period, and whether it came to an end."""
         from segsolve.solvers.cpsat.patterns import Choice, partition
 

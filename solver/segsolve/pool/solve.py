@@ -51,7 +51,8 @@ class _Solve:
         shares = self._problem.models > 1 and self._sharing is not Sharing.NEVER
         dedicated = None if self._sharing is Sharing.ALWAYS and shares else self._dedicated()
         search = SharedSearch(self._problem, self._arcs, self._limits, self._news)
-        if shares or self._problem.workload.goal is Goal.LATENCY or self._problem.pool.links:
+        alone = self._problem.models == 1  # one pipeline of a model shares with none
+        if shares or (alone and (self._problem.workload.goal is Goal.LATENCY or self._problem.pool.links)):
             try:
                 search.run()
             except KeyboardInterrupt:

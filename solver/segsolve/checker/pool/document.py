@@ -73,22 +73,12 @@ class PoolPipeline(_Record):
 class Shared(_Record):
     """That no plan of shared TPUs has a period of `period_ns` or less: potentials of the states of each model.
 
-    The grid on which that shows: levels of memory and of time; `scratch_classes` are for each kind the largest scratch
-    memory of the stages that are priced together.
+    No device of a kind is worth more than that kind's of `worths`.
     """
 
     period_ns: _Amount
     potentials: list[list[Annotated[int, Field(ge=0, le=2**40)]]]
-    memory_level_bytes: Annotated[int, Field(ge=1, le=2**30)]
-    layer_level_bytes: Annotated[int, Field(ge=1, le=2**30)]
-    time_levels: Annotated[int, Field(ge=1, le=5000)]
-    scratch_classes: list[Annotated[list[_Amount], Field(min_length=1, max_length=16)]]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.memory_level_bytes % self.layer_level_bytes:
-            raise ValueError("a level of memory is no multiple of that of layers")
-        return self
+    worths: list[Annotated[int, Field(ge=0, le=2**50)]]
 
 
 class Binding(_Record):
@@ -138,7 +128,7 @@ class PoolCertificate(_Record):
         if self.shared is not None:
             states = [len(row[0].cuts) + 2 for row in self.problems]
             _require([len(own) for own in self.shared.potentials] == states, "potentials are not those of the states")
-            _require(len(self.shared.scratch_classes) == len(self.kinds), "a kind has no classes of scratch memory")
+            _require(len(self.shared.worths) == len(self.kinds), "a kind has no worth")
         return self
 
 

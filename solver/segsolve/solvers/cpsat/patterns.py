@@ -40,11 +40,11 @@ class Choice:
 class Partition:
     """The numbers of the chosen patterns, none if CP-SAT found none.
 
-    No choice has a period below `bound_ns`; `finished` says that CP-SAT came to an end.
+    No choice has a period below `bound_ns`, which is None if there is none; `finished` says that CP-SAT came to an end.
     """
 
     chosen: tuple[int, ...] | None
-    bound_ns: int
+    bound_ns: int | None
     finished: bool
     deterministic_s: float
 
@@ -92,7 +92,7 @@ def partition(
     is_plan = found.status in (Status.OPTIMAL, Status.FEASIBLE)
     return Partition(
         chosen=tuple(i for i, value in enumerate(found.values) if value) if is_plan else None,
-        bound_ns=found.bound,
+        bound_ns=None if found.status is Status.INFEASIBLE else found.bound,
         finished=found.status in (Status.OPTIMAL, Status.INFEASIBLE),
         deterministic_s=found.deterministic_s,
     )
