@@ -32,6 +32,15 @@ def test_a_pool_of_one_model_is_proven_and_certified(networks: list[Path], tmp_p
     assert checked["certified"] is checked["optimal"] is True
 
 
+def test_one_model_on_one_kind_is_the_plain_question(networks: list[Path]) -> None:
+    asked = ("--cuts", "chain", "--json")
+    pooled = document(run("solve", networks[2], "--pool", "edgetpu-m2:2", *asked))
+    plain = document(run("solve", networks[2], "--tpus", "2", "--device", "edgetpu-m2", *asked))
+    assert pooled["status"] == "optimal"
+    assert pooled["pipelines"] == plain["pipelines"]
+    assert pooled["objective_ns"] == plain["objective_ns"] == pooled["bound_ns"]
+
+
 def test_the_shared_plan_is_certified(shared: Path) -> None:
     checked = document(run("check", shared, "--json"))
     assert checked["certified"] is True, checked
@@ -188,7 +197,7 @@ def test_residents_are_compiled_together_in_their_order(
 
 def test_a_folder_that_is_something_else_is_left_alone(networks: list[Path], shared: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    done = run("solve", networks[2], "--pool", "edgetpu-m2:1", "-o", tmp_path)
+    done = run("solve", networks[2], "--pool", POOL, "-o", tmp_path)
     error(done, ExitCode.OUTPUT, "models")
 
 

@@ -10,6 +10,8 @@ from generators.pools import best_exclusive_rate, best_shared_period, random_poo
 from segsolve.pool.evaluate import check_pool, score_pool
 from segsolve.pool.model import Sharing
 from segsolve.pool.solve import solve_pool
+from segsolve.question import Cuts, Layout, Question
+from segsolve.search.ask import answer as plain_answer
 from segsolve.solvers.base import Status
 
 
@@ -53,3 +55,12 @@ def test_the_better_of_both_is_the_answer(seed: int) -> None:
     best = min(best, 1 / rate) if rate else best
     assert answer.value is not None
     assert answer.bound <= best <= answer.value
+
+
+@pytest.mark.parametrize("seed", range(4000, 4020))
+def test_one_model_on_identical_tpus_is_the_plain_optimum(seed: int) -> None:
+    problem = random_pool(seed, models=1, kinds=1)
+    plain = plain_answer(problem.costs[0][0], Question(layout=Layout.ANY, cuts=Cuts.CHAIN))
+    pooled = solve_pool(problem)
+    assert plain.value is not None
+    assert pooled.value == pooled.bound == problem.workload.weights[0] * plain.value

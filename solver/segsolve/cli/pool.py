@@ -53,6 +53,24 @@ class PoolOptions:
     limits: Limits
 
 
+def without_pool(
+    pool: str | None, tpus: int | None, device: str, *, is_alone: bool
+) -> tuple[str | None, int | None, str]:
+    """Return pool, TPUs and device; no pool for a model alone on a pool of one kind: that is the plain question.
+
+    Devices that have names, or a link of their own, stay a pool.
+    """
+    from segsolve.library.pools import parse_pool
+
+    if pool is None or not is_alone:
+        return pool, tpus, device
+    named = parse_pool(pool)
+    kind, *others = named.pool.kinds
+    if others or kind.names or kind.link:
+        return pool, tpus, device
+    return None, kind.count, named.devices[0]
+
+
 def pool_or_error(pool: str | None, models: Sequence[Path], rates: Sequence[str] | None) -> str:
     """Return the pool that is asked for (UsageError if there is none)."""
     if pool is None:

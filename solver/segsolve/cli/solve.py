@@ -41,6 +41,7 @@ from segsolve.cli.pool import (
     pool_or_error,
     refuse_for_pools,
     solve_pool,
+    without_pool,
 )
 from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode, UsageError
@@ -122,6 +123,7 @@ def command(
     check_search(tpus, time_limit, workers, seed)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     model = models[0]
+    pool, tpus, device = without_pool(pool, tpus, device, is_alone=len(models) == 1 and not (rate or weights))
     if pool is not None or len(models) > 1 or rate or weights:
         refuse_for_pools(
             "in questions about pools yet",
