@@ -26,7 +26,8 @@ _MOVES = 20_000  # of each
 _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
 _FIRST_EFFORT, _EFFORT = 0.5, 4.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
-_MOST_LISTED = 40_000  # patterns that are all which there are
+_MOST_PATTERNS = 12_000  # that are all which there are
+_MOST_LISTED = 40_000  # that are all which a plan can have
 _PARTS_OF_GAP = (0.5, 0.8, 1.0)  # from the bound to the period of the best plan
 _ROUNDS = 3  # of search, CP-SAT and bound
 
@@ -62,7 +63,7 @@ class SharedSearch:
             self._timed("local search", partial(self._improve, start, number))
         if self.problem.workload.goal is not Goal.RATES:
             return
-        every = every_pattern(self._pricer, _MOST_LISTED)
+        every = every_pattern(self._pricer, _MOST_PATTERNS)
         if every is not None:
             self._timed("cp-sat", partial(self._close, every))
         if self.closed_ns is None:
