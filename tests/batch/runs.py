@@ -23,7 +23,7 @@ PATIENCE_S = 120  # for what must happen some time; a machine may be slow
 
 
 def device() -> Device:
-    return load_device("edgetpu-pcie")
+    return load_device("edgetpu-m2")
 
 
 def jobs(
