@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -54,21 +54,26 @@ def write_plan(
     """
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
-    with _changing(folder) as change:
+    with changed_folder(folder, _refuse_to_overwrite) as change:
         put_plan(change, folder, loaded=loaded, device=device, problem=problem, answer=answer)
     return planfile.load_plan(folder)
 
 
 def check_writable(folder: Path) -> None:
     """Raise the OutputError that `write_plan` would raise for a folder, before time is spent on solving."""
-    with _changing(folder):
+    with changed_folder(folder, _refuse_to_overwrite):
         pass
 
 
 @contextmanager
-def _changing(folder: Path) -> Iterator[Change]:
+def changed_folder(folder: Path, refuse: Callable[[Path], None]) -> Iterator[Change]:
+    """Change a folder in one step, if `refuse` finds nothing there that is not ours.
+
+    Raises:
+        OutputError: `refuse` raises it, or the folder cannot be written.
+    """
     try:
-        with changing(folder, check=lambda: _refuse_to_overwrite(folder)) as change:
+        with changing(folder, check=lambda: refuse(folder)) as change:
             yield change
     except OSError as error:
         why = error.strerror or str(error)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from segsolve.cost.plan import PlanScore, Score, rounded_down
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel
-from segsolve.plan.folder import CERTIFICATE_FILE, put_plan
+from segsolve.plan.folder import CERTIFICATE_FILE, changed_folder, put_plan
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.certificate import certificate
@@ -23,7 +22,7 @@ from segsolve.question import Cuts, Question
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
-from segsolve_runtime.contract.changes import Change, changing, settle
+from segsolve_runtime.contract.changes import Change, settle
 from segsolve_runtime.contract.plan import PLAN_FILE
 from segsolve_runtime.contract.start import Start
 
@@ -59,7 +58,7 @@ def write_pool(
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
     plan, score = answer.plan, answer.score
-    with _changing(folder) as change:
+    with changed_folder(folder, _refuse_to_overwrite) as change:
         hashes = [
             _put_model(change, folder, answer, m, plan, score, loaded, memory_bytes) for m, loaded in enumerate(models)
         ]
@@ -79,18 +78,8 @@ def write_pool(
 
 def check_pool_writable(folder: Path) -> None:
     """Raise the OutputError that `write_pool` would raise for a folder, before time is spent on solving."""
-    with _changing(folder):
+    with changed_folder(folder, _refuse_to_overwrite):
         pass
-
-
-@contextmanager
-def _changing(folder: Path) -> Iterator[Change]:
-    try:
-        with changing(folder, check=lambda: _refuse_to_overwrite(folder)) as change:
-            yield change
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
 
 
 def _refuse_to_overwrite(folder: Path) -> None:
