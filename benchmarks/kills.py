@@ -134,7 +134,7 @@ CASES: dict[str, Case] = {
     "solve, new": Case(command=_SOLVE, result="out", accepted_by=_READERS, same=plan_of),
     "pool": Case(
         command=("solve", _M, _M2, "--pool", "edgetpu-m2:3", "--no-verify", "-o", "out"),
-        before=(("solve", _M, "--pool", "edgetpu-usb:1", "--no-verify", "-o", "out"),),
+        before=(("solve", _M, "--pool", "edgetpu-m2:1,edgetpu-usb:1", "--no-verify", "-o", "out"),),
         result="out",
         accepted_by=(("check", "out"), ("run", "out", "--backend", "simulated", "--count", "3")),
         same=pool_of,

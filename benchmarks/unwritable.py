@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "solve": f"solve {_M} --tpus 3 --no-verify -o out/plan",
     "solve, new": f"solve {_M} --tpus 3 --no-verify -o out/new/plan",
     "pareto": f"solve {_M} --tpus 2 --objective pareto --no-verify -o out/plan",
-    "pool": f"solve {_M} --pool edgetpu-m2:2 --no-verify -o out/pool",
+    "pool": f"solve {_M} --pool edgetpu-m2:1,edgetpu-usb:1 --no-verify -o out/pool",
     "build": "build out/plan --compile --compiler in/edgetpu_compiler --rounds 1 --no-verify",
     "tune": f"tune {_M} --tpus 2 {_QUICK} --iterations 2 --no-verify -o out/plan",
     "tune --profile-out": f"tune {_M} --tpus 2 {_QUICK} --iterations 2 --profile-out out/profile.json",

@@ -70,7 +70,7 @@ def here(net: Path, standin_compiler: Path, tmp_path_factory: pytest.TempPathFac
     for options in (
         ("--tpus", "2", "-o", "plan"),
         ("--tpus", "3", "-o", "compiled"),
-        ("--pool", "edgetpu-m2:2", "-o", "pool"),
+        ("--pool", "edgetpu-m2:1,edgetpu-usb:1", "-o", "pool"),
     ):
         assert inside("solve", net, "--no-verify", *options[:-1], folder / options[-1]).code == 0
     built = inside("build", folder / "compiled", "--compile", "--compiler", standin_compiler, "--rounds", "1")
