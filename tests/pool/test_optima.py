@@ -57,6 +57,14 @@ def test_the_better_of_both_is_the_answer(seed: int) -> None:
     assert answer.bound <= best <= answer.value
 
 
+def test_a_model_may_have_no_stage_on_a_kind_within_the_period() -> None:
+    for seed in range(100_000, 100_012):
+        problem = random_pool(seed, linked=seed % 4 == 3)
+        if problem.models == 2:
+            asked = replace(problem, workload=replace(problem.workload, sharing=Sharing.ALWAYS))
+            assert solve_pool(asked).value == best_shared_period(problem)
+
+
 @pytest.mark.parametrize("seed", range(4000, 4020))
 def test_one_model_on_identical_tpus_is_the_plain_optimum(seed: int) -> None:
     problem = random_pool(seed, models=1, kinds=1)

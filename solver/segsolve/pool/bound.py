@@ -324,7 +324,7 @@ class _Kind:
             for m, gain in enumerate(gains):
                 most = int(worths.max(initial=0))
                 own = self._stages[best, m]
-                without = worths[best] - np.where(own >= 0, gain[own], 0)
+                without = worths[best] - np.append(gain, 0)[own]
                 which, stage = np.nonzero(without[:, None] + gain[None, :] > most)
                 if not len(which):
                     continue

@@ -75,7 +75,7 @@ class Exact:
     def loads(self, stages: Ints) -> Ints:
         """Return the least load [n] of patterns [n, models] in any order of their residents."""
         count, models = stages.shape
-        needs = [np.where(own >= 0, steps.scratch[own], 0) for own, steps in zip(stages.T, self.steps, strict=True)]
+        needs = [np.append(steps.scratch, 0)[own] for own, steps in zip(stages.T, self.steps, strict=True)]
         room = np.maximum(0, self.capacity - np.maximum.reduce(needs))
         best = np.full(count, IMPOSSIBLE, dtype=np.int64)
         for order in permutations(range(models)):
