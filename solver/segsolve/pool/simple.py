@@ -31,7 +31,7 @@ def simple_ways(problem: PoolProblem) -> list[Way]:
     return [
         Way(name="whole", text="whole models, TPUs of their own", period=_whole(problem)),
         Way(name="placed", text="whole models, co-compiled where they meet", period=_placed(problem)),
-        Way(name="all", text="all on every TPU, co-compiled", period=_all(problem)),
+        Way(name="all", text="all on every TPU, co-compiled", period=all_on_every(problem)),
         Way(
             name="swap",
             text="all on every TPU, compiled apart and swapped",
@@ -101,8 +101,11 @@ def _placed(problem: PoolProblem) -> Fraction | None:
     return best
 
 
-def _all(problem: PoolProblem) -> Fraction | None:
-    """Return the period where all TPUs do the same; the order is the one in which the models were named."""
+def all_on_every(problem: PoolProblem) -> Fraction:
+    """Return the period where all TPUs do the same; the order is the one in which the models were named.
+
+    With copies of models on shared TPUs, this is no plan that is searched for.
+    """
     rate = Fraction(0)
     for kind, count in enumerate(problem.pool.counts):
         costs = [row[kind] for row in problem.costs]

@@ -137,7 +137,10 @@ class _Solve:
     ) -> Fraction:
         """Return what no plan that was asked for is below."""
         if self._problem.workload.goal is Goal.LATENCY:
-            return Fraction(least_latency(self._arcs))
+            try:
+                return Fraction(least_latency(self._arcs))
+            except OutOfTime:
+                return Fraction(0)
         bounds = []
         if dedicated is not None:
             bounds.append(1 / dedicated.rate)

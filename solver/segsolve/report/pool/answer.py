@@ -15,7 +15,7 @@ from segsolve.pool.evaluate import PoolScore
 from segsolve.pool.folder import up
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
-from segsolve.pool.simple import swapping
+from segsolve.pool.simple import all_on_every, swapping
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
 from segsolve.report.units import fps, long_bar, mib, ms, percent
@@ -177,13 +177,22 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
         yield f"The worst latency of a model is {ms(score.worst_latency_ns)} ms."
     assert answer.value is not None
     if answer.status is Status.OPTIMAL:
-        yield f"Proven: no plan is better. Found by {answer.found_by}."
+        yield f"Proven: none of the plans below is better. Found by {answer.found_by}."
     else:
         yield (
             f"Found by {answer.found_by}; no {answer.unit} is below {ms(float(answer.bound))} ms: "
             f"{percent(answer.gap or 0)} are left open."
         )
-    yield f"Over cuts of the execution order, {answer.over}."
+    yield f"The plans: cuts of the execution order, {answer.over}."
+    if (
+        workload.goal is Goal.RATES
+        and answer.problem.models > 1
+        and (every := all_on_every(answer.problem)) < score.period
+    ):
+        yield (
+            f"Faster, and not among them: all models on every TPU, co-compiled, a period of {ms(float(every))} ms; "
+            "segsolve compare shows it beside the others."
+        )
     for name, load in zip((name for name, _ in answer.problem.pool.links), score.link_loads, strict=True):
         if load == score.period:
             yield f"The {name} is what limits."

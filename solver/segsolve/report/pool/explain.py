@@ -80,7 +80,7 @@ def _beside(view: PoolView) -> Iterator[tuple[str, str]]:
 def _quality(view: PoolView) -> str:
     said = view.solution
     if view.is_optimal:
-        return f"Proven: no plan is better, over {said.over}, and cuts of the execution order."
+        return f"Proven: none is better of {said.over}, over cuts of the execution order."
     unit = "period" if said.objective == "throughput" else "worst latency"
     return (
         f"No {unit} is below {ms(said.bound_ns)} ms, so that {percent(said.gap)} are left open. That is over "
