@@ -177,20 +177,19 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
         yield f"The worst latency of a model is {ms(score.worst_latency_ns)} ms."
     assert answer.value is not None
     if answer.status is Status.OPTIMAL:
-        yield f"Proven: none of the plans below is better. Found by {answer.found_by}."
+        yield f"Proven: no plan is better of those of the execution order, {answer.over}. Found by {answer.found_by}."
     else:
         yield (
-            f"Found by {answer.found_by}; no {answer.unit} is below {ms(float(answer.bound))} ms: "
-            f"{percent(answer.gap or 0)} are left open."
+            f"Found by {answer.found_by}; no {answer.unit} of plans of the execution order, {answer.over}, is below "
+            f"{ms(float(answer.bound))} ms: {percent(answer.gap or 0)} are left open."
         )
-    yield f"The plans: cuts of the execution order, {answer.over}."
     if (
         workload.goal is Goal.RATES
         and answer.problem.models > 1
         and (every := all_on_every(answer.problem)) < score.period
     ):
         yield (
-            f"Faster, and not among them: all models on every TPU, co-compiled, a period of {ms(float(every))} ms; "
+            f"Faster, and not one of those: all models on every TPU, co-compiled, a period of {ms(float(every))} ms; "
             "segsolve compare shows it beside the others."
         )
     for name, load in zip((name for name, _ in answer.problem.pool.links), score.link_loads, strict=True):
