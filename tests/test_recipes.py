@@ -169,7 +169,8 @@ def test_a_device(with_network: Tree) -> None:
     """A description in the catalogue is known by its name to every command."""
     tree = with_network
     tree.add(
-        "device/catalogue/generated.toml", device_toml("edgetpu-usb", {"memory.onchip": 0.2, "time.invocation": 0.0})
+        "device/catalogue/generated.toml",
+        device_toml("edgetpu-usb", {"memory.onchip": 0.2, "time.invocation": 0.0, "host.serial": 0.0}),
     )
     assert "generated" in tree.segsolve("devices")
     tree.segsolve("zoo", "build", "novelnet")
