@@ -20,7 +20,7 @@ for infinity.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -74,7 +74,7 @@ def certificate(
         "replicate": pipelines.replicate,
         "value": [value.numerator, value.denominator],
         "states": [_hexadecimal(row) for row in pipelines.table.members],
-        "claims": [asdict(claim_of(statement)) for statement in statements],
+        "claims": [_as_it_is(claim_of(statement)) for statement in statements],
     }
 
 
@@ -89,6 +89,11 @@ def ways(table: StageTable, plan: Plan) -> list[list[tuple[int, int]]]:
             steps.append((index[done.tobytes()], stage.replicas))
         found.append(steps)
     return found
+
+
+def _as_it_is(claim: Claim) -> dict[str, Any]:
+    """Return a claim's fields; `asdict` would copy the potentials, number by number, which takes longer than they."""
+    return {field.name: getattr(claim, field.name) for field in fields(claim)}
 
 
 def claim_of(statement: Statement) -> Claim:
