@@ -17,18 +17,22 @@ from segsolve.zoo.catalogue import names
 DEVICE = "edgetpu-dev-board"
 MOST_TPUS = 16
 PROCESSES = 2
+DETECTORS = ("ssd", "efficientdet", "yolo")
 
 
 def main() -> None:
     chosen = list(names())
-    start = time.perf_counter()
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        rows = [row for found in pool.map(measure, chosen) for row in found]
+    detectors = [name for name in chosen if name.startswith(DETECTORS)]
+    rows, wall_s = [], {}
+    for kind, some in (("classifiers", [n for n in chosen if n not in detectors]), ("detectors", detectors)):
+        start = time.perf_counter()
+        with ProcessPoolExecutor(PROCESSES) as pool:
+            rows += [row for found in pool.map(measure, some) for row in found]
+        wall_s[kind] = {"networks": len(some), "wall_s": round(time.perf_counter() - start, 1)}
     result = {
         "device": DEVICE,
         "processes": PROCESSES,
-        "networks": len(chosen),
-        "wall_s": round(time.perf_counter() - start, 1),
+        **wall_s,
         "answers": len(rows),
         "statuses": Counter(row["status"] for row in rows),
         "confirmed_by": Counter(name for row in rows for name in set(row["confirmed_by"])),
