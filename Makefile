@@ -43,10 +43,10 @@ demo: .venv/base ## Do the main job on ResNet-101 and four Edge TPUs, then on a 
 	@printf '\nIn demo/: the models (their weights are random), the plans plan/ and detector/ with their segments, boxes/.\n'
 
 test: .venv/dev lint ## Pass every check
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist worksteal
 
 explore: .venv/dev ## Pass the tests with other generated examples each time
-	@HYPOTHESIS_PROFILE=others $(BIN)/pytest -n 2
+	@HYPOTHESIS_PROFILE=others $(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/dev ## Formatting, style, types, architecture
 	@$(BIN)/ruff format --check --quiet .

@@ -26,7 +26,7 @@ LONGEST = ("test_readme.py", "test_mixed_devices.py", "test_first_day.py", "test
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that the workers end together."""
+    """Begin with what takes longest; other workers take the rest over (`--dist worksteal`), and all end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
