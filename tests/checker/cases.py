@@ -13,7 +13,8 @@ from segsolve.cost.table import lattice_table
 from segsolve.problem import Problem
 from segsolve.question import Question
 from segsolve.search.chain.table import segment_table
-from segsolve.search.exact import exact_answer
+from segsolve.search.exact import exact
+from segsolve.search.inquiry import Inquiry
 from segsolve.solvers.base import Limits
 from segsolve_runtime.contract import plan as planfile
 
@@ -48,7 +49,8 @@ def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case
     kept = question.constraints.restricted(problem)
     table = lattice_table(kept) if graph else segment_table(kept)
     assert table is not None
-    found = exact_answer(table, question, "dp", Limits(), "dag" if graph else "chain")
+    cuts = "dag" if graph else "chain"
+    found = exact(Inquiry(table=table, question=question, planner="dp", limits=Limits(), cuts=cuts))
     if found.plan is None or found.value is None or found.certificate is None:
         return None
     return Case(problem, plan_file(kept, found.plan, question, found.value), json.dumps(found.certificate))

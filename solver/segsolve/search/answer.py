@@ -22,6 +22,18 @@ class ParetoPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """On what about single pipelines an answer rests, for others to confirm.
+
+    `is_claimed` says that claims about them prove the answer; `sharing` names the cost of what all pipelines share, if
+    the claims are about that.
+    """
+
+    is_claimed: bool = True
+    sharing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The best plan for a question.
 
@@ -33,7 +45,7 @@ class Answer:
     `found_by` names what made the plan, `confirmed_by` what else showed something about it, each written by the code
     that did the work. `points` are those of a Pareto front, by TPUs and latency, `plan` then being that of the most
     throughput unless `point` says which one of them it is, from 1 on. `certificate` proves the value to `segsolve
-    check`, over the cuts that were searched.
+    check`, over the cuts that were searched. `basis` is there while others than the search are still to confirm it.
     """
 
     question: Question
@@ -51,6 +63,7 @@ class Answer:
     points: tuple[ParetoPoint, ...] = ()
     point: int | None = None
     certificate: dict[str, Any] | None = field(default=None, repr=False)
+    basis: Basis | None = None
     stopped_by: Stop = Stop.FINISHED
     wall_s: float = 0.0
     deterministic_s: float = 0.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
-from segsolve.cost.table import chain_table, lattice_table
+from segsolve.cost.table import StageTable, chain_table, lattice_table
 from segsolve.deadline import OutOfTime, deadline
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
@@ -14,8 +15,9 @@ from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.bounds import least_value
 from segsolve.search.chain.table import is_long
-from segsolve.search.exact import exact_answer
+from segsolve.search.exact import draft, exact
 from segsolve.search.fallback import Fallback
+from segsolve.search.inquiry import Inquiry
 from segsolve.search.objectives import aim
 from segsolve.search.single import answer_of_planner
 from segsolve.search.strategies import DEFAULT, EXACT, get_planner
@@ -94,16 +96,9 @@ class _Search:
         return self.known.answer(why)
 
     def _searched(self) -> Answer:
-        if self.planner not in EXACT or self._is_plain:
-            chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
-            if self.planner not in EXACT:
-                return chain
-            if chain.score is not None and chain.score.limited_by and chain.stopped_by is Stop.FINISHED:
-                chain = exact_answer(chain_table(self.problem), self.question, self.planner, self.limits, "chain")
-        else:
-            if is_long(self.problem):
-                self.known.find()
-            chain = exact_answer(chain_table(self.problem), self.question, self.planner, self.limits, "chain")
+        chain = self._drafted() if self._may_wait else self._of_chain()
+        if self.planner not in EXACT:
+            return chain
         self._tell(chain)
         if self.question.cuts is Cuts.CHAIN:
             return chain
@@ -112,9 +107,46 @@ class _Search:
         try:
             return self._beyond(chain)
         except KeyboardInterrupt:
-            return replace(self._of_the_order(chain), stopped_by=Stop.INTERRUPTED)
+            return replace(self._of_the_order(replace(chain, basis=None)), stopped_by=Stop.INTERRUPTED)
         except OutOfTime:
             return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether others confirm the execution order's answer only when it turns out to be the last word.
+
+        Not with a limit, as they would come too late for an answer that is cut short.
+        """
+        is_open = self.question.cuts is not Cuts.CHAIN and self.planner in EXACT
+        return is_open and self.limits.time_limit_s is None and not is_long(self.problem)
+
+    def _of_chain(self) -> Answer:
+        """Return the best plan of the execution order, confirmed."""
+        if self.planner not in EXACT or self._is_plain:
+            chain = answer_of_planner(self.problem, self.question, self.planner, self.limits, self.observe)
+            is_limited = chain.score is not None and chain.score.limited_by and chain.stopped_by is Stop.FINISHED
+            if not is_limited or self.planner not in EXACT:
+                return chain
+        elif is_long(self.problem):
+            self.known.find()
+        return exact(self._chain_asked)
+
+    def _drafted(self) -> Answer:
+        """Return the best plan of the execution order, still to be confirmed."""
+        return draft(self._chain_asked)
+
+    def _last(self, chain: Answer) -> Answer:
+        """Return the execution order's answer as the last word, confirmed."""
+        if chain.basis is None:
+            return chain
+        return self._of_chain() if self._is_plain else exact(self._chain_asked, chain)
+
+    @cached_property
+    def _chain_asked(self) -> Inquiry:
+        return self._asked(chain_table(self.problem), "chain")
+
+    def _asked(self, table: StageTable, cuts: str) -> Inquiry:
+        return Inquiry(table=table, question=self.question, planner=self.planner, limits=self.limits, cuts=cuts)
 
     @property
     def _is_plain(self) -> bool:
@@ -126,6 +158,7 @@ class _Search:
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""
         if self._cannot_pay(chain):
+            chain = self._last(chain)
             claim = "no cut of the graph does less work in all"
             proof = Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0)
             return replace(chain, cuts="dag", confirmed_by=(*chain.confirmed_by, proof))
@@ -135,7 +168,7 @@ class _Search:
         if table is None:
             return self._without_lattice(chain)
         if len(table.members) == len(self.problem.cuts) + 2:
-            return replace(chain, cuts="dag")
+            return replace(self._last(chain), cuts="dag")
         if (
             chain.plan is not None
             and self._needs_fronts
@@ -143,7 +176,7 @@ class _Search:
             and self.question.cuts is Cuts.AUTO
         ):
             return self._of_the_order(chain, "--cuts dag also tries cuts between branches")
-        graph = exact_answer(table, self.question, self.planner, self.limits, "dag")
+        graph = exact(self._asked(table, "dag"))
         self._tell(graph)
         return self._better(chain, graph)
 
@@ -163,6 +196,7 @@ class _Search:
 
     def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
         """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
+        chain = self._last(chain)
         if chain.status is Status.INFEASIBLE:
             note = f"no cuts of the execution order keep the constraints; others were not tried{why and f': {why}'}"
             return replace(chain, status=Status.UNKNOWN, bound=self._least, note=note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from segsolve.deadline import OutOfTime
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Layout, Question
-from segsolve.search.answer import EVALUATOR, Answer, ParetoPoint
+from segsolve.search.answer import EVALUATOR, Answer, Basis, ParetoPoint
 from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
 from segsolve.search.claims import corners, no_pipeline
@@ -97,29 +97,16 @@ class Inquiry:
         points: tuple[ParetoPoint, ...] = (),
         shown: tuple[Confirmation, ...] = (),
     ) -> Answer:
-        """Return the answer that a plan is the best of all whose pipelines were tried, with who confirms it.
+        """Return the answer that a plan is the best of all whose pipelines were tried, still to be `confirmed`.
 
         `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
         the value; `sharing` names the cost of what all share, if they are about that. `shown` is what the search itself
         has shown beside.
 
         Raises:
-            SolverFault: the evaluator or CP-SAT disagrees.
+            SolverFault: the evaluator disagrees.
         """
-        confirmed_by, spent = [self._priced(plan, value), *shown], 0.0
-        document = None
         least = value if bound is None else bound
-        if is_claimed and least == value:
-            statements = self._claims(value, sharing=sharing)
-            if self.planner == "cpsat":
-                found, spent = refuted(self._by_use(statements, plan), self._claimed(sharing), self.limits)
-                confirmed_by += [found] if found else []
-            with suppress(OutOfTime):
-                document, proven = self._certified(value, statements, self._claimed(None), points)
-                confirmed_by += [proven] if proven else []
-        elif least == value and 0 < value <= least_value(self.problem, self.question):
-            document, proven = self._certified(value, (), "no plan does less work")
-            confirmed_by += [proven] if proven else []
         return self._answer(
             status=Status.OPTIMAL if least == value else Status.FEASIBLE,
             plan=plan,
@@ -127,11 +114,10 @@ class Inquiry:
             value=value,
             bound=least,
             found_by=found_by,
-            confirmed_by=tuple(confirmed_by),
+            confirmed_by=(self._priced(plan, value), *shown),
             note=note,
             points=points,
-            certificate=document,
-            deterministic_s=spent,
+            basis=Basis(is_claimed=is_claimed, sharing=sharing),
         )
 
     def nothing(self, *, is_claimed: bool = True) -> Answer:
@@ -140,15 +126,6 @@ class Inquiry:
         `is_claimed` says that no single pipeline keeps them; otherwise it is their rates that do not add up.
         """
         what = f"no plan keeps the constraints, over all cuts {self._where}"
-        confirmed_by = [Confirmation(by=DYNAMIC, claim=what, strength="exact", seconds=0.0)]
-        spent = 0.0
-        if is_claimed and self.planner == "cpsat":
-            found, spent = refuted(
-                no_pipeline(self.pipelines),
-                f"no pipeline keeps the constraints, over all cuts {self._where}",
-                self.limits,
-            )
-            confirmed_by += [found] if found else []
         return self._answer(
             status=Status.INFEASIBLE,
             plan=None,
@@ -156,9 +133,39 @@ class Inquiry:
             value=None,
             bound=Fraction(0),
             found_by=DYNAMIC,
-            confirmed_by=tuple(confirmed_by),
-            deterministic_s=spent,
+            confirmed_by=(Confirmation(by=DYNAMIC, claim=what, strength="exact", seconds=0.0),),
+            basis=Basis(is_claimed=is_claimed),
         )
+
+    def confirmed(self, found: Answer) -> Answer:
+        """Return an answer to this question with who else confirms it: CP-SAT, and a certificate.
+
+        Raises:
+            SolverFault: CP-SAT or the certificate disagrees.
+        """
+        basis, value = found.basis, found.value
+        if basis is None:
+            return found
+        found = replace(found, basis=None)
+        if value is None:
+            claim = f"no pipeline keeps the constraints, over all cuts {self._where}"
+            return self._refuted(found, no_pipeline(self.pipelines), claim) if basis.is_claimed else found
+        if found.bound == value and basis.is_claimed:
+            statements = self._claims(value, sharing=basis.sharing)
+            found = self._refuted(found, self._by_use(statements, found.plan), self._claimed(basis.sharing))
+            with suppress(OutOfTime):
+                found = self._certified(found, value, statements, self._claimed(None))
+        elif found.bound == value and 0 < value <= least_value(self.problem, self.question):
+            found = self._certified(found, value, (), "no plan does less work")
+        return found
+
+    def _refuted(self, found: Answer, statements: Sequence[Statement], claim: str) -> Answer:
+        """Let CP-SAT look for what contradicts an answer, if it is the planner."""
+        if self.planner != "cpsat":
+            return found
+        by, spent = refuted(statements, claim, self.limits)
+        said = (*found.confirmed_by, by) if by else found.confirmed_by
+        return replace(found, confirmed_by=said, deterministic_s=found.deterministic_s + spent)
 
     def _priced(self, plan: Plan, value: Fraction) -> Confirmation:
         """Let the evaluator check and price a plan again."""
@@ -175,23 +182,21 @@ class Inquiry:
             raise fault(f"it claims a {objective} of {value}, its plan has {again}")
         return found
 
-    def _certified(
-        self, value: Fraction, statements: Sequence[Statement], claim: str, points: Sequence[ParetoPoint] = ()
-    ) -> tuple[dict[str, Any] | None, Confirmation | None]:
-        """Return the document that proves a value; None where pipelines that were not tried might better it."""
+    def _certified(self, found: Answer, value: Fraction, statements: Sequence[Statement], claim: str) -> Answer:
+        """Return an answer with the document that proves it; without where pipelines not tried might better it."""
         is_few = isinstance(self.aim, Devices) and value <= MOST_TPUS + 1
         if self.problem.tpus > MOST_TPUS and not is_few:
-            return None, None
-        document, found = confirmed(
+            return found
+        document, proven = confirmed(
             "certificate",
             claim,
             "integer potentials, for `segsolve check` to prove again",
             lambda: certificate(self.pipelines, self.question, value, statements),
         )
-        if points:
-            listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in points]
-            document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in points]}
-        return document, found
+        if found.points:
+            listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in found.points]
+            document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in found.points]}
+        return replace(found, certificate=document, confirmed_by=(*found.confirmed_by, proven))
 
     def _claims(self, value: Fraction, *, sharing: str | None) -> tuple[Statement, ...]:
         """Return what must hold of single pipelines so that no plan has a smaller value.
@@ -202,9 +207,9 @@ class Inquiry:
             return tuple(corners(self.pipelines, self.pipelines.shared_fronts(sharing), sharing))
         return tuple(self.aim.claims(self.pipelines, self.question, value))
 
-    def _by_use(self, statements: Sequence[Statement], plan: Plan) -> list[Statement]:
+    def _by_use(self, statements: Sequence[Statement], plan: Plan | None) -> list[Statement]:
         """Order claims by their use: those about pipelines of the plan's own sizes come first."""
-        sizes = {pipeline.tpus for pipeline in plan.pipelines}
+        sizes = {pipeline.tpus for pipeline in plan.pipelines} if plan else set()
         return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
 
     def _claimed(self, sharing: str | None) -> str:
