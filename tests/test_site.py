@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segsolve.cli.main import app
+from segsolve.cli.commands import COMMANDS
 from segsolve.cli.schema import FILES
 
 pytest.importorskip("mkdocs", reason="needs pip install '.[docs]'")
@@ -35,13 +35,13 @@ def test_nothing_comes_from_the_network(site: Path) -> None:
 
 def test_the_reference_is_whole(site: Path) -> None:
     commands, files = (site / "commands.html").read_text(), (site / "files.html").read_text()
-    assert all(f'id="{command.name}"' in commands for command in app.registered_commands)
+    assert all(f'id="{name}"' in commands for name in COMMANDS if name != "zoo")
     assert all(f'id="{name}"' in files for name in FILES)
     assert "--max-latency" in commands
 
 
 def test_commands_on_the_pages_exist_with_their_options() -> None:
-    known = {command.name for command in app.registered_commands} | {"zoo"}
+    known = set(COMMANDS)
     helped: dict[str, str] = {}
     for page in (ROOT / "docs").glob("*.md"):
         for words in (

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from segsolve.cli.commands import COMMANDS as FIRST_LINES
 from segsolve.errors import ExitCode
 from segsolve.version import __version__
 
@@ -98,3 +99,9 @@ def test_options_are_the_same_everywhere(option: str) -> None:
 
 def test_version() -> None:
     assert run("--version").stdout == f"segsolve {__version__}\n"
+
+
+@pytest.mark.parametrize("command", sorted(FIRST_LINES))
+def test_the_list_says_what_a_command_says_of_itself(command: str) -> None:
+    said = inside(command, "--help").stdout.split("\n\n")[1].split()
+    assert " ".join(said).startswith(FIRST_LINES[command])

@@ -105,7 +105,7 @@ class GroupedCommand(TyperCommand):
 def known_settings(ctx: Context, folder: Path) -> list[Setting]:
     """Return all settings that there are for the commands of the program that runs, the weakest first."""
     commands = getattr(ctx.find_root().command, "commands", {})
-    return settings({name: frozenset(options_of(command)) for name, command in commands.items()}, folder)
+    return settings(lambda: {name: frozenset(options_of(command)) for name, command in commands.items()}, folder)
 
 
 def options_of(command: Command) -> dict[str, Parameter]:

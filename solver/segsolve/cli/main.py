@@ -1,4 +1,4 @@
-"""The application: registers the commands and nothing else, so that ``--help`` starts fast."""
+"""The application, and the process that it runs in."""
 
 from __future__ import annotations
 
@@ -9,44 +9,19 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli import (
-    batch,
-    bench,
-    build,
-    check,
-    compare,
-    completing,
-    completion,
-    devices,
-    diff,
-    doctor,
-    export,
-    inspect,
-    profile,
-    report,
-    schema,
-    serve,
-    solve,
-    tune,
-    verify,
-    zoo,
-)
-from segsolve.cli import (
-    run as run_command,
-)
+from segsolve.cli import completing
+from segsolve.cli.commands import PLAIN, Commands
 from segsolve.cli.console import prepare
-from segsolve.cli.grouped import GroupedCommand
 from segsolve.cli.guard import exit_code
 from segsolve.version import __version__
 
 app = typer.Typer(
     name="segsolve",
+    cls=Commands,
     help="Proven-best segmentation of quantised TFLite CNNs over several Coral Edge TPUs.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    **PLAIN,
 )
 
 
@@ -63,28 +38,6 @@ def _root(
     ] = False,
 ) -> None:
     """Proven-best segmentation of quantised TFLite CNNs over several Coral Edge TPUs."""
-
-
-app.command("inspect", cls=GroupedCommand)(inspect.command)
-app.command("solve", cls=GroupedCommand)(solve.command)
-app.command("compare", cls=GroupedCommand)(compare.command)
-app.command("batch", cls=GroupedCommand)(batch.command)
-app.command("export", cls=GroupedCommand)(export.command)
-app.command("build", cls=GroupedCommand)(build.command)
-app.command("run", cls=GroupedCommand)(run_command.command)
-app.command("serve", cls=GroupedCommand)(serve.command)
-app.command("bench", cls=GroupedCommand)(bench.command)
-app.command("verify", cls=GroupedCommand)(verify.command)
-app.command("check", cls=GroupedCommand)(check.command)
-app.command("profile", cls=GroupedCommand)(profile.command)
-app.command("tune", cls=GroupedCommand)(tune.command)
-app.command("report", cls=GroupedCommand)(report.command)
-app.command("diff", cls=GroupedCommand)(diff.command)
-app.command("schema", cls=GroupedCommand)(schema.command)
-app.command("devices", cls=GroupedCommand)(devices.command)
-app.command("doctor", cls=GroupedCommand)(doctor.command)
-app.command("completion", cls=GroupedCommand)(completion.command)
-app.add_typer(zoo.app, name="zoo")
 
 
 def run() -> None:

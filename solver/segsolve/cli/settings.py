@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -53,15 +53,18 @@ def variable(option: str) -> str:
     return _PREFIX + option.replace("-", "_").upper()
 
 
-def settings(options: Options, folder: Path) -> list[Setting]:
+def settings(options: Callable[[], Options], folder: Path) -> list[Setting]:
     """Return what files and the environment say, the weakest first; `folder` is that of the model or the plan.
+
+    `options` are asked for only where something is said.
 
     Raises:
         UsageError: a file is not valid, or names an option or a command that does not exist.
     """
     files = (_users_file(), folder / FILE)
     found = [setting for file in dict.fromkeys(files) for setting in _read(file, options, file is files[1])]
-    every = sorted(set().union(*options.values()) - _NO_SETTINGS)
+    is_said = any(name.startswith(_PREFIX) for name in os.environ)
+    every = sorted(set().union(*options().values()) - _NO_SETTINGS) if is_said else ()
     said = ((option, os.environ.get(variable(option), "")) for option in every)
     return found + [Setting(option=o, value=v, command=None, source=f"${variable(o)}") for o, v in said if v]
 
@@ -92,7 +95,7 @@ def _users_file() -> Path:
     return Path(base) / "segsolve" / FILE
 
 
-def _read(file: Path, options: Options, is_beside: bool) -> Iterator[Setting]:
+def _read(file: Path, all_options: Callable[[], Options], is_beside: bool) -> Iterator[Setting]:
     try:
         content = tomllib.loads(read_bounded_text(file, DOCUMENT))
     except (FileNotFoundError, NotADirectoryError):
@@ -101,6 +104,7 @@ def _read(file: Path, options: Options, is_beside: bool) -> Iterator[Setting]:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "check its permissions") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not TOML: {error}", "a line is an option and its value: tpus = 4") from None
+    options = all_options()
     every = frozenset[str]().union(*options.values()) - _NO_SETTINGS
     for key, value in content.items():
         if not isinstance(value, dict):
