@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.command_lines import command_line
 from benchmarks.memory import resident_mib
 from benchmarks.slices import Slice, search, show
 from generators.command import Done, inside
@@ -55,7 +57,10 @@ _NASTY: Sequence[Any] = (
     ),
     *([], {}, [[]], [None], {"": None}, "segments", "int8", "1" * 400),
 )
+_TOLD_OTHERWISE = (ExitCode.BAD_PLAN, ExitCode.HARDWARE)  # by --check-coral and doctor, as a table
+_LONGEST_S = 100  # of a command; the seconds are real ones, and the machine may be busy
 Change = Callable[[random.Random, Path], None]
+Commands = Sequence[Sequence[str]] | Callable[[random.Random], Sequence[str]]
 
 
 def main(files: int = FILES, names: Sequence[str] = (), *, record: bool = False) -> bool:
@@ -82,6 +87,18 @@ def prepare(root: Path) -> None:
         ("zoo", "build", _PHOTOS),
         ("solve", f"{_PHOTOS}.tflite", "--tpus", "1", "--no-verify", "-o", "photo"),
         ("run", "plan", "--count", "2", "--timeline", "measured.json", "--output", "scores.npz"),
+        (
+            "solve",
+            model,
+            f"{_PHOTOS}.tflite",
+            "--pool",
+            "edgetpu-m2:2",
+            "--time-limit",
+            "5",
+            "--no-verify",
+            "-o",
+            "pool",
+        ),
     ):
         done = inside(*command)
         if done.code:
@@ -138,19 +155,29 @@ def _try(name: str, seed: int, root: Path) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     change(rng, work)
-    command = rng.choice(commands)
+    command = commands(rng) if callable(commands) else rng.choice(commands)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(_LONGEST_S)
     try:
         done = inside(*command)
     except Exception as error:
         done = Done(code=-1, stdout="", stderr=f"{type(error).__name__}: {error}")
-    return {"seed": seed, "outcome": f"{command[0]}: {done.code}", "fault": _fault(done), "mib": resident_mib()}
+    finally:
+        signal.alarm(0)
+    fault = _fault(done)
+    said = f"{fault} of {[word[:80] for word in command]}" if fault else ""
+    return {"seed": seed, "outcome": f"{command[0]}: {done.code}", "fault": said, "mib": resident_mib()}
+
+
+def _too_long(*_: object) -> None:
+    raise RuntimeError(f"it takes more than {_LONGEST_S} s")
 
 
 def _fault(done: Done) -> str:
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     if done.code not in (0, *map(int, ExitCode)) or done.code == ExitCode.INTERNAL:
         return f"code {done.code}: {done.stderr[-300:]}"
-    if done.code and done.code != ExitCode.BAD_PLAN and len(errors) != 1:
+    if done.code and done.code not in _TOLD_OTHERWISE and len(errors) != 1:
         return f"{len(errors)} sentences for code {done.code}: {done.stderr[-300:]}"
     return ""
 
@@ -309,8 +336,21 @@ def _change_pictures(rng: random.Random, work: Path) -> None:
         (work / name).write_bytes(garbled(rng, (work.parent / name).read_bytes()))
 
 
+def _odd_places(rng: random.Random, work: Path) -> None:
+    """Make what `command_lines` names."""
+    (work.parent / "profile.json").write_text(json.dumps(by_hand()), encoding="utf-8")
+    (work.parent / "device.toml").write_text(device_toml("edgetpu-dev-board", {}), encoding="utf-8")
+    (work / "folder").mkdir()
+    (work / "loop").symlink_to("loop")
+    (work / "dangling").symlink_to("nowhere")
+    (work / "empty").touch()
+    (work / "a\nb").touch()
+    (work / "noise").write_bytes(rng.randbytes(99))
+    shutil.copytree(work.parent / "plan", work / "plan")
+
+
 _MODEL = f"{_NETWORK}.tflite"
-KINDS: Mapping[str, tuple[Change, Sequence[Sequence[str]]]] = {
+KINDS: Mapping[str, tuple[Change, Commands]] = {
     "plan": (
         _change_plan,
         (
@@ -361,6 +401,7 @@ KINDS: Mapping[str, tuple[Change, Sequence[Sequence[str]]]] = {
             ("run", "photo", "--input", "work/frame.jpg", "--output", "work/scores.jsonl"),
         ),
     ),
+    "commands": (_odd_places, command_line),
 }
 
 if __name__ == "__main__":

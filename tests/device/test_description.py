@@ -162,6 +162,7 @@ def test_an_unknown_device_is_refused_with_the_known_ones() -> None:
             "weights.map_multiple: the value must be a whole",
         ),
         (changed(r"(\[memory\.onchip\]\nvalue = ).*", r"\g<1>1e308"), "is not a device description"),
+        (changed(r"(\[range\.small\]\nlow = .*\nhigh = ).*", r"\g<1>1e308"), "range.small.high: Input should be less"),
         (TEXT + LINK, "link.bandwidth: the value must be at least 0.001, not 0"),
         (TEXT + LINK.replace("MiB/s", "MB/s"), "link.bandwidth: the unit must be 'MiB/s', not 'MB/s'"),
         (changed('name = ".*"', 'name = "My Device"'), "name: String should match"),

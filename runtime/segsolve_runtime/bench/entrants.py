@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segsolve_runtime.bench.turns import Entrant
+from segsolve_runtime.contract.files import is_folder, is_there
 from segsolve_runtime.contract.plan import PLAN_FILE, load_plan
 from segsolve_runtime.contract.pool import PoolFolder, is_pool, load_pool
 from segsolve_runtime.errors import PlanError
@@ -40,8 +41,8 @@ def _served(entrant: Entrant) -> dict[str, int]:
 def plan_folders(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield the folders of plans that paths stand for."""
     for path in paths:
-        inside = sorted(child.parent for child in path.glob(f"*/{PLAN_FILE}")) if path.is_dir() else []
-        if inside and not (path / PLAN_FILE).exists() and not is_pool(path):
+        inside = sorted(child.parent for child in path.glob(f"*/{PLAN_FILE}")) if is_folder(path) else []
+        if inside and not is_there(path / PLAN_FILE) and not is_pool(path):
             yield from inside
         else:
             yield path

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.files import read_bounded, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.writing import locked, replace_file, sync_folder
 
@@ -161,7 +161,7 @@ def _is_inside(folder: Path, name: object) -> bool:
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or ".." in path.parts or path.parts[0] == WORK:
         return False
-    return (folder / path).parent.resolve() == folder.resolve() / path.parent
+    return resolved((folder / path).parent) == resolved(folder) / path.parent
 
 
 def _below(folder: Path, name: str) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.plan import PlanFolder, Stage, digest, file_sha256
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault
@@ -82,7 +82,7 @@ def compiled_path(folder: PlanFolder, stage: Stage) -> Path:
         PlanError: there is none, it is of another segment, or nothing of it would run on an Edge TPU.
     """
     path = folder.root / compiled_name(stage.file)
-    if not path.is_file():
+    if not is_file(path):
         raise PlanError(
             f"the plan's segment {stage.file} is not compiled and would run on the CPU; compile it with: "
             "segsolve build PLAN/ --compile"
@@ -103,7 +103,7 @@ def read_record(root: Path) -> CompileRecord | None:
         PlanError: it cannot be read, is not valid, or was altered since it was written.
     """
     path = root / COMPILE_FILE
-    if not path.exists():
+    if not is_there(path):
         return None
     try:
         document = json.loads(read_bounded_text(path, DOCUMENT))
@@ -156,7 +156,7 @@ def check_compiled(folder: PlanFolder) -> int | None:
         if known.segment not in stages or known.file != compiled_name(known.segment):
             raise PlanError(f"{folder.root / COMPILE_FILE} names segments that are not the plan's; {_AGAIN}")
         path = folder.root / known.file
-        if not path.is_file():
+        if not is_file(path):
             raise PlanError(f"the compiled segment {path} is missing; {_AGAIN}")
         _check(path, stages[known.segment], known)
     return len(record.segments)

@@ -39,3 +39,29 @@ def read_bounded_text(path: Path, limit: Limit) -> str:
         UnicodeDecodeError: it is no UTF-8.
     """
     return read_bounded(path, limit).decode("utf-8")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a regular file; not so is also what the system refuses, such as a name that is too long.
+
+    Path.is_file raises on the latter, up to Python 3.13.
+    """
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; see `is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at a path; see `is_file`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def resolved(path: Path) -> Path:
+    """Return a path without links. Path.resolve raises a RuntimeError where links go round, up to Python 3.12.
+
+    Such a path is returned as it is: whoever opens it is told by the system.
+    """
+    return Path(os.path.realpath(path))

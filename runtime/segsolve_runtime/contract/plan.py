@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve_runtime.contract.changes import WORK, settle
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.planrules import MOST_DEVICES, check_plan, check_stage
 from segsolve_runtime.contract.start import Start
@@ -306,7 +306,7 @@ class PlanFolder:
         Raises:
             PlanError: it does not: another command has written there.
         """
-        if (self.root / WORK).exists() or _parse(self.root / PLAN_FILE)[1] != self.content_sha256:
+        if is_there(self.root / WORK) or _parse(self.root / PLAN_FILE)[1] != self.content_sha256:
             raise PlanError(f"another command changed the plan {self.root} while it was read; do it again")
 
 
@@ -354,7 +354,7 @@ def load_plan(folder: Path) -> PlanFolder:
     plan, content = _parse(root / PLAN_FILE)
     for stage in {stage.file: stage for stage in plan.all_stages}.values():
         _check_segment(root, stage)
-    return PlanFolder(root=root.resolve(), plan=plan, content_sha256=content)
+    return PlanFolder(root=resolved(root), plan=plan, content_sha256=content)
 
 
 def load_before(folder: Path) -> Plan | None:
@@ -364,7 +364,7 @@ def load_before(folder: Path) -> Plan | None:
         PlanError: its record is unreadable or altered.
     """
     path = folder / BEFORE_FILE
-    return _parse(path)[0] if path.exists() else None
+    return _parse(path)[0] if is_there(path) else None
 
 
 def digest(document: dict[str, Any]) -> str:
@@ -385,7 +385,7 @@ def _parse(path: Path) -> tuple[Plan, str]:
     try:
         document = json.loads(read_bounded_text(path, DOCUMENT))
     except FileNotFoundError:
-        if (path.parent / "pool.json").is_file():
+        if is_file(path.parent / "pool.json"):
             where = f"{path.parent} is the plan of a pool, which this command does not take"
             raise PlanError(f"{where}; those of its models are under models/") from None
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
@@ -428,9 +428,9 @@ def _is_inside(file: str) -> bool:
 def _check_segment(root: Path, stage: Stage) -> None:
     path = root / stage.file
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise PlanError(f"the plan's segment {path} is missing; solve again with -o")
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not resolved(path).is_relative_to(resolved(root)):
             raise PlanError(f"the plan's segment {path} is a link that leaves the plan's folder; refused")
         altered = path.stat().st_size != stage.bytes or file_sha256(path) != stage.sha256
     except OSError as error:

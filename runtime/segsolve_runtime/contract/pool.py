@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segsolve_runtime.contract.changes import settle
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_file, read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import PlanFolder, digest, load_plan
@@ -178,7 +178,7 @@ def is_pool(folder: Path) -> bool:
     """Whether a folder holds the plan of a pool, or will once a change that was decided there is finished."""
     with suppress(OSError):
         settle(folder)
-    return (folder / POOL_FILE).is_file() or folder.name == POOL_FILE
+    return is_file(folder / POOL_FILE) or folder.name == POOL_FILE
 
 
 def pool_json(pool: PoolFile) -> str:
@@ -219,7 +219,7 @@ def load_pool(folder: Path) -> PoolFolder:
         if plan.content_sha256 != model.plan_sha256:
             raise PlanError(f"{path}: the plan of {model.name} is not the one that it was written with")
         plans.append(plan)
-    found = PoolFolder(root=root.resolve(), pool=pool, plans=tuple(plans))
+    found = PoolFolder(root=resolved(root), pool=pool, plans=tuple(plans))
     for model, plan in zip(pool.models, plans, strict=True):
         if set(found.device_of(model.name)) != set(places(plan.plan)):
             raise PlanError(f"{path}: the residents of {model.name} are not the places of its plan")

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from segsolve_runtime.contract.files import resolved
+
 PARTIAL = ".segsolve-partial"
 """How the name of a file ends that is being written, hidden beside the one that it becomes."""
 WAIT_S = 30.0
@@ -53,7 +55,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         return
     if before is not None and not os.access(path, os.W_OK):
         raise PermissionError(None, "it is write-protected")
-    target = path.resolve()
+    target = resolved(path)
     partial = _partial(target)
     with os.fdopen(_open_alone(partial), "wb") as stream:
         try:
@@ -84,8 +86,8 @@ def check_replaceable(path: Path) -> None:
             return
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(None, "it is write-protected")
-    sweep(path.resolve().parent)
-    partial = _partial(path.resolve())
+    sweep(resolved(path).parent)
+    partial = _partial(resolved(path))
     descriptor = _open_alone(partial)
     partial.unlink()
     os.close(descriptor)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.files import is_file
 from segsolve_runtime.contract.plan import TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.images import load_original
@@ -79,7 +80,7 @@ class Detector:
         )
 
     def _placing(self, origin: str | None) -> Callable[[Box], Box]:
-        if self.fit == "stretch" or origin is None or not Path(origin).is_file():
+        if self.fit == "stretch" or origin is None or not is_file(Path(origin)):
             return lambda box: box
         size = load_original(Path(origin)).size
         return lambda box: on_original(box, size, self.canvas, self.fit)

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.files import is_file, is_there
 from segsolve_runtime.contract.limits import PIXELS
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.pixels import Canvas, Fit
@@ -70,7 +71,7 @@ def opened(source: Path | IO[bytes], label: str) -> Image.Image:
     from PIL import Image, ImageOps
 
     most = PIXELS.most
-    if isinstance(source, Path) and source.exists() and not source.is_file():
+    if isinstance(source, Path) and is_there(source) and not is_file(source):
         raise InputError(f"{label} is not a regular file")
     try:
         with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from segsolve_runtime.contract.arrays import Array, array_specs
+from segsolve_runtime.contract.files import is_file, is_folder, is_there
 from segsolve_runtime.contract.plan import Plan, TensorSpec
 from segsolve_runtime.errors import InputError
 from segsolve_runtime.io.ahead import in_order
@@ -120,7 +121,7 @@ def _note(piece: Piece, spec: TensorSpec, rule: PixelRule) -> str | None:
 
 def _pieces(value: str, specs: dict[str, TensorSpec], rule: PixelRule) -> Iterator[tuple[str, Piece]]:
     name, rest = _split(value, specs)
-    if (number := camera(rest)) is not None and not Path(rest).exists():
+    if (number := camera(rest)) is not None and not is_there(Path(rest)):
         spec = specs[name] if name else _only(specs, value)
         yield spec.name, camera_piece(number, spec, rule)
         return
@@ -166,7 +167,7 @@ def _split(value: str, specs: dict[str, TensorSpec]) -> tuple[str | None, str]:
         if value.startswith(f"{name}="):
             return name, value[len(name) + 1 :]
     name, sign, _ = value.partition("=")
-    if sign and len(specs) > 1 and not Path(value).exists():
+    if sign and len(specs) > 1 and not is_there(Path(value)):
         raise InputError(f"the model has no input {name!r}; it takes {', '.join(specs)}")
     return None, value
 
@@ -182,15 +183,15 @@ def _paths(text: str) -> Iterator[Path | None]:
     path = Path(text)
     if text == _STDIN:
         yield None
-    elif path.is_file():
+    elif is_file(path):
         yield path
-    elif path.is_dir():
+    elif is_folder(path):
         yield from _found(text, sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), "no image is in it")
     elif glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - absolute ones too
-        yield from _found(text, [match for match in matches if match.is_file()], "no file matches")
+        yield from _found(text, [match for match in matches if is_file(match)], "no file matches")
     else:
-        raise InputError(f"the input {text} {'is not a regular file' if path.exists() else 'does not exist'}")
+        raise InputError(f"the input {text} {'is not a regular file' if is_there(path) else 'does not exist'}")
 
 
 def _found(text: str, paths: list[Path], otherwise: str) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsolve_runtime.contract.changes import settle
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_file, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.plan import TensorSpec, file_sha256
 from segsolve_runtime.contract.wording import first_fault
@@ -101,7 +101,7 @@ def load_bundle(root: Path) -> Bundle:
                 continue
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise PlanError(f"{root / BUNDLE_FILE} names a file outside of the bundle: {name}")
-            if not (root / name).is_file():
+            if not is_file(root / name):
                 raise PlanError(f"the bundle's segment {root / name} is missing")
             if file_sha256(root / name) != digest:
                 raise PlanError(f"the bundle's segment {root / name} was altered")

@@ -15,6 +15,7 @@ from segsolve.batch.log import RESULTS, read_records, read_timings
 from segsolve.batch.record import Record
 from segsolve.errors import OutputError, UsageError
 from segsolve.question.constraints import KINDS
+from segsolve_runtime.contract.files import is_file
 from segsolve_runtime.contract.writing import replace_file
 
 WALL = "wall_s"  # seconds that the job took, in the run that did it
@@ -49,7 +50,7 @@ def export(folder: Path, output: Path) -> int:
 
 
 def _rows(folder: Path) -> Sequence[dict[str, Any]]:
-    if not (folder / RESULTS).is_file():
+    if not is_file(folder / RESULTS):
         raise UsageError(f"{folder} holds no {RESULTS}", "name the folder that `segsolve batch -o` wrote")
     timings = read_timings(folder)
     records = sorted(read_records(folder), key=lambda record: record.order)

@@ -20,6 +20,7 @@ from typing import Any
 from segsolve.batch.record import Record, from_line, to_line
 from segsolve.errors import OutputError
 from segsolve_runtime.contract import writing
+from segsolve_runtime.contract.files import is_there
 
 RESULTS = "results.jsonl"
 SUPERSEDED = "superseded.jsonl"
@@ -71,7 +72,7 @@ class RecordLog:
         for record in sorted(self.records.values(), key=lambda record: record.order):
             (kept if record.key in keys or record.place not in places else superseded).append(record)
         with _writing(self._folder):
-            if superseded or (self._folder / SUPERSEDED).exists():  # first: a kill may leave a record twice, not never
+            if superseded or is_there(self._folder / SUPERSEDED):  # first: a kill may leave a record twice, not never
                 writing.replace_file(self._folder / SUPERSEDED, "".join(map(to_line, superseded)).encode())
             writing.replace_file(self._folder / RESULTS, "".join(map(to_line, kept)).encode())
 
@@ -140,7 +141,7 @@ def _whole_lines(path: Path) -> Iterable[bytes]:
 
 def _drop_torn_line(path: Path) -> None:
     """Cut off a last line without its end, if it is the beginning of a line of ours, or the zeros of a power cut."""
-    content = path.read_bytes() if path.exists() else b""
+    content = path.read_bytes() if is_there(path) else b""
     whole = content.rfind(b"\n") + 1
     torn = content[whole:]
     if torn.strip(b"\0") and not torn.startswith(_LINE_START[: len(torn)]):

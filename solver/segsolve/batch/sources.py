@@ -11,7 +11,7 @@ from segsolve.batch.engines import EngineFault, LocalExecutor
 from segsolve.batch.jobs import Model
 from segsolve.errors import UsageError
 from segsolve.version import __version__
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_folder, is_there, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.writing import sweep
 
@@ -46,7 +46,7 @@ def _resolve(name: str) -> Iterator[Path | str]:
         yield from _listed(Path(name))
     elif name.endswith(".tflite"):
         yield Path(name)
-    elif Path(name).is_dir():
+    elif is_folder(Path(name)):
         yield from _in_folder(Path(name))
     else:
         yield get(name).name
@@ -81,7 +81,7 @@ def _build(networks: Iterable[str], folder: Path, processes: int, observe: Calla
     from segsolve.zoo.files import write_network
 
     sweep(folder)
-    missing = [name for name in networks if not _network(folder, name).exists()]
+    missing = [name for name in networks if not is_there(_network(folder, name))]
     if not missing:
         return
     executor = LocalExecutor(min(processes, len(missing)))

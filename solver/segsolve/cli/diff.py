@@ -11,6 +11,7 @@ from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
 from segsolve.errors import UsageError
+from segsolve_runtime.contract.files import resolved
 
 
 @guarded
@@ -62,5 +63,5 @@ def _pools(before: Path, after: Path | None, *, as_json: bool) -> None:
 
 def _names(before: Path, after: Path) -> tuple[str, str]:
     """Return short names of two folders that differ: their last parts, or A and B."""
-    names = before.resolve().name, after.resolve().name
+    names = resolved(before).name, resolved(after).name
     return names if names[0] != names[1] and all(0 < len(name) <= 16 for name in names) else ("A", "B")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from segsolve.errors import UsageError
-from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 
 FILE: Final = "segsolve.toml"
@@ -81,8 +81,8 @@ def folder_of(arguments: Sequence[str]) -> Path:
     """Return the folder of the first argument that is a file or a plan; without one the current folder."""
     for argument in arguments:
         path = Path(argument)
-        if not argument.startswith("-") and path.exists():
-            return path.parent if path.is_file() or (path / "plan.json").is_file() else path
+        if not argument.startswith("-") and is_there(path):
+            return path.parent if is_file(path) or is_file(path / "plan.json") else path
     return Path()
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from segsolve.cli.console import news, result_lines
 from segsolve.errors import UsageError
 from segsolve.values import within
+from segsolve_runtime.contract.files import is_file
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array
@@ -182,7 +183,7 @@ def _painter(plan: Plan, options: TrafficOptions, found: Detector, folder: Path)
     image, rule = plan.tensor(plan.inputs[0]), _rule(options)
 
     def paint(given: _Given, outputs: Mapping[str, Array]) -> None:
-        if Path(given.origin).is_file():
+        if is_file(Path(given.origin)):
             picture = draw_on_file(Path(given.origin), found.of(given.origin, outputs))
         else:
             assert given.frame is not None

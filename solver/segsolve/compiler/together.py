@@ -11,6 +11,7 @@ from segsolve.compiler.run import Compiled, Compiler
 from segsolve.errors import OutputError, UsageError
 from segsolve_runtime.contract.changes import changing
 from segsolve_runtime.contract.compiled import compiled_name
+from segsolve_runtime.contract.files import is_file
 from segsolve_runtime.contract.plan import load_plan
 
 
@@ -32,7 +33,7 @@ def files_together(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def _files(path: Path) -> Iterator[Path]:
     if path.suffix == ".tflite":
-        if not path.is_file():
+        if not is_file(path):
             raise UsageError(f"{path} does not exist", "check its path")
         yield path
         return

@@ -223,7 +223,7 @@ class Range(_Section):
     """The factors on a predicted time between which 80 % of the measurements of a regime lay."""
 
     low: float = Field(gt=0, le=1)
-    high: float = Field(ge=1, allow_inf_nan=False)
+    high: float = Field(ge=1, le=1e6, allow_inf_nan=False)
     source: str = Field(min_length=1)
 
 

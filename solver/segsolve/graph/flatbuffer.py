@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segsolve.errors import ModelError
-from segsolve_runtime.contract.files import read_bounded
+from segsolve_runtime.contract.files import is_folder, read_bounded
 from segsolve_runtime.contract.limits import MODEL
 
 FILE_IDENTIFIER = b"TFL3"
@@ -24,7 +24,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ModelError: the file is missing, unreadable, empty, or not a .tflite file.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise ModelError(f"{path} is a folder, not a .tflite file", "name the model file itself")
     try:
         content = read_bounded(path, MODEL)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from segsolve.errors import NoCertificateError, UsageError
 from segsolve.library.answer import Answer
 from segsolve.library.costs import Tell, quiet
+from segsolve_runtime.contract.files import is_there
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report
@@ -65,7 +66,7 @@ def check(folder: str | Path, observe: Callable[[Step], object] | None = None) -
     from segsolve_runtime.contract.plan import load_plan
 
     found = load_plan(Path(folder))
-    if not (found.root / CERTIFICATE_FILE).exists():
+    if not is_there(found.root / CERTIFICATE_FILE):
         raise _missing(found.plan)
     return check_folder(found, observe or (lambda _: None))
 
@@ -82,7 +83,7 @@ def check_pool(folder: str | Path, observe: Callable[[Step], object] | None = No
     from segsolve_runtime.contract.pool import load_pool
 
     found = load_pool(Path(folder))
-    if not (found.root / CERTIFICATE_FILE).exists():
+    if not is_there(found.root / CERTIFICATE_FILE):
         raise NoCertificateError("the pool's plan has no certificate: none is made for the least latency")
     return check_again(found, observe or (lambda _: None))
 

@@ -29,6 +29,7 @@ from segsolve.solvers.base import Status
 from segsolve_runtime.contract import plan as planfile
 from segsolve_runtime.contract.changes import Change, changing
 from segsolve_runtime.contract.compiled import COMPILE_FILE
+from segsolve_runtime.contract.files import is_file, is_folder, is_there, resolved
 
 CERTIFICATE_FILE = "certificate.json"
 _SEGMENTS = "segments"
@@ -82,14 +83,14 @@ def changed_folder(folder: Path, refuse: Callable[[Path], None]) -> Iterator[Cha
 
 def _refuse_to_overwrite(folder: Path) -> None:
     file, segments = folder / planfile.PLAN_FILE, folder / _SEGMENTS
-    ours = file.is_file() and '"segsolve-plan"' in file.read_text(errors="replace")[:4096]
+    ours = is_file(file) and '"segsolve-plan"' in file.read_text(errors="replace")[:4096]
     if segments.is_symlink():
         ours = False
-    elif ours and segments.is_dir():
+    elif ours and is_folder(segments):
         ours = all(_SEGMENT_MARK in path.name for path in segments.iterdir())
-    elif segments.exists():
+    elif is_there(segments):
         ours = False
-    if (file.exists() or segments.exists()) and not ours:
+    if (is_there(file) or is_there(segments)) and not ours:
         raise OutputError(f"{folder} holds files that are not a segsolve plan", "choose another folder with -o")
 
 
@@ -141,7 +142,7 @@ def _remove_older(change: Change, folder: Path) -> None:
     change.remove(CERTIFICATE_FILE)
     if _is_ours(folder / COMPILE_FILE):
         change.remove(COMPILE_FILE)
-    if (folder / _SEGMENTS).is_dir():
+    if is_folder(folder / _SEGMENTS):
         for path in (folder / _SEGMENTS).iterdir():
             change.remove(f"{_SEGMENTS}/{path.name}")
 
@@ -155,7 +156,7 @@ def _certificate(plan: planfile.Plan, document: dict[str, Any]) -> bytes:
 def _path_from(folder: Path, model: Path) -> str | None:
     """Return a model's path from a plan's folder; None if there is no way, as between two drives."""
     try:
-        path = os.path.relpath(model.parent.resolve() / model.name, folder.resolve())
+        path = os.path.relpath(resolved(model.parent) / model.name, resolved(folder))
     except (OSError, ValueError):
         return None
     return path.encode(errors="replace").decode()
@@ -201,7 +202,7 @@ def _write_shape(
 
 def _is_ours(record: Path) -> bool:
     """Whether it is our record of compiled segments, which belong to the older plan."""
-    return record.is_file() and '"segsolve-compile"' in record.read_text(errors="replace")[:4096]
+    return is_file(record) and '"segsolve-compile"' in record.read_text(errors="replace")[:4096]
 
 
 def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:

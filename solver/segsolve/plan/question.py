@@ -32,13 +32,23 @@ def asked(record: planfile.Question) -> Question:
         PlanError: it asks for what this release does not know.
     """
     unknown = sorted(set(record.model_extra or ()) - set(KINDS))
-    if unknown or record.objective not in [*Objective]:
-        what = f"the constraint {unknown[0]!r}" if unknown else f"the objective {record.objective!r}"
-        raise PlanError(f"plan.json was asked for with {what}, which this release does not know")
+    if unknown:
+        raise PlanError(f"plan.json was asked for with the constraint {unknown[0]!r}, which this release does not know")
     return Question(
-        objective=Objective(record.objective),
+        objective=objective_of(record),
         layout=Layout(record.layout),
         cuts=Cuts(record.cuts),
         batch=record.batch or _DEFAULT_BATCH,
         constraints=Constraints.of(**{key: getattr(record, key, None) for key in KINDS}),
     )
+
+
+def objective_of(record: planfile.Question | planfile.Solution) -> Objective:
+    """Return the objective that a plan's file records.
+
+    Raises:
+        PlanError: this release does not know it.
+    """
+    if record.objective not in [*Objective]:
+        raise PlanError(f"plan.json has the objective {record.objective[:80]!r}, which this release does not know")
+    return Objective(record.objective)

@@ -23,6 +23,7 @@ from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
 from segsolve_runtime.contract.changes import Change, settle
+from segsolve_runtime.contract.files import is_file, is_there
 from segsolve_runtime.contract.plan import PLAN_FILE
 from segsolve_runtime.contract.start import Start
 
@@ -71,7 +72,7 @@ def write_pool(
             document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
         change.put(poolfile.POOL_FILE, poolfile.pool_json(document).encode())
         for stale in (folder / CERTIFICATE_FILE, *(folder / _MODELS).rglob("*")):
-            if stale.is_file() or stale.is_symlink():
+            if is_file(stale) or stale.is_symlink():
                 change.remove(stale.relative_to(folder).as_posix())
     return poolfile.load_pool(folder)
 
@@ -84,8 +85,8 @@ def check_pool_writable(folder: Path) -> None:
 
 def _refuse_to_overwrite(folder: Path) -> None:
     file = folder / poolfile.POOL_FILE
-    ours = file.is_file() and '"segsolve-pool"' in file.read_text(errors="replace")[:4096]
-    taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if (folder / name).exists()]
+    ours = is_file(file) and '"segsolve-pool"' in file.read_text(errors="replace")[:4096]
+    taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if is_there(folder / name)]
     if taken and not ours:
         raise OutputError(f"{folder} holds {taken[0]}, which is not of a pool's plan", "choose another folder with -o")
     for model in (folder / _MODELS).glob("*"):

@@ -17,6 +17,7 @@ from segsolve.question import Objective
 from segsolve.report.explain import TITLES
 from segsolve.report.units import MIB, fps, times
 from segsolve.search.strategies import STRATEGIES, VENDOR
+from segsolve_runtime.contract.files import resolved
 
 EXACT = (*(one.name for one in STRATEGIES if one.is_exact), LAYOUTS)
 _VALUES = {
@@ -140,7 +141,7 @@ def batch_view(folder: Path) -> BatchView:
     for record in sorted(records, key=lambda r: r.order):
         groups.setdefault((record.device, _rules(record)), []).append(record)
     return BatchView(
-        name=folder.resolve().name,
+        name=resolved(folder).name,
         summary=summarise(records),
         boards=tuple(_board(device, rules, found) for (device, rules), found in groups.items()),
         missing=missing,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsolve.question import Objective
+from segsolve.plan.question import objective_of
 from segsolve.report.layout import describe, limited, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
@@ -325,5 +325,5 @@ def _nothing_better(view: PlanView) -> str:
     over = "its graph" if s.cuts == "dag" else "its execution order"
     return (
         f"No plan of the kind that was asked for, on at most {count(s.tpus_requested, 'TPU')} and with any cuts of "
-        f"{over}, does better{aim(Objective(s.objective)).gains}"
+        f"{over}, does better{aim(objective_of(s)).gains}"
     )

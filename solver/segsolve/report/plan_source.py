@@ -33,6 +33,7 @@ from segsolve.report.ranges import period_range
 from segsolve.report.strategy import Part, PipelineView, StrategyView, make_strategy
 from segsolve.search.strategies import HEURISTICS
 from segsolve.solvers.base import Status
+from segsolve_runtime.contract.files import is_file, is_there
 from segsolve_runtime.contract.plan import Plan, PlanFolder, file_sha256, load_plan
 from segsolve_runtime.observe.measurement import MEASUREMENT_FILE, load_measurement
 
@@ -74,7 +75,9 @@ def plan_view(
         range_ns=period_range(_ranges(checked.plan, device), strategy.score),
         details=details,
         missing=missing,
-        measurement=load_measurement(measurement_file, checked.plan) if measured or measurement_file.exists() else None,
+        measurement=load_measurement(measurement_file, checked.plan)
+        if measured or is_there(measurement_file)
+        else None,
     )
 
 
@@ -87,7 +90,7 @@ def find_model(folder: PlanFolder, beside: Sequence[Path] = ()) -> Path | None:
     places = [folder.root / wanted.path] if wanted.path else []
     places += [place / wanted.name for place in (folder.root, folder.root.parent, *beside, Path.cwd())]
     for path in places:
-        if path.is_file() and path.stat().st_size == wanted.bytes and file_sha256(path) == wanted.sha256:
+        if is_file(path) and path.stat().st_size == wanted.bytes and file_sha256(path) == wanted.sha256:
             return path
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segsolve.errors import OutputError, UsageError
+from segsolve_runtime.contract.files import is_file
 from segsolve_runtime.contract.writing import check_replaceable, replace_file
 
 BATCH_FILE = "results.jsonl"
@@ -19,7 +20,7 @@ def report_text(
         UsageError: the format is not one for this folder.
         SegsolveError, PlanError: what the folder, the model, the device or the measurement have wrong.
     """
-    if (source / BATCH_FILE).is_file():
+    if is_file(source / BATCH_FILE):
         return _batch_text(source, report_format), ""
     from segsolve.report.plan_source import plan_view
 
