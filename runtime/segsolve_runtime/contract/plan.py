@@ -428,7 +428,7 @@ def _is_inside(file: str) -> bool:
 def _check_segment(root: Path, stage: Stage) -> None:
     path = root / stage.file
     try:
-        if not is_file(path):
+        if not path.is_file():
             raise PlanError(f"the plan's segment {path} is missing; solve again with -o")
         if not resolved(path).is_relative_to(resolved(root)):
             raise PlanError(f"the plan's segment {path} is a link that leaves the plan's folder; refused")
