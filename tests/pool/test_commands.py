@@ -13,7 +13,7 @@ from segsolve.errors import ExitCode
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.pool import Pool, simulate
 
-from ..cli.tool import Done, error, run
+from ..cli.tool import Done, error, inside, run
 from ..cli.tool import document as parsed
 from .conftest import MODELS, POOL
 
@@ -168,6 +168,30 @@ def test_a_file_describes_a_pool(networks: list[Path], tmp_path: Path) -> None:
 )
 def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...], words: tuple[str, ...]) -> None:
     error(run("solve", networks[0], networks[2], *more), ExitCode.USAGE, *words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("solve --pool edgetpu-m2:2 --tpus 8", "--pool and --tpus exclude each other"),
+        ("compare --pool edgetpu-m2:2 --device edgetpu-usb", "--pool and --device exclude each other"),
+        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --host-cores 2", "--host-cores is not taken"),
+        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --optimistic", "--optimistic is not taken"),
+        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --within 5%", "--within is not taken"),
+        ("compare --pool edgetpu-m2:1,edgetpu-usb:1 --tpu-memory 1MiB", "--tpu-memory is not taken"),
+    ],
+)
+def test_nothing_that_was_asked_for_is_passed_over(networks: list[Path], line: str, words: str) -> None:
+    name, *more = line.split()
+    error(inside(name, networks[0], *more), ExitCode.USAGE, words)
+
+
+@pytest.mark.parametrize("more", [(), ("--sharing", "never"), ("--objective", "latency", "--rate", "one=1")])
+def test_a_time_limit_that_is_over_at_once(networks: list[Path], more: tuple[str, ...]) -> None:
+    models = [networks[0]] if "--rate" in more else networks[:2]
+    more = tuple(word.replace("one=", f"{networks[0].stem}=") for word in more)
+    done = inside("solve", *models, "--pool", "edgetpu-m2:2,edgetpu-usb:1", *more, "--time-limit", "1e-6")
+    error(done, ExitCode.NO_PLAN, "time limit")
 
 
 def test_more_models_than_tpus_that_may_not_share(networks: list[Path]) -> None:

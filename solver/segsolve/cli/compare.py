@@ -24,7 +24,15 @@ from segsolve.cli.options import (
     check_search,
     load_model_or_profile,
 )
-from segsolve.cli.pool import PoolOptions, PoolText, RateTexts, WeightText, compare_pool, pool_or_error
+from segsolve.cli.pool import (
+    PoolOptions,
+    PoolText,
+    RateTexts,
+    WeightText,
+    compare_pool,
+    pool_or_error,
+    refuse_for_pools,
+)
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.costs import changes_of, keeps_state
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
@@ -70,6 +78,8 @@ def command(
         check_search(None, time_limit, workers, seed)
         if as_csv:
             raise UsageError("--csv is not for pools", "use --json")
+        changes = {"tpu_memory": tpu_memory, "host_cores": host_cores, "optimistic": optimistic}
+        refuse_for_pools("in questions about pools yet", "leave it out", **changes, signature=signature)
         asked = PoolOptions(
             models=models,
             pool=pool_or_error(pool, models, rate),

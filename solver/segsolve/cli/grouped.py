@@ -72,12 +72,14 @@ class GroupedCommand(TyperCommand):
             given.pop("device", None)  # a file of costs has its device in it
         ctx.default_map = {mine[option].name: _as_given(value) for option, value in given.items()}
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
+            _refuse_both(ctx)
+            return left
         except TyperException as error:
             param = getattr(error, "param", None)
             if not isinstance(param, TyperOption) or (setting := settings_of.get(_name(param))) is None:
                 raise
-            if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+            if _is_typed(ctx, param.name or ""):
                 raise
             why = error.format_message().rpartition(": ")[2].rstrip(".")
             raise UsageError(f"{setting.source} sets {setting.option} to {setting.value!r}: {why}") from None
@@ -117,6 +119,17 @@ def options_of(command: Command) -> dict[str, Parameter]:
 
 def _name(param: Parameter) -> str:
     return next(name for name in param.opts if name.startswith("--")).lstrip("-")
+
+
+def _refuse_both(ctx: Context) -> None:
+    """Raise a UsageError if a command line says with --pool and otherwise which devices there are."""
+    typed = [name for name in ("pool", "tpus", "device") if _is_typed(ctx, name)]
+    if typed[:1] == ["pool"] and len(typed) > 1:
+        raise UsageError(f"--pool and --{typed[1]} exclude each other", "a pool says kinds and counts of the devices")
+
+
+def _is_typed(ctx: Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _as_given(value: Any) -> Any:

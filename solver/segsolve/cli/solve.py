@@ -135,6 +135,10 @@ def command(
             cpus=cpus,
             planner=None if planner == "cpsat" else planner,
             signature=signature,
+            host_cores=host_cores,
+            optimistic=optimistic,
+            within=near,
+            pick=pick,
             **{name: value for name, value in constraints.items() if value},
         )
         asked_for = PoolOptions(

@@ -33,7 +33,20 @@ def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: O
     """
     limits, start = limits or Limits(), time.perf_counter()
     with deadline(limits.time_limit_s):
-        answer = _Solve(problem, limits, observe, start).answer()
+        try:
+            answer = _Solve(problem, limits, observe, start).answer()
+        except OutOfTime:  # before there was anything to search in
+            answer = PoolAnswer(
+                problem=problem,
+                status=Status.UNKNOWN,
+                plan=None,
+                score=None,
+                value=None,
+                bound=Fraction(0),
+                found_by="dynamic program",
+                over=DEDICATED,
+                stopped_by=Stop.TIME_LIMIT,
+            )
     return replace(answer, wall_s=time.perf_counter() - start, seed=limits.seed)
 
 
@@ -44,12 +57,17 @@ class _Solve:
         self._problem, self._limits, self._observe, self._start = problem, limits, observe, start
         self._sharing = problem.workload.sharing
         self._arcs: list[list[Arcs]] = [[arcs_of(p) for p in row] for row in problem.costs]
-        self._interrupted = False
+        self._interrupted, self._unfinished = False, False
         self._seconds: dict[str, float] = {}
 
     def answer(self) -> PoolAnswer:
         shares = self._problem.models > 1 and self._sharing is not Sharing.NEVER
-        dedicated = None if self._sharing is Sharing.ALWAYS and shares else self._dedicated()
+        dedicated = None
+        if self._sharing is not Sharing.ALWAYS or not shares:
+            try:
+                dedicated = self._dedicated()
+            except OutOfTime:
+                self._unfinished = True  # so that nothing is known of such plans
         search = SharedSearch(self._problem, self._arcs, self._limits, self._news)
         alone = self._problem.models == 1  # one pipeline of a model shares with none
         if shares or (alone and (self._problem.workload.goal is Goal.LATENCY or self._problem.pool.links)):
@@ -103,7 +121,7 @@ class _Solve:
                 bound=bound,
                 found_by="dynamic program",
                 over=over,
-                note="more models than TPUs that may not share" if not shares else "",
+                note="more models than TPUs that may not share" if is_proven else "",
                 stopped_by=stopped,
             )
         value, _, plan, score, who = min(found, key=lambda each: (not self._keeps(each[3]), *each[:2]))
@@ -141,7 +159,7 @@ class _Solve:
                 return Fraction(least_latency(self._arcs))
             except OutOfTime:
                 return Fraction(0)
-        bounds = []
+        bounds = [Fraction(0)] if self._unfinished else []
         if dedicated is not None:
             bounds.append(1 / dedicated.rate)
         if shares:
