@@ -40,7 +40,8 @@ def record(model: str, planner: str, objective_ns: int | None, *, tpus: int = 2,
     made = replace(failed(job, "worker", "it died"), objective_ns=objective_ns, period_ns=objective_ns, **fields)
     if objective_ns is None:
         return made
-    return replace(made, outcome=Outcome.PLAN, error_kind=None, error_message=None)
+    costs = {"latency_ns": objective_ns, "offchip_bytes": 0, "one_tpu_ns": objective_ns, "tpus_used": tpus}
+    return replace(made, outcome=Outcome.PLAN, error_kind=None, error_message=None, **{**costs, **fields})
 
 
 def batch(

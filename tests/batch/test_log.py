@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,26 @@ def ends(content: bytes) -> list[int]:
 
 def test_a_record_survives_its_line() -> None:
     assert [from_line(to_line(r).encode()) for r in RECORDS] == RECORDS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": "strange"},
+        {"constraints": {"strange": 1}},
+        {"constraints": {"max_latency_ns": "x"}},
+        {"period_ns": None, "objective_ns": None},
+        {"latency_ns": None},
+        {"one_tpu_ns": None},
+        {"tpus_used": None},
+        {"period_ns": 10**30},
+        {"stage_ns": [-1]},
+    ],
+)
+def test_a_line_that_no_release_writes_is_no_record(change: dict[str, Any]) -> None:
+    line = json.loads(to_line(RECORDS[0])) | change
+    with pytest.raises(ValueError):
+        from_line(json.dumps(line).encode())
 
 
 def test_what_was_appended_is_there_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.wording import first_fault
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.flow.metrics import Metrics
 
@@ -125,11 +126,9 @@ def load_measurement(path: Path, plan: Plan) -> Measurement:
         PlanError: the file is missing or unreadable, no measurement, or one of another plan.
     """
     try:
-        measurement = Measurement.model_validate(json.loads(read_bounded_text(path, DOCUMENT)))
+        measurement = Measurement.model_validate_json(read_bounded_text(path, DOCUMENT))  # refuses what is no text
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the measurement"
-        raise PlanError(f"{path} is not a measurement of a plan: {where}: {first['msg']}") from None
+        raise PlanError(f"{path} is not a measurement of a plan: {first_fault(error, 'the measurement')}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"{path} cannot be read: {error}") from None
     if (measurement.model_sha256, measurement.operations) != (plan.model.sha256, _operations(plan)):

@@ -12,7 +12,7 @@ from typing import Any
 
 from segsolve.batch.jobs import Job
 from segsolve.cost.plan import PlanScore, Score
-from segsolve.errors import ExitCode, SegsolveError
+from segsolve.errors import ExitCode, SegsolveError, UsageError
 from segsolve.plan.model import Plan
 from segsolve.question import Cuts, Objective, Question
 from segsolve.question.constraints import KINDS
@@ -21,6 +21,7 @@ from segsolve.search.answer import Answer
 from segsolve.search.objectives import aim
 from segsolve.solvers.base import Status, Stop
 
+_MOST = 2**62
 _CUTS: Mapping[str, str] = {Cuts.CHAIN: "cuts of the execution order only", Cuts.DAG: "all cuts of the graph"}
 
 
@@ -174,7 +175,24 @@ def from_line(line: bytes) -> Record:
     record: Record = _adapter().validate_json(line)
     if not record.layout:  # an earlier segsolve recorded single pipelines only
         record = _of_one_pipeline(record)
-    return record if record.period_ns else replace(record, period_ns=record.objective_ns)  # and throughput
+    record = record if record.period_ns else replace(record, period_ns=record.objective_ns)  # and throughput
+    _check(record)
+    return record
+
+
+def _check(record: Record) -> None:
+    """Raise a ValueError if parts of a record contradict each other, or are not of this release."""
+    costs = (record.period_ns, record.latency_ns, record.offchip_bytes, record.one_tpu_ns, record.tpus_used)
+    if record.outcome is Outcome.PLAN and (None in (*costs, record.cost) or not record.period_ns):
+        raise ValueError("a plan without what it costs")
+    numbers = (*(n or 0 for n in (*costs, record.objective_ns, record.bound_ns)), record.tpus, *record.stage_ns)
+    numbers += (*record.cuts, *record.stage_replicas, *record.stage_onchip_bytes, *record.stage_offchip_bytes)
+    if not all(0 <= n <= _MOST for n in (*numbers, *(n for point in record.front for n in point), record.batch or 0)):
+        raise ValueError("a number is out of range")
+    try:
+        record.asked  # noqa: B018
+    except (ArithmeticError, KeyError, TypeError, AttributeError, UsageError) as error:
+        raise ValueError("it was asked for with what is not known") from error
 
 
 @cache
