@@ -18,6 +18,7 @@ import signal
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -210,7 +211,7 @@ def altered(rng: random.Random, document: Any) -> Any:
             case 3 | 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
                 holder[key] = rng.choice((0, 1, 2**20, 2**40, 2**50, 2**59, 2**60, holder[key] + 1, holder[key] - 1))
             case _:
-                holder[key] = rng.choice(_NASTY)
+                holder[key] = deepcopy(rng.choice(_NASTY))
     return made
 
 

@@ -44,6 +44,8 @@ def test_a_record_survives_its_line() -> None:
         {"tpus_used": None},
         {"period_ns": 10**30},
         {"stage_ns": [-1]},
+        {"throughput_fps": 0.0},
+        {"memory_bytes": 10**400},
     ],
 )
 def test_a_line_that_no_release_writes_is_no_record(change: dict[str, Any]) -> None:

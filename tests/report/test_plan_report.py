@@ -209,6 +209,7 @@ def test_a_measurement_is_read_back(sample: Sample) -> None:
         ({"operations": [[[[0, 1]]]]}, "another plan"),
         ({"format": "else"}, "not a measurement"),
         ({"stages": []}, "damaged"),
+        ({"machine": "\ud800"}, "not a measurement"),
         (
             {"timeline": [{"pipeline": 0, "stage": 9, "replica": 0, "inference": 0, "start_ns": 0, "end_ns": 1}]},
             "damaged",

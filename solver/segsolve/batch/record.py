@@ -182,10 +182,13 @@ def from_line(line: bytes) -> Record:
 
 def _check(record: Record) -> None:
     """Raise a ValueError if parts of a record contradict each other, or are not of this release."""
-    costs = (record.period_ns, record.latency_ns, record.offchip_bytes, record.one_tpu_ns, record.tpus_used)
-    if record.outcome is Outcome.PLAN and (None in (*costs, record.cost) or not record.period_ns):
+    costs = (record.period_ns, record.latency_ns, record.one_tpu_ns, record.tpus_used, record.cost)
+    if record.outcome is Outcome.PLAN and (not all(costs) or record.offchip_bytes is None):
         raise ValueError("a plan without what it costs")
-    numbers = (*(n or 0 for n in (*costs, record.objective_ns, record.bound_ns)), record.tpus, *record.stage_ns)
+    if record.throughput_fps is not None and not 1 / _MOST < record.throughput_fps < _MOST:
+        raise ValueError("a rate is out of range")
+    numbers = (*(n or 0 for n in (*costs, record.offchip_bytes, record.objective_ns, record.bound_ns)), record.tpus)
+    numbers += (record.memory_bytes, *record.stage_ns)
     numbers += (*record.cuts, *record.stage_replicas, *record.stage_onchip_bytes, *record.stage_offchip_bytes)
     if not all(0 <= n <= _MOST for n in (*numbers, *(n for point in record.front for n in point), record.batch or 0)):
         raise ValueError("a number is out of range")
