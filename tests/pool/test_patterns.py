@@ -31,12 +31,12 @@ def test_tables_price_as_the_search_does(seed: int) -> None:
                 assert used.tolist() == [price.onchip_bytes for price in prices]
 
 
-@pytest.mark.parametrize("level_bytes", [50, 16384])
+@pytest.mark.parametrize("room_bits", [0, 5, 15])
 @pytest.mark.parametrize("seed", range(3000, 3030))
 def test_every_pattern_that_is_worth_enough_is_found(
-    seed: int, level_bytes: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, room_bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segsolve.pool.exact._FINE_BYTES", level_bytes)
+    monkeypatch.setattr("segsolve.pool.exact._ROOM_BITS", room_bits)
     problem, rng = random_pool(seed), random.Random(seed)
     weights = problem.workload.weights
     arcs = [[arcs_of(costs) for costs in row] for row in problem.costs]

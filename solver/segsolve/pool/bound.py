@@ -35,6 +35,7 @@ _RAISES = (0.04, 0.015, 0.005, 0.0015)  # by how much a bound is raised at once
 _NEAR = 0.15  # how far from the best potentials towards those of the program the next ones are
 _ROUNDS = 200  # of pricing at one period
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
+_LEVEL_BYTES = 64 * 1024
 _TAIL = 0.05  # of a raise: where the linear program is so near to 1, nothing will come of it
 _MOST_COLUMNS = 1500  # of the linear program; those that are far from tight are dropped beyond
 _PARTS = 2**23, 2**27  # residents that are placed for one pricing of a kind: at first, at most
@@ -273,7 +274,7 @@ class PatternBound:
             for m, weight in enumerate(self._problem.workload.weights):
                 cost = np.full((self._sizes[m],) * 2, np.inf)
                 for kind in self._kinds:
-                    time, pairs = kind.exact.least[m], kind.exact.steps[m].pairs
+                    time, pairs = kind.least[m], kind.exact.steps[m].pairs
                     memory = price * period / time.shape[1] * np.arange(time.shape[1])
                     least = (np.minimum(time, 10**15) * float(weight) + memory).min(axis=1)
                     cost[pairs] = np.minimum(cost[pairs], least)
@@ -290,6 +291,8 @@ class _Kind:
 
     def __init__(self, number: int, exact: Exact, pricer: Pricer, period: int) -> None:
         self.number, self.exact = number, exact
+        levels = exact.capacity // _LEVEL_BYTES + 1
+        self.least = [own.least_by_level(_LEVEL_BYTES, levels) for own in exact.steps]
         numbers = []
         for own in exact.steps:
             table = np.full((len(own.arcs),) * 2, -1, dtype=np.int64)

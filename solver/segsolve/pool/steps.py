@@ -17,7 +17,7 @@ from segsolve.deadline import check
 from segsolve.pool.arcs import Arcs
 
 _ROOM_BITS = 34  # of a key: a room in bytes, below the number of its stage
-_LEVEL_BITS = 14  # of a room: steps are found by its level, and then one after the other
+LEVEL_BITS = 14  # of a room: steps are found by its level, and then one after the other
 _MOST_ROOM = 2**_ROOM_BITS - 1
 
 
@@ -49,26 +49,33 @@ class Steps:
 
     def at(self, stages: Ints, rooms: Ints) -> tuple[Ints, Ints]:
         """Return the times of stages in rooms for their weights, and the bytes that they take of these."""
-        keys, _, low, time = self._table
+        keys, _, low, time, _ = self._table
         wanted = (stages << _ROOM_BITS) + rooms
-        at = self._first[stages, np.minimum(rooms >> _LEVEL_BITS, self._first.shape[1] - 1)]
+        at = self.first[stages, np.minimum(rooms >> LEVEL_BITS, self.first.shape[1] - 1)]
         behind = np.flatnonzero(keys[at + 1] <= wanted)
         while len(behind):
             at[behind] += 1
             behind = behind[keys[at[behind] + 1] <= wanted[behind]]
         return time[at], low[at]
 
+    @property
+    def rows(self) -> Ints:
+        """All steps [n + 1, 4]: the room from which on, the time, whether all weights are on chip, the stage."""
+        _, stage, low, time, fits = self._table
+        rows = np.stack((low, time, fits, stage), axis=1)
+        return np.concatenate((rows, [[0, IMPOSSIBLE, 0, -1]]))
+
     @cached_property
-    def _first(self) -> Ints:
+    def first(self) -> Ints:
         """The step [n, levels] that each stage takes in the smallest room of a level."""
         keys = self._table[0]
-        levels = min(self.arcs.problem.capacity_bytes, _MOST_ROOM) // 2**_LEVEL_BITS + 1
-        firsts = (np.arange(len(self.pairs[0])) << _ROOM_BITS)[:, None] + (np.arange(levels) << _LEVEL_BITS)
+        levels = min(self.arcs.problem.capacity_bytes, _MOST_ROOM) // 2**LEVEL_BITS + 1
+        firsts = (np.arange(len(self.pairs[0])) << _ROOM_BITS)[:, None] + (np.arange(levels) << LEVEL_BITS)
         return np.searchsorted(keys, firsts, "right") - 1
 
     def least_by_level(self, size: int, levels: int) -> Ints:
         """Return the least time [n, levels] of each stage in a room below a level's end; levels are `size` bytes."""
-        _, stage, low, time = self._table
+        _, stage, low, time, _ = self._table
         least = np.full((len(self.pairs[0]), levels), IMPOSSIBLE, dtype=np.int64)
         level = low // size
         inside = level < levels
@@ -76,8 +83,8 @@ class Steps:
         return np.minimum.accumulate(least, axis=1)
 
     @cached_property
-    def _table(self) -> tuple[Ints, Ints, Ints, Ints]:
-        """Keys (stage and low; one more at the end), stages, lows and times of all steps, in the order of the keys."""
+    def _table(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """Keys (stage and low; one more at the end), stages, lows, times of all steps by key, and whether all fits."""
         order, weights, costs, _ = self.arcs.layers
         first, last = self.pairs
         members = self.arcs.states.members
@@ -87,6 +94,7 @@ class Steps:
         stages: list[Ints] = []
         lows: list[Ints] = []
         times: list[Ints] = []
+        all_fit: list[Ints] = []
         while len(live) or not stages:  # once, if there is no stage at all
             check()
             used = np.zeros(len(live), dtype=np.int64)
@@ -105,10 +113,11 @@ class Steps:
             stages.append(live)
             lows.append(rooms)
             times.append(time)
+            all_fit.append((until == IMPOSSIBLE).astype(np.int64))
             goes_on = until <= most
             live, rooms = live[goes_on], until[goes_on]
-        stage, low, found = map(np.concatenate, (stages, lows, times))
+        stage, low, found, fit = map(np.concatenate, (stages, lows, times, all_fit))
         by_key = np.lexsort((low, stage))
-        stage, low, found = stage[by_key], low[by_key], found[by_key]
+        stage, low, found, fit = stage[by_key], low[by_key], found[by_key], fit[by_key]
         keys = np.append((stage << _ROOM_BITS) + low, 2**62)
-        return keys, stage, low, found
+        return keys, stage, low, found, fit

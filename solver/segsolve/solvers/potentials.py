@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-_MOST = 100.0  # of a single rise: the program is bounded before patterns are known for all states
+_MOST = 100.0  # of a potential: the program is bounded before patterns are known for all states
 
 
 def most_worth(
@@ -28,35 +28,46 @@ def most_worth(
     from scipy.optimize import linprog
     from scipy.sparse import csr_array
 
-    rises = [n - 1 for n in states]
-    starts = [0, *accumulate(rises)]
+    starts = [0, *accumulate(n - 1 for n in states)]  # of each model's potentials but for the first, which is 0
     width = starts[-1] + len(counts)
-    rows: list[Floats] = []
-    indices: list[NDArray[np.int64]] = []
-    for kind, stages in patterns:
-        columns = [np.arange(starts[m] + a, starts[m] + b) for m, a, b in stages]
-        own = np.concatenate((*columns, [starts[-1] + kind])).astype(np.int64)
-        values = np.ones(len(own))
-        values[-1] = -1.0
-        indices.append(own)
-        rows.append(values)
-    pointers = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64)
+    known = list(patterns)
+    rows: list[int] = []
+    columns: list[int] = []
+    values: list[float] = []
+    for row, (kind, stages) in enumerate(known):
+        for m, a, b in stages:
+            rows.append(row)
+            columns.append(starts[m] + b - 1)
+            values.append(1.0)
+            if a:
+                rows.append(row)
+                columns.append(starts[m] + a - 1)
+                values.append(-1.0)
+        rows.append(row)
+        columns.append(starts[-1] + kind)
+        values.append(-1.0)
+    falls = np.setdiff1d(np.arange(starts[-1]), np.array(starts[1:]) - 1)  # from each potential to the next
+    extra = len(known) + np.arange(len(falls))
     held = csr_array(
-        (np.concatenate(rows or [np.zeros(0)]), np.concatenate(indices or [np.zeros(0, dtype=np.int64)]), pointers),
-        shape=(len(rows), width),
+        (
+            np.concatenate((values, np.ones(len(falls)), -np.ones(len(falls)))),
+            (np.concatenate((rows, extra, extra)), np.concatenate((columns, falls, falls + 1)).astype(np.int64)),
+        ),
+        shape=(len(known) + len(falls), width),
     )
     worth = np.concatenate((np.zeros(starts[-1]), np.array(counts, dtype=float)))
+    ends = np.zeros(width)
+    ends[np.array(starts[1:]) - 1] = -1.0
     found = linprog(
-        np.concatenate((-np.ones(starts[-1]), np.zeros(len(counts)))),
-        A_ub=held if rows else None,
-        b_ub=np.zeros(len(rows)) if rows else None,
+        ends,
+        A_ub=held,
+        b_ub=np.zeros(held.shape[0]),
         A_eq=csr_array(worth[None, :]),
         b_eq=[1.0],
         bounds=(0, _MOST),
         method="highs-ds",
-        options={"presolve": False},  # takes longer than it saves: there are some hundred rows
     )
     if found.x is None:
         raise ArithmeticError(f"HiGHS found no potentials: {found.message}")
-    potentials = [np.concatenate(([0.0], np.cumsum(found.x[low:high]))) for low, high in pairwise(starts)]
-    return -float(found.fun), potentials, np.asarray(found.slack, dtype=np.float64)
+    potentials = [np.concatenate(([0.0], found.x[low:high])) for low, high in pairwise(starts)]
+    return -float(found.fun), potentials, np.asarray(found.slack[: len(known)], dtype=np.float64)

@@ -1,0 +1,122 @@
+"""The search behind `exact`, compiled: residents are placed one after the other, in every order that matters.
+
+Two neighbours that keep all their weights on chip do the same in either order: only one of the two is tried.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from segsolve.cost.arrays import Ints
+from segsolve.pool.rooms import Narrow
+
+_SLACK = 1e-6  # of a level: more than what floats are off
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
+    offered: Ints,
+    offsets: Ints,
+    gains: Ints,
+    leasts: Ints,
+    firsts: Narrow,
+    steps: Ints,
+    level_bits: int,
+    most: Narrow,
+    most_below: Narrow,
+    room_bits: int,
+    holder: int,
+    start_room: int,
+    period: int,
+    least: int,
+    budget: int,
+    stages: Ints,
+    loads: Ints,
+    worths: Ints,
+) -> tuple[int, int]:
+    """Write the patterns of a root that are worth `least` or more; return their number and what is left of the budget.
+
+    `offered` [sum] are each model's stages by falling worth, model m's from `offsets[m]` on; `gains`, `leasts` [models,
+    stages] are what all stages are worth and take at least; `firsts` [models, stages, levels] is the step that each
+    takes in a room's level, of `steps` [models, steps, (low, time, is all, stage)]. `most` [sets, rooms, times] bounds
+    what a set of models adds (`rooms`), `most_below` what it adds in a smaller room. All times are of a period.
+
+    It is unfinished if nothing is left of the budget, or if all of `stages`, `loads` and `worths` is written.
+    """
+    models = len(offsets) - 1
+    times = most.shape[2] - 1
+    by_time = times / max(1, period)
+    levels = firsts.shape[2] - 1
+    rest = np.zeros(models + 1, dtype=np.int64)
+    room = np.zeros(models + 1, dtype=np.int64)
+    load = np.zeros(models + 1, dtype=np.int64)
+    worth = np.zeros(models + 1, dtype=np.int64)
+    is_all = np.zeros(models + 1, dtype=np.int64)
+    model = np.full(models + 1, -1, dtype=np.int64)
+    at = np.zeros(models + 1, dtype=np.int64)
+    end = np.zeros(models + 1, dtype=np.int64)
+    need = np.zeros(models + 1, dtype=np.int64)
+    chosen = np.full(models, -1, dtype=np.int64)
+    rest[0], room[0] = (1 << models) - 1, start_room
+    depth, count, enough = 0, 0, len(loads)
+    while depth >= 0:
+        m = model[depth]
+        if m < 0 or at[depth] >= end[depth]:
+            if m >= 0:
+                chosen[m] = -1
+            m += 1
+            while m < models and not rest[depth] >> m & 1:
+                m += 1
+            model[depth] = m
+            if m == models:
+                depth -= 1
+                continue
+            after = rest[depth] & ~(1 << m)
+            more = _bound(most_below, after, room[depth] >> room_bits, (period - load[depth]) * by_time)
+            need[depth] = least - worth[depth] - more
+            at[depth], end[depth] = offsets[m], offsets[m + 1]
+            continue
+        stage = offered[at[depth]]
+        at[depth] += 1
+        gain = gains[m, stage]
+        if gain < need[depth]:
+            at[depth] = end[depth]
+            continue
+        budget -= 1
+        if budget < 0:
+            return count, budget
+        soonest = load[depth] + leasts[m, stage]
+        if soonest > period:
+            continue
+        after = rest[depth] & ~(1 << m)
+        total = worth[depth] + gain
+        step = firsts[m, stage, min(room[depth] >> level_bits, levels)]
+        while steps[m, step + 1, 3] == stage and steps[m, step + 1, 0] <= room[depth]:
+            step += 1
+        new_load = load[depth] + steps[m, step, 1]
+        if new_load > period:
+            continue
+        if steps[m, step, 2] and depth and is_all[depth] and m < model[depth - 1]:
+            continue
+        chosen[m] = stage
+        if total >= least and not after >> holder & 1:
+            stages[count] = chosen
+            loads[count], worths[count] = new_load, total
+            count += 1
+            if count >= enough:
+                return count, budget
+        if after:
+            new_room = room[depth] - steps[m, step, 0]
+            more = _bound(most, after, new_room >> room_bits, (period - new_load) * by_time)
+            if total + more >= least:
+                depth += 1
+                rest[depth], room[depth], load[depth], worth[depth] = after, new_room, new_load, total
+                is_all[depth], model[depth], at[depth], end[depth] = steps[m, step, 2], -1, 0, 0
+    return count, budget
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _bound(most: Narrow, rest: int, level: int, time: float) -> int:
+    """Return the most that models of a set can add; the time, in levels, errs upwards."""
+    return most[rest, level, int(time + _SLACK)] if rest else 0
