@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 from segsolve.cli.guard import exit_code
 from segsolve.cli.main import app
+from segsolve_runtime.command import main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +26,16 @@ class Done:
 
 def inside(*args: str | Path) -> Done:
     """Run ``segsolve`` without a process, where that would add nothing but time."""
-    with (
-        patch.object(sys, "argv", ["segsolve", *map(str, args)]),
-        redirect_stdout(StringIO()) as stdout,
-        redirect_stderr(StringIO()) as stderr,
-    ):
-        code = exit_code(app)
+    with patch.object(sys, "argv", ["segsolve", *map(str, args)]):
+        return _done(lambda: exit_code(app))
+
+
+def light(*args: str | Path) -> Done:
+    """Run ``segsolve-run`` in this process."""
+    return _done(lambda: main([*map(str, args)]))
+
+
+def _done(command: Callable[[], int]) -> Done:
+    with redirect_stdout(StringIO()) as stdout, redirect_stderr(StringIO()) as stderr:
+        code = command()
     return Done(code=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())

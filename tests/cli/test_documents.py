@@ -11,11 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from generators.command import light
 from generators.contracts import schema_of as drawn
 from generators.contracts import strict, together
 from generators.documents import by_hand, placement, write
 from segsolve.cli.schema import DOCUMENTS, document_schema
+from segsolve_runtime.backends.edgetpu import system
 
+from ..device.test_guess import board, pci, usb
 from .tool import inside
 
 COMMANDS: dict[str, list[str]] = {
@@ -56,6 +59,15 @@ COMMANDS: dict[str, list[str]] = {
     "check-pool": ["check pool"],
     "build-pool": ["build pool --compile --compiler COMPILER"],
     "run-pool": ["run pool --count 2 --backend simulated", "run pool --count 2"],
+    "segsolve-run-run": [
+        "segsolve-run run plan --count 2 --backend litert",
+        "segsolve-run run plan --count 2 --backend simulated",
+        "segsolve-run run plan --count 2 --backend emulated",
+    ],
+    "segsolve-run-bench": ["segsolve-run bench plan compiled --count 2 --warm-up 0 --rounds 2 --backend simulated"],
+    "segsolve-run-doctor": ["segsolve-run doctor"],
+    "devices-attached": ["devices --attached", "segsolve-run devices"],
+    "devices-guess": ["devices --guess"],
     "batch": ["batch MODEL --tpus 1..2 --planners uniform,dp --processes 1 -o batch"],
 }
 
@@ -80,15 +92,29 @@ def here(net: Path, standin_compiler: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_command_prints_keeps_to_its_schema(
-    name: str, here: Path, net: Path, dense: Path, standin_compiler: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    here: Path,
+    net: Path,
+    dense: Path,
+    standin_compiler: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(here)
+    if name == "devices-attached":
+        request.getfixturevalue("standin")
+    if name == "devices-guess":
+        usb(tmp_path, "2-1", "2-3", speed=480)
+        pci(tmp_path, "0000:00:01.0/0000:01:00.0/0000:02:00.0")
+        board(tmp_path, "Raspberry Pi 5 Model B")
+        monkeypatch.setattr(system, "ROOT", tmp_path)
     made: list[Any] = []
     for command in COMMANDS[name]:
         words = [
             _filled(word, {"MODEL": net, "DENSE": dense, "COMPILER": standin_compiler}) for word in command.split()
         ]
-        done = inside(*words, "--json")
+        done = light(*words[1:], "--json") if words[0] == "segsolve-run" else inside(*words, "--json")
         assert done.stdout, (command, done.stderr)
         made.append(json.loads(done.stdout))
     if os.environ.get("SEGSOLVE_SCHEMAS") == "rewrite":
@@ -118,6 +144,6 @@ def _rewrite(name: str, documents: list[Any]) -> None:
     head = {key: known.pop(key) for key in ("$schema", "$id", "title") if key in known} or {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:segsolve:{name}-output:1",
-        "title": f"what {COMMANDS[name][0].split()[0]} --json prints",
+        "title": f"what {name if name.startswith('segsolve-run') else COMMANDS[name][0].split()[0]} --json prints",
     }
     path.write_text(json.dumps(head | together([known, *map(drawn, documents)]), indent=1) + "\n", encoding="utf-8")

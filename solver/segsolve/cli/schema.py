@@ -19,6 +19,7 @@ _NAMES = (
     *("solve", "solve-graph", "compare", "check", "verify", "inspect", "devices", "zoo", "run", "coral", "profile"),
     *("tune", "batch", "doctor", "build", "bench", "diff", "solve-within"),
     *("solve-pool", "compare-pool", "check-pool", "build-pool", "run-pool"),
+    *("segsolve-run-run", "segsolve-run-bench", "segsolve-run-doctor", "devices-attached", "devices-guess"),
 )
 DOCUMENTS = {name: _FOLDER / f"{name}.json" for name in _NAMES}
 """The schemas of what commands print with ``--json``, drawn from what they print (tests/cli/test_documents.py)."""
