@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LONGEST = ("test_readme.py", "test_mixed_devices.py", "test_first_day.py", "test_recipes.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; other workers take the rest over (`--dist worksteal`), and all end together."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --order."""
+    parser.addoption("--order", type=int, metavar="SEED", help="run files, and the tests of each, in a random order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; other workers take the rest over (`--dist worksteal`), and all end together.
+
+    With ``--order SEED``, files come in a random order, and so do the tests of each: no test may need another one.
+    """
+    if (seed := config.getoption("--order")) is None:
+        items.sort(key=lambda item: item.path.name not in LONGEST)
+        return
+    places = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}
+    items.sort(key=lambda item: (places[item.path], random.Random(f"{seed} {item.nodeid}").random()))
 
 
 @pytest.fixture(scope="session")
