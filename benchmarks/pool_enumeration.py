@@ -1,9 +1,12 @@
-"""Small pools against all of their plans: two kinds, three TPUs, three models, and links.
+"""Small pools against all of their plans: two kinds, three TPUs, three models, links, and a host.
 
     python -m benchmarks.pool_enumeration [--first SEED] [--count N] [--again]
 
 Each problem is solved with and without shared TPUs and with either; `generators.pools` prices all plans. What is
-called optimal has to be, no bound may be above the optimum, and the checker has to prove again what is certified.
+called optimal has to be, no bound may be above the optimum, and the checker has to prove again what is certified. Plans
+with copies of models on shared TPUs are too many for that: where they are asked for, too, the answer is held to the
+best of the others and to all models on every TPU, and its bound to plans with copies drawn at random, half of them with
+the best shares.
 Writes benchmarks/results/pool_enumeration.json, a slice of 50 problems at a time: a run goes on where one was stopped.
 """
 
@@ -16,31 +19,63 @@ from dataclasses import replace
 from fractions import Fraction
 
 from benchmarks.common import RESULTS, add_results, read_result
-from generators.pools import best_exclusive_rate, best_shared_period, random_pool
+from generators.pools import best_exclusive_rate, best_shared_period, random_copies, random_pool
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.resources import least_period
 from segsolve.checker.pool.worth import prove_shared
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.certificate import certificate
+from segsolve.pool.evaluate import score_pool
 from segsolve.pool.model import PoolProblem, Sharing
+from segsolve.pool.simple import all_on_every
 from segsolve.pool.solve import solve_pool
 from segsolve.solvers.base import Status
 
 NAME = "pool_enumeration"
 FIRST, COUNT, SLICE = 100_000, 2000, 50
+COPIES = 20  # plans with copies of models, for each problem
 
 
 def wrong(seed: int) -> list[str]:
     """Return what is wrong with the answers about a problem."""
-    problem = random_pool(seed, linked=seed % 4 == 3)
+    problem = _problem(seed)
     rate, shared = best_exclusive_rate(problem), best_shared_period(problem)
     alone = 1 / rate if rate else None
     found = [f"never shared: {fault}" for fault in _wrong(_asked(problem, Sharing.NEVER), alone)]
     if problem.models > 1:
         found += [f"shared: {fault}" for fault in _wrong(_asked(problem, Sharing.ALWAYS), shared)]
-        best = shared if alone is None else min(alone, shared)
-        found += [f"either: {fault}" for fault in _wrong(problem, best)]
+        best = shared if alone is None or _shares_more(problem) else min(alone, shared)
+        found += [f"all: {fault}" for fault in _wrong_of_all(problem, best, seed)]
     return found
+
+
+def _problem(seed: int) -> PoolProblem:
+    """Return a problem; every fourth has a link, every fourth a host."""
+    return random_pool(seed, linked=seed % 4 == 3, hosted=seed % 4 == 1 or seed % 8 == 7)
+
+
+def _shares_more(problem: PoolProblem) -> bool:
+    """Whether the oracle of plans without shared TPUs leaves something aside."""
+    return bool(problem.pool.links or problem.host_cores)
+
+
+def _wrong_of_all(problem: PoolProblem, best: Fraction, seed: int) -> list[str]:
+    """Return what is wrong with an answer over all plans, the best without copies taking `best` at most."""
+    answer, found = solve_pool(problem), []
+    if answer.value is None or answer.narrow is None:
+        return ["no plan"]
+    if answer.value > best:
+        found.append(f"the plan takes {answer.value}, the best without copies {best}")
+    if answer.narrow[0] > best or answer.bound > answer.narrow[0]:
+        found.append(f"the bounds are {answer.bound} and {answer.narrow[0]} without copies, the best takes {best}")
+    if not _shares_more(problem) and answer.value > (every := all_on_every(problem)):
+        found.append(f"the plan takes {answer.value}, all on every TPU {every}")
+    for number in range(COPIES):
+        plan = random_copies(problem, COPIES * seed + number)
+        if (period := score_pool(problem, plan).period) < answer.bound:
+            found.append(f"the bound is {answer.bound}, a plan with copies takes {period}")
+    return found + _unproven(answer)
 
 
 def _asked(problem: PoolProblem, sharing: Sharing) -> PoolProblem:
@@ -48,14 +83,14 @@ def _asked(problem: PoolProblem, sharing: Sharing) -> PoolProblem:
 
 
 def _wrong(problem: PoolProblem, best: Fraction | None) -> list[str]:
-    """Return what is wrong with an answer; `best` leaves links aside where TPUs are not shared."""
+    """Return what is wrong with an answer; `best` leaves links and host aside where TPUs are not shared."""
     answer, found = solve_pool(problem), []
     if best is None:
         return [] if answer.status is Status.INFEASIBLE else ["there is no plan, and none is called infeasible"]
     if answer.value is None:
         return ["no plan"]
     sharing = problem.workload.sharing
-    is_exact = not problem.pool.links or sharing is Sharing.ALWAYS
+    is_exact = not _shares_more(problem) or sharing is Sharing.ALWAYS
     if is_exact and answer.value != best:
         found.append(f"the plan takes {answer.value}, the best {best}")
     if answer.bound > (best if is_exact else answer.value):
@@ -79,6 +114,8 @@ def _unproven(answer: PoolAnswer) -> list[str]:
         return ["the certificate has no potentials"]
     try:
         prove_shared(read, read.shared)
+        if answer.prices is not None and least_period(read, list(answer.prices.all)) < answer.bound:
+            return ["the prices do not prove the bound"] if answer.narrow is not None else []
     except CertificateFault as fault:
         return [str(fault)]
     return []
@@ -98,7 +135,7 @@ def main() -> None:
             continue
         start, faults, kinds = time.process_time(), [], Counter[str]()
         for seed in seeds:
-            problem = random_pool(seed, linked=seed % 4 == 3)
+            problem = _problem(seed)
             kinds[f"{problem.models} models on {'+'.join(map(str, problem.pool.counts))}"] += 1
             for fault in wrong(seed):
                 faults.append(f"{seed}: {fault}")

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, permutations, product
 
 from segsolve.cost.stage import stage_score
-from segsolve.pool.evaluate import device_scores
+from segsolve.pool.evaluate import device_scores, score_pool
 from segsolve.pool.model import Demand, Kind, Pool, PoolProblem, Workload
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
-from segsolve.problem import OpCost, Problem, SharedLink, Transfer
+from segsolve.problem import Host, OpCost, Problem, SharedLink, Transfer
+from segsolve.solvers.prices import least_load
 
 
-def random_pool(seed: int, *, models: int = 3, devices: int = 3, kinds: int = 2, linked: bool = False) -> PoolProblem:
-    """Return a pool of up to so many kinds and devices, with up to so many models of two to four operations."""
+def random_pool(
+    seed: int, *, models: int = 3, devices: int = 3, kinds: int = 2, linked: bool = False, hosted: bool = False
+) -> PoolProblem:
+    """Return a pool of up to so many kinds and devices, with up to so many models of two to four operations.
+
+    Some devices are on a link if it is `linked`, all are driven by a host with little time if it is `hosted`.
+    """
     rng = random.Random(seed)
     kind_count = rng.randint(1, kinds)
     counts = [1] * kind_count
@@ -38,7 +44,35 @@ def random_pool(seed: int, *, models: int = 3, devices: int = 3, kinds: int = 2,
         tuple(_problem(f"model{m}", network, count, *speed) for count, speed in zip(counts, speeds, strict=True))
         for m, network in enumerate(networks)
     )
+    if hosted:
+        cores, serial, work = rng.randint(1, 3), [rng.choice((20, 150, 500)) for _ in counts], rng.choice((0, 300))
+        hosts = [Host(cores=cores, serial_ns=ns, work_ns=work) for ns in serial]
+        costs = tuple(tuple(replace(p, host=host) for p, host in zip(row, hosts, strict=True)) for row in costs)
     return PoolProblem(pool=pool, workload=Workload(demands=demands), costs=costs)
+
+
+def random_copies(problem: PoolProblem, seed: int) -> PoolPlan:
+    """Return a valid plan with some copies of models on devices that are shared, and shares that make up a whole.
+
+    A seed that is even gives them the best shares there are, up to what is rounded.
+    """
+    rng = random.Random(seed)
+    pipelines = list(random_placement(problem, seed).pipelines)
+    for number in range(rng.randint(1, 4)):
+        held = {(p.model, d) for p in pipelines for stage in p.stages for d in stage.devices}
+        more = random_placement(problem, 1000 * seed + number).pipelines
+        pipelines += [p for p in more if all((p.model, d) not in held for stage in p.stages for d in stage.devices)][:1]
+    pipelines.sort(key=lambda pipeline: pipeline.model)
+    models = [pipeline.model for pipeline in pipelines]
+    parts = [Fraction(rng.randint(1, 9)) for _ in pipelines]
+    if seed % 2 == 0:
+        equal = tuple(replace(p, share=Fraction(1, models.count(p.model))) for p in pipelines)
+        score = score_pool(problem, by_first_stage(equal, len(problem.pool.devices)))
+        parts = [Fraction(round(max(1e-6, x) * 10**9)) for x in least_load(score.loads_of_pipelines, models)[1]]
+    totals = {m: sum(part for part, other in zip(parts, models, strict=True) if other == m) for m in models}
+    shared = tuple(replace(p, share=part / totals[p.model]) for p, part in zip(pipelines, parts, strict=True))
+    plan = by_first_stage(shared, len(problem.pool.devices))
+    return replace(plan, residents=tuple(tuple(rng.sample(own, len(own))) for own in plan.residents))
 
 
 def random_placement(problem: PoolProblem, seed: int) -> PoolPlan:
@@ -121,7 +155,7 @@ def _problem(name: str, network: list[_Layer], tpus: int, overhead: int, slow: f
 
 
 def best_exclusive_rate(problem: PoolProblem) -> Fraction:
-    """Return the largest number of periods per ns without sharing, links left aside, by trying everything."""
+    """Return the largest number of periods per ns without sharing, links and host left aside, by trying everything."""
     counts = problem.pool.counts
     vectors = list(product(*(range(n + 1) for n in counts)))
     curves = [_rates(problem, m, vectors) for m in range(problem.models)]
@@ -183,18 +217,31 @@ def best_shared_period(problem: PoolProblem) -> Fraction:
             if key not in known:
                 known[key] = list(_orders(problem, *key))
             options.append([(pool.devices[device], *order) for order in known[key]])
+        serial, cores = _host_loads(problem, chosen)
+        period_of_host = max(Fraction(serial), Fraction(cores, max(1, problem.host_cores)))
         if not pool.links:
             period = Fraction(max(min(load for _, load, _ in option) for option in options))
+            period = max(period, period_of_host)
             best = period if best is None else min(best, period)
             continue
         for orders in product(*options):
-            period = Fraction(max(load for _, load, _ in orders))
+            period = max(Fraction(max(load for _, load, _ in orders)), period_of_host)
             for number, (name, link) in enumerate(pool.links):
                 moved = sum(m[number] for kind, _, m in orders if pool.kinds[kind].link == name)
                 period = max(period, Fraction(moved * link.ns_per_mib, 2**20))
             best = period if best is None else min(best, period)
     assert best is not None
     return best
+
+
+def _host_loads(problem: PoolProblem, chosen: tuple[tuple[tuple[int, int, int], ...], ...]) -> tuple[int, int]:
+    """Return what a period of one pipeline per model occupies the host and all its cores for."""
+    serial = work = 0
+    for row, weight, stages in zip(problem.costs, problem.workload.weights, chosen, strict=True):
+        hosts = [row[problem.pool.devices[device]].host for _, _, device in stages]
+        serial += weight * sum(host.serial_ns for host in hosts if host)
+        work += weight * (hosts[0].work_ns if hosts[0] else 0)
+    return serial, serial + work
 
 
 def _placements(problem: PoolProblem, model: int) -> Iterator[tuple[tuple[int, int, int], ...]]:

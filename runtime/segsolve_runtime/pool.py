@@ -117,7 +117,7 @@ class Pool:
         households = {name: Household() for name, shares in zip(names, is_shared, strict=False) if shares}
         pipelines = {}
         with ExitStack() as opened:
-            for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+            for m, (model, plan) in enumerate(zip(folder.pool.models, folder.plans, strict=True)):
                 where = folder.device_of(model.name)
                 pipelines[model.name] = opened.enter_context(
                     Pipeline.open(
@@ -129,7 +129,11 @@ class Pool:
                         queue_size=queue_size,
                         faults=faults,
                         households=households,
-                        shared={place: shared[d].resident(model.weight) for place, d in where.items() if is_shared[d]},
+                        shared={
+                            place: shared[d].resident(folder.weight_of(m, place.pipeline))
+                            for place, d in where.items()
+                            if is_shared[d]
+                        },
                     )
                 )
             opened.pop_all()
@@ -327,6 +331,7 @@ def _lanes(folder: PoolFolder) -> list[SharedLane]:
             lanes.append(
                 SharedLane(
                     model=m,
+                    weight=folder.weight_of(m, p),
                     stage_ns=tuple(stage.prediction.time_ns for stage in pipeline.stages),
                     devices=tuple(
                         tuple(where[place] for place in own if place.stage == k) for k in range(len(pipeline.stages))

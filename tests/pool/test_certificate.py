@@ -106,6 +106,23 @@ def _worth(pool: Document, certificate: Document) -> None:
     proof["worths"] = [worth * 9 // 10 for worth in proof["worths"]]
 
 
+def _host(pool: Document, certificate: Document) -> None:
+    pool["host_load_ns"] -= 1
+
+
+def _prices(pool: Document, certificate: Document) -> None:
+    certificate["prices"] = [2 * price for price in certificate["prices"][:2]] + [0] * (len(certificate["prices"]) - 2)
+    certificate["bound"] = certificate["value"]
+
+
+def _without_copies(pool: Document, certificate: Document) -> None:
+    certificate["without_copies"][0] += certificate["without_copies"][1]
+
+
+def _share(pool: Document, certificate: Document) -> None:
+    certificate["pipelines"][0]["share"] = [1, 2]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -121,6 +138,10 @@ def _worth(pool: Document, certificate: Document) -> None:
         _load,
         _order,
         _sharing,
+        _host,
+        _prices,
+        _without_copies,
+        _share,
         _worth,
     ],
 )

@@ -44,7 +44,9 @@ def test_one_model_on_one_kind_is_the_plain_question(networks: list[Path]) -> No
 def test_the_shared_plan_is_certified(shared: Path) -> None:
     checked = document(run("check", shared, "--json"))
     assert checked["certified"] is True, checked
-    assert [step["name"] for step in checked["steps"]] == ["files", "plan", "costs", "alone", "shared", "bound"]
+    assert [step["name"] for step in checked["steps"]] == [
+        *("files", "plan", "costs", "resources", "alone", "shared", "bound")
+    ]
 
 
 def test_the_shared_plan_is_verified(shared: Path) -> None:

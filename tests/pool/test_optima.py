@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
-from generators.pools import best_exclusive_rate, best_shared_period, random_pool
+from generators.pools import best_exclusive_rate, best_shared_period, random_copies, random_pool
+from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.resources import least_period
+from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.arcs import arcs_of
+from segsolve.pool.certificate import certificate
 from segsolve.pool.evaluate import check_pool, score_pool
 from segsolve.pool.model import Sharing
+from segsolve.pool.resources import ResourceBound
+from segsolve.pool.simple import all_on_every
 from segsolve.pool.solve import solve_pool
 from segsolve.question import Cuts, Layout, Question
 from segsolve.search.ask import answer as plain_answer
@@ -30,10 +38,15 @@ def test_without_sharing_the_optimum_is_exact(seed: int) -> None:
     assert score_pool(asked, answer.plan).period == answer.value
 
 
-@pytest.mark.parametrize("seed", range(24))
-@pytest.mark.parametrize("linked", [False, True])
-def test_with_sharing_the_best_is_found_and_no_bound_is_above_it(seed: int, linked: bool) -> None:
-    problem = random_pool(1000 + seed, linked=linked)
+@pytest.mark.parametrize(
+    ("seed", "linked", "hosted"),
+    [
+        *((seed, linked, False) for seed in range(24) for linked in (False, True)),
+        *((seed, seed % 2 == 0, True) for seed in range(24, 34)),
+    ],
+)
+def test_with_sharing_the_best_is_found_and_no_bound_is_above_it(seed: int, linked: bool, hosted: bool) -> None:
+    problem = random_pool(1000 + seed, linked=linked, hosted=hosted)
     if problem.models == 1:
         pytest.skip("one model shares with none")
     asked = replace(problem, workload=replace(problem.workload, sharing=Sharing.ALWAYS))
@@ -48,13 +61,45 @@ def test_with_sharing_the_best_is_found_and_no_bound_is_above_it(seed: int, link
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_better_of_both_is_the_answer(seed: int) -> None:
-    problem = random_pool(2000 + seed)
+def test_the_best_of_all_is_the_answer(seed: int) -> None:
+    problem = random_pool(2000 + seed, linked=seed % 3 == 1, hosted=seed % 3 == 2)
     answer, rate = solve_pool(problem), best_exclusive_rate(problem)
     best = best_shared_period(problem)
-    best = min(best, 1 / rate) if rate else best
+    best = min(best, 1 / rate) if rate and seed % 3 == 0 else best
     assert answer.value is not None
-    assert answer.bound <= best <= answer.value
+    assert answer.bound <= answer.value <= best
+    if problem.models > 1:
+        assert answer.narrow is not None
+        assert answer.bound <= answer.narrow[0] <= best
+        if not problem.host_cores and not problem.pool.links:
+            assert answer.value <= all_on_every(problem)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_plan_with_copies_is_below_the_resource_bound_and_the_checker_finds_the_same(seed: int) -> None:
+    problem = random_pool(5000 + seed, linked=seed % 2 == 1, hosted=seed % 3 == 1)
+    found = ResourceBound(problem, [[arcs_of(p) for p in row] for row in problem.costs]).raised()
+    assert found is not None
+    prices, period = found
+    plan = random_copies(problem, seed)
+    answer = PoolAnswer(
+        problem=problem,
+        status=Status.FEASIBLE,
+        plan=plan,
+        score=score_pool(problem, plan),
+        value=Fraction(1),
+        bound=Fraction(0),
+        found_by="nobody",
+        over="",
+    )
+    document = certificate(answer, plan)
+    assert document is not None
+    read = PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
+    assert least_period(read, list(prices.all)) == period
+    for number in range(30):
+        plan = random_copies(problem, 100 * seed + number)
+        assert check_pool(problem, plan) == ()
+        assert score_pool(problem, plan).period >= period
 
 
 def test_a_model_may_have_no_stage_on_a_kind_within_the_period() -> None:

@@ -90,7 +90,7 @@ def test_loads_and_weights_are_those_of_the_plan(shared: Path) -> None:
     view = pool_view(folder)
     assert [len(residents) for residents in plan_of(folder).residents] == [len(d.residents) for d in view.devices]
     for device, row in zip(view.devices, rows(view), strict=False):
-        assert sum(r.load_ns for r in device.residents) == device.file.load_ns
+        assert 0 <= device.file.load_ns - sum(r.load_ns for r in device.residents) <= len(device.residents)
         assert sum(piece.width for piece in row.times) == pytest.approx(
             TIME_WIDTH * device.file.load_ns / view.period_ns, abs=0.1 * len(row.times) + 0.1
         )

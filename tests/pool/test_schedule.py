@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from generators.pools import random_placement, random_pool
+from generators.pools import random_copies, random_placement, random_pool
 from segsolve.pool.evaluate import PoolScore, check_pool, score_pool
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolStage, by_first_stage
@@ -26,9 +26,11 @@ def scored(seed: int) -> PoolScore:
 
 
 def lanes_of(score: PoolScore) -> list[SharedLane]:
+    weights = score.problem.workload.weights
     return [
         SharedLane(
             model=pipeline.model,
+            weight=None if pipeline.share is None else weights[pipeline.model] * pipeline.share,
             stage_ns=tuple(stage.time_ns for stage in stages),
             devices=tuple(stage.devices for stage in pipeline.stages),
         )
@@ -51,6 +53,21 @@ def test_the_steady_rate_is_the_evaluators(seed: int) -> None:
         took = done(_FILLED + _PERIODS) - done(_FILLED)
         predicted = float(_PERIODS * max(score.device_loads))
         assert took == predicted if exact else took == pytest.approx(predicted, rel=0.01)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_copies_on_shared_devices_are_no_slower_than_their_shares_say(seed: int) -> None:
+    problem = random_pool(seed, models=3, devices=3)
+    score = score_pool(problem, random_copies(problem, seed))
+    assume(min(score.shares) >= 0.02)
+    weights = problem.workload.weights
+    run = schedule_shared(lanes_of(score), weights, 3 * _PERIODS)
+
+    def done(periods: int) -> int:
+        return max(ends[weight * periods - 1] for ends, weight in zip(map(sorted, run.ends_ns), weights, strict=True))
+
+    assert done(3 * _PERIODS) - done(_PERIODS) <= 1.03 * float(2 * _PERIODS * max(score.device_loads))
 
 
 @settings(deadline=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -29,6 +30,7 @@ VERSION: Final = 1
 _MOST = 2**62
 _Count = Annotated[int, Field(ge=0, le=_MOST)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Share = Annotated[str, Field(pattern=r"^[1-9]\d{0,999}(/[1-9]\d{0,999})?$")]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -83,6 +85,9 @@ class PoolModel(_Record):
     rate_fps: Annotated[float, Field(ge=0)] = Field(description="predicted, rounded down")
     latency_ns: _Count = Field(description="worst predicted time of an inference that waits for none of its own model")
     own_latency_ns: _Count = Field(description="the same where all devices are free")
+    shares: list[_Share] = Field(
+        default_factory=list, description="part of its inferences of each pipeline; none: each does what it can"
+    )
 
 
 class PoolConfirmation(_Record):
@@ -109,6 +114,9 @@ class PoolSolution(_Record):
     bound_ns: _Count = Field(description="no plan of the kinds named in `over` has a smaller objective_ns")
     gap: Annotated[float, Field(ge=0)]
     over: str
+    best_without_copies: bool = Field(
+        default=False, description="proven: none is better but with copies of models on shared devices"
+    )
     found_by: str
     confirmed_by: list[PoolConfirmation]
     stopped_by: str
@@ -126,6 +134,7 @@ class PoolFile(_Record):
     devices: Annotated[list[PoolDevice], Field(min_length=1)]
     models: Annotated[list[PoolModel], Field(min_length=1)]
     solution: PoolSolution
+    host_load_ns: _Count = Field(default=0, description="what a period occupies the host for")
     certificate_sha256: _Sha256 | None = None
 
     @property
@@ -147,6 +156,9 @@ class PoolFile(_Record):
             raise ValueError("the devices are not those of the kinds, kind by kind")
         if len({device.name for device in self.devices}) != len(self.devices):
             raise ValueError("two devices have the same name")
+        for model in self.models:
+            if model.shares and sum(map(Fraction, model.shares)) != 1:
+                raise ValueError(f"the shares of {model.name} do not make up a whole")
         for device in self.devices:
             models = [resident.model for resident in device.residents]
             if len(set(models)) != len(models):
@@ -163,6 +175,11 @@ class PoolFolder:
     root: Path
     pool: PoolFile
     plans: tuple[PlanFolder, ...]
+
+    def weight_of(self, model: int, pipeline: int) -> Fraction:
+        """Return the inferences in a period that a model's pipeline does, as far as the plan says; else the model's."""
+        own = self.pool.models[model]
+        return own.weight * (Fraction(own.shares[pipeline]) if own.shares else Fraction(1))
 
     def device_of(self, model: str) -> dict[Place, int]:
         """Return the device of each place of a model's plan, by its number in the pool."""
@@ -223,6 +240,8 @@ def load_pool(folder: Path) -> PoolFolder:
     for model, plan in zip(pool.models, plans, strict=True):
         if set(found.device_of(model.name)) != set(places(plan.plan)):
             raise PlanError(f"{path}: the residents of {model.name} are not the places of its plan")
+        if model.shares and len(model.shares) != len(plan.plan.pipelines):
+            raise PlanError(f"{path}: {model.name} has {len(plan.plan.pipelines)} pipelines, and other shares")
     return found
 
 

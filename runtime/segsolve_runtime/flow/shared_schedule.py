@@ -19,11 +19,15 @@ from segsolve_runtime.flow.sharing import Proportion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedLane:
-    """A pipeline: its model, each stage's time, and the devices of each stage's replicas, as numbers of the pool."""
+    """A pipeline: its model, each stage's time, and the devices of each stage's replicas, as numbers of the pool.
+
+    `weight` is how many inferences it does in a period; None: as many as its model.
+    """
 
     model: int
     stage_ns: tuple[int, ...]
     devices: tuple[tuple[int, ...], ...]
+    weight: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,8 @@ class _Simulation:
 
     def _turn(self, seat: _Seat) -> Fraction:
         """How many periods a resident is in; the smallest is served first."""
-        return Fraction(seat.begun, self._weights[self._lanes[seat.lane].model])
+        lane = self._lanes[seat.lane]
+        return Fraction(seat.begun) / (lane.weight or self._weights[lane.model])
 
     def _next(self, seat: _Seat) -> tuple[int, int] | None:
         if seat.stage:

@@ -29,7 +29,7 @@ class SharedDevice:
         self.in_proportion = False
         self.free_ns = 0
 
-    def resident(self, weight: int) -> Resident:
+    def resident(self, weight: int | Fraction) -> Resident:
         """Return a new resident, by which its stage asks for the device."""
         made = Resident(self, weight)
         self._residents.append(made)
@@ -77,11 +77,11 @@ class SharedDevice:
 
 
 class Resident:
-    """A stage that lives on a device which it shares: its weight, and how often it ran there."""
+    """A stage that lives on a device which it shares: its inferences in a period, and how often it ran there."""
 
     __slots__ = ("begun", "device", "weight")
 
-    def __init__(self, device: SharedDevice, weight: int) -> None:
+    def __init__(self, device: SharedDevice, weight: int | Fraction) -> None:
         self.device, self.weight, self.begun = device, weight, 0
 
     @property

@@ -34,12 +34,15 @@ def compile_pool(
     """
     plans = {model.name: plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
     made: dict[str, dict[str, Compiled]] = {name: {} for name in plans}
-    found = []
+    found: list[CompiledResident] = []
+    groups: set[tuple[tuple[str, str], ...]] = set()
     for device in folder.pool.devices:
         stages: list[Stage] = [plans[r.model].plan.pipelines[r.pipeline].stages[r.stage] for r in device.residents]
         names = [resident.model for resident in device.residents]
-        if len(names) > 1 or any(stage.file not in made[name] for name, stage in zip(names, stages, strict=True)):
+        group = tuple((name, stage.file) for name, stage in zip(names, stages, strict=True))
+        if group and group not in groups:
             observe(device.name)
+            groups.add(group)
             files = [plans[name].root / stage.file for name, stage in zip(names, stages, strict=True)]
             for name, stage, compiled in zip(names, stages, compiler.compile_together(files), strict=True):
                 made[name][stage.file] = compiled

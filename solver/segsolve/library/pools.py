@@ -210,7 +210,7 @@ def pool_problem(
             for source, kind in zip(sources, named.pool.kinds, strict=True)
         ]
         common = tuple(sorted(set(problems[0].cuts).intersection(*(p.cuts for p in problems))))
-        rows.append(tuple(replace(p, cuts=common, link=None, host=None) for p in problems))
+        rows.append(tuple(replace(p, cuts=common, link=None) for p in problems))
         memory = [source.device.memory_bytes for source in sources]
         loaded.append(model)
     pool = _with_links(named, loaded)

@@ -95,12 +95,22 @@ def _refuse_to_overwrite(folder: Path) -> None:
 
 
 def put_plan(
-    change: Change, folder: Path, *, loaded: LoadedModel, device: DeviceFacts, problem: Problem, answer: Answer
+    change: Change,
+    folder: Path,
+    *,
+    loaded: LoadedModel,
+    device: DeviceFacts,
+    problem: Problem,
+    answer: Answer,
+    together: Sequence[object] = (),
 ) -> str:
-    """Let a change of a folder write a plan there; return the digest by which others name it."""
+    """Let a change of a folder write a plan there; return the digest by which others name it.
+
+    `together` says for each pipeline what its stages are compiled together with, where they are.
+    """
     plan, costs = answer.plan, answer.score
     assert plan is not None and costs is not None
-    pipelines = _write_segments(change, loaded, plan, costs)
+    pipelines = _write_segments(change, loaded, plan, costs, together)
     document = planfile.Plan(
         model=planfile.ModelReference(
             name=loaded.path.name.encode(errors="replace").decode(),
@@ -162,21 +172,25 @@ def _path_from(folder: Path, model: Path) -> str | None:
     return path.encode(errors="replace").decode()
 
 
-def _write_segments(change: Change, loaded: LoadedModel, plan: Plan, costs: PlanScore) -> list[planfile.PlanPipeline]:
+def _write_segments(
+    change: Change, loaded: LoadedModel, plan: Plan, costs: PlanScore, together: Sequence[object]
+) -> list[planfile.PlanPipeline]:
     """Write the segment files and return the pipelines; equal pipelines share their files."""
-    shapes = list(dict.fromkeys(_shape(pipeline) for pipeline in plan.pipelines))
+    company = together or (None,) * len(plan.pipelines)
+    keys = [(_shape(pipeline), own) for pipeline, own in zip(plan.pipelines, company, strict=True)]
+    different = list(dict.fromkeys(keys))
     files = {
-        shape: _write_shape(change, loaded, shape, f"_pipeline_{p}" if len(shapes) > 1 else "")
-        for p, shape in enumerate(shapes)
+        key: _write_shape(change, loaded, key[0], f"_pipeline_{p}" if len(different) > 1 else "")
+        for p, key in enumerate(different)
     }
     return [
         planfile.PlanPipeline(
             stages=[
                 _stage(loaded.graph, stage, predicted, *file)
-                for stage, predicted, file in zip(pipeline.stages, cost.stages, files[_shape(pipeline)], strict=True)
+                for stage, predicted, file in zip(pipeline.stages, cost.stages, files[key], strict=True)
             ]
         )
-        for pipeline, cost in zip(plan.pipelines, costs.pipelines, strict=True)
+        for pipeline, cost, key in zip(plan.pipelines, costs.pipelines, keys, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ from segsolve.pool.bound import Proof
 from segsolve.pool.evaluate import PoolScore
 from segsolve.pool.model import Goal, PoolProblem
 from segsolve.pool.plan import PoolPlan
+from segsolve.pool.resources import Prices
 from segsolve.solvers.base import Confirmation, Status, Stop
 
 
@@ -18,7 +19,9 @@ class PoolAnswer:
 
     `value` is ns: the period, or for the goal of latency the worst latency. No plan that was asked for has a value
     below `bound`. That is over all cuts of the models' execution orders, and `over` says over which plans:
-    `certified` is the part of the bound that `segsolve check` can prove again, the rest is CP-SAT's word;
+    `certified` is the part of the bound that `segsolve check` can prove again, the rest is CP-SAT's word. `narrow` are
+    the two over plans without copies of models on shared TPUs, where those with them were asked for, too; `prices`
+    prove what holds for all;
     `dedicated_period` is the least period without shared TPUs, which is exact; `shared` the proof for shared ones.
     """
 
@@ -31,6 +34,8 @@ class PoolAnswer:
     found_by: str
     over: str
     certified: Fraction = Fraction(0)
+    narrow: tuple[Fraction, Fraction] | None = None
+    prices: Prices | None = field(default=None, repr=False)
     confirmed_by: tuple[Confirmation, ...] = ()
     dedicated_period: Fraction | None = None
     shared: Proof | None = field(default=None, repr=False)
@@ -45,6 +50,11 @@ class PoolAnswer:
         if self.value is None:
             return None
         return float((self.value - self.bound) / self.value) if self.value else 0.0
+
+    @property
+    def best_without_copies(self) -> bool:
+        """Whether no plan without copies of models on shared TPUs is better, those with them being left open."""
+        return self.status is Status.FEASIBLE and self.narrow is not None and self.narrow[0] == self.value
 
     @property
     def keeps_rates(self) -> bool:

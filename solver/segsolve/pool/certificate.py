@@ -1,12 +1,14 @@
 """The certificate of a pool's plan: the costs, the plan, and the potentials that prove the bound.
 
 It is believed in nothing but its form by `checker/pool`, which prices everything again with code of its own: the plan,
-the dedicated optimum by its own dynamic program, and the potentials by its own search for the dearest pattern.
+the dedicated optimum by its own dynamic program, the potentials by its own search for the dearest pattern, and the
+prices of resources by the cheapest ways that it finds itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from fractions import Fraction
 from typing import Any
 
 from segsolve.pool.answer import PoolAnswer
@@ -32,6 +34,7 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
         "pipelines": [
             {
                 "model": pipeline.model,
+                "share": None if pipeline.share is None else _ratio(pipeline.share),
                 "stages": [
                     {"ops": [list(run) for run in stage.as_stage.op_ranges], "devices": list(stage.devices)}
                     for stage in pipeline.stages
@@ -40,8 +43,10 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
             for pipeline in plan.pipelines
         ],
         "residents": [[[r.pipeline, r.stage] for r in residents] for residents in plan.residents],
-        "value": [answer.value.numerator, answer.value.denominator],
-        "bound": [answer.certified.numerator, answer.certified.denominator],
+        "value": _ratio(answer.value),
+        "bound": _ratio(answer.certified),
+        "without_copies": None if answer.narrow is None else _ratio(answer.narrow[1]),
+        "prices": None if answer.prices is None else list(answer.prices.all),
         "shared": None
         if proof is None
         else {
@@ -66,4 +71,9 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "no_spill": problem.no_spill,
         "measured": [asdict(m) for m in problem.measured],
         "link": None,
+        "host": asdict(problem.host) if problem.host else None,
     }
+
+
+def _ratio(value: Fraction) -> list[int]:
+    return [value.numerator, value.denominator]

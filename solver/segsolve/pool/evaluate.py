@@ -4,8 +4,10 @@ A device holds its residents together, compiled in one go (`edgetpu_compiler a.t
 large as the largest resident's, and weights are cached resident after resident in the listed order, within each in the
 model's own order, whole layers, each that still fits. A device with one resident is a stage as it always was.
 
-A period is the time in which each model m does its weight w_m of inferences. A device is busy in it for the sum of
-w_m T over its residents; no device, and no link, can be busy for longer than the period lasts.
+A period is the time in which each model m does its weight w_m of inferences, of which a pipeline does its share s. A
+device is busy in it for the sum of s w_m T over its residents; no device, no link, and not the host can be busy for
+longer than the period lasts. The host drives the stages of all inferences one after the other, and its cores do what
+no device takes of a model (`flow.shared` says the same of one model).
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segsolve.cost.plan import check_pipeline
 from segsolve.cost.stage import StageScore, scratch_bytes, stage_score
@@ -55,8 +60,7 @@ class PoolScore:
     @cached_property
     def period(self) -> Fraction:
         """The least time, in ns, in which every model does its weight of inferences."""
-        busiest = max(self.device_loads)
-        return max((busiest, *self.link_loads))
+        return max((*self.device_loads, *self.link_loads, self.host_load))
 
     @property
     def period_ns(self) -> int:
@@ -74,11 +78,15 @@ class PoolScore:
 
     @cached_property
     def shares(self) -> tuple[Fraction, ...]:
-        """The part of its model's inferences that each pipeline does: by its speed, where a model has several."""
+        """The part of its model's inferences that each pipeline does: as the plan says, else by its speed."""
+        given = [pipeline.share for pipeline in self.plan.pipelines]
+        if None not in given:
+            return tuple(share for share in given if share is not None)
         speeds = [Fraction(1, max(1, self.bottleneck_ns(p))) for p in range(len(self.plan.pipelines))]
         totals = [sum(speeds[p] for p in self.plan.of_model(m)) for m in range(self.problem.models)]
         return tuple(
-            speed / totals[pipeline.model] for speed, pipeline in zip(speeds, self.plan.pipelines, strict=True)
+            speed / totals[pipeline.model] if pipeline.share is None else pipeline.share
+            for speed, pipeline in zip(speeds, self.plan.pipelines, strict=True)
         )
 
     def bottleneck_ns(self, pipeline: int) -> int:
@@ -99,19 +107,53 @@ class PoolScore:
         )
 
     @cached_property
+    def loads_of_pipelines(self) -> NDArray[np.float64]:
+        """What each pipeline loads devices, links, host and its cores with [r, p] if it does all of its model, in ns.
+
+        A linear program over the shares of a fixed structure starts here; what it answers is priced in fractions.
+        """
+        alone = np.zeros((len(self.problem.pool.devices) + len(self.problem.pool.links) + 2, len(self.plan.pipelines)))
+        for p, pipeline in enumerate(self.plan.pipelines):
+            links, host, cores = self._shared_loads(p, Fraction(1))
+            weight = self.problem.workload.weights[pipeline.model]
+            for k, stage in enumerate(pipeline.stages):
+                for device in stage.devices:
+                    alone[device, p] += weight * self._share_ns(Resident(p, k))
+            alone[len(self.problem.pool.devices) :, p] = [float(load) for load in (*links, host, cores)]
+        return alone
+
+    def _shared_loads(self, p: int, share: Fraction) -> tuple[list[Fraction], Fraction, Fraction]:
+        """Return what a share of a pipeline loads links, the host, and each of its cores with."""
+        pool, pipeline = self.problem.pool, self.plan.pipelines[p]
+        often = self.problem.workload.weights[pipeline.model] * share
+        kinds = [pool.devices[stage.devices[0]] for stage in pipeline.stages]
+        links = []
+        for name, link in pool.links:
+            moved = sum(
+                score.input_bytes + score.output_bytes + score.offchip_bytes
+                for kind, score in zip(kinds, self.stages[p], strict=True)
+                if pool.kinds[kind].link == name
+            )
+            links.append(often * Fraction(moved * link.ns_per_mib, 2**20))
+        hosts = [self.problem.host_ns(pipeline.model, kind) for kind in kinds]
+        serial, work = often * sum(serial for serial, _ in hosts), often * hosts[0][1]
+        return links, serial, (serial + work) / max(1, self.problem.host_cores)
+
+    @cached_property
+    def _shared(self) -> tuple[list[Fraction], Fraction, Fraction]:
+        found = [self._shared_loads(p, share) for p, share in enumerate(self.shares)]
+        links = [sum(own, Fraction(0)) for own in zip(*(links for links, _, _ in found), strict=True)]
+        return links, sum((host for _, host, _ in found), Fraction(0)), sum((c for _, _, c in found), Fraction(0))
+
+    @cached_property
     def link_loads(self) -> tuple[Fraction, ...]:
         """What a period occupies each link of the pool for, in ns."""
-        pool, weights = self.problem.pool, self.problem.workload.weights
-        loads = []
-        for name, link in pool.links:
-            load = Fraction(0)
-            for p, pipeline in enumerate(self.plan.pipelines):
-                for stage, score in zip(pipeline.stages, self.stages[p], strict=True):
-                    if pool.kinds[pool.devices[stage.devices[0]]].link == name:
-                        moved = score.input_bytes + score.output_bytes + score.offchip_bytes
-                        load += weights[pipeline.model] * self.shares[p] * Fraction(moved * link.ns_per_mib, 2**20)
-            loads.append(load)
-        return tuple(loads)
+        return tuple(self._shared[0])
+
+    @property
+    def host_load(self) -> Fraction:
+        """What a period occupies the host for, in ns: stages one after the other, or what all its cores have to do."""
+        return max(self._shared[1:])
 
     def own_latency_ns(self, model: int) -> int:
         """Return the time of an inference that finds every device free, in the model's slowest pipeline."""
@@ -197,18 +239,23 @@ def check_pool(problem: PoolProblem, plan: PoolPlan) -> tuple[str, ...]:
 
 
 def _sharing_faults(problem: PoolProblem, plan: PoolPlan) -> list[str]:
-    """A device has at most one stage of each model; copies and replicas have devices of their own."""
+    """A device has at most one stage of each model; replicas have devices of their own; copies that share, shares."""
     wrong = []
+    for m, demand in enumerate(problem.workload.demands):
+        shares = [plan.pipelines[p].share for p in plan.of_model(m)]
+        given = [share for share in shares if share is not None]
+        if given and (len(given) < len(shares) or min(given) <= 0 or sum(given) != 1):
+            wrong.append(f"the shares of {demand.model}'s pipelines are not parts that make up a whole")
     for device, residents in enumerate(plan.residents):
         models = [plan.model_of(r) for r in residents]
         name = problem.pool.device_name(device)
         if len(set(models)) != len(models):
             wrong.append(f"{name} has two stages of one model")
-        if len(residents) > 1:
-            copied = [
-                r for r in residents if len(plan.stage(r).devices) > 1 or len(plan.of_model(plan.model_of(r))) > 1
-            ]
-            wrong += [f"{name} is shared by a stage that has replicas or copies" for _ in copied]
+        for r in residents if len(residents) > 1 else ():
+            if len(plan.stage(r).devices) > 1:
+                wrong.append(f"{name} is shared by a stage that has replicas")
+            elif plan.pipelines[r.pipeline].share is None and len(plan.of_model(plan.model_of(r))) > 1:
+                wrong.append(f"{name} is shared by a copy, and nothing says what part of its model it does")
     return wrong
 
 

@@ -123,7 +123,7 @@ def _put_model(
             for p in plan.of_model(model)
         )
     )
-    problem = replace(answer.problem.costs[model][0], tpus=max(1, own.tpus))
+    problem = replace(answer.problem.costs[model][0], tpus=max(1, own.tpus), host=None)  # which all models share
     found = Answer(
         question=Question(cuts=Cuts.CHAIN),
         planner="pool",
@@ -141,7 +141,24 @@ def _put_model(
     kinds = answer.problem.pool.kinds
     facts = _Facts(name="+".join(kind.name for kind in kinds), memory_bytes=max(memory_bytes))
     place = _folder_of(answer, model)
-    return put_plan(change.below(place), folder / place, loaded=loaded, device=facts, problem=problem, answer=found)
+    return put_plan(
+        change.below(place),
+        folder / place,
+        loaded=loaded,
+        device=facts,
+        problem=problem,
+        answer=found,
+        together=[_company(plan, p) for p in plan.of_model(model)],
+    )
+
+
+def _company(plan: PoolPlan, pipeline: int) -> tuple[object, ...]:
+    """Return what is compiled together with each stage of a pipeline: equal pipelines have equal segments only then."""
+    return tuple(
+        tuple((plan.model_of(r), plan.stage(r).ops) for r in plan.residents[d]) if len(plan.residents[d]) > 1 else ()
+        for stage in plan.pipelines[pipeline].stages
+        for d in stage.devices
+    )
 
 
 def _folder_of(answer: PoolAnswer, model: int) -> str:
@@ -188,9 +205,11 @@ def _document(
                 rate_fps=rounded_down(score.rate_fps(m)),
                 latency_ns=score.latency_ns(m),
                 own_latency_ns=score.own_latency_ns(m),
+                shares=[str(share) for p in plan.of_model(m) if (share := plan.pipelines[p].share) is not None],
             )
             for m, demand in enumerate(workload.demands)
         ],
+        host_load_ns=up(score.host_load),
         solution=poolfile.PoolSolution(
             status="optimal" if answer.status is Status.OPTIMAL else "feasible",
             objective=workload.goal.value,
@@ -202,6 +221,7 @@ def _document(
             bound_ns=up(answer.bound),
             gap=answer.gap or 0.0,
             over=answer.over,
+            best_without_copies=answer.best_without_copies,
             found_by=answer.found_by,
             confirmed_by=[poolfile.PoolConfirmation(**asdict(c)) for c in answer.confirmed_by],
             stopped_by=str(answer.stopped_by),

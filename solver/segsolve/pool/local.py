@@ -51,7 +51,7 @@ class LocalSearch:
 
     def period(self, patterns: Sequence[Pattern]) -> Fraction:
         """Return the period of a plan."""
-        return max(Fraction(max(p.load_ns for p in patterns)), *self._link_loads(patterns), Fraction(0))
+        return max(Fraction(max(p.load_ns for p in patterns)), *self._shared_loads(patterns), Fraction(0))
 
     def latency(self, patterns: Sequence[Pattern]) -> int:
         """Return the largest worst latency of a model."""
@@ -109,14 +109,17 @@ class LocalSearch:
                     best = Placed(patterns, value)
         return best
 
-    def _link_loads(self, patterns: Sequence[Pattern]) -> Iterator[Fraction]:
+    def _shared_loads(self, patterns: Sequence[Pattern]) -> Iterator[Fraction]:
         for rate, is_on in self._links:
             moved = sum(p.moved_bytes for p in patterns if is_on[p.kind])
             yield Fraction(moved * rate, 2**20)
+        if cores := self._problem.host_cores:
+            yield Fraction(sum(p.host_ns for p in patterns))
+            yield Fraction(sum(p.cores_ns for p in patterns), cores)
 
     def _soft(self, patterns: Sequence[Pattern]) -> float:
         """A smooth stand-in for the value, which also tells plans of the same maximum apart."""
-        loads = [float(p.load_ns) for p in patterns] + [float(load) for load in self._link_loads(patterns)]
+        loads = [float(p.load_ns) for p in patterns] + [float(load) for load in self._shared_loads(patterns)]
         if self._problem.workload.goal is Goal.LATENCY and self._limit is not None:
             worst = [0.0] * self._problem.models
             for pattern in patterns:

@@ -140,6 +140,17 @@ class PoolProblem:
             if len({(len(p.ops), p.cuts) for p in row}) != 1:
                 raise ValueError(f"the operations and cuts of {row[0].name} differ from kind to kind")
 
+    @cached_property
+    def host_cores(self) -> int:
+        """The cores of the host that feeds all devices, the fewest that is said of it; 0: its time is left aside."""
+        hosts = [problem.host for row in self.costs for problem in row]
+        return min((host.cores if host else 0 for host in hosts), default=0)
+
+    def host_ns(self, model: int, kind: int) -> tuple[int, int]:
+        """Return what a stage of a model on a kind occupies the host for, and its cores besides if it is the first."""
+        host = self.costs[model][kind].host if self.host_cores else None
+        return (host.serial_ns, host.work_ns) if host else (0, 0)
+
     @property
     def models(self) -> int:
         """The number of models."""

@@ -20,7 +20,7 @@ class Pattern:
     """Stages on one TPU of a kind, in co-compilation order, at most one of each model.
 
     `load_ns` is what a period occupies the TPU for, `busy_ns` the sum of the stages' times, `moved_bytes` what a period
-    moves over its link.
+    moves over its link; `host_ns` and `cores_ns` are what it occupies the host and all its cores together for.
     """
 
     kind: int
@@ -28,6 +28,8 @@ class Pattern:
     load_ns: int
     busy_ns: int
     moved_bytes: int
+    host_ns: int = 0
+    cores_ns: int = 0
 
 
 class Pricer:
@@ -40,6 +42,7 @@ class Pricer:
         self._capacity = [min(row[k].capacity_bytes for row in problem.costs) for k in range(len(problem.pool.kinds))]
         links = dict(problem.pool.links)
         self._link_ns = [links[kind.link].ns_per_mib if kind.link else 0 for kind in problem.pool.kinds]
+        self._host_ns = [[problem.host_ns(m, k) for k in range(len(row))] for m, row in enumerate(problem.costs)]
         self._no_spill = any(p.no_spill for row in problem.costs for p in row)
 
     def price(self, kind: int, held: Iterable[Held]) -> Pattern:
@@ -79,7 +82,7 @@ class Pricer:
         return max(0, self._capacity[kind] - max(self.arcs[m][kind].scratch(a, b) for m, a, b in stages))
 
     def _in_order(self, kind: int, order: tuple[Held, ...], room: int) -> Pattern:
-        load = busy = moved = 0
+        load = busy = moved = host = cores = 0
         for m, a, b in order:
             price = self.arcs[m][kind].price(a, b, room)
             weight = self._weights[m]
@@ -89,7 +92,10 @@ class Pricer:
             load += weight * price.time_ns
             busy += price.time_ns
             moved += weight * price.moved_bytes
-        return Pattern(kind, order, load, busy, moved)
+            serial, work = self._host_ns[m][kind]
+            host += weight * serial
+            cores += weight * (serial + (0 if a else work))
+        return Pattern(kind, order, load, busy, moved, host, cores)
 
     def _grown(self, kind: int, ordered: list[Held], room: int) -> list[tuple[Held, ...]]:
         order: tuple[Held, ...] = ()

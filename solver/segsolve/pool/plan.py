@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 from segsolve.plan.model import Stage
@@ -24,10 +25,14 @@ class PoolStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPipeline:
-    """Stages of one model, in an order in which every tensor is made before it is read."""
+    """Stages of one model, in an order in which every tensor is made before it is read.
+
+    `share` is the part of its model's inferences that it does; None: all pipelines of the model do what they can.
+    """
 
     model: int
     stages: tuple[PoolStage, ...]
+    share: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, Resident
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.contract.pool import PoolFolder
@@ -18,7 +20,8 @@ def plan_of(folder: PoolFolder) -> PoolPlan:
                 PoolStage(ops=stage.ops, devices=tuple(where[Place(p, k, r)] for r in range(stage.replicas)))
                 for k, stage in enumerate(pipeline.stages)
             ]
-            pipelines.append(PoolPipeline(model=m, stages=tuple(stages)))
+            share = Fraction(model.shares[p]) if model.shares else None
+            pipelines.append(PoolPipeline(model=m, stages=tuple(stages), share=share))
     residents = tuple(
         tuple(Resident(first[r.model] + r.pipeline, r.stage) for r in device.residents)
         for device in folder.pool.devices

@@ -43,27 +43,35 @@ class SharedSearch:
     best: Placed | None = None
     proof: Proof | None = None
     found_by: str = "local search"
+    floor: Fraction = Fraction(0)
+    """What no period of any plan is below, as others know."""
     closed_ns: int | None = None
     """What CP-SAT proved that no period is below, over `listed` patterns that are all which a better plan can have."""
     listed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._pricer = Pricer(self.problem, self.arcs)
-        self._local = LocalSearch(self.problem, self._pricer)
+        self.pricer = Pricer(self.problem, self.arcs)
+        self._local = LocalSearch(self.problem, self.pricer)
         self._pattern_bound: PatternBound | None = None
 
-    def run(self) -> None:
-        """Search plans, then bounds, then plans among the patterns that the bound says matter."""
+    def run(self, after_search: Callable[[], object] = lambda: None) -> None:
+        """Search plans, then bounds, then plans among the patterns that the bound says matter.
+
+        `after_search` is done as soon as there are good plans.
+        """
         start = self._local.start()
         if start is None:
             return
         self._take(start, "local search")
         for number in range(_SEEDS):
             self._timed("local search", partial(self._improve, start, number))
+        after_search()
+        if self._is_proven:
+            return
         if self.problem.workload.goal is not Goal.RATES:
             return
-        every = every_pattern(self._pricer, _MOST_PATTERNS)
+        every = every_pattern(self.pricer, _MOST_PATTERNS)
         if every is not None:
             self._timed("cp-sat", partial(self._close, every))
         if self.closed_ns is None:
@@ -82,7 +90,8 @@ class SharedSearch:
 
     @property
     def _is_proven(self) -> bool:
-        return self.best is not None and self.proof is not None and self.proof.period_ns + 1 >= self.best.value
+        known = max(self.floor, Fraction(self.proof.period_ns + 1 if self.proof else 0))
+        return self.best is not None and known >= self.best.value and self.problem.workload.goal is Goal.RATES
 
     def _narrow(self) -> None:
         """Let CP-SAT choose among the patterns that plans of a period can have, of longer and longer periods."""
@@ -100,7 +109,7 @@ class SharedSearch:
             self.seconds["pattern bound"] = self.seconds.get("pattern bound", 0.0) + time.perf_counter() - start
             if found is None:
                 return
-            patterns = [p for kind, held in found for p in self._pricer.all_orders(kind, held)]
+            patterns = [p for kind, held in found for p in self.pricer.all_orders(kind, held)]
             self._timed("cp-sat", partial(self._close, patterns, period))
 
     def _improve(self, start: Placed | None, number: int) -> None:
@@ -129,7 +138,7 @@ class SharedSearch:
         assert self.best is not None
         period = -(-self.best.value.numerator // self.best.value.denominator)
         with contextlib.suppress(OutOfTime):
-            self._pattern_bound = PatternBound(self.problem, self._pricer, period, self._tell)
+            self._pattern_bound = PatternBound(self.problem, self.pricer, period, self._tell)
             self._pattern_bound.raise_to(period)
 
     def _tell(self, proof: Proof) -> None:
@@ -154,9 +163,10 @@ class SharedSearch:
             name = pool.kinds[pattern.kind].link
             link = None if name is None else names.index(name)
             moved = 0 if link is None else pattern.moved_bytes * rates[link]
-            choices.append(Choice(pattern.kind, pattern.stages, pattern.load_ns, link, moved))
+            host = pattern.host_ns, pattern.cores_ns
+            choices.append(Choice(pattern.kind, pattern.stages, pattern.load_ns, link, moved, host))
         ends = [row[0].end for row in self.arcs]
-        found = partition(choices, pool.counts, ends, self.limits, effort)
+        found = partition(choices, pool.counts, ends, self.limits, effort, self.problem.host_cores)
         if found.chosen is not None:
             placed = self._placed([patterns[i] for i in found.chosen])
             self._take(Placed(placed, self._local.value(placed)), "cp-sat")
@@ -165,7 +175,7 @@ class SharedSearch:
     def _promising(self) -> list[Pattern]:
         assert self.best is not None
         most = self.best.value
-        known = [p for p in self._pricer.known.values() if p.stages and p.load_ns < IMPOSSIBLE and p.load_ns < most]
+        known = [p for p in self.pricer.known.values() if p.stages and p.load_ns < IMPOSSIBLE and p.load_ns < most]
         if self.proof is None:
             known.sort(key=lambda p: (-p.busy_ns, p.kind, p.stages))
         else:
@@ -186,7 +196,7 @@ class SharedSearch:
             own = next((p for p in left if p.kind == kind), None)
             if own is not None:
                 left.remove(own)
-            placed.append(own or self._pricer.price(kind, ()))
+            placed.append(own or self.pricer.price(kind, ()))
         return tuple(placed)
 
     def _timed(self, who: str, work: Callable[[], None]) -> None:

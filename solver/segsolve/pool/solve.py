@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from segsolve.cost.states import prefixes
 from segsolve.cost.table import IMPOSSIBLE, StageTable
@@ -14,15 +16,19 @@ from segsolve.errors import SolverFault
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.arcs import Arcs, arcs_of
 from segsolve.pool.bound import Proof
+from segsolve.pool.copies import Copies
 from segsolve.pool.evaluate import PoolScore, check_pool, score_pool
 from segsolve.pool.exclusive import Exclusive, best_exclusive
+from segsolve.pool.local import Placed
 from segsolve.pool.model import Goal, PoolProblem, Sharing
-from segsolve.pool.patterns import plan_of
+from segsolve.pool.patterns import Pricer, plan_of
 from segsolve.pool.plan import PoolPlan
+from segsolve.pool.resources import Prices, ResourceBound
 from segsolve.pool.shared import SharedSearch
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
 
 DEDICATED, SHARED = "TPUs of one stage each", "shared TPUs, one pipeline per model"
+COPIES = "copies of models on shared TPUs"
 
 
 def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: Observer = ignore) -> PoolAnswer:
@@ -59,25 +65,58 @@ class _Solve:
         self._arcs: list[list[Arcs]] = [[arcs_of(p) for p in row] for row in problem.costs]
         self._interrupted, self._unfinished = False, False
         self._seconds: dict[str, float] = {}
+        self._shares = problem.models > 1 and self._sharing is not Sharing.NEVER
+        self._copies = self._shares and self._sharing is Sharing.AUTO
+        self._copied: tuple[PoolPlan, PoolScore] | None = None
+        self._prices: tuple[Prices, Fraction] | None = None
 
     def answer(self) -> PoolAnswer:
-        shares = self._problem.models > 1 and self._sharing is not Sharing.NEVER
         dedicated = None
-        if self._sharing is not Sharing.ALWAYS or not shares:
+        if self._sharing is not Sharing.ALWAYS or not self._shares:
             try:
                 dedicated = self._dedicated()
             except OutOfTime:
                 self._unfinished = True  # so that nothing is known of such plans
         search = SharedSearch(self._problem, self._arcs, self._limits, self._news)
         alone = self._problem.models == 1  # one pipeline of a model shares with none
-        if shares or (alone and (self._problem.workload.goal is Goal.LATENCY or self._problem.pool.links)):
-            try:
-                search.run()
-            except KeyboardInterrupt:
-                self._interrupted = True
-            except OutOfTime:
-                pass
-        return self._chosen(dedicated, search if shares or search.best else None, shares)
+        try:
+            if self._copies:
+                self._timed("search of copies", partial(self._copy, search.pricer, None))
+            if self._shares or (alone and (self._problem.workload.goal is Goal.LATENCY or self._limits_shared)):
+                search.run(partial(self._timed, "resource bound", partial(self._priced, search)))
+            if self._copies and search.best is not None:
+                self._timed("search of copies", partial(self._copy, search.pricer, search.best))
+        except KeyboardInterrupt:
+            self._interrupted = True
+        except OutOfTime:
+            pass
+        if self._prices is None:
+            self._timed("resource bound", partial(self._priced, search))
+        return self._chosen(dedicated, search if self._shares or search.best else None)
+
+    @property
+    def _limits_shared(self) -> bool:
+        """Whether there is something that all TPUs share."""
+        return bool(self._problem.pool.links or self._problem.host_cores)
+
+    def _timed(self, who: str, work: Callable[[], None]) -> None:
+        start = time.perf_counter()
+        work()
+        self._seconds[who] = self._seconds.get(who, 0.0) + time.perf_counter() - start
+
+    def _priced(self, search: SharedSearch) -> None:
+        if self._problem.workload.goal is Goal.RATES:
+            with contextlib.suppress(OutOfTime):
+                self._prices = ResourceBound(self._problem, self._arcs).raised()
+            if self._prices is not None:
+                search.floor = self._prices[1]
+                self._news(search.best.value if search.best else None, int(search.floor))
+
+    def _copy(self, pricer: Pricer, start: Placed | None) -> None:
+        found = Copies(self._problem, self._arcs, pricer, self._limits.seed).best(start)
+        if found is not None and (self._copied is None or self._rank(found[1]) < self._rank(self._copied[1])):
+            self._copied = found
+            self._news(self._value(found[1]), 0)
 
     def _dedicated(self) -> Exclusive | None:
         begun = time.perf_counter()
@@ -86,7 +125,7 @@ class _Solve:
         self._seconds["dynamic program"] = time.perf_counter() - begun
         return found
 
-    def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None, shares: bool) -> PoolAnswer:
+    def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None) -> PoolAnswer:
         """Return the better of the two, with the bound over both."""
         goal = self._problem.workload.goal
         found: list[tuple[Fraction, int, PoolPlan, PoolScore, str]] = []
@@ -101,17 +140,21 @@ class _Solve:
             if goal is Goal.RATES and score.period != search.best.value:
                 raise SolverFault(f"the search says {search.best.value} ns, the evaluator {score.period}")
             found.append((self._value(score), 1, plan, score, search.found_by))
-        over = " and ".join(
-            name
-            for name, is_asked in ((DEDICATED, self._sharing is not Sharing.ALWAYS or not shares), (SHARED, shares))
-            if is_asked
+        if self._copied is not None:
+            self._checked(self._copied[0])
+            found.append((self._value(self._copied[1]), 2, *self._copied, "search of copies"))
+        asked = (
+            (DEDICATED, self._sharing is not Sharing.ALWAYS or not self._shares),
+            (SHARED, self._shares),
+            (COPIES, self._copies),
         )
+        over = ", ".join(name for name, is_asked in asked if is_asked)
         proof = search.proof if search else None
-        bound = self._bound(dedicated, proof, shares, search)
-        certified = self._bound(dedicated, proof, shares)
+        narrow = self._bound(dedicated, proof, search), self._bound(dedicated, proof, None)
+        bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
         if not found:
-            is_proven = not shares and stopped is Stop.FINISHED
+            is_proven = not self._shares and stopped is Stop.FINISHED
             return PoolAnswer(
                 problem=self._problem,
                 status=Status.INFEASIBLE if is_proven else Status.UNKNOWN,
@@ -124,7 +167,7 @@ class _Solve:
                 note="more models than TPUs that may not share" if is_proven else "",
                 stopped_by=stopped,
             )
-        value, _, plan, score, who = min(found, key=lambda each: (not self._keeps(each[3]), *each[:2]))
+        value, _, plan, score, who = min(found, key=lambda each: (*self._rank(each[3]), each[1]))
         bound = min(bound, value)
         return PoolAnswer(
             problem=self._problem,
@@ -134,6 +177,8 @@ class _Solve:
             value=value,
             bound=bound,
             certified=min(certified, value),
+            narrow=(min(narrow[0], value), min(narrow[1], value)) if self._copies else None,
+            prices=self._prices[0] if self._prices else None,
             found_by=who,
             over=over,
             confirmed_by=self._confirmations(dedicated, proof, search),
@@ -146,14 +191,21 @@ class _Solve:
         rates = self._problem.workload.goal is Goal.RATES
         return score.period if rates else Fraction(score.worst_latency_ns)
 
-    def _keeps(self, score: PoolScore) -> bool:
+    def _rank(self, score: PoolScore) -> tuple[bool, Fraction]:
+        """What plans are compared by: first whether they make the rates, where that is a condition."""
         wanted = self._problem.workload.scale_fps
-        return self._problem.workload.goal is Goal.RATES or wanted is None or score.scale_fps >= wanted
+        is_free = self._problem.workload.goal is Goal.RATES or wanted is None
+        return not is_free and score.scale_fps < (wanted or 0), self._value(score)
 
-    def _bound(
-        self, dedicated: Exclusive | None, proof: Proof | None, shares: bool, search: SharedSearch | None = None
-    ) -> Fraction:
-        """Return what no plan that was asked for is below."""
+    @property
+    def _least(self) -> Fraction:
+        """What no plan at all is below, by the prices of resources, or the least latency."""
+        if self._problem.workload.goal is Goal.LATENCY:
+            return self._bound(None, None, None)
+        return self._prices[1] if self._prices else Fraction(0)
+
+    def _bound(self, dedicated: Exclusive | None, proof: Proof | None, search: SharedSearch | None) -> Fraction:
+        """Return what no plan without copies on shared TPUs is below, if that was asked for."""
         if self._problem.workload.goal is Goal.LATENCY:
             try:
                 return Fraction(least_latency(self._arcs))
@@ -161,12 +213,10 @@ class _Solve:
                 return Fraction(0)
         bounds = [Fraction(0)] if self._unfinished else []
         if dedicated is not None:
-            bounds.append(1 / dedicated.rate)
-        if shares:
+            bounds.append(max(1 / dedicated.rate, self._least))
+        if self._shares:
             closed = search.closed_ns if search else None
-            bounds.append(
-                Fraction(max(proof.period_ns + 1 if proof else 0, closed or 0, least_work(self._problem, self._arcs)))
-            )
+            bounds.append(max(Fraction(max(proof.period_ns + 1 if proof else 0, closed or 0)), self._least))
         return min(bounds) if bounds else Fraction(0)
 
     def _checked(self, plan: PoolPlan) -> PoolScore:
@@ -183,7 +233,7 @@ class _Solve:
                 Confirmation(
                     by="dynamic program",
                     claim=f"without shared TPUs no period is below {_ms(1 / dedicated.rate)} ms",
-                    strength="exact, links left aside" if self._problem.pool.links else "exact",
+                    strength="exact, links and host left aside" if self._limits_shared else "exact",
                     seconds=self._seconds.get("dynamic program", 0.0),
                 )
             )
@@ -205,9 +255,21 @@ class _Solve:
                     seconds=search.seconds.get("cp-sat", 0.0),
                 )
             )
+        if self._prices is not None:
+            done.append(
+                Confirmation(
+                    by="resource bound",
+                    claim=f"no period of any plan is below {_ms(self._prices[1])} ms",
+                    strength="prices",
+                    seconds=self._seconds.get("resource bound", 0.0),
+                )
+            )
         return tuple(done)
 
     def _news(self, value: Fraction | None, bound: int) -> None:
+        if self._copies and value is not None:  # what is found and shown of plans without them is not of all
+            value = min(value, self._value(self._copied[1])) if self._copied else value
+            bound = int(self._prices[1]) if self._prices else 0
         objective = None if value is None else -(-value.numerator // value.denominator)
         self._observe(Progress(objective_ns=objective, bound_ns=bound, wall_s=time.perf_counter() - self._start))
 
@@ -222,18 +284,6 @@ def least_latency(arcs: Sequence[Sequence[Arcs]]) -> int:
             best[b] = min(best[a] + min(int(time[a, b]) for time in times) for a in range(b))
         worst = max(worst, best[-1])
     return worst
-
-
-def least_work(problem: PoolProblem, arcs: Sequence[Sequence[Arcs]]) -> int:
-    """Return a period that no plan of one pipeline per model is below: all stages resident, spread evenly."""
-    total = Fraction(0)
-    devices = len(problem.pool.devices)
-    for row, weight in zip(arcs, problem.workload.weights, strict=True):
-        best = [0] + [IMPOSSIBLE] * row[0].end
-        for b in range(1, len(best)):
-            best[b] = min(best[a] + min(int(each.resident_ns[a, b]) for each in row) for a in range(b))
-        total += Fraction(weight * best[-1], devices)
-    return int(total)
 
 
 def _ms(ns: Fraction) -> str:

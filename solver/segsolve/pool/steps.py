@@ -49,7 +49,7 @@ class Steps:
 
     def at(self, stages: Ints, rooms: Ints) -> tuple[Ints, Ints]:
         """Return the times of stages in rooms for their weights, and the bytes that they take of these."""
-        keys, _, low, time, _ = self._table
+        keys, _, low, time, _, _ = self._table
         wanted = (stages << _ROOM_BITS) + rooms
         at = self.first[stages, np.minimum(rooms >> LEVEL_BITS, self.first.shape[1] - 1)]
         behind = np.flatnonzero(keys[at + 1] <= wanted)
@@ -61,7 +61,7 @@ class Steps:
     @property
     def rows(self) -> Ints:
         """All steps [n + 1, 4]: the room from which on, the time, whether all weights are on chip, the stage."""
-        _, stage, low, time, fits = self._table
+        _, stage, low, time, fits, _ = self._table
         rows = np.stack((low, time, fits, stage), axis=1)
         return np.concatenate((rows, [[0, IMPOSSIBLE, 0, -1]]))
 
@@ -75,17 +75,23 @@ class Steps:
 
     def least_by_level(self, size: int, levels: int) -> Ints:
         """Return the least time [n, levels] of each stage in a room below a level's end; levels are `size` bytes."""
-        _, stage, low, time, _ = self._table
+        _, stage, low, time, _, _ = self._table
         least = np.full((len(self.pairs[0]), levels), IMPOSSIBLE, dtype=np.int64)
         level = low // size
         inside = level < levels
         np.minimum.at(least, (stage[inside], level[inside]), time[inside])
         return np.minimum.accumulate(least, axis=1)
 
+    @property
+    def takes(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """All steps, stage after stage: the stage, the bytes that it takes of a room, its time, and what it moves."""
+        _, stage, low, time, _, moved = self._table
+        return stage, low, time, moved
+
     @cached_property
-    def _table(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-        """Keys (stage and low; one more at the end), stages, lows, times of all steps by key, and whether all fits."""
-        order, weights, costs, _ = self.arcs.layers
+    def _table(self) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
+        """Keys (stage and low; one more at the end); stage, low, time, whether all fits, bytes moved of all steps."""
+        order, weights, costs, streamed = self.arcs.layers
         first, last = self.pairs
         members = self.arcs.states.members
         held = members[last][:, order].T & ~members[first][:, order].T
@@ -95,12 +101,15 @@ class Steps:
         lows: list[Ints] = []
         times: list[Ints] = []
         all_fit: list[Ints] = []
+        moves: list[Ints] = []
         while len(live) or not stages:  # once, if there is no stage at all
             check()
             used = np.zeros(len(live), dtype=np.int64)
             until = np.full(len(live), IMPOSSIBLE, dtype=np.int64)
-            time = self.least_ns[live].copy()
-            for own, weight, cost in zip(held, weights.tolist(), costs.tolist(), strict=True):
+            time, moved = self.least_ns[live].copy(), self.arcs.resident_bytes[first[live], last[live]]
+            for own, weight, cost, nbytes in zip(
+                held, *map(np.ndarray.tolist, (weights, costs, streamed)), strict=True
+            ):
                 with_it = used + weight
                 fits = with_it <= rooms
                 has = own[live]
@@ -108,16 +117,18 @@ class Steps:
                 used = np.where(has & fits, with_it, used)
                 until[left] = np.minimum(until[left], with_it[left])
                 time[left] += cost
+                moved[left] += nbytes
             if self.arcs.problem.no_spill:
                 time[until < IMPOSSIBLE] = IMPOSSIBLE
             stages.append(live)
             lows.append(rooms)
             times.append(time)
             all_fit.append((until == IMPOSSIBLE).astype(np.int64))
+            moves.append(moved)
             goes_on = until <= most
             live, rooms = live[goes_on], until[goes_on]
-        stage, low, found, fit = map(np.concatenate, (stages, lows, times, all_fit))
-        by_key = np.lexsort((low, stage))
-        stage, low, found, fit = stage[by_key], low[by_key], found[by_key], fit[by_key]
+        by_key = np.lexsort((np.concatenate(lows), np.concatenate(stages)))
+        parts = (stages, lows, times, all_fit, moves)
+        stage, low, found, fit, moving = (np.concatenate(part)[by_key] for part in parts)
         keys = np.append((stage << _ROOM_BITS) + low, 2**62)
-        return keys, stage, low, found, fit
+        return keys, stage, low, found, fit, moving

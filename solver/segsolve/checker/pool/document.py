@@ -64,9 +64,10 @@ class PoolStage(_Record):
 
 
 class PoolPipeline(_Record):
-    """Stages of a model."""
+    """Stages of a model, and the part of its inferences that they do; none: all its pipelines do what they can."""
 
     model: _Index
+    share: _Ratio | None
     stages: Annotated[list[PoolStage], Field(min_length=1)]
 
 
@@ -89,7 +90,11 @@ class Binding(_Record):
 
 
 class PoolCertificate(_Record):
-    """A certificate as a whole; `value` and `bound` are periods in ns, (numerator, denominator)."""
+    """A certificate as a whole; `value` and the bounds are periods in ns, (numerator, denominator).
+
+    `without_copies` bounds plans without copies of models on shared devices. `prices` are those of each kind's time,
+    each kind's memory, each link's time, the host's and its cores'.
+    """
 
     format: Literal["segsolve-pool-certificate"]
     version: Literal[1]
@@ -103,6 +108,8 @@ class PoolCertificate(_Record):
     residents: list[list[_Pair]]
     value: _Ratio
     bound: _Ratio
+    without_copies: _Ratio | None
+    prices: list[Annotated[int, Field(ge=0, le=2**50)]] | None
     shared: Shared | None
 
     @property
@@ -111,13 +118,27 @@ class PoolCertificate(_Record):
         return [k for k, kind in enumerate(self.kinds) for _ in range(kind.count)]
 
     @property
+    def host_cores(self) -> int:
+        """The cores of the host, the fewest that is said of it; 0: its time is left aside."""
+        return min(problem.host.cores if problem.host else 0 for row in self.problems for problem in row)
+
+    def host_ns(self, model: int, kind: int) -> tuple[int, int]:
+        """Return what a stage occupies the host for, and its cores besides if it is the first; ns."""
+        host = self.problems[model][kind].host
+        return (host.serial_ns, host.work_ns) if host and self.host_cores else (0, 0)
+
+    @property
     def claimed(self) -> tuple[Fraction, Fraction]:
         """The value and the bound."""
         return Fraction(*self.value), Fraction(*self.bound)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require(all(d > 0 and gcd(n, d) == 1 for n, d in (self.value, self.bound)), "a value is no fraction")
+        ratios = [self.value, self.bound, *(r for r in (self.without_copies,) if r)]
+        ratios += [pipeline.share for pipeline in self.pipelines if pipeline.share]
+        _require(all(d > 0 and gcd(n, d) == 1 for n, d in ratios), "a value is no fraction")
+        known = 2 * len(self.kinds) + len(self.links) + 2
+        _require(self.prices is None or len(self.prices) == known, "it has not the prices of all resources")
         _require(len(self.problems) == len(self.models), "it has not the costs of every model")
         _require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
         for row in self.problems:

@@ -42,6 +42,11 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
     for p, pipeline in enumerate(certificate.pipelines):
         numbers[pool.models[pipeline.model].name].append(p)
     for model, plan in zip(pool.models, folder.plans, strict=True):
+        said = [certificate.pipelines[p].share for p in numbers[model.name]]
+        _require(
+            [Fraction(share) for share in model.shares] == [Fraction(*share) for share in said if share],
+            f"the shares of {model.name}'s pipelines are not those of the certificate",
+        )
         own = [certificate.pipelines[p] for p in numbers[model.name]]
         held = [[stage.members for stage in pipeline.stages] for pipeline in own]
         _require(
@@ -69,6 +74,7 @@ def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCo
     _require(solution.bound_ns >= _up(bound), "the bound of pool.json is below the certificate's")
     _require([d.load_ns for d in pool.devices] == [_up(x) for x in cost.devices], "the load of a device is another")
     _require([x.load_ns for x in pool.links] == [_up(x) for x in cost.links], "the load of a link is another")
+    _require(pool.host_load_ns == _up(cost.host), "the load of the host is another")
     for m, (model, plan) in enumerate(zip(pool.models, folder.plans, strict=True)):
         rate = 10**9 / max(Fraction(1), cost.period) * model.weight
         _require(0 <= rate - Fraction(model.rate_fps) < rate / 10**12, f"the rate of {model.name} is another")

@@ -21,7 +21,7 @@ _SHIFT = 36  # bits of a room
 class Fits:
     """Stages [n] by their first and last state, with the scratch memory that they need and their least time.
 
-    For each, ascending: the bytes of weights that can be on chip (`used`), and the time with these.
+    For each, ascending: the bytes of weights that can be on chip (`used`), the time with these, and the bytes `moved`.
     """
 
     first: Ints
@@ -31,6 +31,7 @@ class Fits:
     stage: Ints
     used: Ints
     time: Ints
+    moved: Ints
 
     def at(self, stages: Ints, rooms: Ints) -> tuple[Ints, Ints]:
         """Return the times of stages in rooms, and the bytes that their weights take there."""
@@ -39,55 +40,57 @@ class Fits:
         return self.time[found], self.used[found]
 
 
-def resident_times(problem: Problem) -> Ints:
-    """Return the times [states, states] of stages with all their weights on chip."""
+def resident_times(problem: Problem) -> tuple[Ints, Ints]:
+    """Return the times [states, states] of stages with all their weights on chip, and the bytes that they move."""
     free = problem.model_copy(update={"capacity_bytes": _ENDLESS, "no_spill": False, "measured": []})
     rows = Rows(free, prefix_states(problem))
     states = [0, *problem.cuts, len(problem.ops)]
     times = np.full((len(states), len(states)), FORBIDDEN, dtype=np.int64)
+    moved = np.zeros_like(times)
     for a in range(len(states) - 1):
         columns = np.arange(a + 1, len(states))
-        times[a, columns] = rows.time(a, columns)
+        times[a, columns], moved[a, columns] = rows.time(a, columns), rows.moved_bytes(a, columns)
     for measured in problem.measured:
         if measured.first in states and measured.end in states:
             own = stage_cost(problem, range(measured.first, measured.end))
             times[states.index(measured.first), states.index(measured.end)] += own.correction_ns
-    return times
+    return times, moved
 
 
 def fits_of(problem: Problem, most_ns: int) -> Fits:
     """Return the stages of a problem that take so much at most if all weights are on chip."""
     states = np.array([0, *problem.cuts, len(problem.ops)])
-    resident = resident_times(problem)
+    resident, moving = resident_times(problem)
     first, last = np.nonzero(resident <= min(most_ns, FORBIDDEN - 1))
     least = resident[first, last]
     layers = sorted(
-        (op.cache_rank, i, op.weight_bytes, op.streamed_ns - op.compute_ns)
+        (op.cache_rank, i, op.weight_bytes, op.streamed_ns - op.compute_ns, op.streamed_bytes)
         for i, op in enumerate(problem.ops)
         if op.cacheable and op.weight_bytes
     )
-    parts: list[tuple[Ints, Ints, Ints]] = []
+    parts: list[tuple[Ints, Ints, Ints, Ints]] = []
     stages = np.arange(len(first))
     rooms = np.zeros(len(first), dtype=np.int64)
     while len(stages) or not parts:  # once, if there is no stage at all
         begin, end = states[first[stages]], states[last[stages]]
-        free, time = rooms.copy(), least[stages].copy()
+        free, time, moved = rooms.copy(), least[stages].copy(), moving[first[stages], last[stages]]
         lacking = np.full(len(stages), _ENDLESS)  # how much more room lets one more layer in
-        for _, op, nbytes, cost in layers:
+        for _, op, nbytes, cost, streamed in layers:
             inside = (begin <= op) & (op < end)
             streams = inside & (free < nbytes)
             lacking = np.where(streams, np.minimum(lacking, nbytes - free), lacking)
             time += np.where(streams, cost, 0)
+            moved += np.where(streams, streamed, 0)
             free -= np.where(inside & ~streams, nbytes, 0)
         if problem.no_spill:
             time = np.where(lacking < _ENDLESS, FORBIDDEN, time)
-        parts.append((stages, rooms, time))
+        parts.append((stages, rooms, time, moved))
         more = rooms + lacking
         goes_on = more <= problem.capacity_bytes
         stages, rooms = stages[goes_on], more[goes_on]
-    stage, used, time = (np.concatenate(part) for part in zip(*parts, strict=True))
+    stage, used, time, moved = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort((stage << _SHIFT) + used, kind="stable")
     needed = np.array(
         [scratch(problem, range(states[a], states[b])) for a, b in zip(first, last, strict=True)], dtype=np.int64
     )
-    return Fits(first, last, needed, least, stage[order], used[order], time[order])
+    return Fits(first, last, needed, least, stage[order], used[order], time[order], moved[order])

@@ -17,18 +17,19 @@ Where = tuple[int, int]  # pipeline, stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolCost:
-    """The cost of each stage, the loads of devices and links in a period, latencies of the models; ns."""
+    """The cost of each stage, the loads of devices, links and host in a period, latencies of the models; ns."""
 
     stages: dict[Where, StageCost]
     devices: list[Fraction]
     links: list[Fraction]
+    host: Fraction
     latencies: list[int]
     own_latencies: list[int]
 
     @property
     def period(self) -> Fraction:
         """The largest load."""
-        return max(*self.devices, *self.links, Fraction(0))
+        return max(*self.devices, *self.links, self.host)
 
 
 def check_plan(certificate: PoolCertificate) -> None:
@@ -68,11 +69,12 @@ def _check_residents(certificate: PoolCertificate, residents: list[list[int]]) -
         return
     if certificate.sharing == "never":
         raise CertificateFault("a device is shared, which was not asked for")
-    if any(
-        copies.count(certificate.pipelines[p].model) > 1 or len(certificate.pipelines[p].stages[k].devices) > 1
-        for p, k in residents
-    ):
-        raise CertificateFault("a device is shared by a stage with replicas or copies")
+    for p, k in residents:
+        pipeline = certificate.pipelines[p]
+        if len(pipeline.stages[k].devices) > 1:
+            raise CertificateFault("a device is shared by a stage with replicas")
+        if copies.count(pipeline.model) > 1 and (pipeline.share is None or certificate.sharing != "auto"):
+            raise CertificateFault("a device is shared by a copy that was not asked for, or of which no share is said")
 
 
 def cost_of(certificate: PoolCertificate) -> PoolCost:
@@ -107,10 +109,16 @@ def cost_of(certificate: PoolCertificate) -> PoolCost:
             Fraction(0),
         )
         links.append(moved * link.ns_per_mib / 2**20)
+    serial = work = Fraction(0)
+    for p, pipeline in enumerate(certificate.pipelines):
+        takes = [certificate.host_ns(pipeline.model, kinds[stage.devices[0]]) for stage in pipeline.stages]
+        serial += weights[p] * shares[p] * sum(each for each, _ in takes)
+        work += weights[p] * shares[p] * takes[0][1]
     return PoolCost(
         stages=stages,
         devices=loads,
         links=links,
+        host=max(serial, (serial + work) / max(1, certificate.host_cores)),
         latencies=[_latency(certificate, stages, m, foreign=True) for m in range(len(certificate.models))],
         own_latencies=[_latency(certificate, stages, m, foreign=False) for m in range(len(certificate.models))],
     )
@@ -144,15 +152,22 @@ def _check_pipeline(problem: Problem, pipeline: PoolPipeline) -> None:
 
 
 def _shares(certificate: PoolCertificate, stages: dict[Where, StageCost]) -> list[Fraction]:
-    """Return the part of its model's inferences that each pipeline does: in proportion to its speed."""
+    """Return the part of its model's inferences that each pipeline does: as it says, or in proportion to its speed."""
+    given = [Fraction(*pipeline.share) if pipeline.share else None for pipeline in certificate.pipelines]
     speeds = []
     for p, pipeline in enumerate(certificate.pipelines):
         slowest = max(_share_ns(certificate, stages, p, k) for k in range(len(pipeline.stages)))
         speeds.append(Fraction(1, max(1, slowest)))
     totals: dict[int, Fraction] = defaultdict(Fraction)
-    for speed, pipeline in zip(speeds, certificate.pipelines, strict=True):
-        totals[pipeline.model] += speed
-    return [speed / totals[pipeline.model] for speed, pipeline in zip(speeds, certificate.pipelines, strict=True)]
+    sums: dict[int, Fraction] = defaultdict(Fraction)
+    for p, pipeline in enumerate(certificate.pipelines):
+        totals[pipeline.model] += speeds[p]
+    shares = [given[p] or speeds[p] / totals[x.model] for p, x in enumerate(certificate.pipelines)]
+    for p, pipeline in enumerate(certificate.pipelines):
+        sums[pipeline.model] += shares[p]
+    if min(shares) <= 0 or set(sums.values()) != {Fraction(1)}:
+        raise CertificateFault("the shares of a model's pipelines are not parts that make up a whole")
+    return shares
 
 
 def _share_ns(certificate: PoolCertificate, stages: dict[Where, StageCost], p: int, k: int) -> int:

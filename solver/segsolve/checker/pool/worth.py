@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.pool.document import PoolCertificate, Shared
-from segsolve.checker.pool.fits import Fits, fits_of, resident_times
+from segsolve.checker.pool.fits import Fits, fits_of
 
 Ints = NDArray[np.int64]
 Models = frozenset[int]
@@ -60,18 +59,6 @@ def prove_shared(certificate: PoolCertificate, proof: Shared) -> int:
                 f"potentials do not show that no period is {proof.period_ns} ns or less"
             )
     return stages
-
-
-def least_work(certificate: PoolCertificate) -> int:
-    """Return a period that no plan of one pipeline per model is below: all weights on chip, spread evenly, in ns."""
-    total = Fraction(0)
-    for row, model in zip(certificate.problems, certificate.models, strict=True):
-        times = [resident_times(problem) for problem in row]
-        best = [0]
-        for b in range(1, len(times[0])):
-            best.append(min(best[a] + min(int(time[a, b]) for time in times) for a in range(b)))
-        total += Fraction(model.weight * best[-1], len(certificate.devices))
-    return int(total)
 
 
 @dataclass(frozen=True, eq=False)

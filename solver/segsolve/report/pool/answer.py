@@ -15,7 +15,8 @@ from segsolve.pool.evaluate import PoolScore
 from segsolve.pool.folder import up
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
-from segsolve.pool.simple import all_on_every, swapping
+from segsolve.pool.simple import swapping
+from segsolve.pool.solve import COPIES
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
 from segsolve.report.units import fps, long_bar, mib, ms, percent
@@ -37,6 +38,8 @@ def pool_document(answer: PoolAnswer) -> dict[str, Any]:
         "bound_ns": up(answer.bound),
         "gap": answer.gap,
         "over": answer.over,
+        "best_without_copies": None if answer.narrow is None else answer.best_without_copies,
+        "bound_without_copies_ns": None if answer.narrow is None else up(answer.narrow[0]),
         "cuts_searched": "chain",
         "found_by": answer.found_by,
         "confirmed_by": [asdict(c) for c in answer.confirmed_by],
@@ -58,6 +61,7 @@ def pool_document(answer: PoolAnswer) -> dict[str, Any]:
         ]
         if score
         else [],
+        "host_load_ns": up(score.host_load) if score else None,
     }
 
 
@@ -82,6 +86,7 @@ def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict
         "latency_ns": score.latency_ns(m),
         "own_latency_ns": score.own_latency_ns(m),
         "layout": plan.layout_of(m),
+        "shares": [float(score.shares[p]) for p in plan.of_model(m)],
         "pipelines": [
             [
                 {
@@ -183,18 +188,15 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
             f"Found by {answer.found_by}; no {answer.unit} of plans of the execution order, {answer.over}, is below "
             f"{ms(float(answer.bound))} ms: {percent(answer.gap or 0)} are left open."
         )
-    if (
-        workload.goal is Goal.RATES
-        and answer.problem.models > 1
-        and (every := all_on_every(answer.problem)) < score.period
-    ):
-        yield (
-            f"Faster, and not one of those: all models on every TPU, co-compiled, a period of {ms(float(every))} ms; "
-            "segsolve compare shows it beside the others."
-        )
+    if answer.best_without_copies:
+        yield f"Proven: none is better of those without {COPIES}."
+    elif answer.status is not Status.OPTIMAL and answer.narrow is not None:
+        yield f"Of those without {COPIES}, none is below {ms(float(answer.narrow[0]))} ms."
     for name, load in zip((name for name, _ in answer.problem.pool.links), score.link_loads, strict=True):
         if load == score.period:
             yield f"The {name} is what limits."
+    if score.host_load == score.period:
+        yield "The host is what limits: it drives stages one after the other (host.serial of the device)."
     if plan.is_shared and (swapped := swapping(answer.problem)) is not None:
         yield (
             f"Residents of a TPU must be compiled together (`segsolve build --compile`). All models on every TPU, "

@@ -65,8 +65,7 @@ def _beside(view: PoolView) -> Iterator[tuple[str, str]]:
         ratio = float(best.period / view.period_ns)
         yield (
             "Against the best simple use",
-            f"{times(ratio)} of what {best.text} gives: {fps(1e9 / float(best.period))} periods per second there."
-            + ("" if ratio >= 1 else " That use, copies of models on shared TPUs, is of a kind that was not searched."),
+            f"{times(ratio)} of what {best.text} gives: {fps(1e9 / float(best.period))} periods per second there.",
         )
     swap = view.way(SWAP)
     if view.is_shared and swap is not None and swap.period is not None:
@@ -85,4 +84,5 @@ def _quality(view: PoolView) -> str:
     return (
         f"No {unit} is below {ms(said.bound_ns)} ms, so that {percent(said.gap)} are left open. That is over "
         f"{said.over}, and cuts of the execution order."
+        + (" Of plans without copies of models on shared TPUs, none is better." if said.best_without_copies else "")
     )

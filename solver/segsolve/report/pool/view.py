@@ -125,7 +125,7 @@ class PoolView:
         """Devices and links that are occupied for the whole period."""
         pool = self.folder.pool
         loads = [(device.name, device.load_ns) for device in pool.devices]
-        loads += [(link.name, link.load_ns) for link in pool.links]
+        loads += [*((link.name, link.load_ns) for link in pool.links), ("the host", pool.host_load_ns)]
         return tuple(name for name, load in loads if load >= self.period_ns)
 
     @cached_property
@@ -181,7 +181,7 @@ def _resident(
     plan = folder.plans[model.number].plan
     pipeline = plan.pipelines[resident.pipeline]
     stage = pipeline.stages[resident.stage]
-    # Only a device of its own is of a stage with replicas or in a model with several pipelines.
+    # Only a device of its own is of a stage with replicas.
     alone = len(device.residents) == 1
     parts = [model.tag]
     if len(plan.pipelines) > 1:
@@ -195,5 +195,7 @@ def _resident(
         op_ranges=tuple((first, last) for first, last in stage.op_ranges),
         replicas=stage.replicas,
         score=stage.prediction,
-        load_ns=device.load_ns if alone else model.file.weight * stage.prediction.time_ns,
+        load_ns=device.load_ns
+        if alone
+        else int(folder.weight_of(model.number, resident.pipeline) * stage.prediction.time_ns),
     )

@@ -3,7 +3,7 @@
 minimise P   with   y_p in {0, 1}
 sum over patterns of kind c of y_p <= n_c
 for every model, one stage begins at its first state, one ends at its last, and as many begin as end at all others
-P >= load_p where y_p,   P >= sum of what the patterns on a link move over it
+P >= load_p where y_p,   P >= sum of what the patterns on a link move over it, and of what they take of the host
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LINK_BITS, _MOST_BITS = 20, 58  # loads of links are in 2**-20 ns; their sums h
 class Choice:
     """A pattern as the program sees it: stages (model, first state, last state), the load of its TPU in ns.
 
-    `link_load` is what it loads the link of that number with, in 2**-20 ns.
+    `link_load` is what it loads the link of that number with, in 2**-20 ns, `host` the host and all its cores, in ns.
     """
 
     kind: int
@@ -34,6 +34,7 @@ class Choice:
     load_ns: int
     link: int | None = None
     link_load: int = 0
+    host: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,17 @@ class Partition:
 
 
 def partition(
-    choices: Sequence[Choice], counts: Sequence[int], ends: Sequence[int], limits: Limits, effort: float
+    choices: Sequence[Choice],
+    counts: Sequence[int],
+    ends: Sequence[int],
+    limits: Limits,
+    effort: float,
+    cores: int = 0,
 ) -> Partition:
     """Choose patterns of the least period.
 
-    `counts` are the devices of each kind, `ends` the last state of each model, `effort` CP-SAT's deterministic seconds.
+    `counts` are the devices of each kind, `ends` the last state of each model, `effort` CP-SAT's deterministic seconds,
+    `cores` those of the host (0: left aside).
     """
     program = cp_model.CpModel()
     taken = [program.new_bool_var("") for _ in choices]
@@ -63,7 +70,8 @@ def partition(
     links: dict[int, list[Any]] = defaultdict(list)
     total = sum(c.link_load for c in choices)
     shift = max(0, total.bit_length() - _MOST_BITS)  # rounds down, so that no plan is left out
-    period = program.new_int_var(0, max((c.load_ns for c in choices), default=0) + (total >> _LINK_BITS) + 1, "")
+    most = max((c.load_ns for c in choices), default=0) + (total >> _LINK_BITS) + sum(c.host[1] for c in choices) + 1
+    period = program.new_int_var(0, most, "")
     for choice, is_taken in zip(choices, taken, strict=True):
         kinds[choice.kind].append(is_taken)
         program.add(period >= choice.load_ns).only_enforce_if(is_taken)
@@ -82,6 +90,9 @@ def partition(
             program.add(sum(terms) == 0)
     for terms in links.values():
         program.add(period * 2 ** max(0, _LINK_BITS - shift) >= sum(terms))
+    if cores:
+        program.add(period >= sum(c.host[0] * is_taken for c, is_taken in zip(choices, taken, strict=True)))
+        program.add(period * cores >= sum(c.host[1] * is_taken for c, is_taken in zip(choices, taken, strict=True)))
     program.minimize(period)
 
     def configure(parameters: Any) -> None:
