@@ -84,7 +84,7 @@ def command(
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
     from segsolve.question.given import parsed
-    from segsolve.report.batch import summary_document, summary_table
+    from segsolve.report.batch import summary_table
 
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
@@ -120,7 +120,7 @@ def command(
             retry_failed=retry_failed,
         )
     if as_json:
-        show_json(summary_document(summary))
+        show_json(summary)
     else:
         show(summary_table(summary))
     if summary.outcomes[Outcome.FAILED]:

@@ -41,10 +41,8 @@ def _check_pool(plan: Path, *, as_json: bool) -> None:
     print_line, width = result_lines(), stdout_width()
     report = check_pool(plan, lambda step: None if as_json else print_line(_line(step, width)))
     if as_json:
-        steps = [{"name": step.name, "ok": step.ok, "text": step.text} for step in report.steps]
-        show_json(
-            {"certified": report.is_certified, "verdict": report.claim, "optimal": report.is_optimal, "steps": steps}
-        )
+        verdict = {"certified": report.is_certified, "verdict": report.claim, "optimal": report.is_optimal}
+        show_json(verdict | {"steps": report.steps})
     if not report.is_certified:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
@@ -64,10 +62,10 @@ def _document(report: Report) -> dict[str, object]:
             "verdict": str(proven),
             "claim": proven.claim,
             "optimal": proven.is_optimal,
-            "constraints": list(proven.constraints),
-            "limits": list(proven.limits),
+            "constraints": proven.constraints,
+            "limits": proven.limits,
             "bound_by_hashes": proven.is_bound,
             "costs_sha256": proven.costs_sha256,
             "model_sha256": proven.model_sha256,
         }
-    return known | {"steps": [{"name": step.name, "ok": step.ok, "text": step.text} for step in report.steps]}
+    return known | {"steps": report.steps}

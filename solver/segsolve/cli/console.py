@@ -14,6 +14,7 @@ from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from segsolve.errors import OutputError
+from segsolve_runtime.contract.document import jsonable
 from segsolve_runtime.contract.wording import hanging
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def is_terminal() -> bool:
     return Console().is_terminal
 
 
-def show_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout."""
-    show_text(json.dumps(document, indent=2, allow_nan=False))
+def show_json(document: Any) -> None:
+    """Print a value on stdout as one JSON document."""
+    show_text(json.dumps(jsonable(document), indent=2, allow_nan=False))
 
 
 def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,7 @@ def command(
     found = known_settings(context, Path())
     if as_json:
         checks = [finding.as_dict() for finding in findings]
-        show_json({"ready": is_ready(findings), "checks": checks, "settings": [asdict(s) for s in found]})
+        show_json({"ready": is_ready(findings), "checks": checks, "settings": found})
     for setting in () if as_json else found:
         of = f" of {setting.command}" if setting.command else ""
         text = f"{setting.option}{of} = {setting.value}, from {setting.source}"

@@ -15,6 +15,7 @@ from segsolve.library.costs import changes_of
 from segsolve.values import DEFAULT_DEVICE, within
 
 if TYPE_CHECKING:
+    from segsolve.graph.model import Restriction
     from segsolve.profile.source import CostSource
 
 
@@ -72,9 +73,7 @@ def command(
         show(segments_table(problem, ranges, costs.device.name, layers=operations))
 
 
-def _on_host(costs: CostSource) -> list[dict[str, object]]:
-    from dataclasses import asdict
-
+def _on_host(costs: CostSource) -> tuple[Restriction, ...]:
     from segsolve.profile.analytic import AnalyticCosts
 
-    return [asdict(part) for part in costs.mapped.fallbacks] if isinstance(costs, AnalyticCosts) else []
+    return costs.mapped.fallbacks if isinstance(costs, AnalyticCosts) else ()

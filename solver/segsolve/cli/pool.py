@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from segsolve.cli.console import news, progress, show, show_json, show_text
 from segsolve.cli.no_plan import Rule, no_plan
 from segsolve.errors import ExitCode, UsageError
+from segsolve_runtime.contract.document import jsonable
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
@@ -173,7 +174,7 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
     for model, plan in zip(folder.pool.models, folder.plans, strict=True):
         with progress(f"comparing the segments of {model.name} with the whole model"):
             done = verify(plan, plan_model(plan, None), inputs=inputs, seed=seed)
-        found[model.name] = {"identical": True, **asdict(done)}
+        found[model.name] = {"identical": True, **jsonable(done)}
         if not as_json:
             show_text(
                 f"{model.name}: identical, byte for byte: {count(done.output_tensors, 'output')} and "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.cli.pool import verify_pool
 from segsolve.errors import UsageError
 from segsolve.values import within
+from segsolve_runtime.contract.document import jsonable
 
 if TYPE_CHECKING:
     from segsolve.segments.verify import Frames
@@ -61,7 +61,7 @@ def command(
     with progress("comparing the segments with the whole model"):
         done = verify(folder, loaded, inputs=inputs, seed=seed, frames=frames)
     if as_json:
-        show_json({"identical": True, **asdict(done)})
+        show_json({"identical": True, **jsonable(done)})
         return
     kind = "input" if files else "random input"
     show_sentence(

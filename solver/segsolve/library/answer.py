@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from segsolve_runtime.contract.document import jsonable
+
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.plan.model import Plan
@@ -92,7 +94,10 @@ class Answer:
         """Return the document that `segsolve solve --json` prints."""
         from segsolve.report.answer import answer_document
 
-        return answer_document(self.problem, self.found, self.device.ranges, self.device.start)
+        document: dict[str, Any] = jsonable(
+            answer_document(self.problem, self.found, self.device.ranges, self.device.start)
+        )
+        return document
 
     def _repr_html_(self) -> str:
         from segsolve.report.answer import front_points

@@ -18,7 +18,7 @@ from segsolve.report.documents import Document, search_document, stage_document
 from segsolve.report.front import Point, plot_text
 from segsolve.report.grid import Grid
 from segsolve.report.ranges import period_range, range_document
-from segsolve.report.start import first_result_document, first_result_of, first_result_words
+from segsolve.report.start import first_result_of, first_result_words
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
 from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
@@ -27,6 +27,7 @@ from segsolve.search.contradiction import Contradiction
 from segsolve.search.front import spread
 from segsolve.solvers.base import Status, Stop
 from segsolve.values import SHOWN_POINTS
+from segsolve_runtime.contract.document import members
 from segsolve_runtime.contract.start import Start
 
 _LEAST_PLOTTED = 4
@@ -41,27 +42,27 @@ def answer_document(problem: Problem, answer: Answer, ranges: Ranges = (), start
     """
     plan, score = answer.plan, answer.score
     pipelines = pipelines_document(problem, plan, score) if plan and score else []
+    first = first_result_of(plan, score, start) if plan and score else None
     return {
-        "status": str(answer.status),
-        "planner": answer.planner,
-        "objective": str(answer.question.objective),
-        "layout": plan.layout if plan else None,
+        **members(answer, "status", "planner"),
+        "objective": answer.question.objective,
+        **members(plan, "layout"),
         **search_document(answer),
         "best_over": answer.best_over,
         "cuts_searched": answer.cuts,
         "tpus": problem.tpus,
         "tpus_used": plan.tpus if plan else None,
-        "throughput_fps": score.throughput_fps if score else None,
+        **members(score, "throughput_fps"),
         **range_document(period_range(ranges, score) if score else None),
-        "latency_ns": score.latency_ns if score else None,
-        "first_result": first_result_document(first_result_of(plan, score, start) if plan and score else None),
+        **members(score, "latency_ns"),
+        "first_result": members(first, "total_ns", "open_ns", "load_ns", "latency_ns", "swap_ns") if first else None,
         "batch": answer.question.batch,
         "batch_ns": score.batch_ns(answer.question.batch) if score else None,
-        "offchip_bytes": score.offchip_bytes if score else None,
+        **members(score, "offchip_bytes"),
         "link_load": float(score.needed["link"]) if score and problem.link else None,
         "host_load": float(score.needed["host"]) if score and problem.host else None,
-        "limited_by": list(score.limited_by) if score else None,
-        "cuts": None if plan is None or plan.cuts is None else list(plan.cuts),
+        **members(score, "limited_by"),
+        **members(plan, "cuts"),
         "stages": [stage for pipeline in pipelines for stage in pipeline["stages"]],
         "pipelines": pipelines,
         **(
@@ -301,10 +302,7 @@ def pipelines_document(problem: Problem, plan: Plan, score: PlanScore) -> list[D
     return [
         {
             "tpus": pipeline.tpus,
-            "bottleneck_ns": costs.bottleneck_ns,
-            "latency_ns": costs.latency_ns,
-            "link_ns": costs.link_ns,
-            "host_ns": costs.host_ns,
+            **members(costs, "bottleneck_ns", "latency_ns", "link_ns", "host_ns"),
             "stages": [
                 _stage(problem, p, stage, cost) for stage, cost in zip(pipeline.stages, costs.stages, strict=True)
             ],
@@ -318,20 +316,15 @@ def _stage(problem: Problem, pipeline: int, stage: Stage, cost: StageScore) -> D
         "pipeline": pipeline,
         "first_op": stage.ops[0],
         "last_op": stage.ops[-1],
-        "op_ranges": [list(span) for span in stage.op_ranges],
-        "replicas": stage.replicas,
-        "processor": str(stage.processor),
+        **members(stage, "op_ranges", "replicas", "processor"),
         **stage_document(problem, cost),
     }
 
 
 def _point(problem: Problem, plan: Plan, score: PlanScore, ranges: Ranges) -> Document:
     return {
-        "tpus": plan.tpus,
-        "layout": plan.layout,
-        "throughput_fps": score.throughput_fps,
-        "period_ns": score.period_ns,
+        **members(plan, "tpus", "layout"),
+        **members(score, "throughput_fps", "period_ns", "latency_ns"),
         **range_document(period_range(ranges, score)),
-        "latency_ns": score.latency_ns,
         "pipelines": pipelines_document(problem, plan, score),
     }

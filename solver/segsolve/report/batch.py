@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -19,11 +16,6 @@ from segsolve.report.units import times
 _NAME_WIDTH = 20
 _PLAIN = Objective.THROUGHPUT.value
 _WHOSE = {REFERENCE: f"the best pipeline ({REFERENCE})", LAYOUTS: "the best layout"}
-
-
-def summary_document(summary: Summary) -> dict[str, Any]:
-    """Return a summary as a JSON document, as summary.json has it."""
-    return asdict(summary)
 
 
 def summary_table(summary: Summary) -> RenderableType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -20,6 +20,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
 from segsolve.report.units import count, fps, mib, ms, percent, size
 from segsolve_runtime.contract.compiled import CompileRecord
+from segsolve_runtime.contract.document import jsonable, members
 from segsolve_runtime.contract.plan import Plan, Stage
 
 _DIFFERENT = "yellow"
@@ -57,7 +58,7 @@ def compiled_document(done: CompiledPlan, record: CompileRecord) -> dict[str, An
         "segments": [_stage_document(done, stage) for stage in done.stages if stage.file in done.reports],
         "files": [segment.file for segment in record.segments],
         "rounds": [_round_document(r) for r in done.refinement.rounds] if done.refinement else [],
-        "ended": str(done.refinement.end) if done.refinement else str(End.NOT_ASKED),
+        "ended": done.refinement.end if done.refinement else End.NOT_ASKED,
         "throughput_fps": {
             "predicted": done.plan.solution.throughput_fps,
             "corrected": done.refinement.best.corrected.throughput_fps if done.refinement else None,
@@ -87,17 +88,14 @@ def model_document(model: CompiledModel) -> dict[str, Any]:
         "compiled": True,
         "file_bytes": model.file_bytes,
         **executables_document(model),
-        "on_host": list(model.on_host),
+        **members(model, "on_host"),
     }
 
 
 def executables_document(model: CompiledModel) -> dict[str, Any]:
     """Return what a compiled file's executables take, in all and each; bytes."""
     return {
-        "cached_bytes": model.cached_bytes,
-        "streamed_bytes": model.streamed_bytes,
-        "instruction_bytes": model.instruction_bytes,
-        "activation_bytes": model.activation_bytes,
+        **members(model, "cached_bytes", "streamed_bytes", "instruction_bytes", "activation_bytes"),
         "packages": [
             {
                 "min_runtime_version": package.min_runtime_version,
@@ -133,10 +131,7 @@ def coral_text(found: Sequence[Breach]) -> str:
 
 def coral_document(found: Sequence[Breach]) -> dict[str, Any]:
     """Return the same as a JSON document."""
-    return {
-        "fits": not found,
-        "breaches": [{"rule": b.rule, "stage": b.stage, "text": b.text, "consequence": b.consequence} for b in found],
-    }
+    return {"fits": not found, "breaches": found}
 
 
 def round_news(done: Round) -> str:
@@ -168,7 +163,7 @@ def _code_facts(model: CompiledModel) -> Iterable[tuple[str, str]]:
 
 
 def _executable_document(e: Executable) -> dict[str, Any]:
-    return asdict(e) | {"kind": e.kind.name.lower()}
+    return {**jsonable(e), "kind": e.kind.name.lower()}
 
 
 _KIND = {
@@ -239,21 +234,15 @@ def _stage_document(done: CompiledPlan, stage: Stage) -> dict[str, Any]:
         "segment": stage.file,
         "op_ranges": stage.op_ranges,
         "predicted": {
-            "onchip_bytes": predicted.onchip_bytes,
-            "offchip_bytes": predicted.offchip_bytes,
+            **members(predicted, "onchip_bytes", "offchip_bytes"),
             "time_ns": truth.predicted.modelled_ns if truth else predicted.time_ns,
         },
         "compiler": {
-            "onchip_bytes": report.onchip_bytes,
-            "onchip_free_bytes": report.onchip_free_bytes,
-            "offchip_bytes": report.offchip_bytes,
-            "subgraphs": report.subgraphs,
-            "operations": [
-                {"kind": m.kind, "count": m.count, "status": m.status, "on_tpu": m.on_tpu} for m in report.operations
-            ],
+            **members(report, "onchip_bytes", "onchip_free_bytes", "offchip_bytes", "subgraphs"),
+            "operations": [members(m, "kind", "count", "status", "on_tpu") for m in report.operations],
         },
         "file": executables_document(code) if (code := done.codes.get(stage.file)) else None,
-        "fallback_ns": truth.fallback_ns if truth else None,
+        **members(truth, "fallback_ns"),
         "corrected_ns": truth.time_ns if truth else None,
     }
 
@@ -261,7 +250,7 @@ def _stage_document(done: CompiledPlan, stage: Stage) -> dict[str, Any]:
 def _round_document(done: Round) -> dict[str, Any]:
     return {
         "layout": done.plan.layout,
-        "stages": [[list(span) for span in s.op_ranges] for p in done.plan.pipelines for s in p.stages],
+        "stages": [s.op_ranges for p in done.plan.pipelines for s in p.stages],
         "predicted_ns": done.predicted.period_ns,
         "corrected_ns": done.corrected.period_ns,
         "compiled": done.compiled,

@@ -12,10 +12,11 @@ from segsolve.cost.stage import StageScore
 from segsolve.plan.model import Processor, Stage
 from segsolve.problem import Problem
 from segsolve.report.answer import quality
-from segsolve.report.documents import Document, search_document
+from segsolve.report.documents import TERMS, Document, search_document
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, long_bar, mib, ms, sentence
 from segsolve.search.answer import Answer
+from segsolve_runtime.contract.document import members
 
 Names = Callable[[int], Sequence[Any]]
 """What an operation of the problem is called where it comes from: one name, or those of all its nodes."""
@@ -26,16 +27,12 @@ _BAR_WIDTH = 12
 def dag_document(problem: Problem, answer: Answer, names: Names) -> Document:
     """Return an answer with its parts; times in ns unless the name says otherwise."""
     return {
-        "status": str(answer.status),
-        "planner": answer.planner,
-        "objective": str(answer.question.objective),
+        **members(answer, "status", "planner"),
+        "objective": answer.question.objective,
         **search_document(answer),
         "best_over": answer.best_over,
-        "tpus": problem.tpus,
-        "cpus": problem.cpus,
-        "capacity_bytes": problem.capacity_bytes,
-        "throughput_fps": answer.score.throughput_fps if answer.score else None,
-        "latency_ns": answer.score.latency_ns if answer.score else None,
+        **members(problem, "tpus", "cpus", "capacity_bytes"),
+        **members(answer.score, "throughput_fps", "latency_ns"),
         "stages": [_stage(problem, stage, score, names) for stage, score in _parts(answer)],
     }
 
@@ -79,12 +76,7 @@ def _stage(problem: Problem, stage: Stage, score: StageScore, names: Names) -> D
     return {
         "processor": "cpu" if stage.processor is Processor.CPU else "accelerator",
         "operations": [name for i in stage.ops for name in names(i)],
-        "time_ns": score.time_ns,
-        "overhead_ns": score.overhead_ns,
-        "compute_ns": score.compute_ns,
-        "stream_ns": score.stream_ns,
-        "input_ns": score.input_ns,
-        "output_ns": score.output_ns,
+        **members(score, "time_ns", *TERMS),
         "weight_bytes": sum(problem.ops[i].weight_bytes for i in stage.ops),
     }
 

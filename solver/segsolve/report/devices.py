@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,6 +13,7 @@ from segsolve.device.guess import Guess
 from segsolve.device.model import ALIASES, DeviceFile, describe_device
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, mib
+from segsolve_runtime.contract.document import jsonable
 
 _BUS = {"usb": "USB", "pci": "PCIe"}
 
@@ -28,8 +28,8 @@ def devices_document(devices: Iterable[DeviceFile]) -> dict[str, Any]:
                 "memory_bytes": (device := described.device()).memory_bytes,
                 "runner": described.runner,
                 "link_mib_per_s": device.link_mib_per_s,
-                "ranges": {name: each.model_dump() for name, each in described.ranges().items()},
-                "figures": [{"name": name, **figure.model_dump()} for name, figure in described.figures().items()],
+                "ranges": described.ranges(),
+                "figures": [{"name": name, **jsonable(figure)} for name, figure in described.figures().items()],
             }
             for described in devices
         ]
@@ -60,7 +60,7 @@ def devices_table(devices: Iterable[DeviceFile], default: str) -> RenderableType
 
 def guess_document(machine: str, guesses: Sequence[Guess]) -> dict[str, Any]:
     """Return what is attached to this machine, and which descriptions fit, as a JSON document."""
-    return {"machine": machine or None, "guesses": [asdict(one) for one in guesses]}
+    return {"machine": machine or None, "guesses": guesses}
 
 
 def guess_text(machine: str, guesses: Sequence[Guess]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segsolve.comparison import Comparison, Strategy
@@ -14,45 +13,33 @@ from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.placed import placed_layers
 from segsolve.report.ranges import period_range, range_document
+from segsolve_runtime.contract.document import members
 
 if TYPE_CHECKING:
     from segsolve.search.answer import Answer
 
 Document = dict[str, Any]
+"""A JSON object to be, of values that `jsonable` knows; where a name is that of an attribute, it is taken as it is."""
+TERMS = ("overhead_ns", "compute_ns", "stream_ns", "input_ns", "output_ns")
+"""What the time of a stage consists of."""
 
 
 def _one_pipeline(problem: Problem, answer: Answer, score: Score | None) -> Document:
     """Return an answer of one pipeline with its stages; times are predicted, in ns unless the name says otherwise."""
     return {
-        "status": str(answer.status),
-        "planner": answer.planner,
+        **members(answer, "status", "planner"),
         **search_document(answer),
         "tpus": problem.tpus,
-        "throughput_fps": score.throughput_fps if score else None,
-        "latency_ns": score.latency_ns if score else None,
-        "link_ns": score.link_ns if score else None,
-        "host_ns": score.host_ns if score else None,
-        "offchip_bytes": score.offchip_bytes if score else None,
-        "cuts": list(answer.plan.cuts or ()) if answer.plan else None,
+        **members(score, "throughput_fps", "latency_ns", "link_ns", "host_ns", "offchip_bytes"),
+        "cuts": answer.plan.cuts or () if answer.plan else None,
         "stages": _stages(problem, answer, score),
     }
 
 
 def search_document(result: Answer) -> Document:
     """Return what is known of an answer's quality, and how its search went."""
-    return {
-        "objective_ns": result.objective_ns,
-        "bound_ns": result.bound_ns,
-        "gap": result.gap,
-        "proof": result.proof,
-        "found_by": result.found_by,
-        "confirmed_by": [asdict(confirmation) for confirmation in result.confirmed_by],
-        "stopped_by": str(result.stopped_by),
-        "note": result.note,
-        "wall_s": result.wall_s,
-        "deterministic_s": result.deterministic_s,
-        "seed": result.seed,
-    }
+    quality = members(result, "objective_ns", "bound_ns", "gap", "proof", "found_by", "confirmed_by")
+    return quality | members(result, "stopped_by", "note", "wall_s", "deterministic_s", "seed")
 
 
 def compare_document(comparisons: Sequence[Comparison], batch: int, ranges: Ranges = ()) -> Document:
@@ -89,8 +76,7 @@ def _strategy(comparison: Comparison, strategy: Strategy, batch: int, ranges: Ra
     return _one_pipeline(comparison.problem, strategy.answer, strategy.score) | {
         **range_document(found, best),
         "batch_ns": strategy.score.batch_ns(batch) if strategy.score else None,
-        "speedup_over_one_tpu": strategy.speedup_over_one_tpu,
-        "speedup_over_compiler": strategy.speedup_over_compiler,
+        **members(strategy, "speedup_over_one_tpu", "speedup_over_compiler"),
     }
 
 
@@ -98,32 +84,23 @@ def inspect_document(graph: Graph, problem: Problem, one_tpu: Score) -> Document
     """Return what a network is: totals, operations, and what would cross each legal cut."""
     return {
         "model": graph.name,
-        "sha256": graph.sha256,
-        "file_bytes": graph.file_bytes,
-        "weight_bytes": graph.weight_bytes,
+        **members(graph, "sha256", "file_bytes", "weight_bytes"),
         "stored_bytes": sum(op.weight_bytes for op in problem.ops),
-        "macs": graph.macs,
-        "frozen_batch": graph.frozen_batch,
+        **members(graph, "macs", "frozen_batch"),
         "inputs": [_tensor(graph, t) for t in graph.inputs],
         "outputs": [_tensor(graph, t) for t in graph.outputs],
         "restrictions": [{"first_op": r.first, "last_op": r.last, "reason": r.reason} for r in graph.restrictions],
         "one_tpu": {
             "time_ns": one_tpu.bottleneck_ns,
-            "onchip_bytes": one_tpu.stages[0].onchip_bytes,
-            "offchip_bytes": one_tpu.offchip_bytes,
-            "capacity_bytes": one_tpu.stages[0].capacity_bytes,
+            **members(one_tpu.stages[0], "onchip_bytes", "offchip_bytes", "capacity_bytes"),
         },
         "operations": [
             {
-                "position": op.position,
-                "kind": op.kind,
-                "name": op.name,
-                "output_shape": list(graph.tensors[op.outputs[0]].shape) if op.outputs else [],
-                "macs": op.macs,
-                "weight_bytes": op.weight_bytes,
+                **members(op, "position", "kind", "name"),
+                "output_shape": graph.tensors[op.outputs[0]].shape if op.outputs else (),
+                **members(op, "macs", "weight_bytes"),
                 "stored_bytes": cost.weight_bytes,
-                "compute_ns": cost.compute_ns,
-                "streamed_ns": cost.streamed_ns,
+                **members(cost, "compute_ns", "streamed_ns"),
             }
             for op, cost in zip(graph.ops, problem.ops, strict=True)
         ],
@@ -147,21 +124,9 @@ def _stages(problem: Problem, answer: Answer, score: Score | None) -> list[Docum
 
 def stage_document(problem: Problem, stage: StageScore) -> Document:
     """Return what one inference of a stage costs."""
-    return {
-        "time_ns": stage.time_ns,
-        "overhead_ns": stage.overhead_ns,
-        "compute_ns": stage.compute_ns,
-        "stream_ns": stage.stream_ns,
-        "input_ns": stage.input_ns,
-        "output_ns": stage.output_ns,
-        "correction_ns": stage.correction_ns,
-        "onchip_bytes": stage.onchip_bytes,
-        "offchip_bytes": stage.offchip_bytes,
-        "capacity_bytes": stage.capacity_bytes,
-        "input_bytes": stage.input_bytes,
-        "output_bytes": stage.output_bytes,
-        "spilled_ops": [problem.ops[i].name for i in stage.spilled_ops],
-    }
+    times = members(stage, "time_ns", *TERMS, "correction_ns")
+    sizes = members(stage, "onchip_bytes", "offchip_bytes", "capacity_bytes", "input_bytes", "output_bytes")
+    return times | sizes | {"spilled_ops": [problem.ops[i].name for i in stage.spilled_ops]}
 
 
 def segments_document(problem: Problem, ranges: Sequence[tuple[int, int]]) -> list[Document]:
@@ -179,4 +144,4 @@ def segments_document(problem: Problem, ranges: Sequence[tuple[int, int]]) -> li
 
 def _tensor(graph: Graph, index: int) -> Document:
     tensor = graph.tensors[index]
-    return {"name": tensor.name, "dtype": tensor.dtype.lower(), "shape": list(tensor.shape), "bytes": tensor.nbytes}
+    return {"name": tensor.name, "dtype": tensor.dtype.lower(), "shape": tensor.shape, "bytes": tensor.nbytes}

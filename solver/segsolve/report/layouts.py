@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -18,7 +17,8 @@ from segsolve.report.ranges import period_range, range_document, ties_sentence
 from segsolve.report.table import GOOD, SPILL
 from segsolve.report.units import bar, count, fps, mib, ms, percent, times
 from segsolve.search.simple_layouts import Layout, Layouts
-from segsolve.solvers.base import Status
+from segsolve.solvers.base import Status, Stop
+from segsolve_runtime.contract.document import members
 
 _MOST_BARS = 16
 _PLANNER = "layout"
@@ -122,19 +122,19 @@ def _document(layouts: Layouts, layout: Layout, batch: int, ranges: Ranges) -> D
     return {
         "tpus": layouts.problem.tpus,
         "tpus_used": layout.plan.tpus,
-        "layout": layout.plan.layout,
-        "status": str(answer.status if answer else Status.FEASIBLE),
+        **members(layout.plan, "layout"),
+        "status": answer.status if answer else Status.FEASIBLE,
         "objective_ns": score.period_ns,
         "bound_ns": layouts.answer.bound_ns,
-        "proof": answer.proof if answer else None,
+        **members(answer, "proof"),
         "found_by": answer.found_by if answer else _PLANNER,
-        "confirmed_by": [asdict(confirmation) for confirmation in answer.confirmed_by] if answer else [],
+        "confirmed_by": answer.confirmed_by if answer else (),
         "throughput_fps": score.throughput_fps,
         **range_document(period_range(ranges, score), best),
         "latency_ns": score.latency_ns,
         "batch_ns": score.batch_ns(batch),
         "offchip_bytes": score.offchip_bytes,
-        "limited_by": list(score.limited_by),
+        **members(score, "limited_by"),
         "pipelines": pipelines_document(layouts.problem, layout.plan, score),
     }
 
@@ -146,8 +146,8 @@ def _row(layouts: Layouts, layout: Layout, comparison: Comparison, batch: int, r
     return document | {
         "planner": found.planner if found else _PLANNER,
         "gap": float(layouts.over_bound(layout) / (1 + layouts.over_bound(layout))),
-        "stopped_by": str(found.stopped_by) if found else "finished",
-        "wall_s": found.wall_s if found else None,
+        "stopped_by": found.stopped_by if found else Stop.FINISHED,
+        **members(found, "wall_s"),
         "speedup_over_one_tpu": _gain(comparison.one_tpu, layout),
         "speedup_over_compiler": _gain(comparison.vendor, layout),
         "stage_ns": " | ".join(stages),

@@ -10,6 +10,7 @@ from rich.text import Text
 from segsolve.profile.format import Layer, Profile
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, ms, percent
+from segsolve_runtime.contract.document import members
 
 _SHOWN = 5
 
@@ -24,8 +25,7 @@ def profile_document(profile: Profile) -> dict[str, Any]:
         "layers_ns": _layers_ns(profile),
         "overhead_ns": profile.device.overhead_ns,
         "whole_ns": whole,
-        "segments": [segment.model_dump() for segment in profile.segments],
-        "environment": profile.environment.model_dump() if profile.environment else None,
+        **members(profile, "segments", "environment"),
     }
 
 

@@ -14,6 +14,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.tune import cuts_text, plan_ranges
 from segsolve.report.units import count, fps, ms, percent
 from segsolve.search.shortlist import Listed
+from segsolve_runtime.contract.document import members
 
 
 def shortlist_document(problem: Problem, listed: Sequence[Listed], share: Fraction) -> dict[str, Any]:
@@ -25,10 +26,9 @@ def shortlist_document(problem: Problem, listed: Sequence[Listed], share: Fracti
         "plans": [
             {
                 "rank": rank,
-                "layout": each.plan.layout,
+                **members(each.plan, "layout"),
                 "stages": plan_ranges(each.plan),
-                "period_ns": each.score.period_ns,
-                "throughput_fps": each.score.throughput_fps,
+                **members(each.score, "period_ns", "throughput_fps"),
                 "latency_ns": max(pipeline.latency_ns for pipeline in each.score.pipelines),
             }
             for rank, each in enumerate(listed, start=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from segsolve.cost.plan import PlanScore
 from segsolve.plan.model import Plan, Processor
 from segsolve_runtime.contract.start import FirstResult, StageStart, Start
@@ -24,19 +22,6 @@ def first_result_of(plan: Plan, score: PlanScore, start: Start | None) -> FirstR
         ]
         for pipeline, costs in zip(plan.pipelines, score.pipelines, strict=True)
     )
-
-
-def first_result_document(first: FirstResult | None) -> dict[str, Any] | None:
-    """Return it as JSON, in ns; None where nothing is known."""
-    if first is None:
-        return None
-    return {
-        "total_ns": first.total_ns,
-        "open_ns": first.open_ns,
-        "load_ns": first.load_ns,
-        "latency_ns": first.latency_ns,
-        "swap_ns": first.swap_ns,
-    }
 
 
 def first_result_words(first: FirstResult) -> str:

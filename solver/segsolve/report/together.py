@@ -12,6 +12,7 @@ from rich.text import Text
 from segsolve.compiler.run import Compiled
 from segsolve.report.grid import Grid
 from segsolve.report.units import mib
+from segsolve_runtime.contract.document import members
 
 
 def together_table(made: Mapping[Path, Compiled], version: str) -> RenderableType:
@@ -39,10 +40,8 @@ def together_document(made: Mapping[Path, Compiled], version: str) -> dict[str, 
         "compiler": version,
         "models": [
             {
-                "file": str(file),
-                "onchip_bytes": each.report.onchip_bytes,
-                "onchip_free_bytes": each.report.onchip_free_bytes,
-                "offchip_bytes": each.report.offchip_bytes,
+                "file": file,
+                **members(each.report, "onchip_bytes", "onchip_free_bytes", "offchip_bytes"),
                 "operations": each.report.total_operations,
                 "operations_on_cpu": sum(mapping.count for mapping in each.report.fallen_back),
             }

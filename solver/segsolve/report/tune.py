@@ -13,6 +13,7 @@ from segsolve.plan.model import Pipeline, Plan
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, ms, percent
 from segsolve.tune import Iteration, Stop, Tuning
+from segsolve_runtime.contract.document import members
 
 _MOST_CUTS = 40
 
@@ -22,8 +23,8 @@ def tune_document(tuning: Tuning) -> dict[str, Any]:
     return {
         "model": tuning.problem.name,
         "tpus": tuning.problem.tpus,
-        "stopped_by": str(tuning.stopped_by),
-        "cuts": None if tuning.plan is None or tuning.plan.cuts is None else list(tuning.plan.cuts),
+        **members(tuning, "stopped_by"),
+        **members(tuning.plan, "cuts"),
         "stages": plan_ranges(tuning.plan) if tuning.plan else None,
         "bottleneck_ns": tuning.period_ns,
         "bound_ns": tuning.bound_ns,
@@ -33,13 +34,8 @@ def tune_document(tuning: Tuning) -> dict[str, Any]:
         "scale": tuning.scale,
         "iterations": [
             {
-                "number": i.number,
                 "stages": plan_ranges(i.plan),
-                "predicted_ns": i.predicted_ns,
-                "measured_ns": i.measured_ns,
-                "complete": i.complete,
-                "measurements": i.measurements,
-                "best_ns": i.best_ns,
+                **members(i, "number", "predicted_ns", "measured_ns", "complete", "measurements", "best_ns"),
             }
             for i in tuning.iterations
         ],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from segsolve.report.grid import Grid
 from segsolve.report.units import MIB, mib
 from segsolve.zoo.catalogue import Network
 from segsolve.zoo.facts import Facts
+from segsolve_runtime.contract.document import jsonable, members
 
 ONE_TPU = 7.5 * MIB  # about what the weights get of 8 MiB where activations are small
 
@@ -19,14 +19,8 @@ def zoo_document(networks: Sequence[Network], facts: Mapping[str, Facts]) -> dic
     return {
         "networks": [
             {
-                "name": n.name,
-                "family": n.family,
-                "title": n.title,
-                "input_shape": list(n.input_shape),
-                "params": n.params,
-                "macs": n.macs,
-                "source": n.source,
-                **asdict(facts[n.name]),
+                **members(n, "name", "family", "title", "input_shape", "params", "macs", "source"),
+                **jsonable(facts[n.name]),
                 "fits_one_tpu": _fits_one_tpu(facts[n.name]),
             }
             for n in networks
