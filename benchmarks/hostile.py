@@ -337,6 +337,13 @@ def _change_pictures(rng: random.Random, work: Path) -> None:
         (work / name).write_bytes(garbled(rng, (work.parent / name).read_bytes()))
 
 
+def _change_pool(rng: random.Random, work: Path) -> None:
+    shutil.copytree(work.parent / "pool", work / "pool")
+    path = work / "pool" / rng.choice(("pool.json", "pool.json", "certificate.json"))
+    document = altered(rng, json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(json.dumps(_with_digest(document) if path.name == "pool.json" else document), encoding="utf-8")
+
+
 def _odd_places(rng: random.Random, work: Path) -> None:
     """Make what `command_lines` names."""
     (work.parent / "profile.json").write_text(json.dumps(by_hand()), encoding="utf-8")
@@ -400,6 +407,15 @@ KINDS: Mapping[str, tuple[Change, Commands]] = {
         (
             ("run", "photo", "--input", "work/frame.png", "--output", "work/scores.jsonl"),
             ("run", "photo", "--input", "work/frame.jpg", "--output", "work/scores.jsonl"),
+        ),
+    ),
+    "pool": (
+        _change_pool,
+        (
+            ("check", "work/pool"),
+            ("run", "work/pool", "--backend", "simulated", "--count", "2"),
+            ("report", "work/pool", "-o", "page.html"),
+            ("diff", "pool", "work/pool"),
         ),
     ),
     "commands": (_odd_places, command_line),
