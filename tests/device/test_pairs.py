@@ -109,4 +109,4 @@ def test_the_mapped_part_of_a_public_segmentation_network() -> None:
     if not path.exists():
         pytest.skip("the model is not at hand")
     assert mapped_part(read_graph(path)).end == 64  # of 72 operations, 8 are left in the compiled file
-    assert packed(path) == pytest.approx(766_720, rel=0.001)
+    assert packed(path) == 766_720
