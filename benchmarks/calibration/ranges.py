@@ -12,7 +12,7 @@ from benchmarks.calibration.latency import Features, Rates
 from segsolve.device.ranges import Regime, regime
 
 SHARE = 0.8
-_FEWEST = 5  # rows of a regime; with fewer, all regimes together
+_FEWEST = 20  # rows of a regime; with fewer, a quantile is that of one or two rows, and all regimes are taken together
 
 
 def regime_of(stage: Features, rates: Rates) -> Regime:

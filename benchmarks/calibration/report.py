@@ -22,6 +22,7 @@ def markdown(environment: Mapping[str, Any], result: Mapping[str, Any], fitted: 
         *_latency(result),
         *_sweep(result["sweep"]),
         *_dense(result["dense_pipelines"]),
+        *_copies(result["copies"]),
         *_cifar(result["cifar"]),
         *_layouts(result["sweep"]["ranks"]),
         *_ranges(result),
@@ -139,6 +140,25 @@ def _dense(found: Mapping[str, Any]) -> list[str]:
         f"Errors with all rows on as many TPUs left out: {_error(found['host_bound'])} where nothing streams, "
         f"{_error(found['all'])} in all; {found['contradictions']} rows on two TPUs took less than any stream of "
         "the bytes that they name.",
+    ]
+
+
+def _copies(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (
+            f"{r['alone_ms']:.2f}",
+            f"{r['queued']:.2f}",
+            f"{r['plan']:.2f}",
+            *(f"{r[key]:.0%}" for key in ("without_host", "measured", "ours")),
+        )
+        for r in found
+    ]
+    header = ("one alone, ms", "queued", "in a plan", "without the host", "with what was measured", "in a plan")
+    return [
+        "## Copies on one host",
+        "How many times faster eight copies are than one, if they queue at the host and as a plan says; and by how "
+        "much, in the mean over 1 to 8 copies, rates differ from those of the queue. Derived, not measured.",
+        _table(header, rows),
     ]
 
 

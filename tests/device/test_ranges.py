@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from benchmarks.calibration.copies import PUBLISHED, gains, in_step
 from benchmarks.calibration.ranges import inside, ranges
 from segsolve.device.model import load_device
 from segsolve.device.ranges import Regime, regime, time_range
@@ -44,6 +46,17 @@ def test_ranges_hold_four_fifths_of_rows_like_those_that_made_them() -> None:
 
 
 def test_a_few_rows_have_the_range_of_all() -> None:
-    found = ranges([Regime.SMALL] * 4 + [Regime.PLAIN] * 8, np.linspace(-0.1, 0.1, 12), "a test")
-    assert found["small"].source == "a test: 12 rows of all kinds"
-    assert found["plain"].source == "a test: 8 rows"
+    found = ranges([Regime.SMALL] * 12 + [Regime.PLAIN] * 20, np.linspace(-0.1, 0.1, 32), "a test")
+    assert found["small"].source == "a test: 32 rows of all kinds"
+    assert found["plain"].source == "a test: 20 rows"
+
+
+def test_copies_that_meet_at_the_host_gain_less_than_those_that_keep_step() -> None:
+    """One customer never waits; of many, the last may use all that is left of the host, and no more."""
+    queued = gains(8, 1.06, 0.246)
+    assert queued[0] == pytest.approx(1)
+    assert all(a < b for a, b in pairwise(queued))
+    assert all(q <= s + 1e-9 for q, s in zip(queued, in_step(8, 1.06, 0.246), strict=True))
+    assert gains(2, 2.0, 1.0)[1] == pytest.approx(2 / (1 + 1.5) * 2)  # the second finds half of the first at the host
+    low, high = (gains(8, alone, 0.246)[-1] for alone in (0.94, 1.18))
+    assert PUBLISHED[0] <= low + 0.005 < high < PUBLISHED[1]

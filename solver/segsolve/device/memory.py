@@ -20,7 +20,7 @@ CACHED_KINDS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TR
 
 POOL_WINDOW = 3  # of every published average pool that moves pixel by pixel; the graph does not carry it
 _ALIGNMENT = 64  # of a layer's parameters in a compiled file
-_FEW, _NARROW, _WIDE = 4, 16, 64  # outputs up to which a file packs to 4 for any window, for larger ones, and to 16
+_FEW, _NARROW, _WIDE = 4, 16, 64  # outputs up to which a file packs to 4: of any window, of larger ones; and to 16
 _FEWEST_DEPTHWISE = 16  # channels that a depthwise layer is packed to at least
 _SOFTMAX_CLASS_BYTES = 48  # compilers 14 to 16; none before
 _MOST_CLASSES = 2048  # the largest published with tables of its own is 1,022, the smallest without 4,096
@@ -53,8 +53,8 @@ def streamed_bytes(device: Device, graph: Graph, op: Op) -> int:
 def packed_bytes(device: Device, graph: Graph, op: Op) -> int:
     """Return the bytes of an operation's parameters in a compiled file.
 
-    Outputs are packed to multiples of 4, 16 or 64, by how many there are (`_narrow`). Exact on 18 of 19 public pairs of a model
-    and its compiled file.
+    Outputs are packed to multiples of 4, 16 or 64, by how many there are (`_narrow`). Exact on 18 of 19 public pairs of
+    a model and its compiled file.
     """
     if op.kind == "SOFTMAX":
         return _softmax_bytes(graph, op)
@@ -73,8 +73,8 @@ def packed_bytes(device: Device, graph: Graph, op: Op) -> int:
 def _narrow(graph: Graph, op: Op) -> int:
     """Return up to how many outputs of a layer a file packs to a multiple of 4.
 
-    A dense layer none. A convolution of single pixels, which is much like one, four: projections of a DeepLab to 8 and 12
-    channels are packed to 16, heads of a BodyPix of 1 to 4. Of larger windows 8 outputs are packed to 8.
+    A dense layer none. A convolution of single pixels, which is much like one, four: projections of a DeepLab to 8 and
+    12 channels are packed to 16, heads of a BodyPix of 1 to 4. Of larger windows 8 outputs are packed to 8.
     """
     if op.kind == "FULLY_CONNECTED":
         return 0
