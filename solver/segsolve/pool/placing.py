@@ -6,15 +6,15 @@ Two neighbours that keep all their weights on chip do the same in either order: 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from segsolve.cost.arrays import Ints
+from segsolve.pool.compiled import compiled
 from segsolve.pool.rooms import Narrow
 
 _SLACK = 1e-6  # of a level: more than what floats are off
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
     offered: Ints,
     offsets: Ints,
@@ -116,7 +116,7 @@ def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
     return count, budget
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _bound(most: Narrow, rest: int, level: int, time: float) -> int:
     """Return the most that models of a set can add; the time, in levels, errs upwards."""
     return most[rest, level, int(time + _SLACK)] if rest else 0

@@ -9,10 +9,10 @@ left of one is in one of two; times are rounded down. Both err upwards.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from segsolve.cost.arrays import Ints
+from segsolve.cost.arrays import Bools, Ints
+from segsolve.pool.compiled import compiled
 
 Narrow = NDArray[np.int32]
 """Worths: of all models together they are about 10**9 at most (`bound.UNIT`)."""
@@ -24,7 +24,7 @@ Corners = tuple[Ints, Narrow, Narrow, Narrow]
 """For each level of the room a range (of offsets); level of the room that is left, time, worth: what is undominated."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def entries(steps: Ints, capacity: int, bits: int) -> tuple[Ints, Narrow, Narrow, Ints]:
     """Return all steps by the levels of rooms in which they are taken: offsets, stages, levels left, times.
 
@@ -56,9 +56,9 @@ def entries(steps: Ints, capacity: int, bits: int) -> tuple[Ints, Narrow, Narrow
     return offsets, stage, left, time
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def corners(
-    offsets: Ints, stage: Narrow, left: Narrow, time: Ints, gains: Ints, allowed: Ints, by_time: float, times: int
+    offsets: Ints, stage: Narrow, left: Narrow, time: Ints, gains: Ints, allowed: Bools, by_time: float, times: int
 ) -> Corners:
     """Return the entries of allowed stages that are worth more than others which leave the same level, at a time."""
     levels = len(offsets) - 1
@@ -93,7 +93,7 @@ def corners(
     return found, rooms[:count].copy(), ticks[:count].copy(), worths[:count].copy()
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def extend(grid: Narrow, rest: Narrow, offsets: Ints, rooms: Narrow, ticks: Narrow, worths: Narrow) -> None:
     """Let a model come first: raise J of a set that holds it by J of the `rest`, and the model's corners."""
     levels, width = grid.shape
@@ -110,7 +110,7 @@ def extend(grid: Narrow, rest: Narrow, offsets: Ints, rooms: Narrow, ticks: Narr
                 into[t] = total if total > into[t] else into[t]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def first(level: int, rest: Narrow, offsets: Ints, rooms: Narrow, ticks: Narrow, worths: Narrow) -> int:
     """Return the most of all time if a model comes first in a room of a level, and J of the `rest` is added."""
     most = NONE
