@@ -13,17 +13,15 @@ from functools import cached_property
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.pool.patterns import Held
 from segsolve.pool.placing import place
-from segsolve.pool.rooms import NONE, Corners, Narrow, corners, entries, extend, first
+from segsolve.pool.rooms import NONE, Bools, Corners, Narrow, corners, entries, extend, first
 from segsolve.pool.steps import LEVEL_BITS, Steps
 
-Bools = NDArray[np.bool_]
 _ROOM_BITS = 16  # of a level of rooms, in bytes
 _TIMES = 160  # levels of a period
 _CLASSES = 8  # of stages by their scratch memory, for bounds

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segsolve.cost.arrays import Bools, Ints
+from segsolve.cost.arrays import Ints
 from segsolve.pool.compiled import compiled
 
+Bools = NDArray[np.bool_]
 Narrow = NDArray[np.int32]
 """Worths: of all models together they are about 10**9 at most (`bound.UNIT`)."""
 
