@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from generators.documents import device_toml
 from segsolve.errors import ExitCode
 from segsolve.zoo.files import write_network
 
@@ -27,6 +28,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def net(models: Path) -> Path:
     return models / "net.tflite"
+
+
+@pytest.fixture(scope="session")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A device whose host costs nothing, so that it is not what limits a small network."""
+    path = tmp_path_factory.mktemp("devices") / "roomy.toml"
+    path.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

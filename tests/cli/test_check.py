@@ -28,9 +28,9 @@ def proven(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 QUESTIONS = (
     "--objective latency",
-    "--objective batch --batch 7 --device edgetpu-usb-pi5",
+    "--objective batch --batch 7 --device ROOMY",
     "--objective devices --min-fps 50",
-    "--objective pareto --device edgetpu-usb-pi5",
+    "--objective pareto --device ROOMY",
     "--layout pipeline",
     "--layout pipeline --cuts chain --planner dp",
     "--max-stages 2 --cut-before 5 --keep-together 1,2",
@@ -39,8 +39,9 @@ QUESTIONS = (
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_whatever_was_asked(question: str, net: Path, tmp_path: Path) -> None:
-    assert inside("solve", net, "--tpus", "3", "--no-verify", "-o", tmp_path, *question.split()).code == ExitCode.OK
+def test_whatever_was_asked(question: str, net: Path, roomy: Path, tmp_path: Path) -> None:
+    asked = question.replace("ROOMY", str(roomy)).split()
+    assert inside("solve", net, "--tpus", "3", "--no-verify", "-o", tmp_path, *asked).code == ExitCode.OK
     done = inside("check", tmp_path)
     assert (done.code, done.stderr) == (ExitCode.OK, "")
 

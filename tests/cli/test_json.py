@@ -31,7 +31,6 @@ STAGE: dict[str, type | tuple[type, ...]] = dict.fromkeys(
 )
 
 ONE_CHAIN = ("--layout", "pipeline", "--cuts", "chain")
-ROOMY = ("--device", "edgetpu-usb-pi5")  # stages are so slow there that the host is not what limits a small network
 
 
 def call(*args: str | Path) -> Any:
@@ -66,8 +65,8 @@ def consistent(result: dict[str, Any], operations: int) -> None:
 
 
 @pytest.mark.parametrize("planner", ["cpsat", "dp", "brute"])
-def test_solve(planner: str, net: Path) -> None:
-    result = call("solve", net, "--tpus", "3", "--planner", planner, *ONE_CHAIN, *ROOMY)
+def test_solve(planner: str, net: Path, roomy: Path) -> None:
+    result = call("solve", net, "--tpus", "3", "--planner", planner, *ONE_CHAIN, "--device", roomy)
     consistent(result, operations=11)
     assert (result["status"], result["planner"], len(result["stages"]) <= 3) == ("optimal", planner, True)
 
@@ -260,8 +259,8 @@ def test_no_layout_without_a_plan(dense: Path) -> None:
     assert json.loads(done.stdout)["layouts"] == []
 
 
-def test_compare_as_csv(net: Path) -> None:
-    done = run("compare", net, "--tpus", "2,3", "--csv", *ROOMY)
+def test_compare_as_csv(net: Path, roomy: Path) -> None:
+    done = run("compare", net, "--tpus", "2,3", "--csv", "--device", roomy)
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert {(row["tpus"], row["planner"]) for row in rows} >= {("2", "compiler"), ("3", "cpsat")}
     layouts = [row for row in rows if "x" in row["layout"] or row["planner"] == "layout"]

@@ -151,7 +151,7 @@ def test_predicted_and_measured_timelines_are_drawn(browser: Browser, plan_page:
     browser.open(plan_page)
     titles = browser.texts("svg.gantt .heading")
     assert [t.split(":")[0] for t in titles] == [
-        "This plan (optimum), predicted",
+        "This plan (cpsat), predicted",
         "Vendor's compiler, predicted",
         "Measured on the simulated backend's virtual clock",
     ]
