@@ -80,13 +80,18 @@ def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
             else:
                 process.send_signal(sent)
         code, said, hangs = _ended(process)
-        if code == 1 and said.rstrip().endswith("KeyboardInterrupt") and "segsolve" not in said:
+        if _is_of_python_itself(code, said):
             outcomes["interrupted while Python itself starts"] += 1
             continue
-        outcomes[f"ended with {code}" if code >= 0 else f"ended by {signal.Signals(-code).name} while it loads"] += 1
+        outcomes[f"ended with {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"] += 1
         where = f"{sent.name} after {delay_s:.2f} s of {whole_s:.2f}"
         faults += [f"{where}: {fault}" for fault in _faults(code, said, hangs, process.pid, root)]
     return {"times": times, "undisturbed_s": round(whole_s, 2), "outcomes": dict(outcomes), "faults": faults}
+
+
+def _is_of_python_itself(code: int, said: str) -> bool:
+    """Whether a signal came before the first line of ours ran, which nobody can prepare for."""
+    return (code < 0 and not said) or ("KeyboardInterrupt" in said and "segsolve" not in said)
 
 
 def _fresh(root: Path) -> None:
@@ -119,7 +124,7 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, str, bool]:
 
 def _faults(code: int, said: str, hangs: bool, group: int, root: Path) -> list[str]:
     faults = ["it hangs"] if hangs else []
-    if code not in (ExitCode.OK, ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
+    if code not in (ExitCode.OK, ExitCode.INTERRUPTED):
         faults.append(f"code {code}: {said[-300:]}")
     if code == ExitCode.INTERRUPTED and "error: " not in said:
         faults.append(f"no sentence: {said[-300:]}")

@@ -1,29 +1,26 @@
 """Runs segmentation plans as pipelines; needs numpy, pydantic and LiteRT, but no solver."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from segsolve_runtime.errors import (
-    BackendError,
-    ClosedError,
-    DeviceLostError,
-    DevicesLeftError,
-    HardwareError,
-    InputError,
-    PlanError,
-    ResultError,
-    RuntimeFault,
-    StageError,
-)
-
+TYPE_CHECKING = False  # `typing` has it as well, and is imported where Ctrl-C would be a traceback: see `interruption`
 if TYPE_CHECKING:
+    from typing import Any
+
     from segsolve_runtime.contract.frames import random_frames
     from segsolve_runtime.contract.places import Place, places
     from segsolve_runtime.contract.plan import PlanFolder, load_plan
     from segsolve_runtime.contract.result import Result
     from segsolve_runtime.contract.runner import StageRunner
+    from segsolve_runtime.errors import (
+        BackendError,
+        ClosedError,
+        DeviceLostError,
+        DevicesLeftError,
+        HardwareError,
+        InputError,
+        PlanError,
+        ResultError,
+        RuntimeFault,
+        StageError,
+    )
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.pipeline import Pipeline, State
 
@@ -51,6 +48,16 @@ __all__ = [
 ]
 
 _LAZY = {
+    "BackendError": "errors",
+    "ClosedError": "errors",
+    "DeviceLostError": "errors",
+    "DevicesLeftError": "errors",
+    "HardwareError": "errors",
+    "InputError": "errors",
+    "PlanError": "errors",
+    "ResultError": "errors",
+    "RuntimeFault": "errors",
+    "StageError": "errors",
     "FaultPolicy": "flow.faults",
     "Pipeline": "pipeline",
     "Place": "contract.places",
@@ -64,7 +71,9 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -4,20 +4,17 @@ What the command line does, as functions: `solve`, `compare`, `build`, `check`, 
 `replan_pool` for several models on unequal TPUs.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` has it as well, and is imported where Ctrl-C would be a traceback: see `interruption`
 if TYPE_CHECKING:
+    from typing import Any
+
     from segsolve.library.answer import Answer, Rows
     from segsolve.library.plans import build, check, replan, verify
     from segsolve.library.pool_again import replan_pool
     from segsolve.library.pools import solve_pool
     from segsolve.library.solving import compare, solve
     from segsolve.solvers.base import Limits
-
-from segsolve.version import __version__
+    from segsolve.version import __version__
 
 __all__ = [
     "Answer",
@@ -38,6 +35,7 @@ _HOMES = {
     "Answer": "segsolve.library.answer",
     "Limits": "segsolve.solvers.base",
     "Rows": "segsolve.library.answer",
+    "__version__": "segsolve.version",
     "build": "segsolve.library.plans",
     "check": "segsolve.library.plans",
     "compare": "segsolve.library.solving",
@@ -49,8 +47,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import what is asked for when it is: the solver alone takes a second."""
     if name not in _HOMES:
         raise AttributeError(f"module 'segsolve' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

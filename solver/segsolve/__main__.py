@@ -1,14 +1,11 @@
-"""``segsolve`` as a program: Ctrl-C while it loads ends it without a word, since nothing has begun."""
+"""``segsolve`` as a program, and ``python -m segsolve``."""
 
-from __future__ import annotations
-
-import signal
+from segsolve_runtime.interruption import end_at_once_while_loading
 
 
 def run() -> None:
-    """Entry point of the ``segsolve`` script, and of ``python -m segsolve``."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Run the command line of this process, and end it."""
+    end_at_once_while_loading()
     from segsolve.cli.main import run as run_command_line
 
     run_command_line()

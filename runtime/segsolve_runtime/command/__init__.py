@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from segsolve_runtime import interruption
 from segsolve_runtime.command import bench, devices, doctor, measure, run_plan
 from segsolve_runtime.errors import (
     BackendError,
@@ -29,12 +30,15 @@ _EXIT_CODES = {
     RuntimeFault: 9,
 }
 """The same as those of ``segsolve``, which README lists."""
-_USAGE, _OUTPUT, _INTERRUPTED = 2, 8, 130
+_USAGE, _OUTPUT = 2, 8
 
 
 def run() -> None:
-    """Run the command line of this process."""
-    sys.exit(main(sys.argv[1:]))
+    """Run the command line of this process, and end it."""
+    interruption.interrupt_from_now_on()
+    code = main(sys.argv[1:])
+    interruption.nothing_to_interrupt()
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         return _OUTPUT
     except KeyboardInterrupt:
         _say("interrupted")
-        return _INTERRUPTED
+        return interruption.CODE
 
 
 def _say(sentence: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from segsolve.cli.commands import PLAIN, Commands
 from segsolve.cli.console import prepare
 from segsolve.cli.guard import exit_code
 from segsolve.version import __version__
+from segsolve_runtime import interruption
 
 app = typer.Typer(
     name="segsolve",
@@ -46,10 +46,7 @@ def run() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare()
     completing.prepare()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it lets a command clean up
+    interruption.interrupt_from_now_on()
     code = exit_code(app)
-    for late in (signal.SIGINT, signal.SIGTERM):  # there is nothing left to interrupt
-        signal.signal(late, signal.SIG_IGN)
+    interruption.nothing_to_interrupt()
     sys.exit(code)

@@ -1,0 +1,15 @@
+"""``segsolve-run`` as a program, and ``python -m segsolve_runtime``."""
+
+from segsolve_runtime.interruption import end_at_once_while_loading
+
+
+def run() -> None:
+    """Run the command line of this process, and end it."""
+    end_at_once_while_loading()
+    from segsolve_runtime.command import run as run_command_line
+
+    run_command_line()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM of a process that is a command: it ends with a sentence and code 130, from its first moment on.
+
+What is imported before `end_at_once_while_loading` is called is built into Python, this package and its parents, which
+import nothing themselves: an interruption of an import would be a traceback. Whoever imports this package as a library
+keeps the signals as they are.
+"""
+
+import os
+import sys
+from _signal import SIG_IGN, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # `signal` itself loads more
+
+CODE = 130
+"""Of a process that was interrupted, as shells have it."""
+
+
+def end_at_once_while_loading() -> None:
+    """Let both signals end this process at once, as nothing has begun; one that it was started to ignore stays so."""
+    sys.excepthook = _said_of_what_escapes
+    for number in (SIGINT, SIGTERM):
+        if getsignal(number) != SIG_IGN:
+            signal(number, _end)
+
+
+def interrupt_from_now_on() -> None:
+    """Let both signals raise KeyboardInterrupt, so that a command keeps what is known and cleans up."""
+    for number in (SIGINT, SIGTERM):
+        if getsignal(number) is _end:
+            signal(number, default_int_handler)
+
+
+def nothing_to_interrupt() -> None:
+    """Ignore both signals: the command is done."""
+    for number in (SIGINT, SIGTERM):
+        signal(number, SIG_IGN)
+
+
+def _end(*_: object) -> None:
+    try:
+        os.write(2, b"error: interrupted\n")
+    finally:  # it may be closed
+        os._exit(CODE)
+
+
+def _said_of_what_escapes(kind, error, trace) -> None:  # type: ignore[no-untyped-def] # the types are in `types`
+    """End as an interruption does where one comes while another is dealt with; all else is a fault."""
+    if issubclass(kind, KeyboardInterrupt):
+        _end()
+    sys.__excepthook__(kind, error, trace)
