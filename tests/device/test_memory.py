@@ -78,7 +78,8 @@ def _add_constants(net: Net) -> int:
         (_transposed, 4 * 8 * 64 + 12 * 64),
         # what is not a layer streams its constants, a copy for every tile; shapes and axes stay on the host
         (lambda n: n.mul(n.input()), 16 * 8),
-        (_add_constants, 16 * (4 * 4 * 8)),
+        # but of a constant with values for each place, every tile gets its own
+        (_add_constants, 4 * 4 * 8),
         (lambda n: n.split(n.input(), 2)[0], 0),
         (lambda n: n.relu(n.input()), 0),
         (_product_of_activations, 0),
@@ -103,14 +104,18 @@ def test_stored_bytes(tmp_path: Path, build: Callable[[Net], int], expected: int
         # a dense layer of one output takes 16 bytes per input
         (lambda n: n.dense(n.input((1, 16384)), 1, bias=False), 16 * 16384),
         (lambda n: n.op("SOFTMAX", [n.input((1, 965))], (1, 965)), 48 * 968),
-        (lambda n: n.op("SOFTMAX", [n.input((1, 16384))], (1, 16384)), 1280),
+        # parts that fill their lanes are joined for nothing, others by a convolution of ones and zeros
+        (lambda n: n.concat(n.input((1, 4, 4, 8)), n.input((1, 4, 4, 3))), 0),
+        (lambda n: n.concat(n.input((1, 1)), n.input((1, 1))), (4 + 4 + 4) * 16),
+        (lambda n: n.concat(n.input((1, 4, 4, 30)), n.input((1, 4, 4, 40))), (32 + 40 + 4) * 128),
     ],
 )  # fmt: skip
 def test_packed_bytes(tmp_path: Path, build: Callable[[Net], int], expected: int) -> None:
     net = Net()
     graph = net.load(tmp_path, build(net)).graph
     assert packed_bytes(DEVICE, graph, graph.ops[0]) == expected
-    assert streamed_bytes(DEVICE, graph, graph.ops[0]) == (0 if graph.ops[0].kind == "SOFTMAX" else expected)
+    tables = graph.ops[0].kind in ("SOFTMAX", "CONCATENATION")
+    assert streamed_bytes(DEVICE, graph, graph.ops[0]) == (0 if tables else expected)
 
 
 def test_scales_that_are_all_equal_take_nothing(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ POOL_WINDOW = 3  # of every published average pool that moves pixel by pixel; th
 _ALIGNMENT = 64  # of a layer's parameters in a compiled file
 _FEW, _NARROW, _WIDE = 4, 16, 64  # outputs up to which a file packs to 4: of any window, of larger ones; and to 16
 _FEWEST_DEPTHWISE = 16  # channels that a depthwise layer is packed to at least
-_SOFTMAX_CLASS_BYTES = 48  # compilers 14 to 16; none before
-_MOST_CLASSES = 2048  # the largest published with tables of its own is 1,022, the smallest without 4,096
-_LARGE_SOFTMAX_BYTES = 1280
+_SOFTMAX_CLASS_BYTES = 48  # compilers 14 to 16; none before. Three lines of 64 bytes for four classes
+_TOGETHER = 16  # positions that are flattened at a time
+_BIAS_BYTES = 4
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -53,11 +53,13 @@ def streamed_bytes(device: Device, graph: Graph, op: Op) -> int:
 def packed_bytes(device: Device, graph: Graph, op: Op) -> int:
     """Return the bytes of an operation's parameters in a compiled file.
 
-    Outputs are packed to multiples of 4, 16 or 64, by how many there are (`_narrow`). Exact on 18 of 19 public pairs of
+    Outputs are packed to multiples of 4, 16 or 64, by how many there are (`_narrow`). Exact on all 19 public pairs of
     a model and its compiled file.
     """
     if op.kind == "SOFTMAX":
         return _softmax_bytes(graph, op)
+    if moved := _moved_channels(graph, op):
+        return _moving_bytes(*moved)
     if not is_layer(op):
         return _constant_bytes(device, graph, op)
     outputs = _outputs(graph, op)
@@ -204,12 +206,76 @@ def _channel_bytes(device: Device, op: Op, weights: Tensor) -> int:
 
 
 def _constant_bytes(device: Device, graph: Graph, op: Op) -> int:
-    """Return the bytes of constants that are no layer's weights: a copy for every tile of the chip."""
-    return device.tiles * sum(t.nbytes for t in (graph.tensors[i] for i in op.constants) if t.quantised)
+    """Return the bytes of constants that are no layer's weights.
+
+    Those that all places of a map share are copied to every tile of the chip. Of those that have a value for each place
+    (the anchors of a YOLO) each tile gets its own part, for all channels of the map.
+    """
+    tensors = [graph.tensors[i] for i in op.constants]
+    return sum(_copies_bytes(device, graph, op, t) for t in tensors if t.quantised)
+
+
+def _copies_bytes(device: Device, graph: Graph, op: Op, constant: Tensor) -> int:
+    whole = graph.tensors[op.outputs[0]] if op.outputs else constant
+    places = prod(whole.shape[:-1])
+    if 1 < places == prod(constant.shape[:-1]):
+        return round_up(whole.nbytes, _ALIGNMENT)
+    return device.tiles * constant.nbytes
 
 
 def _softmax_bytes(graph: Graph, op: Op) -> int:
-    classes = graph.tensors[op.inputs[0]].shape[-1] if op.inputs and graph.tensors[op.inputs[0]].shape else 0
-    if classes > _MOST_CLASSES:
-        return _LARGE_SOFTMAX_BYTES
-    return round_up(_SOFTMAX_CLASS_BYTES * round_up(classes, 4), _ALIGNMENT)
+    """Return the tables of a SOFTMAX by classes; over the places of a map that was flattened, it has none."""
+    shape = graph.tensors[op.inputs[0]].shape if op.inputs else ()
+    if not shape or _flattened(graph, _maker(graph, op.inputs[0])):
+        return 0
+    return round_up(_SOFTMAX_CLASS_BYTES * round_up(shape[-1], 4), _ALIGNMENT)
+
+
+def _moved_channels(graph: Graph, op: Op) -> tuple[int, int] | None:
+    """Return the channels, in lanes of 4, that an operation reads and those that it writes where it moves them.
+
+    Files have a convolution by ones and zeros where channels come to lie in other lanes: where parts that do not fill
+    their lanes are joined, and where a map of one channel that the chip made is flattened, 16 places at a time.
+    """
+    if op.kind == "CONCATENATION":
+        parts = [graph.tensors[t].shape for t in op.inputs]
+        channels = [shape[-1] for shape in parts if shape]
+        across = op.axis is not None and op.axis in (-1, len(parts[0]) - 1)
+        moves = across and len(channels) == len(parts) and any(n % 4 for n in channels[:-1])
+        return (sum(round_up(n, 4) for n in channels), sum(channels)) if moves else None
+    places = _flattened(graph, op)
+    if places and not _comes_in(graph, op.inputs[0]) and not _all_dense(graph, op.outputs[0]):
+        together = min(places, _TOGETHER)
+        return 4 * together, together
+    return None
+
+
+def _flattened(graph: Graph, op: Op | None) -> int:
+    """Return the places of a map of one channel that an operation makes the channels of a vector; 0 if it does not."""
+    if op is None or op.kind != "RESHAPE" or not op.inputs:
+        return 0
+    source, target = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+    places = prod(source[1:3]) if len(source) == 4 and source[3] == 1 else 0
+    return places if places > 1 and target[-1:] == (places,) else 0
+
+
+def _comes_in(graph: Graph, tensor: int) -> bool:
+    """Whether the host writes a tensor, and so lays it out: an input of the model, or one in other integers."""
+    maker = _maker(graph, tensor)
+    return maker is None or (maker.kind == "QUANTIZE" and _comes_in(graph, maker.inputs[0]))
+
+
+def _all_dense(graph: Graph, tensor: int) -> bool:
+    """Whether dense layers alone read a tensor: the order of their weights follows that of their inputs."""
+    readers = graph.consumers.get(tensor, ())
+    return bool(readers) and all(graph.ops[r].kind == "FULLY_CONNECTED" for r in readers)
+
+
+def _maker(graph: Graph, tensor: int) -> Op | None:
+    position = graph.producer.get(tensor, -1)
+    return None if position < 0 else graph.ops[position]
+
+
+def _moving_bytes(inputs: int, outputs: int) -> int:
+    lanes = round_up(outputs, 16 if outputs <= _WIDE else 64)
+    return round_up((inputs + _BIAS_BYTES) * lanes, _ALIGNMENT)
