@@ -167,6 +167,55 @@ def best_exclusive_rate(problem: PoolProblem) -> Fraction:
     return best
 
 
+def best_exclusive_period(problem: PoolProblem) -> float | None:
+    """Return the least period without sharing, links and host counted and shares as they are best, by trying all."""
+    counts = problem.pool.counts
+    ways = [list(_side_by_side(list(_pipelines(problem, m)), counts)) for m in range(problem.models)]
+    best: float | None = None
+    for chosen in product(*ways):
+        used = [
+            sum(s[1] == k for own in chosen for p in own for s in p for _ in range(s[2])) for k in range(len(counts))
+        ]
+        if any(a > b for a, b in zip(used, counts, strict=True)):
+            continue
+        free = [[d for d, kind in enumerate(problem.pool.devices) if kind == k] for k in range(len(counts))]
+        pipelines = [
+            PoolPipeline(
+                model=m,
+                stages=tuple(PoolStage(ops=ops, devices=tuple(free[k].pop() for _ in range(r))) for ops, k, r in own),
+                share=Fraction(1, len(side)),
+            )
+            for m, side in enumerate(chosen)
+            for own in side
+        ]
+        score = score_pool(problem, by_first_stage(tuple(pipelines), len(problem.pool.devices)))
+        period = least_load(score.loads_of_pipelines, [p.model for p in pipelines])[0]
+        best = period if best is None else min(best, period)
+    return best
+
+
+_Stages = tuple[tuple[tuple[int, ...], int, int], ...]  # operations, kind, replicas
+
+
+def _pipelines(problem: PoolProblem, model: int) -> Iterator[_Stages]:
+    counts, n = problem.pool.counts, len(problem.costs[model][0].ops)
+    for size in range(1, n + 1):
+        for cuts in combinations(problem.costs[model][0].cuts, size - 1):
+            spans = [tuple(range(a, b)) for a, b in zip((0, *cuts), (*cuts, n), strict=True)]
+            for choice in product(*[[(c, r) for c, most in enumerate(counts) for r in range(1, most + 1)]] * size):
+                if all(sum(r for c, r in choice if c == k) <= most for k, most in enumerate(counts)):
+                    yield tuple((ops, c, r) for ops, (c, r) in zip(spans, choice, strict=True))
+
+
+def _side_by_side(known: list[_Stages], counts: tuple[int, ...]) -> Iterator[tuple[_Stages, ...]]:
+    """Yield all that one model can have on some devices: a pipeline at least."""
+    for number, own in enumerate(known):
+        left = tuple(n - sum(r for _, c, r in own if c == k) for k, n in enumerate(counts))
+        if min(left) >= 0:
+            yield (own,)
+            yield from ((own, *others) for others in _side_by_side(known[number:], left))
+
+
 def _rates(problem: PoolProblem, model: int, vectors: list[tuple[int, ...]]) -> dict[tuple[int, ...], Fraction]:
     """Return for each vector the largest rate of any set of pipelines."""
     alone: dict[tuple[int, ...], int] = {}

@@ -1,4 +1,4 @@
-"""Keeps from the screen what LiteRT notes about itself when it loads its first model; all else that is said passes."""
+"""Keeps native code from saying more than it is asked: LiteRT notes about itself, HiGHS prints among results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 _NOTE = b"INFO: "
 _lock = threading.Lock()
 
@@ -38,3 +38,23 @@ def without_notes() -> Iterator[None]:
             said = b"".join(line for line in held if not line.startswith(_NOTE))
             if said:
                 os.write(_STDERR, said)
+
+
+@contextmanager
+def off_stdout() -> Iterator[None]:
+    """Let what is written to stdout meanwhile go to stderr, so that nothing comes between the results there."""
+    with _lock:
+        try:
+            screen = os.dup(_STDOUT)
+        except OSError:  # closed: nothing comes there
+            yield
+            return
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
+        try:
+            with suppress(OSError):
+                os.dup2(_STDERR, _STDOUT)
+            yield
+        finally:
+            os.dup2(screen, _STDOUT)
+            os.close(screen)

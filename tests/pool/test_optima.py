@@ -7,13 +7,18 @@ from fractions import Fraction
 
 import pytest
 
-from generators.pools import best_exclusive_rate, best_shared_period, random_copies, random_pool
+from generators.pools import best_exclusive_period, best_exclusive_rate, best_shared_period, random_copies, random_pool
 from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.prices import check_plan, cost_of
 from segsolve.checker.pool.resources import least_period
+from segsolve.cost.states import prefixes
+from segsolve.cost.table import StageTable
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.arcs import arcs_of
 from segsolve.pool.certificate import certificate
+from segsolve.pool.columns import best_limited
 from segsolve.pool.evaluate import check_pool, score_pool
+from segsolve.pool.exclusive import best_exclusive
 from segsolve.pool.model import Sharing
 from segsolve.pool.resources import ResourceBound
 from segsolve.pool.simple import all_on_every
@@ -36,6 +41,42 @@ def test_without_sharing_the_optimum_is_exact(seed: int) -> None:
     assert answer.plan is not None
     assert check_pool(asked, answer.plan) == ()
     assert score_pool(asked, answer.plan).period == answer.value
+
+
+@pytest.mark.parametrize("seed", [*range(40), 48, 70])
+def test_without_sharing_the_optimum_is_exact_where_links_and_host_limit(seed: int) -> None:
+    problem = random_pool(seed, models=2, devices=4, linked=seed % 2 == 0, hosted=seed % 3 != 0)
+    asked = replace(problem, workload=replace(problem.workload, sharing=Sharing.NEVER))
+    answer, best = solve_pool(asked), best_exclusive_period(problem)
+    if best is None:
+        assert answer.status is Status.INFEASIBLE
+        return
+    assert answer.plan is not None
+    assert answer.value is not None
+    assert check_pool(asked, answer.plan) == ()
+    assert answer.value == score_pool(asked, answer.plan).period == pytest.approx(best, rel=1e-6)
+    assert answer.status is Status.OPTIMAL
+    assert answer.certified <= answer.bound == answer.value
+    document = certificate(answer, answer.plan)
+    assert document is not None
+    read = PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
+    check_plan(read)
+    assert cost_of(read).period == answer.value
+
+
+def test_counting_links_and_host_gains_over_the_optimum_that_leaves_them_aside() -> None:
+    better = 0
+    for seed in range(20):
+        problem = random_pool(seed, models=2, devices=4, linked=seed % 2 == 0, hosted=seed % 3 != 0)
+        tables = [[StageTable(p, prefixes(p)) for p in row] for row in problem.costs]
+        alone = best_exclusive(problem, tables)
+        if alone is not None:
+            limited = best_limited(problem, tables)
+            assert limited is not None
+            free, counted = score_pool(problem, alone.plan).period, score_pool(problem, limited.plan).period
+            assert counted <= free
+            better += counted < free
+    assert better
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import product
 
-import numpy as np
-
 from segsolve.cost.states import Ideals, Prefixes
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import is_over
@@ -25,15 +23,14 @@ from segsolve.pool.local import LocalSearch, Placed
 from segsolve.pool.model import Goal, Pool, PoolProblem
 from segsolve.pool.patterns import Held, Pattern, Pricer
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
-from segsolve.solvers.prices import Floats, least_load
+from segsolve.pool.shares import fractions, parts
+from segsolve.solvers.prices import least_load
 
 Where = tuple[int, int, int]  # first state, last state, device
 _MOVES, _MOST_MOVES = 30_000, 4000  # of local search: for all groups, for one
 _MOST_GROUPS = 200  # count vectors, the smallest
 _MOST_TRIED = 300  # structures that are priced
 _LEAST = 0.02  # of a share: a frame that waits for the turn of a pipeline that does less would wait for long
-_DIGITS = 10**9  # of the denominator of a share
-_TIGHT = 1e-7  # of a period: what is busy for so little less is busy for all of it
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ class Copies:
         speeds = [Fraction(1, max(1, *(patterns[d].load_ns for _, _, d in pipe.stages))) for pipe in key]
         if len(kept) < len(key):
             shares = tuple(least_load(loads, models, _LEAST)[1].tolist())
-        ways = [_parts(models, speeds), _fractions(models, shares, loads)]
+        ways = [parts(models, speeds), fractions(models, shares, loads)]
         plans = [self._structure(key, patterns, own) for own in ways]
         found = [(plan, score_pool(self._problem, plan)) for plan in plans]
         if len(kept) < len(key):
@@ -241,47 +238,3 @@ def _pipes(patterns: Sequence[Pattern], models: int, devices: Sequence[int] | No
         ]
         found.append(_Pipe(m, tuple(sorted(own))))
     return tuple(found)
-
-
-def _parts(models: Sequence[int], amounts: Sequence[Fraction]) -> list[Fraction]:
-    """Return the part of each amount in those of its model."""
-    totals = {
-        m: sum((own for own, other in zip(amounts, models, strict=True) if other == m), Fraction(0)) for m in models
-    }
-    return [own / totals[m] for own, m in zip(amounts, models, strict=True)]
-
-
-def _fractions(models: Sequence[int], shares: Sequence[float], loads: Floats) -> list[Fraction]:
-    """Return shares as fractions that make up 1 for every model.
-
-    Those of a corner of the program solve the equations of what is busy for all of the period; else they are rounded.
-    """
-    near = np.array(shares)
-    busy = loads @ near
-    rows = [[Fraction(int(m == other)) for other in models] + [Fraction(0), Fraction(1)] for m in sorted(set(models))]
-    rows += [
-        [*(Fraction(load) for load in own.tolist()), Fraction(-1), Fraction(0)]
-        for own in loads[busy >= busy.max() * (1 - _TIGHT)]
-    ]
-    exact = solved(rows)
-    if exact is not None and all(abs(float(a) - b) < _TIGHT and a > 0 for a, b in zip(exact, shares, strict=False)):
-        return exact[:-1]
-    return _parts(models, [Fraction(max(1, round(share * _DIGITS))) for share in shares])
-
-
-def solved(rows: list[list[Fraction]]) -> list[Fraction] | None:
-    """Return the only solution of linear equations (the last column is the right side); None if there is not just one.
-
-    Equations that contradict the others are left out.
-    """
-    rows, width = [list(row) for row in rows], len(rows[0]) - 1
-    for column in range(width):
-        at = next((i for i in range(column, len(rows)) if rows[i][column]), None)
-        if at is None:
-            return None
-        rows[column], rows[at] = rows[at], rows[column]
-        head = rows[column] = [x / rows[column][column] for x in rows[column]]
-        for i, row in enumerate(rows):
-            if i != column and row[column]:
-                rows[i] = [x - row[column] * y for x, y in zip(row, head, strict=True)]
-    return [row[-1] for row in rows[:width]]

@@ -11,7 +11,7 @@ Comparisons of rates are made in whole numbers (their ranks among all fractions)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -26,6 +26,8 @@ from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 
 Counts = tuple[int, ...]
+Placement = tuple[tuple[int, ...], int, int]
+"""A stage: operations, kind of device, replicas."""
 _NEAR = 1e-9  # rates that may be equal, and are compared as fractions
 
 
@@ -51,7 +53,7 @@ def best_exclusive(problem: PoolProblem, tables: Sequence[Sequence[StageTable]])
 
     `tables[m][k]` are the stages of model m on kind k, with the same states for all kinds.
     """
-    vectors = _Vectors(problem.pool.counts)
+    vectors = Vectors(problem.pool.counts)
     curves = [_Curve(row, vectors) for row in tables]
     scaled, given = _divided(problem, [curve.rates for curve in curves], vectors)
     least = min(scaled[m][vectors.index(k)] for m, k in enumerate(given))
@@ -62,19 +64,19 @@ def best_exclusive(problem: PoolProblem, tables: Sequence[Sequence[StageTable]])
     for m, k in enumerate(given):
         enough = _fewest(scaled[m], vectors, k, least)
         for part in curves[m].parts(enough):
-            pipelines.append(_placed(m, curves[m], part, free))
+            pipelines.append(PoolPipeline(model=m, stages=take_devices(curves[m].pipeline(part), free)))
     return Exclusive(plan=by_first_stage(tuple(pipelines), len(problem.pool.devices)), rate=least)
 
 
 def best_split(problem: PoolProblem, rate: Callable[[int, Counts], Fraction]) -> Fraction:
     """Return the most periods per ns if each model has TPUs of its own, given its rate on each vector of them."""
-    vectors = _Vectors(problem.pool.counts)
+    vectors = Vectors(problem.pool.counts)
     scaled, given = _divided(problem, [[rate(m, k) for k in vectors.all] for m in range(problem.models)], vectors)
     return min(scaled[m][vectors.index(k)] for m, k in enumerate(given))
 
 
 def _divided(
-    problem: PoolProblem, rates: Sequence[Sequence[Fraction]], vectors: _Vectors
+    problem: PoolProblem, rates: Sequence[Sequence[Fraction]], vectors: Vectors
 ) -> tuple[list[list[Fraction]], list[Counts]]:
     """Return the periods per ns of each model and vector, and the vectors that make the least of them the largest."""
     scaled = [[rate / w for rate in own] for own, w in zip(rates, problem.workload.weights, strict=True)]
@@ -86,7 +88,7 @@ def _divided(
 class _Curve:
     """What one model can do with each vector of devices."""
 
-    def __init__(self, tables: Sequence[StageTable], vectors: _Vectors) -> None:
+    def __init__(self, tables: Sequence[StageTable], vectors: Vectors) -> None:
         self.tables, self._vectors = tables, vectors
         self._end = tables[0].end
         self._bottleneck: list[Ints] = []
@@ -108,7 +110,7 @@ class _Curve:
                     if (kind, r) not in shares:
                         time = self.tables[kind].time
                         shares[kind, r] = np.where(time < IMPOSSIBLE, -(-time // r), IMPOSSIBLE)
-                    before = self._bottleneck[self._vectors.index(_less(k, kind, r))]
+                    before = self._bottleneck[self._vectors.index(less(k, kind, r))]
                     found = np.maximum(before[:, None], shares[kind, r])
                     states_before = found.argmin(axis=0)
                     value = found[states_before, np.arange(states)]
@@ -137,14 +139,14 @@ class _Curve:
             k = tuple(a - b for a, b in zip(k, part, strict=True))
         return found
 
-    def pipeline(self, k: Counts) -> list[tuple[tuple[int, ...], int, int]]:
-        """Return the stages of the best pipeline of at most k devices: operations, kind, replicas."""
+    def pipeline(self, k: Counts) -> list[Placement]:
+        """Return the stages of the best pipeline of at most k devices."""
         stages, state = [], self._end
         while state:
             step = self._steps[self._vectors.index(k)][state]
             assert step is not None, "a pipeline that was found has its steps"
             stages.append((self.tables[0].ops(step.begin, state), step.kind, step.replicas))
-            state, k = step.begin, _less(k, step.kind, step.replicas)
+            state, k = step.begin, less(k, step.kind, step.replicas)
         return stages[::-1]
 
     @cached_property
@@ -182,7 +184,7 @@ class _Curve:
         return [(k, Fraction(1, max(1, b)), 1 / max(1, b)) for k, b in found]
 
 
-class _Vectors:
+class Vectors:
     """All vectors of counts up to that of the pool, smaller ones first, and their numbers."""
 
     def __init__(self, counts: Counts) -> None:
@@ -204,7 +206,7 @@ class _Vectors:
         return number
 
 
-def _split(ranks: Sequence[Ints], vectors: _Vectors) -> list[Counts]:
+def _split(ranks: Sequence[Ints], vectors: Vectors) -> list[Counts]:
     """Give each model a vector so that the least of their ranks is the largest there is."""
     shape = tuple(n + 1 for n in vectors.counts)
     best = ranks[0].reshape(shape)
@@ -230,24 +232,25 @@ def _split(ranks: Sequence[Ints], vectors: _Vectors) -> list[Counts]:
     return [left, *given[::-1]]
 
 
-def _fewest(rates: list[Fraction], vectors: _Vectors, within: Counts, least: Fraction) -> Counts:
+def _fewest(rates: list[Fraction], vectors: Vectors, within: Counts, least: Fraction) -> Counts:
     """Return the smallest vector within another that makes a rate."""
     enough = (k for k in vectors.all if _within(k, within) and rates[vectors.index(k)] >= least)
     return min(enough, key=lambda k: (sum(k), k))
 
 
-def _placed(model: int, curve: _Curve, k: Counts, free: list[list[int]]) -> PoolPipeline:
-    stages = []
-    for ops, kind, replicas in curve.pipeline(k):
-        stages.append(PoolStage(ops=ops, devices=tuple(free[kind].pop(0) for _ in range(replicas))))
-    return PoolPipeline(model=model, stages=tuple(stages))
+def take_devices(stages: Iterable[Placement], free: list[list[int]]) -> tuple[PoolStage, ...]:
+    """Give stages devices of their kinds, which are then no longer free."""
+    return tuple(
+        PoolStage(ops=ops, devices=tuple(free[kind].pop(0) for _ in range(replicas))) for ops, kind, replicas in stages
+    )
 
 
 def _numbers(problem: PoolProblem, kind: int) -> Iterator[int]:
     yield from (d for d, k in enumerate(problem.pool.devices) if k == kind)
 
 
-def _less(k: Counts, kind: int, count: int) -> Counts:
+def less(k: Counts, kind: int, count: int) -> Counts:
+    """Return a vector with fewer devices of a kind."""
     return (*k[:kind], k[kind] - count, *k[kind + 1 :])
 
 

@@ -16,6 +16,7 @@ from segsolve.errors import SolverFault
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.arcs import Arcs, arcs_of
 from segsolve.pool.bound import Proof
+from segsolve.pool.columns import Limited, best_limited
 from segsolve.pool.copies import Copies
 from segsolve.pool.evaluate import PoolScore, check_pool, score_pool
 from segsolve.pool.exclusive import Exclusive, best_exclusive
@@ -69,6 +70,7 @@ class _Solve:
         self._copies = self._shares and self._sharing is Sharing.AUTO
         self._copied: tuple[PoolPlan, PoolScore] | None = None
         self._prices: tuple[Prices, Fraction] | None = None
+        self._limited: Limited | None = None
 
     def answer(self) -> PoolAnswer:
         dedicated = None
@@ -82,7 +84,9 @@ class _Solve:
         try:
             if self._copies:
                 self._timed("search of copies", partial(self._copy, search.pricer, None))
-            if self._shares or (alone and (self._problem.workload.goal is Goal.LATENCY or self._limits_shared)):
+            if self._shares or (
+                alone and (self._problem.workload.goal is Goal.LATENCY or not self._is_closed(dedicated))
+            ):
                 search.run(partial(self._timed, "resource bound", partial(self._priced, search)))
             if self._copies and search.best is not None:
                 self._timed("search of copies", partial(self._copy, search.pricer, search.best))
@@ -123,7 +127,19 @@ class _Solve:
         tables = [[StageTable(problem, prefixes(problem)) for problem in row] for row in self._problem.costs]
         found = best_exclusive(self._problem, tables)
         self._seconds["dynamic program"] = time.perf_counter() - begun
+        if found is not None and not self._is_closed(found):
+            with contextlib.suppress(OutOfTime):
+                self._timed("columns", partial(self._limit, tables))
         return found
+
+    def _limit(self, tables: Sequence[Sequence[StageTable]]) -> None:
+        self._limited = best_limited(self._problem, tables)
+
+    def _is_closed(self, dedicated: Exclusive | None) -> bool:
+        """Whether the best plan without shared TPUs is known: links and host do not limit, or were counted."""
+        if dedicated is None or self._limited is not None:
+            return dedicated is not None
+        return score_pool(self._problem, dedicated.plan).period == 1 / dedicated.rate
 
     def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None) -> PoolAnswer:
         """Return the better of the two, with the bound over both."""
@@ -134,6 +150,9 @@ class _Solve:
             if score.period < 1 / dedicated.rate:
                 raise SolverFault(f"a plan takes {score.period} ns, less than the {1 / dedicated.rate} of the optimum")
             found.append((self._value(score), 0, dedicated.plan, score, "dynamic program"))
+        if self._limited is not None:
+            score = self._checked(self._limited.plan)
+            found.append((self._value(score), 0, self._limited.plan, score, "highs"))
         if search is not None and search.best is not None and search.best.value < IMPOSSIBLE:
             plan = plan_of(self._problem, self._arcs, search.best.patterns)
             score = self._checked(plan)
@@ -150,7 +169,7 @@ class _Solve:
         )
         over = ", ".join(name for name, is_asked in asked if is_asked)
         proof = search.proof if search else None
-        narrow = self._bound(dedicated, proof, search), self._bound(dedicated, proof, None)
+        narrow = self._bound(dedicated, proof, search), self._bound(dedicated, proof, None, certified=True)
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
         if not found:
@@ -204,7 +223,14 @@ class _Solve:
             return self._bound(None, None, None)
         return self._prices[1] if self._prices else Fraction(0)
 
-    def _bound(self, dedicated: Exclusive | None, proof: Proof | None, search: SharedSearch | None) -> Fraction:
+    def _bound(
+        self,
+        dedicated: Exclusive | None,
+        proof: Proof | None,
+        search: SharedSearch | None,
+        *,
+        certified: bool = False,
+    ) -> Fraction:
         """Return what no plan without copies on shared TPUs is below, if that was asked for."""
         if self._problem.workload.goal is Goal.LATENCY:
             try:
@@ -213,7 +239,8 @@ class _Solve:
                 return Fraction(0)
         bounds = [Fraction(0)] if self._unfinished else []
         if dedicated is not None:
-            bounds.append(max(1 / dedicated.rate, self._least))
+            counted = self._limited.least if self._limited and not certified else Fraction(0)
+            bounds.append(max(1 / dedicated.rate, self._least, counted))
         if self._shares:
             closed = search.closed_ns if search else None
             bounds.append(max(Fraction(max(proof.period_ns + 1 if proof else 0, closed or 0)), self._least))
@@ -235,6 +262,15 @@ class _Solve:
                     claim=f"without shared TPUs no period is below {_ms(1 / dedicated.rate)} ms",
                     strength="exact, links and host left aside" if self._limits_shared else "exact",
                     seconds=self._seconds.get("dynamic program", 0.0),
+                )
+            )
+        if self._limited is not None:
+            done.append(
+                Confirmation(
+                    by="highs",
+                    claim=f"without shared TPUs no period is below {_ms(self._limited.least)} ms",
+                    strength=f"exact to a millionth, over {self._limited.columns} pipelines, with links and host",
+                    seconds=self._seconds.get("columns", 0.0),
                 )
             )
         if proof is not None and search is not None:

@@ -1,0 +1,88 @@
+"""A small mixed-integer program for HiGHS: pipelines that are chosen from columns, and how much each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+
+import numpy as np
+
+from segsolve_runtime.hush import off_stdout
+
+NEAR = 1e-6
+"""Of the answer: HiGHS keeps rows as nearly as that."""
+_USED = 1e-7  # of what a pipeline could do: less is nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A pipeline of a model: the devices that it takes of each kind, and its bottleneck in ns.
+
+    `takes` are what an inference occupies each resource for, in parts of what there is of it in a ns.
+    """
+
+    model: int
+    devices: tuple[int, ...]
+    bottleneck_ns: int
+    takes: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The columns that were chosen: number, how often, inferences per ns of all of them; no period is below `least`."""
+
+    columns: tuple[tuple[int, int, float], ...]
+    least: Fraction
+
+
+def most_periods(
+    columns: Sequence[Column], counts: Sequence[int], weights: Sequence[int], time_limit_s: float
+) -> Chosen | None:
+    """Return the columns that make the most periods, a model's weight of inferences in each; None if there are none.
+
+    `counts` are the devices of each kind. What HiGHS was not in time to choose is None, too.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array, hstack, vstack
+
+    n = len(columns)
+    if {column.model for column in columns} != set(range(len(weights))):
+        return None
+    unit = float(max(column.bottleneck_ns for column in columns)) or 1.0  # rates are per so many ns
+    slow = np.array([max(1, column.bottleneck_ns) for column in columns]) / unit
+    devices = csr_array(np.array([column.devices for column in columns], dtype=np.float64).T)
+    takes = csr_array(np.array([column.takes for column in columns], dtype=np.float64).T / unit)
+    of_model = np.zeros((len(weights), n))
+    of_model[[column.model for column in columns], np.arange(n)] = 1.0
+    eye, none = csr_array(np.diag(np.ones(n))), csr_array((n, 1))
+    rows = vstack(
+        [
+            hstack([-eye, csr_array(np.diag(slow)), none]),
+            hstack([devices, csr_array(devices.shape), csr_array((len(counts), 1))]),
+            hstack([csr_array(takes.shape), takes, csr_array((takes.shape[0], 1))]),
+            hstack(
+                [csr_array(of_model.shape), csr_array(-of_model), csr_array(np.array(weights, dtype=float)[:, None])]
+            ),
+        ]
+    )
+    most = np.concatenate((np.zeros(n), np.array(counts, dtype=float), np.ones(takes.shape[0]), np.zeros(len(weights))))
+    fits = [min(own // k for own, k in zip(counts, column.devices, strict=True) if k) for column in columns]
+    with off_stdout():
+        found = milp(
+            np.concatenate((np.zeros(2 * n), [-1.0])),
+            integrality=np.concatenate((np.ones(n), np.zeros(n + 1))),
+            bounds=Bounds(0, np.concatenate((np.array(fits, dtype=float), np.full(n + 1, np.inf)))),
+            constraints=LinearConstraint(rows, ub=most),
+            options={"mip_rel_gap": 0.0} | ({"time_limit": time_limit_s} if isfinite(time_limit_s) else {}),
+        )
+    if found.x is None or -found.fun <= 0:
+        return None
+    chosen = [
+        (j, round(found.x[j]), float(rate) / unit)
+        for j, rate in enumerate(found.x[n : 2 * n])
+        if round(found.x[j]) and rate * slow[j] > _USED
+    ]
+    bound = -float(found.mip_dual_bound) * (1 + NEAR)
+    return Chosen(columns=tuple(chosen), least=Fraction(unit / bound))
