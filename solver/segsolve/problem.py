@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -127,6 +128,12 @@ class Shared:
             self.link.load_ns(moved_bytes) if self.link else 0,
             self.host.load_ns(stages) if self.host else 0,
         )
+
+    def takes(self, cost: str) -> Callable[[int], int]:
+        """Return what says for how many ns an inference occupies what its "bytes", or its "stages", need."""
+        kind = self.link if cost == "bytes" else self.host
+        assert kind is not None
+        return kind.load_ns
 
 
 @dataclass(frozen=True, kw_only=True)

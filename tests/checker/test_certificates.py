@@ -23,13 +23,14 @@ from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import is_least
 from segsolve.checker.proof import prove
 from segsolve.plan.model import Plan
-from segsolve.problem import Problem
+from segsolve.problem import Host, Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 
 from ..trying import all_values
 from .cases import Case, solved
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
 ORDERED = [o for o in Objective if o is not Objective.PARETO]
 
 
@@ -38,6 +39,9 @@ def cases(
     draw: Any, max_ops: int = 7, max_tpus: int = 4, objectives: Sequence[Objective] = tuple(Objective)
 ) -> tuple[Case, Question, bool]:
     problem = draw(problems(max_ops=max_ops, max_tpus=max_tpus).filter(_costs_something))
+    host = draw(st.none() | HOSTS)
+    if host and not problem.cpus:
+        problem = replace(problem, measured=(), host=host)
     question = draw(questions(problem, objectives))
     graph = draw(st.booleans())
     case = solved(problem, question, graph=graph)
@@ -117,6 +121,8 @@ def test_a_worse_plan_is_not_certified(found: tuple[Case, Question, bool], data:
             claim["below_ns"] = data.draw(st.none() | st.just(10**6))
         if claim["at_least"] is not None:
             claim["at_least"] = 10**6 if data.draw(st.booleans()) else claim["at_least"]
+        if claim["most_stages"] is not None:
+            claim["most_stages"] = data.draw(st.none() | st.integers(1, 5))
         if data.draw(st.booleans()):
             claim["potentials"] = _bent(claim["potentials"], claim, data)
     assert not other.check(document).is_certified

@@ -86,6 +86,23 @@ def test_throughput_on_a_host_is_certified(problem: Problem, host: Host, layout:
         assert report.is_certified, report.steps[-1]
 
 
+def test_a_claim_about_few_stages_is_not_one_about_more() -> None:
+    ops = (op_cost(ns, weight_bytes=60, streamed_ns=ns + 600) for ns in (100, 90, 120, 70, 110, 80))
+    hosted = chain(*ops, tpus=7, capacity_bytes=75, overhead_ns=7, host=Host(cores=1, serial_ns=160, work_ns=0))
+    found = answer(hosted, Question(), planner="dp")
+    document = found.certificate
+    assert document is not None and checked(hosted, found).is_certified
+    stretched = 0
+    for claim in document["claims"]:
+        if claim["most_stages"] is not None:
+            for more in (claim["most_stages"] + 1, None):
+                changed = [other | {"most_stages": more} if other is claim else other for other in document["claims"]]
+                report = checked(hosted, replace(found, certificate=document | {"claims": changed}))
+                assert report.steps[-1].name == "claims" and not report.is_certified
+                stretched += 1
+    assert stretched
+
+
 @given(problems(max_ops=4, max_tpus=3), HOSTS, LAYOUTS, st.floats(1e6, 1e8))
 @few
 def test_the_fewest_devices_on_a_host(problem: Problem, host: Host, layout: Layout, fps: float) -> None:

@@ -19,11 +19,15 @@ _NEVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """No pipeline of at most `tpus` devices has a bottleneck and a cost both below these; `_NEVER` for any."""
+    """No pipeline of at most `tpus` devices has a bottleneck and a cost both below these; `_NEVER` for any.
+
+    It is about pipelines of at most `stages` stages.
+    """
 
     tpus: int
     below_ns: int
     below_cost: int
+    stages: int = _NEVER
 
 
 def corners(claims: Iterable[Claim], cost: str, *, tpus: int, latency_ns: int | None = None) -> list[list[Corner]]:
@@ -31,7 +35,8 @@ def corners(claims: Iterable[Claim], cost: str, *, tpus: int, latency_ns: int | 
 
     `cost` is that of the corners, "latency" or "bytes". With `latency_ns`, of pipelines within that latency only.
     """
-    regions = [region for claim in claims if (region := _region(claim, cost, latency_ns)) is not None]
+    found = (_region(claim, cost, latency_ns) for claim in claims)
+    regions = [region for region in found if region is not None and region.stages == _NEVER]
     most = latency_ns if cost == "latency" and latency_ns is not None else _NEVER - 1
     return [[]] + [_staircase([r for r in regions if r.tpus >= k], most) for k in range(1, tpus + 1)]
 
@@ -40,6 +45,37 @@ def bottlenecks(claims: Iterable[Claim], *, tpus: int, latency_ns: int | None = 
     """Return for 0..`tpus` devices a bound on the bottleneck in ns within a latency; None: there is no pipeline."""
     found = corners(claims, "none", tpus=tpus, latency_ns=latency_ns)
     return [steps[0][0] if steps else None for steps in found]
+
+
+def by_stages(claims: Iterable[Claim], *, tpus: int, latency_ns: int | None = None) -> list[list[Corner]]:
+    """Return for 0..`tpus` devices the (bottleneck in ns, stages) of what no claim rules out within a latency.
+
+    A pipeline of more devices than stages has replicas, so that there are at most as many stages as devices.
+    """
+    found = (_of_stages(claim, latency_ns) for claim in claims)
+    regions = [region for region in found if region is not None]
+    steps: list[list[Corner]] = [[]]
+    for count in range(1, tpus + 1):
+        steps.append([])
+        for stages in range(1, count + 1):
+            floors = (r.below_ns for r in regions if r.tpus >= count and r.stages >= stages)
+            floor = max(floors, default=0)
+            if floor < (steps[-1][-1][0] if steps[-1] else _NEVER):
+                steps[-1].append((floor, stages))
+    return steps
+
+
+def _of_stages(claim: Claim, latency_ns: int | None) -> _Region | None:
+    """Return what a claim rules out by the number of stages: fewer than it says, if they are what it counts."""
+    if claim.cost == "stages" and claim.at_least is not None:
+        below = _NEVER if claim.below_ns is None else claim.below_ns
+        return _Region(claim.tpus, below, _NEVER, min(_stages(claim), claim.at_least - 1))
+    region = _region(claim, "none", latency_ns)
+    return region if region is None or region.below_cost == _NEVER else None
+
+
+def _stages(claim: Claim) -> int:
+    return _NEVER if claim.most_stages is None else claim.most_stages
 
 
 def most_rate(floors: Sequence[int | None], *, single: bool) -> list[Fraction]:
@@ -65,10 +101,10 @@ def _knapsack(worth: Sequence[Fraction]) -> list[Fraction]:
 def _region(claim: Claim, cost: str, latency_ns: int | None) -> _Region | None:
     below = _NEVER if claim.below_ns is None else claim.below_ns
     if claim.cost is None or claim.at_least is None:
-        return _Region(claim.tpus, below, _NEVER)
+        return _Region(claim.tpus, below, _NEVER, _stages(claim))
     if claim.cost == "latency" and latency_ns is not None and latency_ns < claim.at_least:
-        return _Region(claim.tpus, below, _NEVER)
-    return _Region(claim.tpus, below, claim.at_least) if claim.cost == cost else None
+        return _Region(claim.tpus, below, _NEVER, _stages(claim))
+    return _Region(claim.tpus, below, claim.at_least, _stages(claim)) if claim.cost == cost else None
 
 
 def _staircase(regions: Sequence[_Region], most: int) -> list[Corner]:

@@ -1,7 +1,8 @@
 """Whether the potentials of each claim keep their inequalities, for every stage that the constraints allow.
 
 A claim says of all pipelines of at most `tpus` devices whose shares, ceil(stage time / replicas), are all below
-`below_ns`: there is none, or each adds up to at least `at_least` of its `cost`. Its potentials are lower bounds on what
+`below_ns`, and with `most_stages` of those of at most so many stages: there is none, or each adds up to at least
+`at_least` of its `cost`. Its potentials are lower bounds on what
 the way from a state to the end takes: devices, or cost with d devices left. They are lower bounds if they are 0 at
 the end and no stage drops by more than it takes; then the value at the start is one for all pipelines.
 
@@ -171,9 +172,9 @@ class _Potentials:
 
     def _check_layers(self, certificate: Certificate, states: int) -> None:
         """Without layers a claim ignores the numbers of stages; with them it must have one for each there can be."""
-        limit = certificate.question.constraints.most_stages
+        limits = (certificate.question.constraints.most_stages, self._claim.most_stages)
         runs = len(certificate.problem.cuts) + 1
-        most = min(self._claim.tpus, runs, *(() if limit is None else (limit,)))
+        most = min(self._claim.tpus, runs, *(limit for limit in limits if limit is not None))
         if self._is_layered and len(self._values) <= most:
             raise CertificateFault(f"{self._name} speaks of {len(self._values) - 1} stages, there may be {most}")
 

@@ -153,9 +153,13 @@ class Question(_Record):
 
 
 class Claim(_Record):
-    """That no pipeline of at most `tpus` devices stays below `below_ns`, or that each such one costs `at_least`."""
+    """That no pipeline of at most `tpus` devices stays below `below_ns`, or that each such one costs `at_least`.
+
+    With `most_stages`, of pipelines of at most so many stages.
+    """
 
     tpus: Count
+    most_stages: Count | None = None
     below_ns: Amount | None
     cost: Literal["latency", "bytes", "stages"] | None = None
     at_least: Amount | None = None

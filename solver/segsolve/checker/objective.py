@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from fractions import Fraction
 from typing import ClassVar
 
 from segsolve.checker.asked import constraints_in_words
-from segsolve.checker.bounds import bottlenecks, corners, most_rate
+from segsolve.checker.bounds import bottlenecks, by_stages, corners, most_rate
 from segsolve.checker.costs import host_ns, link_ns
-from segsolve.checker.document import Certificate, Problem
+from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.least import is_least
 from segsolve.checker.plans import Priced
@@ -52,14 +51,14 @@ def most_rate_of(certificate: Certificate, tpus: int) -> Fraction:
     """Return a bound on the rate of so many devices, link and host considered."""
     latency_ns, problem = certificate.question.constraints.most_latency_ns, certificate.problem
     rate = rates(certificate, latency_ns)[tpus]
-    shared: list[tuple[str, Callable[[Problem, int], int]]] = []
-    shared += [("bytes", link_ns)] if problem.link else []
-    shared += [("stages", host_ns)] if problem.host else []
-    for cost, takes in shared:
-        steps = corners(certificate.claims, cost, tpus=tpus, latency_ns=latency_ns)
-        loads = [[(bottleneck, takes(problem, amount)) for bottleneck, amount in step] for step in steps]
-        rate = min(rate, most_rate_sharing(loads, single=certificate.question.layout == "pipeline"))
-    return rate
+    single, loads = certificate.question.layout == "pipeline", []
+    if problem.link:
+        moved = corners(certificate.claims, "bytes", tpus=tpus, latency_ns=latency_ns)
+        loads.append([[(bottleneck, link_ns(problem, nbytes)) for bottleneck, nbytes in step] for step in moved])
+    if problem.host:
+        fed = by_stages(certificate.claims, tpus=tpus, latency_ns=latency_ns)
+        loads.append([[(bottleneck, host_ns(problem, stages)) for bottleneck, stages in step] for step in fed])
+    return min([rate, *(most_rate_sharing(load, single=single) for load in loads)])
 
 
 def rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:

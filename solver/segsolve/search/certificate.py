@@ -12,6 +12,8 @@ states, for the way from a state to the end:
   every d, at most cost(a, b) + potentials[j'][d - need(a, b)][b], never grows with d, and is `at_least` at the start
   for d = `tpus`.
 
+With `most_stages` it says so of pipelines of at most so many stages alone.
+
 j is the number of the stage that begins, where it matters (pinned operations, or a limit to the number of stages):
 then j' = j + 1, and the last layer allows no further stage. Elsewhere there is one layer, and j' = j = 0. `None` stands
 for infinity.
@@ -43,6 +45,7 @@ class Claim:
     """A statement about all pipelines of so many devices, and the numbers that prove it."""
 
     tpus: int
+    most_stages: int | None = None
     below_ns: int | None
     cost: str | None = None
     at_least: int | None = None
@@ -111,6 +114,7 @@ def _reach_claim(statement: Statement) -> Claim:
     assert layers[0][0] > paths.most, f"a pipeline of {paths.most} devices stays below {statement.below_ns} ns"
     return Claim(
         tpus=paths.most,
+        most_stages=statement.most_stages,
         below_ns=_finite(statement.below_ns),
         potentials=[[_listed(np.minimum(layer, paths.most + 1))] for layer in layers],
     )
@@ -128,6 +132,7 @@ def _cost_claim(statement: Statement, cost: str) -> Claim:
     assert layers[0][paths.most][0] >= at_least, f"a pipeline of {paths.most} devices costs less than {at_least}"
     return Claim(
         tpus=paths.most,
+        most_stages=statement.most_stages,
         below_ns=_finite(statement.below_ns),
         cost=cost,
         at_least=at_least,

@@ -18,8 +18,9 @@ from segsolve.question import Constraints, Layout, Question
 from segsolve.search.answer import EVALUATOR, Answer, Basis, ParetoPoint
 from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
-from segsolve.search.claims import corners, no_pipeline
+from segsolve.search.claims import no_pipeline
 from segsolve.search.confirm import confirmed, refuted
+from segsolve.search.needed import needed
 from segsolve.search.objectives import aim
 from segsolve.search.objectives.base import Aim, Choice, fault
 from segsolve.search.objectives.devices import Devices
@@ -204,8 +205,16 @@ class Inquiry:
         `sharing` names the cost of what all share, if that is what limits.
         """
         if sharing:
-            return tuple(corners(self.pipelines, self.pipelines.shared_fronts(sharing), sharing))
+            return tuple(self._claims_sharing(sharing, value))
         return tuple(self.aim.claims(self.pipelines, self.question, value))
+
+    def _claims_sharing(self, cost: str, value: Fraction) -> list[Statement]:
+        """Return what must hold of single pipelines so that no plan has a smaller value, though all share something."""
+        takes, most = self.problem.shared.takes(cost), self.pipelines.tpus
+        if self.aim.counts_ns:
+            return needed(self.pipelines, cost, most, takes, lambda rate: rate * value <= 1)
+        fewer = min(most, int(value) - 1)
+        return needed(self.pipelines, cost, fewer, takes, lambda rate: not (rate and self.constraints.allow_rate(rate)))
 
     def _by_use(self, statements: Sequence[Statement], plan: Plan | None) -> list[Statement]:
         """Order claims by their use: those about pipelines of the plan's own sizes come first."""
@@ -215,8 +224,8 @@ class Inquiry:
     def _claimed(self, sharing: str | None) -> str:
         what = self.aim.claimed(self.constraints)
         if sharing:
-            does = "moves less" if sharing == "bytes" else "has fewer stages"
-            what = f"no pipeline {does} at its bottleneck than the best of its size"
+            does = "moves so little" if sharing == "bytes" else "has so few stages"
+            what = f"no pipeline {does} at its bottleneck as a better plan needs"
         if not self.constraints.are_limits:
             what += " that keeps the constraints"
         return f"{what}, over all cuts {self._where}"

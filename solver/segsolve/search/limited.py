@@ -138,7 +138,7 @@ def _fastest(asked: Inquiry, names: tuple[str, ...], count: int) -> _Found | Non
         cost = _COSTS[name]
         sizes = {k: f for k, f in pipelines.shared_fronts(cost).items() if k == count or (k < count and not single)}
         fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
-        rate, choices = best_sharing(fronts, _takes(asked.problem, name), count)
+        rate, choices = best_sharing(fronts, asked.problem.shared.takes(_COSTS[name]), count)
         if not rate:
             return None
         found.append((name, rate, asked.plan(choices, partial(pipelines.frugal_pipeline, cost))))
@@ -153,15 +153,6 @@ def _best(problem: Problem, found: Iterable[tuple[str, Fraction, Plan]]) -> _Fou
     most, name = min((rate, name) for name, rate, _ in listed)
     plan, score = max(((plan, score_plan(problem, plan)) for _, _, plan in listed), key=lambda one: one[1].rate)
     return _Found(plan, score, most, _COSTS[name])
-
-
-def _takes(problem: Problem, name: str) -> Callable[[int], int]:
-    """Return what says for how many ns an inference of a cost occupies a shared thing."""
-    if name == "link":
-        assert problem.link is not None
-        return problem.link.load_ns
-    assert problem.host is not None
-    return problem.host.load_ns
 
 
 def _may_do(asked: Inquiry, rate: Fraction) -> bool:
@@ -246,7 +237,7 @@ class _Listed:
         fronts: dict[int, list[tuple[int, int]]] = {}
         for (size, bottleneck), corner in frugal.items():
             fronts.setdefault(size, []).append((bottleneck, corner.costs[k]))
-        rate, choices = best_sharing(fronts, _takes(asked.problem, name), count)
+        rate, choices = best_sharing(fronts, asked.problem.shared.takes(_COSTS[name]), count)
         plan = Plan(pipelines=tuple(asked.pipelines.made(frugal[choice].stages) for choice in choices))
         return name, rate, asked.checked(plan)[0]
 

@@ -16,6 +16,8 @@ class Statement:
 
     `cost_name` is what that is: "latency", "bytes" or "stages".
 
+    With `most_stages`, of pipelines of at most so many stages, which `paths` has as its own limit.
+
     `below_ns` is `IMPOSSIBLE` where shares do not matter, `cost` None where there is to be no pipeline at all.
     """
 
@@ -24,3 +26,4 @@ class Statement:
     cost: NDArray[np.int64] | None = None
     at_least: int = 0
     cost_name: str | None = None
+    most_stages: int | None = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ Arc = tuple[int, int, int]  # state before, state after, devices
 _Rows = list[Times]  # by number of devices
 _Value = Callable[[Times, Times], Callable[[int], Times]]
 """What stages of some times and costs are worth, by their number of devices."""
-_BLOCK = 2**20  # stages that are looked at together: what is made of them takes this much per number of devices
+_BLOCK = 2**18  # stages that are looked at together: what is made of them takes this much per number of devices
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,14 @@ class Paths:
         return _smallest(self._to_end(_share, np.maximum)[0])
 
     def bottlenecks_by_stages(self) -> list[tuple[int, ...]]:
-        """Return the same for at most 1, 2, ... stages, where the number of a stage is all that may matter."""
+        """Return the same for at most 1, 2, ... stages, as many as better it; where only their number may matter."""
         assert self.allowed_at is None
-        layers = replace(self, max_stages=self.most_stages)._to_end(_share, np.maximum)
-        return [_smallest(rows) for rows in layers[-2::-1]]
+        found: list[tuple[int, ...]] = []
+        for most in (self.most_stages // 2, self.most_stages):  # half as many are often enough
+            if not found or found[-1] != self.bottlenecks:
+                layers = replace(self, max_stages=most)._to_end(_share, np.maximum)
+                found = [_smallest(rows) for rows in layers[-2::-1]]
+        return found
 
     def best(self, devices: int, bound_ns: int) -> tuple[Arc, ...] | None:
         """Return the preferred pipeline of at most so many devices, no share above `bound_ns`; None if there is none.
@@ -74,26 +80,22 @@ class Paths:
 
         One entry stands for all stage numbers where they do not matter. Numbers above `most` mean that it takes more.
         """
-        if not self.is_layered:
-            fewest = np.full(len(self.time), self.most + 1, dtype=np.int64)
-            fewest[-1] = 0
-            for state in range(len(self.time) - 2, -1, -1):
-                check()
-                need = self.need_of(self.time[state, state + 1 :], bound_ns)
-                fewest[state] = (need + fewest[state + 1 :]).min()
-            return [np.minimum(fewest, self.most + 1)]
-        need = self.need(bound_ns)
-        last = np.full(len(need), self.most + 1, dtype=np.int64)
-        last[-1] = 0
-        layers = [last]
-        for layer in range(self.most_stages - 1, -1, -1):
-            check()
-            allowed = self.allowed_at(layer) if self.allowed_at else None
-            here = need if allowed is None else np.where(allowed, need, self.most + 1)
-            row = np.minimum((here + layers[0][None, :]).min(axis=1), self.most + 1)
+        layers = [np.full(len(self.time), self.most + 1, dtype=np.int64) for _ in self._numbers]
+        for row in layers:
             row[-1] = 0
-            layers.insert(0, row)
-        return layers
+        for first in self._blocks:
+            check()
+            block = (slice(first, first + self._block), slice(first, None))
+            need = np.minimum(self.need_of(self.time[block], bound_ns), self.most + 1).astype(np.int32)
+            if not self.is_layered:
+                for state in range(min(first + self._block, len(self.time) - 1) - 1, first - 1, -1):
+                    layers[0][state] = (need[state - first] + layers[0][first:]).min()
+            for layer in range(len(layers) - 2, -1, -1):
+                allowed = self.allowed_at(layer) if self.allowed_at else None
+                here = need if allowed is None else np.where(allowed[block], need, self.most + 1)
+                row = (here + layers[layer + 1][first:].astype(np.int32)).min(axis=1)
+                np.minimum(layers[layer][block[0]], row, out=layers[layer][block[0]])
+        return [np.minimum(row, self.most + 1) for row in layers]
 
     def least_costs(self, bound_ns: int) -> list[_Rows]:
         """Return for each stage number the least cost [n] to the end with exactly 0..most devices, within a bound."""
@@ -123,6 +125,21 @@ class Paths:
         return most if self.max_stages is None else min(most, self.max_stages)
 
     @property
+    def _numbers(self) -> range:
+        """The numbers of the stage that begins, and of what comes after the last; one where they do not matter."""
+        return range(self.most_stages + 1 if self.is_layered else 1)
+
+    @property
+    def _block(self) -> int:
+        """How many states are looked at together."""
+        return max(1, _BLOCK // len(self.time))
+
+    @property
+    def _blocks(self) -> range:
+        """The first states of blocks, from the last to the first."""
+        return range((len(self.time) - 1) // self._block * self._block, -1, -self._block)
+
+    @property
     def _costs(self) -> Times:
         return self.time if self.cost is None else self.cost
 
@@ -142,41 +159,44 @@ class Paths:
     def _to_end(self, value: _Value, combine: np.ufunc) -> list[_Rows]:
         """Return for each stage number and number of devices the best value [n] of a path from each state to the end.
 
-        One entry stands for all stage numbers where they do not matter.
+        One entry stands for all stage numbers where they do not matter. Stages lead to later states, so that blocks of
+        states from the last to the first find what they need.
         """
-        if not self.is_layered:
-            rows = _done(len(self.time), self.most)
-            return [self._extended(value, combine, rows, rows, None)]
-        layers = [_done(len(self.time), self.most)]
-        for layer in range(self.most_stages - 1, -1, -1):
-            allowed = self.allowed_at(layer) if self.allowed_at else None
-            layers.insert(0, self._extended(value, combine, layers[0], _done(len(self.time), self.most), allowed))
-        return layers
+        none = np.iinfo(kind := self._kind(combine)).max // 4
+        layers = [_done(len(self.time), self.most, none, kind) for _ in self._numbers]
+        steps = list(enumerate(pairwise(layers)))[::-1] if self.is_layered else [(0, (layers[0], layers[0]))]
+        for first in self._blocks:
+            block = (slice(first, first + self._block), slice(first, None))
+            values = self._values(value, block, none, kind)
+            for layer, (here, after) in steps:
+                allowed = self.allowed_at(layer) if self.allowed_at else None
+                some = values if allowed is None else {r: np.where(allowed[block], v, none) for r, v in values.items()}
+                for left in range(1, self.most + 1):
+                    best = _improve(some, [row[first:] for row in after[: left + 1]], left, combine, none)
+                    if best is not None:
+                        np.minimum(here[left][block[0]], best, out=here[left][block[0]])
+        return [[np.where(row < none, row.astype(np.int64), IMPOSSIBLE) for row in rows] for rows in layers]
 
-    def _extended(
-        self, value: _Value, combine: np.ufunc, after: _Rows, here: _Rows, allowed: NDArray[np.bool_] | None
-    ) -> _Rows:
-        """Add a stage before the paths `after`, and return the better of `here` and these; both may be the same.
+    def _kind(self, combine: np.ufunc) -> type[np.signedinteger[Any]]:
+        """Return the smallest integers that hold what a path is worth, up to a quarter of what they can: they are as
+        many times faster as they are smaller."""
+        possible = self.time < IMPOSSIBLE
+        amount = int(np.max(self.time if combine is np.maximum else self._costs, where=possible, initial=0))
+        most = amount if combine is np.maximum else amount * self.most
+        return np.int32 if most < np.iinfo(np.int32).max // 4 else np.int64
 
-        Stages lead to later states, so that blocks of states from the last to the first find what they need.
-        """
-        size = max(1, _BLOCK // len(self.time))
-        for first in range((len(self.time) - 1) // size * size, -1, -size):
-            block = (slice(first, first + size), slice(first, None))
-            values, worth = {}, value(self.time[block], self._costs[block])
-            for r in range(1, self.most + 1 if self.replicate else 2):
-                check()
-                possible = self.time[block] < IMPOSSIBLE
-                if allowed is not None:
-                    possible &= allowed[block]
-                made = np.where(possible, worth(r), IMPOSSIBLE)
-                if (made < IMPOSSIBLE).any():  # many a count no stage needs
-                    values[r] = made
-            for left in range(1, self.most + 1):
-                best = _improve(values, [row[first:] for row in after[: left + 1]], left, combine)
-                if best is not None:
-                    np.minimum(here[left][first : first + size], best, out=here[left][first : first + size])
-        return here
+    def _values(
+        self, value: _Value, block: tuple[slice, slice], none: int, kind: type[np.signedinteger[Any]]
+    ) -> dict[int, NDArray[Any]]:
+        """Return what a block of stages is worth by its number of devices; many a count no stage needs."""
+        times, values = self.time[block], {}
+        worth, possible = value(times, self._costs[block]), times < IMPOSSIBLE
+        for r in range(1, self.most + 1 if self.replicate else 2):
+            check()
+            made = np.where(possible, worth(r), IMPOSSIBLE)
+            if (made < IMPOSSIBLE).any():
+                values[r] = np.minimum(made, none).astype(kind)
+        return values
 
 
 def _share(times: Times, _: Times) -> Callable[[int], Times]:
@@ -198,22 +218,24 @@ def _least_costs(paths: Paths, bound_ns: int) -> list[_Rows]:
     return paths._to_end(value, np.add)
 
 
-def _done(states: int, most: int) -> _Rows:
+def _done(states: int, most: int, none: int, kind: type[np.signedinteger[Any]]) -> list[NDArray[Any]]:
     """Return the values of having nothing left to do: 0 at the end without devices, else none."""
-    rows = [np.full(states, IMPOSSIBLE, dtype=np.int64) for _ in range(most + 1)]
+    rows = [np.full(states, none, dtype=kind) for _ in range(most + 1)]
     rows[0][-1] = 0
     return rows
 
 
-def _improve(values: dict[int, Times], after: _Rows, left: int, combine: np.ufunc) -> Times | None:
-    best: Times | None = None
+def _improve(
+    values: dict[int, NDArray[Any]], after: list[NDArray[Any]], left: int, combine: np.ufunc, none: int
+) -> NDArray[Any] | None:
+    best: NDArray[Any] | None = None
     for r, value in values.items():
         if r <= left:
             check()
-            reachable = np.flatnonzero(after[left - r] < IMPOSSIBLE)
+            reachable = np.flatnonzero(after[left - r] < none)
             if len(reachable):
                 is_most = len(reachable) * 2 > value.shape[1]
                 sub, row = (value, after[left - r]) if is_most else (value[:, reachable], after[left - r][reachable])
-                found = np.minimum(combine(sub, row[None, :]).min(axis=1), IMPOSSIBLE)
+                found = np.minimum(combine(sub, row[None, :]).min(axis=1), none)
                 best = found if best is None else np.minimum(best, found)
     return best
