@@ -9,6 +9,8 @@ import os
 import sys
 from _signal import SIG_IGN, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # `signal` itself loads more
 
+from segsolve_runtime.shortage import shortage
+
 CODE = 130
 """Of a process that was interrupted, as shells have it."""
 
@@ -29,20 +31,29 @@ def interrupt_from_now_on() -> None:
 
 
 def nothing_to_interrupt() -> None:
-    """Ignore both signals: the command is done."""
+    """Ignore both signals: the command is done, and ends with the code that it has."""
     for number in (SIGINT, SIGTERM):
         signal(number, SIG_IGN)
+    # Python notes a KeyboardInterrupt that passes an exec, as dataclasses have one, and would end by SIGINT for it,
+    # although it was caught. Another exec forgets it.
+    exec("")
 
 
 def _end(*_: object) -> None:
-    try:
-        os.write(2, b"error: interrupted\n")
-    finally:  # it may be closed
-        os._exit(CODE)
+    _say_and_end("interrupted", CODE)
 
 
 def _said_of_what_escapes(kind, error, trace) -> None:  # type: ignore[no-untyped-def] # the types are in `types`
-    """End as an interruption does where one comes while another is dealt with; all else is a fault."""
+    """End as an interruption does where one comes while another is dealt with, or nothing can be loaded."""
     if issubclass(kind, KeyboardInterrupt):
         _end()
+    if said := shortage(error):
+        _say_and_end(said, 1)
     sys.__excepthook__(kind, error, trace)
+
+
+def _say_and_end(sentence: str, code: int) -> None:
+    try:
+        os.write(2, f"error: {sentence}\n".encode())
+    finally:  # it may be closed
+        os._exit(code)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from segsolve_runtime import interruption
+from segsolve_runtime import interruption, streams
 from segsolve_runtime.command import bench, devices, doctor, measure, run_plan
 from segsolve_runtime.errors import (
     BackendError,
@@ -17,6 +17,8 @@ from segsolve_runtime.errors import (
     RuntimeFault,
     SettingError,
 )
+from segsolve_runtime.shortage import no_room, shortage
+from segsolve_runtime.streams import say
 from segsolve_runtime.version import __version__
 
 _COMMANDS = {"run": run_plan, "doctor": doctor, "devices": devices, "measure": measure, "bench": bench}
@@ -30,12 +32,13 @@ _EXIT_CODES = {
     RuntimeFault: 9,
 }
 """The same as those of ``segsolve``, which README lists."""
-_USAGE, _OUTPUT = 2, 8
+_SHORTAGE, _USAGE, _OUTPUT = 1, 2, 8
 
 
 def run() -> None:
     """Run the command line of this process, and end it."""
     interruption.interrupt_from_now_on()
+    streams.prepare()
     code = main(sys.argv[1:])
     interruption.nothing_to_interrupt()
     sys.exit(code)
@@ -49,24 +52,29 @@ def main(arguments: Sequence[str]) -> int:
     for name, module in _COMMANDS.items():
         words = (module.__doc__ or "").partition(": ")[2].strip()
         module.options(commands.add_parser(name, help=words, description=words))
-    chosen = parser.parse_args(arguments)
     try:
+        chosen = parser.parse_args(arguments)
         return int(_COMMANDS[chosen.command].command(chosen))
     except RuntimeFault as error:
         _say(str(error))
         if isinstance(error, HardwareError):
-            sys.stderr.write("hint: segsolve-run doctor tells what is missing\n")
+            say("hint: segsolve-run doctor tells what is missing")
         return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
     except ValueError as error:
         _say(str(error))
         return _USAGE
-    except OSError as error:
-        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
-        return _OUTPUT
     except KeyboardInterrupt:
         _say("interrupted")
         return interruption.CODE
+    except Exception as error:
+        if said := shortage(error):
+            _say(said)
+            return _SHORTAGE
+        if not isinstance(error, OSError):
+            raise
+        _say(no_room(error) or f"{error.filename or 'a file'}: {error.strerror or error}")
+        return _OUTPUT
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"error: {sentence}\n")
+    say(f"error: {sentence}")

@@ -8,8 +8,9 @@ from pathlib import Path
 from segsolve_runtime.bench.entrants import entrants_of
 from segsolve_runtime.bench.report import csv_text, document, lines
 from segsolve_runtime.bench.turns import Effort, take_turns
-from segsolve_runtime.command.options import add_json, add_where, news, show, show_json, where_of, whole
+from segsolve_runtime.command.options import add_json, add_where, show, show_json, where_of, whole
 from segsolve_runtime.contract.writing import replace_file
+from segsolve_runtime.streams import say
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def command(chosen: argparse.Namespace) -> int:
         rounds=chosen.rounds, count=chosen.count, warm_up=chosen.warm_up, seed=chosen.seed, mode=chosen.mode
     )
     entrants = entrants_of(chosen.plans)
-    take_turns(entrants, where, effort, lambda r, e: news(f"round {r + 1} of {effort.rounds}: {e.name}"))
+    take_turns(entrants, where, effort, lambda r, e: say(f"round {r + 1} of {effort.rounds}: {e.name}"))
     if chosen.csv is not None:
         replace_file(chosen.csv, csv_text(entrants).encode())
     if chosen.json:

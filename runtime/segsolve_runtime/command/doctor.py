@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from segsolve_runtime.command.options import add_json, news, show, show_json
+from segsolve_runtime.command.options import add_json, show, show_json
 from segsolve_runtime.doctor import EXIT_NOT_READY, examine, is_ready, lines
+from segsolve_runtime.streams import say
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,6 @@ def command(chosen: argparse.Namespace) -> int:
         from segsolve_runtime.doctor.bundle import write_bundle
 
         for name, words in write_bundle(chosen.bundle, findings):
-            news(f"{name}: {words}")
-        news(f"wrote {chosen.bundle}")
+            say(f"{name}: {words}")
+        say(f"wrote {chosen.bundle}")
     return 0 if is_ready(findings) else EXIT_NOT_READY

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from segsolve_runtime.command.options import news, show
+from segsolve_runtime.command.options import show
 from segsolve_runtime.contract.writing import replace_file
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.measure.bundle import TIMES_FILE, BundledSegment, SegmentTimes, load_bundle, record_text
 from segsolve_runtime.measure.stopwatch import BACKENDS, measure_bundle, open_bench
+from segsolve_runtime.streams import say
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -34,5 +35,5 @@ def command(chosen: argparse.Namespace) -> int:
         replace_file(path, record_text(found).encode())
     except OSError as error:
         raise ResultError(f"{path} cannot be written: {error.strerror}") from None
-    news(f"wrote {path}; take the bundle back and read it with segsolve profile MODEL --import {chosen.bundle}")
+    say(f"wrote {path}; take the bundle back and read it with segsolve profile MODEL --import {chosen.bundle}")
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from segsolve_runtime.backends.edgetpu.choose import parse_devices
 from segsolve_runtime.bench.turns import Where
+from segsolve_runtime.streams import write_line
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -53,16 +54,10 @@ def where_of(chosen: argparse.Namespace) -> Where:
 
 def show_json(document: Any) -> None:
     """Print a document."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    write_line(sys.stdout, json.dumps(document, indent=2))
 
 
 def show(lines: Iterable[str]) -> None:
     """Print lines as they come."""
     for line in lines:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-
-def news(text: str) -> None:
-    """Print what is no result."""
-    sys.stderr.write(text + "\n")
+        write_line(sys.stdout, line)

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from segsolve_runtime.backends.edgetpu.choose import parse_devices
-from segsolve_runtime.command.options import add_json, add_where, news, show, show_json, whole
+from segsolve_runtime.command.options import add_json, add_where, show, show_json, whole
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan, load_plan
@@ -22,6 +22,7 @@ from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.observe.began import Began
 from segsolve_runtime.observe.measurement import measurement_json, measurement_of
 from segsolve_runtime.pipeline import Pipeline
+from segsolve_runtime.streams import say
 
 _DEFAULT_COUNT, _REJOIN_S = 200, 60.0
 _PARTIAL = 11
@@ -66,7 +67,7 @@ def command(chosen: argparse.Namespace) -> int:
             began.note_result()
             origin = origins.popleft()
             if isinstance(result, Exception):
-                news(f"{origin}: {result}")
+                say(f"{origin}: {result}")
             elif taken is not None:
                 taken.put(origin, result)
             elif reading is not None:
@@ -109,7 +110,7 @@ def _noted(chosen: argparse.Namespace, plan: Plan, origins: deque[str]) -> Itera
 
     given = open_inputs(plan, chosen.input)
     for doubt in given.doubts:
-        news(f"warning: {doubt}")
+        say(f"warning: {doubt}")
     for origin, frame in given.frames():
         origins.append(origin)
         yield frame

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from segsolve.batch.jobs import Job
 from segsolve.batch.work import Work, run_job
 from segsolve.errors import ExitCode, SegsolveError
+from segsolve_runtime.shortage import shortage
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -66,7 +67,14 @@ class LocalExecutor(ProcessPoolExecutor):
     def __init__(self, processes: int) -> None:
         context = get_context("spawn")
         lifeline, self._lifeline = context.Pipe(duplex=False)
-        super().__init__(processes, mp_context=context, initializer=_live_with_parent, initargs=(lifeline,))
+        try:
+            super().__init__(processes, mp_context=context, initializer=_live_with_parent, initargs=(lifeline,))
+        except OSError as error:
+            if shortage(error):
+                raise
+            raise EngineFault(
+                f"worker processes cannot be started: {error.strerror}", "their semaphores are files in /dev/shm"
+            ) from error
 
     def submit(
         self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs

@@ -9,13 +9,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from io import StringIO, TextIOWrapper
+from contextlib import contextmanager
+from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from segsolve.errors import OutputError
 from segsolve_runtime.contract.document import jsonable
 from segsolve_runtime.contract.wording import hanging
+from segsolve_runtime.streams import say, write_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 100  # so that what a pipe gets does not depend on a terminal
 _LOG_EVERY_S = 5.0
-
-
-def prepare() -> None:
-    """Make stdout and stderr fit to be written to: they may be closed, or have an encoding without our bars."""
-    sys.stdout, sys.stderr = (stream or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") for stream in _streams())
-    for stream in _streams():
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def show(result: RenderableType) -> None:
@@ -86,7 +79,7 @@ def result_lines() -> Callable[[str], None]:
 
     def print_line(text: str) -> None:
         try:
-            _write(stream, text)
+            write_line(stream, text)
         except OSError as error:
             raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
 
@@ -105,8 +98,7 @@ def stdout_width() -> int | None:
 
 def news(text: str) -> None:
     """Print a line of news on stderr, if that can be written; on a terminal, its lines end between words."""
-    with suppress(OSError):
-        _write(sys.stderr, _between_words(text, _width(sys.stderr)))
+    say(_between_words(text, _width(sys.stderr)))
 
 
 @contextmanager
@@ -135,22 +127,6 @@ def _width(stream: TextIO) -> int | None:
 
 def _between_words(text: str, width: int | None) -> str:
     return "\n".join(hanging("", line, width) for line in text.splitlines())
-
-
-def _streams() -> tuple[TextIO, TextIO]:
-    return sys.stdout, sys.stderr
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write a line at once; a reader that has gone away, as `head` does, is no reason to stop working."""
-    try:
-        stream.write(text + "\n")
-        stream.flush()
-    except OSError as error:
-        # What is left in the stream's buffer would fail once more at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
 
 
 def _log(task: str) -> Observer:

@@ -27,7 +27,7 @@ def fault_report(error: Exception) -> tuple[str, str]:
 
 def _saved(error: Exception) -> str | None:
     """Write the traceback to a new file in the folder for temporary files; None if that cannot be done."""
-    with suppress(OSError):
+    with suppress(Exception):  # whatever keeps it from being saved, the sentence is said
         descriptor, path = tempfile.mkstemp(prefix="segsolve-fault-", suffix=".txt")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
             stream.write(f"segsolve {__version__}, Python {platform.python_version()}, {platform.platform()}\n")

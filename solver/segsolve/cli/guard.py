@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from segsolve.cli.console import news
 from segsolve.cli.fault import fault_report
 from segsolve.errors import ExitCode, SegsolveError
+from segsolve_runtime.shortage import no_room, shortage
 
 _errors_said = 0
 
@@ -35,9 +36,6 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
         except KeyboardInterrupt:
             say_error("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except MemoryError:
-            say_error("out of memory")
-            raise typer.Exit(ExitCode.INTERNAL) from None
         except Exception as error:
             code = _runtime_exit_code(error)
             if code is None:
@@ -75,9 +73,21 @@ def exit_code(app: typer.Typer) -> int:
         say_error("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
-        is_late = isinstance(error, ImportError) and _was_interrupted(error)  # as a library of native code says it
-        say_error(*(("interrupted",) if is_late else fault_report(error)))
-        return ExitCode.INTERRUPTED if is_late else ExitCode.INTERNAL
+        return _said_of_what_nobody_expected(error)
+
+
+def _said_of_what_nobody_expected(error: Exception) -> ExitCode:
+    if isinstance(error, ImportError) and _was_interrupted(error):  # as a library of native code says it
+        say_error("interrupted")
+        return ExitCode.INTERRUPTED
+    if said := shortage(error):
+        say_error(said)
+        return ExitCode.INTERNAL
+    if said := no_room(error):
+        say_error(said)
+        return ExitCode.OUTPUT
+    say_error(*fault_report(error))
+    return ExitCode.INTERNAL
 
 
 def say_error(message: str, hint: str = "") -> None:

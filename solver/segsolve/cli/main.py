@@ -10,10 +10,9 @@ import typer
 
 from segsolve.cli import completing
 from segsolve.cli.commands import PLAIN, Commands
-from segsolve.cli.console import prepare
 from segsolve.cli.guard import exit_code
 from segsolve.version import __version__
-from segsolve_runtime import interruption
+from segsolve_runtime import interruption, streams
 
 app = typer.Typer(
     name="segsolve",
@@ -44,7 +43,7 @@ def run() -> None:
     """Run the command line of this process, and end it."""
     # The matrices here are small: on a busy machine, threads of the linear algebra only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    prepare()
+    streams.prepare()
     completing.prepare()
     interruption.interrupt_from_now_on()
     code = exit_code(app)
