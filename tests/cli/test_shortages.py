@@ -92,19 +92,19 @@ def test_closed_streams_do_no_harm(closed: str, net: Path, plan: Path, tmp_path:
 @pytest.mark.parametrize("command", [("run", "--json"), ("run",), ("doctor",)])
 def test_a_full_standard_output(tool: Path, command: Sequence[str], plan: Path) -> None:
     arguments = (plan, "--backend", "litert", "--count", "2") if command[0] == "run" else ()
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = _done([tool, *command, *arguments], stdout=full)
     error(done, ExitCode.OUTPUT, "cannot be written: No space left on device")
 
 
 @pytest.mark.parametrize("tool", [_SEGSOLVE, _SEGSOLVE_RUN])
 def test_a_full_standard_error(tool: Path, tmp_path: Path) -> None:
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         assert _done([tool, "run", tmp_path], stderr=full).code == ExitCode.BAD_PLAN
 
 
 def test_help_on_a_full_disk() -> None:
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         error(_done([_SEGSOLVE, "--help"], stdout=full), ExitCode.OUTPUT, "No space left on device")
 
 
