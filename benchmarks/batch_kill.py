@@ -68,7 +68,7 @@ def measure(folder: Path, rng: random.Random) -> dict[str, Any]:
 
 
 def start(out: Path) -> subprocess.Popen[bytes]:
-    program = (sys.executable, "-c", "from segsolve.cli.main import run; run()")
+    program = (sys.executable, "-c", "from segsolve.__main__ import run; run()")
     command = [*program, "batch", *NETWORKS, *OPTIONS, "-o", str(out)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

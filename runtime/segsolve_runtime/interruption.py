@@ -7,7 +7,15 @@ keeps the signals as they are.
 
 import os
 import sys
-from _signal import SIG_IGN, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # `signal` itself loads more
+from _signal import (
+    SIG_DFL,
+    SIG_IGN,
+    SIGINT,
+    SIGTERM,
+    default_int_handler,
+    getsignal,
+    signal,
+)  # `signal` itself loads more
 
 from segsolve_runtime.shortage import shortage
 
@@ -26,7 +34,7 @@ def end_at_once_while_loading() -> None:
 def interrupt_from_now_on() -> None:
     """Let both signals raise KeyboardInterrupt, so that a command keeps what is known and cleans up."""
     for number in (SIGINT, SIGTERM):
-        if getsignal(number) is _end:
+        if getsignal(number) in (_end, SIG_DFL):
             signal(number, default_int_handler)
 
 

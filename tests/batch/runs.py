@@ -70,7 +70,7 @@ def lines(folder: Path, name: str = RESULTS) -> list[dict[str, Any]]:
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start the command line; a session of its own, so that a signal to all of it reaches nobody else."""
-    command = [sys.executable, "-c", "from segsolve.cli.main import run; run()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from segsolve.__main__ import run; run()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
