@@ -212,7 +212,7 @@ class Inquiry:
         """Return what must hold of single pipelines so that no plan has a smaller value, though all share something."""
         takes, most = self.problem.shared.takes(cost), self.pipelines.tpus
         if self.aim.counts_ns:
-            return needed(self.pipelines, cost, most, takes, lambda rate: rate * value <= 1)
+            return needed(self.pipelines, cost, most, takes, lambda rate: rate * value <= 1, most=1 / value)
         fewer = min(most, int(value) - 1)
         return needed(self.pipelines, cost, fewer, takes, lambda rate: not (rate and self.constraints.allow_rate(rate)))
 

@@ -29,9 +29,17 @@ class _Region:
 
 
 def needed(
-    pipelines: Pipelines, cost: str, devices: int, takes: Callable[[int], int], suffices: Callable[[Fraction], bool]
+    pipelines: Pipelines,
+    cost: str,
+    devices: int,
+    takes: Callable[[int], int],
+    suffices: Callable[[Fraction], bool],
+    *,
+    most: Fraction = Fraction(0),
 ) -> list[Statement]:
     """Return claims under which no layout of at most so many devices has a rate that does not suffice as a bound.
+
+    All rates up to `most` suffice.
 
     `takes` says for how many ns an inference of a cost, "bytes" or "stages", occupies what is shared; rates are in
     inferences per ns. A question for one pipeline has layouts of one.
@@ -42,7 +50,7 @@ def needed(
     least = 1 if cost == "stages" else 0
     while devices:
         left = {k: _corners((region for region in chosen if region.devices >= k), least) for k in sizes}
-        rate, layout = best_sharing(left, takes, devices)
+        rate, layout = best_sharing(left, takes, devices, least=most)
         if suffices(rate):
             break
         corners = {(k, corner) for k, ns in layout for corner in left[k] if corner[0] == ns}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
+from operator import itemgetter
 
 Choice = tuple[int, int]  # devices, bottleneck in ns
 
@@ -31,10 +32,17 @@ class _Option:
     takes_ns: int
 
 
+_Grown = tuple[int, int, _Label, _Option | None]  # minus the rate, the load, and whose that is with which pipeline more
+
+
 def best_sharing(
-    fronts: Mapping[int, Iterable[tuple[int, int]]], takes: Callable[[int], int], tpus: int
+    fronts: Mapping[int, Iterable[tuple[int, int]]],
+    takes: Callable[[int], int],
+    tpus: int,
+    *,
+    least: Fraction = Fraction(0),
 ) -> tuple[Fraction, tuple[Choice, ...]]:
-    """Return the largest rate in inferences per ns, and the pipelines that reach it.
+    """Return the largest rate in inferences per ns, and the pipelines that reach it; 0 and none if it is below `least`.
 
     `fronts[k]` are the undominated (bottleneck in ns, cost) of pipelines of at most k devices, `takes` says for how
     many ns an inference of such a cost occupies what is shared.
@@ -44,23 +52,38 @@ def best_sharing(
     # these takes a hundredth of the time of fractions.
     whole = lcm(*(o.bottleneck_ns for o in options)) * lcm(*(o.takes_ns for o in options if o.takes_ns))
     steps = [(o, rate := whole // o.bottleneck_ns, rate * o.takes_ns) for o in options]
-    labels: list[list[_Label]] = [[_Label(0, 0, ())]]
-    best = labels[0][0]
+    alone = _alone(steps, tpus)
+    start = _Label(0, 0, ())
+    labels, best = [[start]], start
     for devices in range(1, tpus + 1):
-        grown: list[_Label] = []
+        enough = max(best.rate, -(-whole * least.numerator // least.denominator)) - alone[tpus - devices]
+        grown: list[_Grown] = []
         for option, rate, load in steps:
             for label in labels[devices - option.devices] if option.devices <= devices else ():
+                if label.rate + rate < enough:
+                    break  # with all that is left it does too little, and so do those after it
                 if label.load + load <= whole:
-                    grown.append(_Label(label.rate + rate, label.load + load, _with(label, option)))
+                    grown.append((-label.rate - rate, label.load + load, label, option))
                 elif label.rate + rate > best.rate:  # throttled, it may still be the fastest
                     over = _Label(label.rate + rate, label.load + load, _with(label, option))
                     best = max(best, _filled(over, options, whole), key=lambda found: found.rate)
-        best = max([best, *grown], key=lambda found: found.rate)
-        labels.append(_undominated([*grown, *labels[-1]]))
-    return Fraction(best.rate, whole), best.choices
+        labels.append(_undominated([*grown, *((-old.rate, old.load, old, None) for old in labels[-1])]))
+        best = max(best, labels[-1][0], key=lambda found: found.rate)
+    return (Fraction(best.rate, whole), best.choices) if best.rate >= least * whole else (Fraction(0), ())
 
 
-def _with(label: _Label, option: _Option) -> tuple[Choice, ...]:
+def _alone(steps: Iterable[tuple[_Option, int, int]], tpus: int) -> list[int]:
+    """Return the largest rate on 0, 1, ... devices if nothing was shared."""
+    best = [0]
+    for devices in range(1, tpus + 1):
+        fitting = (rate + best[devices - o.devices] for o, rate, _ in steps if o.devices <= devices)
+        best.append(max([best[-1], *fitting]))
+    return best
+
+
+def _with(label: _Label, option: _Option | None) -> tuple[Choice, ...]:
+    if option is None:
+        return label.choices
     return tuple(sorted((*label.choices, (option.devices, option.bottleneck_ns)), reverse=True))
 
 
@@ -84,9 +107,12 @@ def _filled(label: _Label, options: list[_Option], whole: int) -> _Label:
     return _Label(label.rate - over // last.takes_ns, whole, label.choices)
 
 
-def _undominated(labels: Iterable[_Label]) -> list[_Label]:
+def _undominated(found: list[_Grown]) -> list[_Label]:
+    """Return labels that no other betters, by descending rate; of equal ones that of the first choices."""
     kept: list[_Label] = []
-    for label in sorted(labels, key=lambda found: (-found.rate, found.load, found.choices)):
-        if not kept or label.load < kept[-1].load:
-            kept.append(label)
+    for negative, load, label, option in sorted(found, key=itemgetter(0, 1)):
+        if not kept or load < kept[-1].load:
+            kept.append(_Label(-negative, load, _with(label, option)))
+        elif load == kept[-1].load and -negative == kept[-1].rate:
+            kept[-1] = min(kept[-1], _Label(-negative, load, _with(label, option)), key=lambda one: one.choices)
     return kept
