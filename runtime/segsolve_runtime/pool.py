@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter_ns
@@ -305,9 +305,26 @@ class _Session:
 
 
 def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun:
-    """Run a pool's plan on a virtual clock, as fast as it can, every stage taking exactly its predicted time."""
-    weights = [model.weight for model in folder.pool.models]
-    return schedule_shared(_lanes(folder), weights, periods, queue_size)
+    """Run a pool's plan on a virtual clock, as fast as it can, every stage taking exactly its predicted time.
+
+    Where links or the host limit, each pipeline begins as often as its part of the period's inferences lets it.
+    """
+    pool = folder.pool
+    lanes = _lanes(folder)
+    if pool.limited_by:
+        lanes = [replace(lane, interval=pool.period_ns / n) for lane, n in zip(lanes, _parts(folder), strict=True)]
+    return schedule_shared(lanes, [model.weight for model in pool.models], periods, queue_size)
+
+
+def _parts(folder: PoolFolder) -> list[Fraction]:
+    """Return the inferences that each pipeline does in a period: as the plan says, else by its speed."""
+    found = []
+    for m, (model, plan) in enumerate(zip(folder.pool.models, folder.plans, strict=True)):
+        stages = [[-(-s.prediction.time_ns // s.replicas) for s in p.stages] for p in plan.plan.pipelines]
+        speeds = [Fraction(1, max(1, *own)) for own in stages]
+        for p, speed in enumerate(speeds):
+            found.append(folder.weight_of(m, p) if model.shares else model.weight * speed / sum(speeds))
+    return found
 
 
 def simulate_asked(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun | None:

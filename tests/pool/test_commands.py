@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from generators.documents import device_toml
 from segsolve.errors import ExitCode
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.pool import Pool, simulate
@@ -69,6 +70,27 @@ def test_a_run_gives_each_model_its_own_outputs(shared: Path, tmp_path: Path) ->
             assert outputs
             for name in outputs:
                 assert np.array_equal(one[name], other[name])
+
+
+def test_where_the_host_limits_a_simulated_pool_is_held_to_it(networks: list[Path], tmp_path: Path) -> None:
+    kinds = []
+    for device in ("edgetpu-m2", "edgetpu-usb"):
+        description = tmp_path / f"busy-{device}.toml"
+        description.write_text(device_toml(device, {"host.serial": 1.0}), encoding="utf-8")
+        kinds.append(f'[[kind]]\ndevice = "{description}"\ncount = 3\n')
+    pool = tmp_path / "pool.toml"
+    pool.write_text("\n".join(kinds), encoding="utf-8")
+    asked = ("--pool", pool, "--sharing", "never", "--weights", "squeezenet1.0=2,mobilenet=1")
+    done = run("solve", networks[2], networks[0], *asked, "-o", tmp_path / "plan")
+    assert "The host is what limits" in done.stdout
+    folder = load_pool(tmp_path / "plan")
+    assert folder.pool.limited_by == "host"
+    assert max(device.load_ns for device in folder.pool.devices) < 0.97 * folder.pool.period_ns  # else nothing is shown
+    for model in document(run("run", tmp_path / "plan", "--backend", "simulated", "--json"))["models"]:
+        assert model["throughput_fps"] == pytest.approx(model["predicted_fps"], rel=0.03)
+    emulated = run("run", tmp_path / "plan", "--backend", "emulated", "--count", "2")
+    assert "the host that the devices share limits this plan, and is not emulated" in emulated.stderr
+    assert document(run("check", tmp_path / "plan", "--json"))["certified"] is True
 
 
 def test_simulated_rates_are_the_predicted_ones(shared: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from generators.pools import random_copies, random_placement, random_pool
@@ -36,6 +38,22 @@ def lanes_of(score: PoolScore) -> list[SharedLane]:
         )
         for pipeline, stages in zip(score.plan.pipelines, score.stages, strict=True)
     ]
+
+
+@settings(deadline=None)
+@given(SEEDS, st.booleans(), st.sampled_from((1.1, 1.5, 4.0)))
+def test_the_steady_rate_is_what_links_or_the_host_leave(seed: int, has_copies: bool, slower: float) -> None:
+    problem = random_pool(seed, models=4, devices=4)
+    score = score_pool(problem, (random_copies if has_copies else random_placement)(problem, seed))
+    assume(min(score.shares) > 0.02)
+    weights, period = problem.workload.weights, max(score.device_loads) * Fraction(slower)
+    lanes = [
+        replace(lane, interval=period / (weights[lane.model] * share))
+        for lane, share in zip(lanes_of(score), score.shares, strict=True)
+    ]
+    run = schedule_shared(lanes, weights, 200)
+    for m in range(problem.models):
+        assert run.rate_fps(m) == pytest.approx(1e9 * weights[m] / float(period), rel=0.02)
 
 
 @settings(deadline=None)

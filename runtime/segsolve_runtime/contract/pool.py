@@ -142,6 +142,13 @@ class PoolFile(_Record):
         """Time in which each model does its weight of inferences."""
         return self.solution.period_ns
 
+    @property
+    def limited_by(self) -> str | None:
+        """What all devices share that is busy for longer than any of them: the name of a link, "host"; None if none."""
+        loads = {"host": self.host_load_ns} | {link.name: link.load_ns for link in self.links}
+        busiest = max(loads, key=lambda name: loads[name])
+        return busiest if loads[busiest] > max(device.load_ns for device in self.devices) else None
+
     def model(self, name: str) -> PoolModel:
         """Return the model of a name (KeyError if there is none)."""
         return {model.name: model for model in self.models}[name]

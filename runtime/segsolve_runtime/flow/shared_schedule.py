@@ -3,7 +3,8 @@
 Every model has frames without end, which it begins in the proportion of the models' weights (`Proportion`). A stage
 takes the oldest inference that waits for it and asks for its device; that serves the resident which is furthest behind
 its weight. A stage gives the device back before it hands its result on, and waits for room there; it keeps it if it can
-go on at once and it is its turn. Devices and queues are those of the threads (`sharing`).
+go on at once and it is its turn. Devices and queues are those of the threads (`sharing`). Where links or the host
+limit, each pipeline keeps what is its own of them at its entrance, as plans of one model do (`shared`).
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import inf
 
+from segsolve_runtime.flow.shared import Gate
 from segsolve_runtime.flow.sharing import Proportion
+
+_LATE = 2  # periods by which what waits for a shared device may begin late, and make up for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedLane:
     """A pipeline: its model, each stage's time, and the devices of each stage's replicas, as numbers of the pool.
 
-    `weight` is how many inferences it does in a period; None: as many as its model.
+    `weight` is how many inferences it does in a period; None: as many as its model. `interval` are the ns from one
+    beginning to the next that links and host leave it at the least.
     """
 
     model: int
     stage_ns: tuple[int, ...]
     devices: tuple[tuple[int, ...], ...]
     weight: Fraction | None = None
+    interval: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,11 @@ class SharedRun:
     elapsed_ns: int
 
     def rate_fps(self, model: int) -> float:
-        """Return the inferences per second of a model over the second half of its run, when the pipelines are full."""
+        """Return the inferences per second of a model over the middle half of its run, when the pipelines are full."""
         ends = self.ends_ns[model]
-        half = len(ends) // 2
-        span = ends[-1] - ends[half] if ends else 0
-        return 1e9 * (len(ends) - 1 - half) / span if span else 0.0
+        first, last = len(ends) // 4, len(ends) - 1 - len(ends) // 4
+        span = ends[last] - ends[first] if ends else 0
+        return 1e9 * (last - first) / span if span else 0.0
 
 
 @dataclass(slots=True)
@@ -152,6 +159,8 @@ class _Simulation:
             [[_Seat(number, k, device) for device in stage] for k, stage in enumerate(lane.devices)]
             for number, lane in enumerate(lanes)
         ]
+        self._gates = [Gate(lane.interval, late=_LATE * lane.interval * self._weights[lane.model]) for lane in lanes]
+        self._openings: list[int] = []
         self._queues: list[list[deque[tuple[int, int]]]] = [[deque() for _ in lane.stage_ns] for lane in lanes]
         self._ends: list[list[int]] = [[] for _ in range(models)]
         self._latencies: list[list[int]] = [[] for _ in range(models)]
@@ -163,9 +172,12 @@ class _Simulation:
     def run(self) -> SharedRun:
         times = sorted({time for each in self._source.arrivals_ns for time in each}, reverse=True)
         self._look()
-        while self._events or times:
-            if times and (not self._events or times[-1] <= self._events[0][0]):
+        while self._events or times or self._openings:
+            ends = self._events[0][0] if self._events else inf
+            if times and times[-1] <= min((ends, *self._openings[:1])):
                 self._now = times.pop()
+            elif self._openings and self._openings[0] <= ends:
+                self._now = heapq.heappop(self._openings)
             else:
                 self._now, _, seat, inference = heapq.heappop(self._events)
                 self._end(seat, inference)
@@ -230,10 +242,19 @@ class _Simulation:
             queue = self._queues[seat.lane][seat.stage]
             return queue.popleft() if queue else None
         model = self._lanes[seat.lane].model
-        if not self._source.has_frame(model, self._now):
+        if not self._source.has_frame(model, self._now) or not self._opens(seat.lane):
             return None
+        self._gates[seat.lane].lets_through(self._now)
         self._begun[model] += 1
         return self._begun[model] - 1, self._source.begin(model, self._now)
+
+    def _opens(self, lane: int) -> bool:
+        """Whether a pipeline's entrance is open; if not, it is looked at again when it is."""
+        if (opens := self._gates[lane].opens_ns) <= self._now:
+            return True
+        if opens not in self._openings:
+            heapq.heappush(self._openings, opens)
+        return False
 
     def _goes_on(self, seat: _Seat) -> bool:
         """Whether a resident can hand on what it has done, and has a next inference."""
@@ -242,7 +263,7 @@ class _Simulation:
             return False
         if seat.stage:
             return bool(self._queues[seat.lane][seat.stage])
-        return self._source.has_frame(self._lanes[seat.lane].model, self._now)
+        return self._source.has_frame(self._lanes[seat.lane].model, self._now) and self._opens(seat.lane)
 
     def _start(self, device: _Device, seat: _Seat, inference: tuple[int, int]) -> None:
         time = self._lanes[seat.lane].stage_ns[seat.stage]

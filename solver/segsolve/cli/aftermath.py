@@ -101,10 +101,7 @@ def say_doubts(legs: Sequence[Leg], backend: str) -> None:
     if backend != "emulated":
         return
     for what in limited_by(legs[-1].plan):
-        news(
-            f"warning: the {what} that the devices share limits this plan, and is not emulated: it may run faster here "
-            f"than predicted; the backend simulated holds it to the {what}"
-        )
+        say_limit(what)
     for drift in drift_of(legs[-1].plan, legs[-1].metrics):
         if drift.ratio > SLOWER:
             news(
@@ -116,3 +113,11 @@ def say_doubts(legs: Sequence[Leg], backend: str) -> None:
             f"warning: this machine did not keep up with stage {stage.stage}: {stage.late / stage.inferences:.0%} of "
             "its inferences were still at work when they were due; rate and latency are the machine's, not the plan's"
         )
+
+
+def say_limit(what: str) -> None:
+    """Say that something which devices share limits a plan that is emulated."""
+    news(
+        f"warning: the {what} that the devices share limits this plan, and is not emulated: it may run faster here "
+        f"than predicted; the backend simulated holds it to the {what}"
+    )

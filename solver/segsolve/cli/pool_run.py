@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segsolve_runtime.errors import PoolDevicesLeftError
     from segsolve_runtime.pool import Pool, PoolMetrics
 
-DEFAULT_PERIODS = 20
+DEFAULT_PERIODS, SIMULATED_PERIODS = 20, 200
 REPLAN_S = 5.0
 """How long another plan is searched for while frames wait."""
 
@@ -64,6 +64,8 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
     if wanted.output is not None:
         news(f"wrote the results of each model to {wanted.output}")
     last, before = legs[-1], legs[:-1]
+    if options.backend == "emulated":
+        _say_doubts(last)
     if wanted.as_json:
         document = pool_run_document(last.folder, last.metrics, options.backend)
         earlier = [pool_run_document(leg.folder, leg.metrics, options.backend) for leg in before]
@@ -79,11 +81,27 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
         raise typer.Exit(ExitCode.PARTIAL)
 
 
+def _say_doubts(leg: PoolLeg) -> None:
+    """Say what this machine was too slow for, and what it does not emulate."""
+    from segsolve.cli.aftermath import say_limit
+    from segsolve_runtime.observe.drift import behind
+
+    if (what := leg.folder.pool.limited_by) is not None:
+        say_limit(what if what == "host" else f"link {what}")
+    for name, metrics in leg.metrics.models.items():
+        if stages := behind(metrics):
+            late, of = sum(stage.late for stage in stages), sum(stage.inferences for stage in stages)
+            news(
+                f"warning: this machine's CPU did not keep up with {name}: {late / of:.0%} of its stages' inferences "
+                "were still at work when they were due; its rate and latency are the machine's, not the plan's"
+            )
+
+
 def _simulate(folder: PoolFolder, options: RunOptions, wanted: TrafficOptions) -> None:
     from segsolve.report.pool.run import simulated_document, simulated_table
     from segsolve_runtime.pool import simulate, simulate_asked
 
-    how = folder, wanted.count or DEFAULT_PERIODS, options.queue_size
+    how = folder, wanted.count or SIMULATED_PERIODS, options.queue_size
     run, asked = simulate(*how), simulate_asked(*how)
     if wanted.as_json:
         show_json(simulated_document(folder.pool, run, asked))

@@ -94,7 +94,7 @@ class _Solve:
             self._interrupted = True
         except OutOfTime:
             pass
-        if self._prices is None:
+        if self._prices is None and (self._shares or dedicated is None or self._limited is not None):
             self._timed("resource bound", partial(self._priced, search))
         return self._chosen(dedicated, search if self._shares or search.best else None)
 
