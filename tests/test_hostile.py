@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.hostile import KINDS
+from benchmarks.hostile_clients import attack, served
 
 
 def test_an_altered_file_is_used_or_refused_in_one_sentence() -> None:
@@ -24,3 +25,11 @@ def test_an_altered_file_is_used_or_refused_in_one_sentence() -> None:
     assert set(found) == set(KINDS), done.stderr[-2000:]
     assert {name: each["faults"] for name, each in found.items() if each["faults"]} == {}
     assert done.returncode == 0
+
+
+def test_hostile_clients_harm_nobody() -> None:
+    with served() as server:
+        found = attack(server, range(150))
+        assert server.end() == []
+    assert found.faults == {}
+    assert {"200", "400"} <= set(found.outcomes)

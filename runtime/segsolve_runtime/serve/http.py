@@ -6,11 +6,12 @@ import asyncio
 import hmac
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -26,6 +27,8 @@ from segsolve_runtime.serve.models import Models, Refusal, ServedModel
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 _BIG_JSON = 100_000
 """Bytes of JSON from which on it is read in a thread, so that the others need not wait."""
+_DIGITS = 20
+"""Of a number of bytes, at most."""
 _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -43,8 +46,9 @@ class HttpServer:
         max_body: int,
         token: str | None = None,
         detector: Detector | None = None,
+        idle_s: float = 75.0,
     ) -> None:
-        self._models, self._log, self._max_body = models, log, max_body
+        self._models, self._log, self._max_body, self._idle_s = models, log, max_body, idle_s
         self._server = {"name": name, "version": version, "extensions": EXTENSIONS}
         self._detector = detector
         routes: list[tuple[str, str, Handler]] = [
@@ -79,6 +83,8 @@ class HttpServer:
                 response = _refused(request, refusal.message, refusal.status, headers)
             except InputError as error:
                 response = _refused(request, str(error), 400)
+            except HTTPException as error:  # of forms
+                response = _refused(request, error.detail, error.status_code)
             except ClientDisconnect:
                 response = Response(status_code=499)
             self._log.request(
@@ -126,8 +132,8 @@ class HttpServer:
         self._check_open()
         body = await self._body(request)
         length = request.headers.get(LENGTH_HEADER)
-        if length is not None and not length.isdecimal():
-            raise InputError(f"{LENGTH_HEADER} is {length!r}; it is a number of bytes")
+        if length is not None and not (length.isdecimal() and len(length) < _DIGITS):
+            raise InputError(f"{LENGTH_HEADER} is {length[:_DIGITS]!r}; it is a number of bytes")
         arguments = (model, body, int(length) if length else None)
         is_big = length is None and len(body) > _BIG_JSON
         asked = await asyncio.to_thread(read_request, *arguments) if is_big else read_request(*arguments)
@@ -141,10 +147,8 @@ class HttpServer:
         if self._detector is None:
             raise Refusal(404, "no plan that is served ends in detections")
         self._check_open()
-        detector, length = self._detector, request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body:
-            raise self._too_big()
-        async with request.form(max_files=1, max_part_size=self._max_body) as form:
+        detector, body = self._detector, await self._body(request)
+        async with Request(request.scope, _replayed(body)).form(max_files=1, max_part_size=self._max_body) as form:
             upload = form.get("image")
             content = await upload.read() if upload is not None and not isinstance(upload, str) else None
             answer = await self._while_connected(request, detect(detector, content, form.get("min_confidence")))
@@ -172,8 +176,8 @@ class HttpServer:
 
     async def _body(self, request: Request) -> bytes:
         """Return the body, decompressed (Refusal if it is too big)."""
-        parts, size = [], 0
-        async for part in request.stream():
+        parts, size, stream = [], 0, request.stream()
+        while (part := await self._next(stream)) is not None:
             size += len(part)
             if size > self._max_body:
                 raise self._too_big()
@@ -186,6 +190,14 @@ class HttpServer:
                 return self._inflated(body)
             case other:
                 raise Refusal(415, f"the content encoding {other!r} is not known; known are: gzip, deflate")
+
+    async def _next(self, stream: AsyncGenerator[bytes, None]) -> bytes | None:
+        """Return the next part of a body, None at its end (Refusal if it takes too long to come)."""
+        try:
+            async with asyncio.timeout(self._idle_s):
+                return await anext(stream, None)
+        except TimeoutError:
+            raise Refusal(408, f"no more of the request has come within {self._idle_s:g} s") from None
 
     def _inflated(self, body: bytes) -> bytes:
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
@@ -205,6 +217,15 @@ def _refused(request: Request, message: str, status: int, headers: Mapping[str, 
     """Return an error as the protocol has it, or as clients of detection expect it."""
     more = {"success": False, "code": status} if request.url.path == DETECTION_PATH else {}
     return JSONResponse({**more, "error": message}, status, headers)
+
+
+def _replayed(body: bytes) -> Receive:
+    """Return what gives a body that has come."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 async def _gone(request: Request) -> None:

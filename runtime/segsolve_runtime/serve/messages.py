@@ -56,7 +56,7 @@ def read_request(model: ServedModel, body: bytes, json_length: int | None) -> In
         raise InputError(f"the body has {len(rest)} bytes that belong to no input")
     parameters = _parameters(document)
     timeout_us = parameters.get("timeout")
-    if timeout_us is not None and (not isinstance(timeout_us, int) or timeout_us < 0):
+    if timeout_us is not None and not (isinstance(timeout_us, int) and 0 <= timeout_us < 2**63):
         raise InputError(f"the parameter timeout is {timeout_us!r}; it is a number of microseconds")
     return InferRequest(
         id=document.get("id"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.errors import BackendError
+from segsolve_runtime.serve.connections import allow_many, log_faults, prompt_protocol
 from segsolve_runtime.serve.log import Log
 from segsolve_runtime.serve.models import Models
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 NAME = "segsolve"
 MIB = 2**20
 _BODY_PER_BYTE = 8
-_IDLE_S = 75  # as common servers have it: a request that meets the closing of its idle connection is lost to its client
 """Characters of JSON per byte of a tensor, at most: a byte as ``-128, `` has 6."""
 
 
@@ -38,6 +38,7 @@ class ServerOptions:
     max_body: int | None = None
     token: str | None = None
     grace_s: float = 30.0
+    idle_s: float = 75.0  # as common servers have it: a request that meets the end of its idle connection is lost
 
 
 def check_installed(*, grpc: bool) -> None:
@@ -62,6 +63,7 @@ def serve(models: Models, options: ServerOptions, log: Log, detector: Detector |
     Raises:
         BackendError: an address cannot be used.
     """
+    allow_many()
     asyncio.run(Server(models, options, log, detector).run())
 
 
@@ -88,6 +90,7 @@ class Server:
         from segsolve_runtime.serve.http import HttpServer
 
         options = self._options
+        log_faults(asyncio.get_running_loop(), self._log)
         app = HttpServer(
             self._models,
             name=NAME,
@@ -96,6 +99,7 @@ class Server:
             max_body=self._max_body(),
             token=options.token,
             detector=self._detector,
+            idle_s=options.idle_s,
         ).app
         config = uvicorn.Config(
             app,
@@ -103,7 +107,8 @@ class Server:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_keep_alive=_IDLE_S,
+            http=prompt_protocol(options.idle_s),
+            timeout_keep_alive=max(1, round(options.idle_s)),
             timeout_graceful_shutdown=max(1, round(options.grace_s)),
         )
         with _listening(options.host, options.port) as listener:

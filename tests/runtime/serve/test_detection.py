@@ -19,6 +19,7 @@ from segsolve_runtime import InputError, Pipeline
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.serve.detection import detector_of
 from segsolve_runtime.serve.models import ServedModel
+from segsolve_runtime.serve.server import ServerOptions
 
 from .conftest import Running, running, served
 from .test_http import ask
@@ -107,6 +108,23 @@ def test_boxes_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
         request = urllib.request.Request(f"http://{server.http}/v2/models/finds")
         with urllib.request.urlopen(request) as described:
             assert json.load(described)["inputs"][0]["datatype"] == "UINT8"
+
+
+def test_a_form_that_makes_no_sense_is_told_why() -> None:
+    finds = model()
+    options = ServerOptions(port=0, max_body=10_000, grace_s=5)
+    with running(finds, detector=detector_of(finds, None), options=options) as server:
+        for body, kind, status in (
+            (b"x", "multipart/form-data", 400),
+            (b"x", "multipart/form-data; boundary=b", 400),
+            (b"image=x", "application/x-www-form-urlencoded", 400),
+            (form({}, b"x" * 20_000)[0], "multipart/form-data; boundary=b", 413),
+        ):
+            for headers in ({"Content-Length": str(len(body))}, {"Transfer-Encoding": "chunked"}):
+                sent = body if "Content-Length" in headers else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+                found, answer, _ = ask(server, "POST", "/v1/vision/detection", sent, {"Content-Type": kind, **headers})
+                assert (found, answer["success"], bool(answer["error"])) == (status, False, True)
+        assert detect(server, picture())[0] == 200
 
 
 def test_only_a_plan_that_ends_in_detections_is_a_detector(tmp_path: Path) -> None:

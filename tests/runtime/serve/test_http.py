@@ -94,6 +94,8 @@ def test_a_request_that_makes_no_sense_is_told_why(server: Running, document: An
         (b"{}xx", {"Inference-Header-Content-Length": "2"}, 400, "has 2 bytes that belong to no input"),
         (b"{}", {"Inference-Header-Content-Length": "9"}, 400, "is 9, but the body has 2 bytes"),
         (b"{}", {"Inference-Header-Content-Length": "-1"}, 400, "is '-1'; it is a number of bytes"),
+        (b"{}", {"Inference-Header-Content-Length": "9" * 5000}, 400, "it is a number of bytes"),
+        (b'{"parameters": {"timeout": 1%s}}' % (b"0" * 400), {}, 400, "it is a number of microseconds"),
         (b"{}", {"Content-Encoding": "br"}, 415, "the content encoding 'br' is not known"),
         (b"{}", {"Content-Encoding": "gzip"}, 400, "cannot be decompressed"),
     ],
@@ -123,6 +125,17 @@ def test_what_is_too_big_is_refused_also_when_it_is_compressed() -> None:
             status, answer, _ = ask(server, "POST", "/v2/models/adds/infer", body, headers)
             assert status == 413
             assert "more than 1000 bytes" in answer["error"]
+
+
+def test_clients_that_go_silent_are_given_up() -> None:
+    """One that says nothing is cut off, one that begins to ask is told; the others are served."""
+    head = b"POST /v2/models/adds/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+    with running(served("adds"), options=ServerOptions(port=0, grace_s=5, idle_s=0.2)) as server:
+        for begun, answer in ((b"", b""), (b"GET /v2 HTT", b""), (head, b"HTTP/1.1 408 ")):
+            with socket.create_connection(("127.0.0.1", server.server.ports["http"]), PATIENCE_S) as client:
+                client.sendall(begun)
+                assert client.recv(65536).startswith(answer)
+        assert infer(server)[0] == 200
 
 
 def test_a_full_queue_says_when_to_come_again() -> None:
