@@ -8,6 +8,19 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import TextIO
 
+_TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), *_TURNING), 0xFFFD),
+}
+"""Control characters, and those that turn the direction of writing, by what is shown for them."""
+
+
+def visible(text: str) -> str:
+    """Return a text without control characters, which names in files may have and terminals obey."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
 
 def prepare() -> None:
     """Make stdout and stderr fit to be written to, and keep the descriptors of closed ones from the files of others."""
@@ -45,4 +58,4 @@ def write_line(stream: TextIO, text: str) -> None:
 def say(text: str) -> None:
     """Write a line of news on stderr, if that can be written."""
     with suppress(OSError):
-        write_line(sys.stderr, text)
+        write_line(sys.stderr, visible(text))

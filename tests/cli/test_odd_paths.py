@@ -80,6 +80,25 @@ def test_the_system_refuses_a_path(line: str, path: str) -> None:
         error(done, ExitCode(done.code), path[:40])
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("path", ["net.tflite/x", "folder", "net.tflite"])
+@pytest.mark.parametrize("line", [*_READS, *_WRITES])
+def test_a_file_where_a_folder_is_expected_and_the_other_way_round(line: str, path: str, here: Path) -> None:
+    (here / "folder").mkdir()
+    done = inside(*line.format(path).split())
+    assert done.code != ExitCode.INTERNAL, done.stderr
+    if path == "net.tflite/x":
+        error(done, ExitCode(done.code))
+    assert "File exists" not in done.stderr
+
+
+def test_a_file_of_a_plan_is_no_plan(plan: Path) -> None:
+    segment = next(plan.rglob("*.tflite"))
+    for command in (("check",), ("run",), ("report", "-o", "none.html")):
+        done = inside(command[0], segment, *command[1:])
+        error(done, ExitCode.BAD_PLAN, f"{segment.name} is a file, and a plan is a folder")
+
+
 def test_a_model_that_a_plan_records_under_a_name_that_is_too_long_is_not_found(here: Path, plan: Path) -> None:
     (here / "mine" / "segments").mkdir(parents=True)
     for path in plan.rglob("*.tflite"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from segsolve_runtime.backends.edgetpu.choose import parse_devices
 from segsolve_runtime.bench.turns import Where
-from segsolve_runtime.streams import write_line
+from segsolve_runtime.streams import visible, write_line
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -60,4 +60,4 @@ def show_json(document: Any) -> None:
 def show(lines: Iterable[str]) -> None:
     """Print lines as they come."""
     for line in lines:
-        write_line(sys.stdout, line)
+        write_line(sys.stdout, visible(line))

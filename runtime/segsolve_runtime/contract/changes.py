@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from segsolve_runtime.contract.files import read_bounded, resolved
+from segsolve_runtime.contract.files import make_folder, read_bounded, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.writing import locked, replace_file, sync_folder
 
@@ -147,7 +147,7 @@ def settle_locked(folder: Path) -> None:
 def _made_and_locked(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         while True:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             with suppress(FileNotFoundError):  # another process had made it, and took it away
                 stack.enter_context(locked(folder))
                 break

@@ -41,6 +41,18 @@ def read_bounded_text(path: Path, limit: Limit) -> str:
     return read_bounded(path, limit).decode("utf-8")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        OSError: it cannot be made; `strerror` says so where a file has its name, which the system calls "File exists".
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(error.errno, "a file is in the place of the folder", error.filename) from None
+
+
 def is_file(path: Path) -> bool:
     """Whether a path is a regular file; not so is also what the system refuses, such as a name that is too long.
 

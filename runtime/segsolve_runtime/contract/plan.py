@@ -382,17 +382,7 @@ def _content_sha256(document: dict[str, Any]) -> str:
 
 def _parse(path: Path) -> tuple[Plan, str]:
     """Return a plan and the digest by which its certificate names it."""
-    try:
-        document = json.loads(read_bounded_text(path, DOCUMENT))
-    except FileNotFoundError:
-        if is_file(path.parent / "pool.json"):
-            where = f"{path.parent} is the plan of a pool, which this command does not take"
-            raise PlanError(f"{where}; those of its models are under models/") from None
-        raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise PlanError(f"{path} cannot be read: it is not JSON: {error}") from None
+    document = _read(path)
     if not isinstance(document, dict) or document.get("format") != "segsolve-plan":
         raise PlanError(f"{path} is not a segsolve plan")
     if document.get("version") != VERSION:
@@ -414,6 +404,23 @@ def _parse(path: Path) -> tuple[Plan, str]:
     if said != found:
         raise PlanError(f"{path} was altered after it was written; solve again instead of editing it")
     return plan, _content_sha256(document)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(read_bounded_text(path, DOCUMENT))
+    except FileNotFoundError:
+        if is_file(path.parent / "pool.json"):
+            where = f"{path.parent} is the plan of a pool, which this command does not take"
+            raise PlanError(f"{where}; those of its models are under models/") from None
+        raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
+    except NotADirectoryError:
+        where = f"{path.parent} is a file, and a plan is a folder"
+        raise PlanError(f"{where}: name the one that segsolve solve MODEL -o DIR wrote") from None
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} cannot be read: it is not JSON: {error}") from None
 
 
 def _is_name(file: str) -> bool:

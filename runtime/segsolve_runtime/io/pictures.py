@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segsolve_runtime.contract.arrays import Array
+from segsolve_runtime.contract.files import make_folder
 from segsolve_runtime.contract.writing import replacing, sweep
 from segsolve_runtime.errors import ResultError
 from segsolve_runtime.io.detections import Detection
@@ -31,7 +32,7 @@ def open_folder(folder: Path) -> None:
     """
     check_pillow()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         sweep(folder)
     except OSError as error:
         raise ResultError(f"{folder} cannot be made: {error.strerror or error}") from None

@@ -220,7 +220,7 @@ def read_token(path: Path) -> str:
     try:
         token = read_bounded_text(path, DOCUMENT).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BackendError(f"the token {path} cannot be read: {error}") from None
+        raise BackendError(f"the token {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not token or not token.isascii() or any(character.isspace() for character in token):
         raise BackendError(f"the token {path} is not one word of ASCII")
     return token

@@ -20,7 +20,7 @@ from typing import Any
 from segsolve.batch.record import Record, from_line, to_line
 from segsolve.errors import OutputError
 from segsolve_runtime.contract import writing
-from segsolve_runtime.contract.files import is_there
+from segsolve_runtime.contract.files import is_there, make_folder
 
 RESULTS = "results.jsonl"
 SUPERSEDED = "superseded.jsonl"
@@ -120,7 +120,7 @@ def locked(folder: Path) -> Iterator[None]:
         OutputError: another batch is at work there, or the folder cannot be written.
     """
     with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         try:
             lock = ExitStack()
             lock.enter_context(writing.locked(folder, wait_s=0))

@@ -21,9 +21,9 @@ _EVERY_S = 10.0
 @contextmanager
 def batch_progress() -> Iterator[Observer]:
     """Show a batch's news while it runs."""
-    from rich.console import Console
+    from segsolve.cli.terminal import Terminal
 
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True)
     if not console.is_terminal:
         yield _Lines()
         return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from segsolve.errors import OutputError
 from segsolve_runtime.contract.document import jsonable
 from segsolve_runtime.contract.wording import hanging
-from segsolve_runtime.streams import say, write_line
+from segsolve_runtime.streams import say, visible, write_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,14 +29,14 @@ _LOG_EVERY_S = 5.0
 
 def show(result: RenderableType) -> None:
     """Print a result on stdout; plain and 100 columns wide when that is no terminal."""
-    from rich.console import Console
+    from segsolve.cli.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal()
     if console.is_terminal:
         console.print(result)
         return
     text = StringIO()
-    Console(file=text, highlight=False, width=_PIPE_WIDTH).print(result)
+    Terminal(file=text, width=_PIPE_WIDTH).print(result)
     show_text("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
@@ -58,7 +58,7 @@ def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    show_text(text.getvalue().rstrip("\n"))
+    _write(sys.stdout, text.getvalue().rstrip("\n"))
 
 
 def show_text(text: str) -> None:
@@ -77,13 +77,14 @@ def result_lines() -> Callable[[str], None]:
     """
     stream = sys.stdout
 
-    def print_line(text: str) -> None:
-        try:
-            write_line(stream, text)
-        except OSError as error:
-            raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
+    return lambda text: _write(stream, visible(text))
 
-    return print_line
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        write_line(stream, text)
+    except OSError as error:
+        raise OutputError(f"the standard output cannot be written: {error.strerror}") from None
 
 
 def show_sentence(text: str) -> None:
@@ -104,10 +105,11 @@ def news(text: str) -> None:
 @contextmanager
 def progress(task: str) -> Iterator[Observer]:
     """Tell on stderr what is going on: a line that is kept up to date on a terminal, a log elsewhere."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True, highlight=False)
+    from segsolve.cli.terminal import Terminal
+
+    console = Terminal(stderr=True)
     if not console.is_terminal:
         news(task)
         yield _log(task)

@@ -67,9 +67,9 @@ class LiveView:
 @contextmanager
 def live(view: LiveView, task: str, *, prints: bool) -> Iterator[None]:
     """Keep a view's table up to date on a terminal; elsewhere, or where results are printed, say once what is done."""
-    from rich.console import Console
+    from segsolve.cli.terminal import Terminal
 
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True)
     if prints or not console.is_terminal:
         news(task)
         yield

@@ -18,6 +18,7 @@ from segsolve.cli.guard import say_error
 from segsolve.cli.running import RunOptions, compiler_of, fault_policy, isolation, served
 from segsolve.cli.traffic import Traffic, TrafficOptions, traffic
 from segsolve.errors import ExitCode, UsageError
+from segsolve_runtime.contract.files import make_folder
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array
@@ -56,7 +57,7 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
     _check_inputs(wanted.inputs, [model.name for model in folder.pool.models])
     with ExitStack() as stack:
         if wanted.output is not None and not _is_file(wanted.output, len(folder.plans)):
-            wanted.output.mkdir(parents=True, exist_ok=True)
+            make_folder(wanted.output)
         own = _own_traffic(folder, wanted, labels)
         plans = {model.name: plan.plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
         flows = {name: stack.enter_context(traffic(plans[name], one)) for name, one in own.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segsolve.errors import OutputError, UsageError
-from segsolve_runtime.contract.files import is_file
+from segsolve_runtime.contract.files import is_file, make_folder
 from segsolve_runtime.contract.writing import check_replaceable, replace_file
 
 BATCH_FILE = "results.jsonl"
@@ -47,7 +47,7 @@ def check_writable(output: Path) -> None:
         OutputError: it cannot be written.
     """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         check_replaceable(output)
     except OSError as error:
         raise _unwritable(output, error) from error
@@ -60,7 +60,7 @@ def write_text(output: Path, text: str) -> None:
         OutputError: it cannot be written.
     """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         replace_file(output, text.encode())
     except OSError as error:
         raise _unwritable(output, error) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segsolve.errors import OutputError
 from segsolve.zoo import build
+from segsolve_runtime.contract.files import make_folder
 from segsolve_runtime.contract.writing import replace_file
 
 
@@ -19,7 +20,7 @@ def write_network(name: str, folder: Path, *, seed: int = 0) -> Path:
     content = build(name, seed=seed)
     path = folder / f"{name}.tflite"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         replace_file(path, content)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another folder with -o") from error
