@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from segsolve.cost.table import StageTable, chain_table, lattice_table
-from segsolve.deadline import OutOfTime, deadline
+from segsolve.deadline import OutOfTime, deadline, left_s
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout, Objective, Question
@@ -18,6 +18,7 @@ from segsolve.search.chain.table import is_long
 from segsolve.search.exact import draft, exact
 from segsolve.search.fallback import Fallback
 from segsolve.search.inquiry import Inquiry
+from segsolve.search.near import nearby
 from segsolve.search.objectives import aim
 from segsolve.search.single import answer_of_planner
 from segsolve.search.strategies import DEFAULT, EXACT, get_planner
@@ -25,6 +26,8 @@ from segsolve.search.wide import wide_answer
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
 
 _TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
+_NEAR = f"the plan is the best near its own cuts: {_TOO_MANY}"
+_SHARE = 0.3  # of the time, for plans near the known one; the rest is for those anywhere, and their bound
 _OTHERS = f"leave --planner away, or give one of: {', '.join(EXACT)}"
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
 
@@ -158,10 +161,7 @@ class _Search:
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""
         if self._cannot_pay(chain):
-            chain = self._last(chain)
-            claim = "no cut of the graph does less work in all"
-            proof = Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0)
-            return replace(chain, cuts="dag", confirmed_by=(*chain.confirmed_by, proof))
+            return self._no_less_work(self._last(chain))
         if self._is_late:
             return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
         table = lattice_table(self.problem)
@@ -190,9 +190,58 @@ class _Search:
         return graph
 
     def _without_lattice(self, chain: Answer) -> Answer:
-        if self._is_plain and self.question.cuts is Cuts.DAG and chain.plan is not None:
-            return wide_answer(self.problem, chain, self.limits, self.observe)
-        return self._of_the_order(chain, _TOO_MANY)
+        """Return the best plan that is found where the ideals are too many to list, and what is known of it."""
+        is_bounded = self._is_plain and self.question.cuts is Cuts.DAG
+        found = self._nearby(chain, _SHARE if is_bounded else 1.0)
+        if found is chain and not (is_bounded and chain.plan):
+            return self._of_the_order(chain, _TOO_MANY)
+        if found.value is not None and self._cannot_pay(found):
+            return self._no_less_work(replace(found, status=Status.OPTIMAL, bound=found.value))
+        if is_bounded and found.stopped_by is not Stop.INTERRUPTED:
+            limits = self.limits if self.limits.time_limit_s is None else replace(self.limits, time_limit_s=left_s())
+            try:
+                return wide_answer(self.problem, found, limits, self.observe)
+            except OutOfTime:
+                if found is chain:
+                    raise
+                found = replace(found, stopped_by=Stop.TIME_LIMIT)
+        return replace(found, status=Status.FEASIBLE, bound=min(self._least, found.value or self._least), note=_NEAR)
+
+    def _nearby(self, chain: Answer, share: float) -> Answer:
+        """Return the best plan near that of the execution order, within a share of the time that is left."""
+        best = chain
+        if chain.points or is_long(self.problem):
+            return best
+        is_limited = self.limits.time_limit_s is not None
+        few, many = (60, 120) if self._needs_fronts else (300, 700)
+        better = nearby(
+            self.problem, chain, self._drafted_over, few=few, many=many, seed=self.limits.seed, is_endless=is_limited
+        )
+        stopped_by = Stop.FINISHED
+        try:
+            with deadline(share * left_s() if is_limited else None):
+                for found in better:
+                    best = replace(found, status=Status.FEASIBLE, basis=None)
+                    self._tell(best)
+                    if self._cannot_pay(best):
+                        break
+        except OutOfTime:
+            stopped_by = Stop.TIME_LIMIT
+        except KeyboardInterrupt:
+            if best is chain:
+                raise
+            stopped_by = Stop.INTERRUPTED
+        return best if best is chain else replace(best, stopped_by=stopped_by)
+
+    def _drafted_over(self, table: StageTable) -> Answer:
+        return draft(self._asked(table, "dag"))
+
+    def _no_less_work(self, found: Answer) -> Answer:
+        """Return the answer that no plan over any cuts is better, which its value shows."""
+        proof = Confirmation(
+            by="bounds", claim="no cut of the graph does less work in all", strength="exact", seconds=0.0
+        )
+        return replace(found, cuts="dag", confirmed_by=(*found.confirmed_by, proof))
 
     def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
         """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
