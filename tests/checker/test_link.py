@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.certificates import checked
+from generators.dags import spilling_dag
 from generators.drawn import problems
 from generators.problems import chain, op_cost
 from segsolve.checker.shared import most_rate_sharing
+from segsolve.cost.plan import score_plan
+from segsolve.cost.table import IMPOSSIBLE, lattice_table
 from segsolve.problem import Host, Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
-from segsolve.solvers.base import Status
+from segsolve.search.claims import by_stages, corners
+from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.cpsat.claims import refute
+from segsolve.solvers.dynamic.pipelines import Pipelines
 from tests.trying import all_values
+
+from .cases import solved
 
 few = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 LINKS = st.integers(0, 10**7)
@@ -143,8 +152,14 @@ def test_on_a_link_and_a_host(
     if found.score is not None:
         assert latency_ns is None or found.score.latency_ns <= latency_ns
         assert found.score.rate * 10**9 >= Fraction(fps)
+    if link is None:  # what the host leaves is found and proven, whatever else counts
+        wanted = Status.OPTIMAL if values else Status.INFEASIBLE
+        assert (found.status, found.certificate is not None) == (wanted, bool(values))
     if objective is Objective.PARETO:
         assert (found.plan is not None) <= bool(values)
+        if found.status is Status.OPTIMAL:
+            assert [(p.plan.tpus, p.score.latency_ns, p.score.rate) for p in found.points] == front(hosted, question)
+            assert found.certificate is None or checked(hosted, found).is_certified
         return
     if found.plan is not None:
         assert found.value in values and found.bound <= min(values)
@@ -154,6 +169,17 @@ def test_on_a_link_and_a_host(
             assert checked(hosted, found).is_certified
     if found.status is Status.INFEASIBLE:
         assert not values
+
+
+def front(problem: Problem, question: Question) -> list[tuple[int, int, Fraction]]:
+    """Return the devices, latency and rate of all plans that no other is as good as, of all plans there are."""
+    plans = [(plan.tpus, score_plan(problem, plan)) for _, plan in all_values(problem, question, graph=False)]
+    found = {(tpus, score.latency_ns, score.rate) for tpus, score in plans}
+    return sorted(
+        one
+        for one in found
+        if not any(o != one and o[0] <= one[0] and o[1] <= one[1] and o[2] >= one[2] for o in found)
+    )
 
 
 def narrow(tpus: int) -> Problem:
@@ -183,3 +209,51 @@ def test_the_bound_on_the_link_by_example() -> None:
     assert most_rate_sharing([[], one], single=False) == Fraction(1, 10)
     assert most_rate_sharing([[], one, one], single=False) == Fraction(1, 10) + Fraction(1, 5) / 8
     assert most_rate_sharing([[], one, one], single=True) == Fraction(1, 10)
+
+
+FED = [(0, 4, 40), (1, 5, 20), (4, 5, 20), (9, 5, 20)]
+"""Seed, TPUs, and ns of the host per stage: fronts whose proofs need claims about pipelines of few stages."""
+
+
+def fed(seed: int, tpus: int, serial_ns: int) -> Problem:
+    return replace(spilling_dag(8, tpus, seed), host=Host(cores=2, serial_ns=serial_ns, work_ns=10))
+
+
+@pytest.mark.parametrize(("seed", "tpus", "serial_ns"), FED)
+def test_claims_about_few_stages_say_no_more(seed: int, tpus: int, serial_ns: int) -> None:
+    """They are needed, are refused where they say more, and prove nothing of pipelines of more stages."""
+    case = solved(fed(seed, tpus, serial_ns), Question(objective=Objective.PARETO), graph=True)
+    assert case is not None and case.check().is_certified
+    numbers = [i for i, claim in enumerate(case.document["claims"]) if claim["most_stages"] is not None]
+    needed = 0
+    for i in numbers:
+        claim = case.document["claims"][i]
+        for member, value in (
+            *(("most_stages", more) for more in (None, claim["most_stages"] + 1)),
+            *((name, claim[name] + 1) for name in ("below_ns", "at_least") if claim[name] is not None),
+        ):
+            document = case.document
+            document["claims"][i][member] = value
+            assert not case.check(document).is_certified, (claim["tpus"], claim["most_stages"], member)
+        document = case.document
+        del document["claims"][i]
+        needed += not case.check(document).is_certified
+    assert needed
+
+
+@pytest.mark.parametrize(("seed", "tpus", "serial_ns"), FED)
+def test_cp_sat_looks_at_as_few_stages(seed: int, tpus: int, serial_ns: int) -> None:
+    """It refutes claims about few stages that say more, and none as it stands, though longer pipelines break some."""
+    table = lattice_table(fed(seed, tpus, serial_ns))
+    assert table is not None
+    pipelines = Pipelines(table, Constraints(), tpus)
+    found = [s for s in by_stages(pipelines, lambda p: corners(p, p.fronts, "latency")) if s.most_stages is not None]
+    broken = 0
+    for statement in found:
+        said = refute([statement], Limits())
+        assert said.finished and not said.contradicted
+        if statement.below_ns < IMPOSSIBLE:
+            assert refute([replace(statement, below_ns=statement.below_ns + 1)], Limits()).contradicted
+        longer = replace(statement, paths=replace(statement.paths, max_stages=None))
+        broken += refute([longer], Limits()).contradicted
+    assert found and broken

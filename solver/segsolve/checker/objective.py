@@ -47,9 +47,9 @@ def leaves_room(certificate: Certificate, otherwise: str) -> None:
         raise CertificateFault(otherwise)
 
 
-def most_rate_of(certificate: Certificate, tpus: int) -> Fraction:
-    """Return a bound on the rate of so many devices, link and host considered."""
-    latency_ns, problem = certificate.question.constraints.most_latency_ns, certificate.problem
+def most_rate_of(certificate: Certificate, tpus: int, latency_ns: int | None) -> Fraction:
+    """Return a bound on the rate of so many devices within a latency, link and host considered."""
+    problem = certificate.problem
     rate = rates(certificate, latency_ns)[tpus]
     single, loads = certificate.question.layout == "pipeline", []
     if problem.link:

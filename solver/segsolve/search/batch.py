@@ -319,5 +319,5 @@ def _close_fronts(pipelines: Pipelines) -> _Fronts:
     fronts = _fronts(pipelines)
     for k, by_replicas in fronts.items():
         for r in list(by_replicas)[1:]:
-            by_replicas[r] = [(p.bottleneck_ns, p.cost) for p in pipelines.front_of(k, k - r + 1)]
+            by_replicas[r] = [(p.bottleneck_ns, p.cost) for p in pipelines.of_stages(k - r + 1).front(k)]
     return fronts

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.solvers.dynamic.pipelines import Pipelines, Point
 from segsolve.solvers.statement import Statement
+
+BY_STAGES = "latency by stages"
+"""What pipelines trade where latency counts and the host limits, whose share depends on the number of stages."""
 
 
 def by_bottleneck(pipelines: Pipelines, sizes: range) -> Iterator[Statement]:
@@ -46,7 +50,31 @@ def corners(pipelines: Pipelines, fronts: dict[int, tuple[Point, ...]], cost: st
         yield Statement(paths=paths, below_ns=IMPOSSIBLE, cost=amounts, at_least=front[0].cost, cost_name=cost)
         for here, after in pairwise(front):
             yield Statement(paths=paths, below_ns=here.bottleneck_ns, cost=amounts, at_least=after.cost, cost_name=cost)
-        yield Statement(paths=paths, below_ns=front[-1].bottleneck_ns)
+        yield Statement(paths=paths, below_ns=pipelines.bottlenecks[k])
+
+
+def by_stages(pipelines: Pipelines, claims: Callable[[Pipelines], Iterable[Statement]]) -> Iterator[Statement]:
+    """Yield claims about all pipelines, and what more they say of those of fewer stages than devices.
+
+    The host's share of an inference depends on its stages. None is there that another one implies.
+    """
+    kept: list[Statement] = []
+    for most in (None, *range(pipelines.tpus - 1, 0, -1)):
+        limited = pipelines if most is None else pipelines.fed(most)
+        for found in sorted(claims(limited), key=lambda s: -s.paths.most):
+            statement = replace(found, most_stages=most)
+            if (most is None or found.paths.most > most) and not any(_implies(one, statement) for one in kept):
+                kept.append(statement)
+                yield statement
+
+
+def _implies(one: Statement, other: Statement) -> bool:
+    """Whether a claim says what another one does, of as many devices and stages or more."""
+    if one.paths.most < other.paths.most or one.below_ns < other.below_ns:
+        return False
+    if one.cost is not None and (one.cost_name != other.cost_name or one.at_least < other.at_least):
+        return False
+    return one.most_stages is None or (other.most_stages is not None and one.most_stages >= other.most_stages)
 
 
 def _steps(bottlenecks: tuple[int, ...], sizes: range) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from segsolve.question import Constraints, Layout, Question
 from segsolve.search.answer import EVALUATOR, Answer, Basis, ParetoPoint
 from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
-from segsolve.search.claims import no_pipeline
+from segsolve.search.claims import BY_STAGES, by_stages, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
 from segsolve.search.needed import needed
 from segsolve.search.objectives import aim
@@ -204,6 +204,8 @@ class Inquiry:
 
         `sharing` names the cost of what all share, if that is what limits.
         """
+        if sharing == BY_STAGES:
+            return tuple(by_stages(self.pipelines, lambda p: self.aim.claims(p, self.question, value)))
         if sharing:
             return tuple(self._claims_sharing(sharing, value))
         return tuple(self.aim.claims(self.pipelines, self.question, value))
@@ -223,7 +225,9 @@ class Inquiry:
 
     def _claimed(self, sharing: str | None) -> str:
         what = self.aim.claimed(self.constraints)
-        if sharing:
+        if sharing == BY_STAGES:
+            what += ", nor of those of as few stages"
+        elif sharing:
             does = "moves so little" if sharing == "bytes" else "has so few stages"
             what = f"no pipeline {does} at its bottleneck as a better plan needs"
         if not self.constraints.are_limits:

@@ -3,8 +3,8 @@
 Rates are exact for one shared thing at a time (`solvers.dynamic.shared`), over the undominated (bottleneck, cost) of
 pipelines: the bytes that they move, or the number of their stages. Where both limit, no plan is faster than either
 allows; a plan that is as fast as the tighter of the two is the best, and of another one the gap is said. Where latency
-matters as well, pipelines are undominated in all of these ways; they are listed where that is possible, and else a
-plan is made of what is best without sharing and what is best with it.
+matters as well, pipelines are undominated in all of these ways; they are listed where that is possible, which it always
+is where the host alone is shared, and else a plan is made of what is best without sharing and what is best with it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from segsolve.cost.plan import PlanScore, score_plan
 from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.search.answer import IF_NOT_SHARED, Answer, ParetoPoint
+from segsolve.search.claims import BY_STAGES
 from segsolve.search.inquiry import Inquiry
 from segsolve.search.objectives.base import Aim
 from segsolve.solvers.base import Confirmation
-from segsolve.solvers.dynamic.corners import Corner, corners
+from segsolve.solvers.dynamic.corners import Corner, corners, corners_by_stages
 from segsolve.solvers.dynamic.shared import Choice, best_sharing
 
 _COSTS = {"link": "bytes", "host": "stages"}
@@ -64,13 +65,14 @@ def answer_sharing(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
     more = {} if found is None else {*found.score.limited_by} - {*names}
     if found is not None and more and (again := _Listed.of(asked, {*names, *more})) is not None:
         listed, (least, found) = again, again.best(aim, limit)
-    return _answer(asked, least, found, note, shown=listed.shown())
+    return _answer(asked, least, found, note, listed)
 
 
 def _answer(
-    asked: Inquiry, least: Fraction | None, found: _Found | None, note: str, shown: Confirmation | None = None
+    asked: Inquiry, least: Fraction | None, found: _Found | None, note: str, listed: _Listed | None = None
 ) -> Answer:
     """Return what was found; no plan is below `least`, None if none can keep the constraints."""
+    shown, sharing = (listed.shown(), listed.trade) if listed else (None, found.cost if found else None)
     if least is None:
         return asked.nothing(is_claimed=False)
     if found is None:
@@ -81,33 +83,40 @@ def _answer(
         found.score,
         value,
         bound=least,
-        is_claimed=shown is None,
-        sharing=found.cost,
+        is_claimed=sharing is not None,
+        sharing=sharing,
         note=note,
         shown=(shown,) if shown and value == least else (),
     )
 
 
-def front_sharing(asked: Inquiry, names: Iterable[str]) -> tuple[list[ParetoPoint], Confirmation | None] | None:
+def front_sharing(
+    asked: Inquiry, names: Iterable[str]
+) -> tuple[list[ParetoPoint], Confirmation | None, str | None] | None:
     """Return all undominated plans by devices, latency and rate; None if pipelines are too many to list.
 
-    Without a confirmation others may be missing.
+    Without a confirmation others may be missing; with it, what single pipelines trade, if claims about that prove that
+    none is.
     """
     listed = _Listed.of(asked, names)
     if listed is None:
         return None
     kept: list[_Found] = []
+    best: dict[int, Fraction] = {}  # by latency, of as many devices as were looked at
     for count in range(1, asked.problem.tpus + 1):
-        for latency in listed.latencies(asked.constraints.most_latency_ns):
-            found = listed.fastest(count, latency)
+        most = Fraction(0)
+        for latency in listed.latencies(asked.constraints.most_latency_ns, count):
+            most = max([most, *(rate for ns, rate in best.items() if ns <= latency)])
+            found = listed.fastest(count, latency, above=most)
             if found is not None:
                 kept.append(found)
+                most = best[latency] = max(most, found.score.rate)
     if more := {name for found in kept for name in found.score.limited_by} - set(listed.names):
         return front_sharing(asked, {*listed.names, *more})
     points = undominated(
         ParetoPoint(plan=f.plan, score=f.score) for f in kept if asked.constraints.allow_rate(f.score.rate)
     )
-    return points, listed.shown() if all(found.is_best for found in kept) else None
+    return points, listed.shown() if all(found.is_best for found in kept) else None, listed.trade
 
 
 def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
@@ -193,10 +202,13 @@ class _Listed:
     def of(cls, asked: Inquiry, names: Iterable[str]) -> _Listed | None:
         """Return them, with the costs of some shared things; None if they are too many to list."""
         wanted = {*names}
-        start, paths = time.perf_counter(), asked.pipelines.paths(asked.pipelines.tpus)
+        start, pipelines = time.perf_counter(), asked.pipelines
         ordered = tuple(name for name in _COSTS if name in wanted)
-        costs = [asked.pipelines.costs(_COSTS[name]) for name in ordered]
-        listed = corners(paths, (paths.time, *costs))
+        if ordered == ("host",) and pipelines.counts_alone:
+            listed: tuple[Corner, ...] | None = corners_by_stages(pipelines)
+        else:
+            paths = pipelines.paths(pipelines.tpus)
+            listed = corners(paths, (paths.time, *(pipelines.costs(_COSTS[name]) for name in ordered)))
         return None if listed is None else cls(asked, ordered, listed, time.perf_counter() - start)
 
     def best(self, aim: Aim, limit: int | None) -> tuple[Fraction | None, _Found | None]:
@@ -207,7 +219,13 @@ class _Listed:
         if not aim.counts_ns:
             tries = ((Fraction(count), partial(self.fastest, count, limit)) for count in range(1, tpus + 1))
             return _first(self._asked, tries)
-        return _first(self._asked, ((Fraction(ns), partial(self.fastest, tpus, ns)) for ns in self.latencies(limit)))
+        known = self.latencies(limit, tpus)
+        return _first(self._asked, ((Fraction(ns), partial(self.fastest, tpus, ns)) for ns in known))
+
+    @property
+    def trade(self) -> str | None:
+        """What claims about single pipelines can prove the best plan by; none can of several costs of a pipeline."""
+        return BY_STAGES if self.names == ("host",) and self._asked.pipelines.counts_alone else None
 
     def shown(self) -> Confirmation:
         """Return what listing the pipelines shows."""
@@ -215,19 +233,28 @@ class _Listed:
         claim = f"no plan of the {len(self._listed)} undominated pipelines is better {where}"
         return Confirmation(by="enumeration", claim=claim, strength="exact", seconds=self._seconds)
 
-    def latencies(self, limit: int | None) -> list[int]:
-        """Return the latencies that pipelines can have, up to a limit."""
-        return sorted({c.costs[0] for c in self._listed if limit is None or c.costs[0] <= limit})
+    def latencies(self, limit: int | None, count: int) -> list[int]:
+        """Return the latencies that pipelines of so many devices can have, up to a limit."""
+        within = (c.costs[0] for c in self._listed if c.devices <= count)
+        return sorted({ns for ns in within if limit is None or ns <= limit})
 
-    def fastest(self, count: int, limit: int | None) -> _Found | None:
-        """Return the fastest plan that is found on so many devices, within a latency; None if there is none."""
+    def fastest(self, count: int, limit: int | None, *, above: Fraction = Fraction(0)) -> _Found | None:
+        """Return the fastest plan that is found on so many devices, within a latency.
+
+        None if there is none, or if none is above a rate.
+        """
         within = [c for c in self._listed if c.devices <= count and (limit is None or c.costs[0] <= limit)]
-        if not within:
+        found = [(name, *self._choices(name, k, within, count)) for k, name in enumerate(self.names, 1)]
+        if min(rate for _, rate, _ in found) <= above:
             return None
-        return _best(self._asked.problem, (self._made(name, k, within, count) for k, name in enumerate(self.names, 1)))
+        return _best(self._asked.problem, ((name, rate, self._plan(chosen)) for name, rate, chosen in found))
 
-    def _made(self, name: str, k: int, within: Iterable[Corner], count: int) -> tuple[str, Fraction, Plan]:
-        """Return the best plan if nothing but one thing was shared, whose cost is the k-th of the corners."""
+    def _plan(self, chosen: Iterable[Corner]) -> Plan:
+        made = self._asked.pipelines.made
+        return self._asked.checked(Plan(pipelines=tuple(made(corner.stages) for corner in chosen)))[0]
+
+    def _choices(self, name: str, k: int, within: Iterable[Corner], count: int) -> tuple[Fraction, list[Corner]]:
+        """Return the best layout if nothing but one thing was shared, whose cost is the k-th of the corners."""
         asked = self._asked
         frugal: dict[Choice, Corner] = {}
         for corner in within:
@@ -238,8 +265,7 @@ class _Listed:
         for (size, bottleneck), corner in frugal.items():
             fronts.setdefault(size, []).append((bottleneck, corner.costs[k]))
         rate, choices = best_sharing(fronts, asked.problem.shared.takes(_COSTS[name]), count)
-        plan = Plan(pipelines=tuple(asked.pipelines.made(frugal[choice].stages) for choice in choices))
-        return name, rate, asked.checked(plan)[0]
+        return rate, [frugal[choice] for choice in choices]
 
 
 def _unlisted(asked: Inquiry, otherwise: Plan, free: PlanScore, note: str) -> Answer:

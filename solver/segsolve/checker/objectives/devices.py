@@ -30,7 +30,7 @@ class Devices(Objective):
         if value < 1:
             raise CertificateFault("a plan of no TPUs is none")
         fewer = min(value - 1, certificate.problem.tpus)
-        rate = most_rate_of(certificate, fewer)
+        rate = most_rate_of(certificate, fewer, certificate.question.constraints.most_latency_ns)
         if rate and certificate.question.constraints.allow_rate(rate):
             leaves_room(certificate, f"the claims do not rule out a plan of {value - 1} TPUs")
         if value == 1:

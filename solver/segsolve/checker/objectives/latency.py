@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.checker.document import Certificate
-from segsolve.checker.objective import Objective, layout, leaves_room, rates, whole
+from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_of, whole
 from segsolve.checker.plans import Priced
 
 
@@ -23,7 +23,7 @@ class Latency(Objective):
     def prove(self, certificate: Certificate) -> str:
         """Return it, as `Objective` says."""
         value = whole(certificate)
-        rate = Fraction(0) if value == 0 else rates(certificate, value - 1)[-1]
+        rate = Fraction(0) if value == 0 else most_rate_of(certificate, certificate.problem.tpus, value - 1)
         if rate and certificate.question.constraints.allow_rate(rate):
             leaves_room(certificate, f"the claims do not rule out a plan with a latency of {value - 1} ns")
         return f"no {layout(certificate)} has a latency of less than {value} ns"

@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 
-from segsolve.checker.bounds import Corner, corners, most_rate
+from segsolve.checker.bounds import Corner, by_stages, corners, most_rate
+from segsolve.checker.costs import host_ns
 from segsolve.checker.document import Certificate
 from segsolve.checker.objective import Objective, layout, leaves_room, ns
 from segsolve.checker.plans import Priced
+from segsolve.checker.shared import most_rate_sharing
 
 
 class Pareto(Objective):
@@ -32,17 +34,38 @@ class Pareto(Objective):
         limit = question.constraints.most_latency_ns
         steps = corners(certificate.claims, "latency", tpus=tpus, latency_ns=limit)
         points = [(count, latency, Fraction(*rate)) for count, latency, rate in certificate.points]
-        for latency in sorted({latency for step in steps for _, latency in step}):
+        allows = question.constraints.allow_rate
+        for latency in sorted({latency for step in steps for _, latency in step} | _ends(certificate, limit)):
             floors = [_floor(step, latency) for step in steps]
-            for count, rate in enumerate(most_rate(floors, single=question.layout == "pipeline")):
+            for count, alone in enumerate(most_rate(floors, single=question.layout == "pipeline")):
                 known = max((r for n, ns, r in points if n <= count and ns <= latency), default=Fraction(0))
-                if rate > known and certificate.question.constraints.allow_rate(rate):
+                if (
+                    alone > known
+                    and allows(alone)
+                    and allows(rate := _fed(certificate, count, latency))
+                    and rate > known
+                ):
+                    rate = min(alone, rate)
                     leaves_room(
                         certificate,
                         f"the claims do not rule out a plan of {count} TPUs, a latency of {latency} ns and "
                         f"{ns(1 / rate)} ns per inference, which none of the points betters",
                     )
         return f"no {layout(certificate)} betters all {len(points)} points in TPUs, throughput or latency"
+
+
+def _ends(certificate: Certificate, most_ns: int | None) -> set[int]:
+    """Return the latencies from which on a claim says nothing any more."""
+    found = {c.at_least for c in certificate.claims if c.cost == "latency" and c.at_least is not None}
+    return {latency for latency in found if most_ns is None or latency <= most_ns}
+
+
+def _fed(certificate: Certificate, count: int, latency_ns: int) -> Fraction:
+    """Return a bound on the rate that the host can feed on so many devices within a latency."""
+    problem = certificate.problem
+    steps = by_stages(certificate.claims, tpus=count, latency_ns=latency_ns)
+    loads = [[(bottleneck, host_ns(problem, stages)) for bottleneck, stages in step] for step in steps]
+    return most_rate_sharing(loads, single=certificate.question.layout == "pipeline")
 
 
 def _floor(step: Sequence[Corner], latency_ns: int) -> int | None:

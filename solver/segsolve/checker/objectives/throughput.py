@@ -25,7 +25,7 @@ class Throughput(Objective):
     def prove(self, certificate: Certificate) -> str:
         """Return it, as `Objective` says."""
         value = Fraction(*certificate.value)
-        rate = most_rate_of(certificate, certificate.problem.tpus)
+        rate = most_rate_of(certificate, certificate.problem.tpus, certificate.question.constraints.most_latency_ns)
         if rate * value > 1:
             leaves_room(
                 certificate,

@@ -62,9 +62,11 @@ def _front(asked: Inquiry) -> Answer:
     # The front was found as if nothing was shared, which yet limits some of its plans.
     names = {name for point in found for name in point.score.limited_by}
     note = f"{shared_names(names)} limits plans of the front; others that need less of it may be missing"
-    points, shown = front_sharing(asked, names) or ([], None)
+    points, shown, trade = front_sharing(asked, names) or ([], None, None)
+    if shown is not None and points:
+        return _answer(asked, points, is_claimed=trade is not None, sharing=trade, shown=(shown,))
     if shown is not None:
-        return _answer(asked, points, is_claimed=False, shown=(shown,)) if points else asked.nothing(is_claimed=False)
+        return asked.nothing(is_claimed=False)
     points = points or undominated(point for point in found if asked.constraints.allow_rate(point.score.rate))
     return (
         _answer(asked, points, is_claimed=False, note=note, bound=Fraction(-1))
@@ -78,6 +80,7 @@ def _answer(
     points: list[ParetoPoint],
     *,
     is_claimed: bool = True,
+    sharing: str | None = None,
     note: str = "",
     bound: Fraction | None = None,
     shown: tuple[Confirmation, ...] = (),
@@ -89,6 +92,7 @@ def _answer(
         Fraction(0),
         points=tuple(points),
         is_claimed=is_claimed,
+        sharing=sharing,
         note=note,
         bound=bound,
         shown=shown,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.solvers.dynamic.paths import Arc, Paths
+from segsolve.solvers.dynamic.pipelines import Pipelines
 
 MOST_LABELS = 200_000
 """Made before it is given up; a few seconds."""
@@ -58,6 +59,12 @@ def corners(paths: Paths, costs: Sequence[NDArray[np.int64]]) -> tuple[Corner, .
         if paths.is_layered:
             layers.insert(0, here)
     return tuple(layers[0][0])
+
+
+def corners_by_stages(pipelines: Pipelines) -> tuple[Corner, ...]:
+    """Return the undominated pipelines in devices, bottleneck, latency and number of stages, however many states."""
+    found = pipelines.by_stages.items()
+    return tuple(undominated(Corner(k, point.bottleneck_ns, (point.cost, n), arcs) for (k, n, point), arcs in found))
 
 
 def undominated(found: Iterable[Corner]) -> list[Corner]:

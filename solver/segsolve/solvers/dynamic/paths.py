@@ -6,10 +6,10 @@ pinned or the number of stages is limited; then the programs carry it along.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -62,17 +62,50 @@ class Paths:
         The smallest cost, which is the latency if no other is given, then the fewest devices, then the earliest cuts;
         each stage has as few replicas as keep the bound. It is unique.
         """
-        layers = self.least_costs(bound_ns)
-        left = int(np.argmin([int(row[0]) for row in layers[0][: devices + 1]]))
-        if layers[0][left][0] >= IMPOSSIBLE:
+        return self._followed(self.least_costs(bound_ns), 0, devices, bound_ns)
+
+    def trades_by_stages(self, load_ns: Callable[[int], int]) -> Iterator[tuple[Arc, ...]]:
+        """Yield a pipeline for each undominated devices, stages, bottleneck and cost, where numbers alone matter.
+
+        So many stages take `load_ns` of what is shared, so that a bottleneck below that is as good as that. The
+        bottleneck is lowered bit by bit; one program finds the cheapest for all devices and stages together.
+        """
+        assert self.allowed_at is None
+        paths, bound = replace(self, max_stages=self.most_stages), IMPOSSIBLE - 1
+        while True:
+            layers = paths.least_costs(bound)
+            best: dict[tuple[int, int], tuple[int, tuple[Arc, ...]]] = {}
+            for stages, devices in product(range(1, paths.most_stages + 1), range(1, self.most + 1)):
+                first = paths.most_stages - stages
+                cost = min(int(row[0]) for row in layers[first][: devices + 1])
+                near = [best[at] for at in ((devices, stages - 1), (devices - 1, stages)) if at in best]
+                same = next((one for one in near if one[0] == cost), None)
+                if same is None and (arcs := paths._followed(layers, first, devices, bound)) is not None:
+                    yield arcs
+                    same = cost, arcs
+                if same is not None:
+                    best[devices, stages] = same
+            slowest = ((self.bottleneck(arcs), load_ns(len(arcs))) for arcs in {arcs for _, arcs in best.values()})
+            bound = max((ns for ns, load in slowest if ns > load), default=0) - 1
+            if bound < 0:
+                return
+
+    def bottleneck(self, arcs: Iterable[Arc]) -> int:
+        """Return the largest share of a pipeline's stages."""
+        return max(-(-int(self.time[a, b]) // r) for a, b, r in arcs)
+
+    def _followed(self, layers: list[_Rows], layer: int, devices: int, bound_ns: int) -> tuple[Arc, ...] | None:
+        """Return the path that begins with a stage of some number; None if there is none."""
+        left = int(np.argmin([int(row[0]) for row in layers[layer][: devices + 1]]))
+        if layers[layer][left][0] >= IMPOSSIBLE:
             return None
         path: list[Arc] = []
         here, end = 0, len(self.time) - 1
         while here != end:
-            layer = len(path) if self.is_layered else 0
             there, r = self._step(layers, layer, left, here, bound_ns)
             path.append((here, there, r))
             here, left = there, left - r
+            layer += self.is_layered
         return tuple(path)
 
     def fewest_devices(self, bound_ns: int) -> _Rows:
