@@ -22,7 +22,7 @@ from benchmarks.common import RESULTS, add_results, read_result
 from generators.pools import best_exclusive_period, best_exclusive_rate, best_shared_period, random_copies, random_pool
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.pool.document import PoolCertificate
-from segsolve.checker.pool.resources import least_period
+from segsolve.checker.pool.resources import least_value
 from segsolve.checker.pool.worth import prove_shared
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.certificate import certificate
@@ -122,7 +122,7 @@ def _unproven(answer: PoolAnswer) -> list[str]:
         return ["the certificate has no potentials"]
     try:
         prove_shared(read, read.shared)
-        if answer.prices is not None and least_period(read, list(answer.prices.all)) < answer.bound:
+        if answer.prices is not None and least_value(read, list(answer.prices.all)) < answer.bound:
             return ["the prices do not prove the bound"] if answer.narrow is not None else []
     except CertificateFault as fault:
         return [str(fault)]

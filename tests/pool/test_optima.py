@@ -10,7 +10,7 @@ import pytest
 from generators.pools import best_exclusive_period, best_exclusive_rate, best_shared_period, random_copies, random_pool
 from segsolve.checker.pool.document import PoolCertificate
 from segsolve.checker.pool.prices import check_plan, cost_of
-from segsolve.checker.pool.resources import least_period
+from segsolve.checker.pool.resources import least_value
 from segsolve.cost.states import prefixes
 from segsolve.cost.table import StageTable
 from segsolve.pool.answer import PoolAnswer
@@ -73,6 +73,7 @@ def test_counting_links_and_host_gains_over_the_optimum_that_leaves_them_aside()
         if alone is not None:
             limited = best_limited(problem, tables)
             assert limited is not None
+            assert limited.plan is not None
             free, counted = score_pool(problem, alone.plan).period, score_pool(problem, limited.plan).period
             assert counted <= free
             better += counted < free
@@ -136,7 +137,7 @@ def test_no_plan_with_copies_is_below_the_resource_bound_and_the_checker_finds_t
     document = certificate(answer, plan)
     assert document is not None
     read = PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
-    assert least_period(read, list(prices.all)) == period
+    assert least_value(read, list(prices.all)) == period
     for number in range(30):
         plan = random_copies(problem, 100 * seed + number)
         assert check_pool(problem, plan) == ()

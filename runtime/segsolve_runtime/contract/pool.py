@@ -82,6 +82,9 @@ class PoolModel(_Record):
     folder: str = Field(description="folder of its plan, relative to this file")
     plan_sha256: _Sha256
     weight: Annotated[int, Field(ge=1, le=10_000)] = Field(description="inferences per period")
+    constraints: dict[str, Any] = Field(
+        default_factory=dict, description="what was asked of its pipelines, as the question of a plan.json has it"
+    )
     rate_fps: Annotated[float, Field(ge=0)] = Field(description="predicted, rounded down")
     latency_ns: _Count = Field(description="worst predicted time of an inference that waits for none of its own model")
     own_latency_ns: _Count = Field(description="the same where all devices are free")

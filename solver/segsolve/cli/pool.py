@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +52,7 @@ class PoolOptions:
     sharing: str
     no_spill: bool
     limits: Limits
+    constraints: Mapping[str, Any] = field(default_factory=dict)
 
 
 def without_pool(
@@ -200,6 +201,7 @@ def _solved(options: PoolOptions) -> SolvedPool:
             limits=options.limits,
             observe=observe,
             tell=news,
+            **options.constraints,
         )
 
 

@@ -139,7 +139,6 @@ def command(
             optimistic=optimistic,
             within=near,
             pick=pick,
-            **{name: value for name, value in constraints.items() if value},
         )
         asked_for = PoolOptions(
             models=models,
@@ -150,6 +149,7 @@ def command(
             sharing=sharing,
             no_spill=no_spill,
             limits=limits,
+            constraints=constraints,
         )
         solve_pool(asked_for, output, verify=verify, as_json=as_json)
         return

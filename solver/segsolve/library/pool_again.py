@@ -54,8 +54,13 @@ def question_of(
     named = _pool(file, left)
     no_spill = file.solution.no_spill
     problem, loaded, memory = pool_problem(paths, named, rates={}, weights={}, no_spill=no_spill, tell=tell)
+    workload = workload_of(file)
+    rows = (
+        tuple(demand.kept.restricted(costs) for costs in row)
+        for row, demand in zip(problem.costs, workload.demands, strict=True)
+    )
     return Asked(
-        problem=replace(problem, workload=workload_of(file)),
+        problem=replace(problem, workload=workload, costs=tuple(rows)),
         models=loaded,
         memory_bytes=memory,
         devices=named.devices,
@@ -65,10 +70,14 @@ def question_of(
 def workload_of(file: PoolFile) -> Workload:
     """Return what a pool's plan was asked to serve."""
     from segsolve.pool.model import Demand, Goal, Sharing, Workload
+    from segsolve.question.kept import Constraints
 
     asked = file.solution
     return Workload(
-        demands=tuple(Demand(model=model.name, weight=model.weight) for model in file.models),
+        demands=tuple(
+            Demand(model=model.name, weight=model.weight, kept=Constraints.of(**model.constraints))
+            for model in file.models
+        ),
         scale_fps=None if asked.scale_fps is None else Fraction(asked.scale_fps),
         goal=Goal(asked.objective),
         sharing=Sharing(asked.sharing),

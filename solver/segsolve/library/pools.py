@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import DeviceError, ModelError, UsageError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from segsolve.pool.model import Kind, Pool, PoolProblem, Workload
     from segsolve.pool.simple import Way
     from segsolve.problem import SharedLink
+    from segsolve.question.constraint import Option
     from segsolve.solvers.base import Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
 
@@ -93,11 +95,13 @@ def solve_pool(
     limits: Limits | None = None,
     observe: Observer | None = None,
     tell: Tell = quiet,
+    **constraints: Any,
 ) -> SolvedPool:
     """Return the best plan for models on a pool, as `segsolve solve A B --pool` does.
 
     `rates` (inferences per second) or `weights` (whole numbers: the proportion of the rates) are by model, the name of
-    its file without the ending.
+    its file without the ending. `constraints` are those of `segsolve.solve` (``max_latency="20ms"``), of all models, or
+    as texts that begin with a model's name (``max_latency="detector=20ms"``, ``cut_before=["detector=12"]``).
 
     Raises:
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
@@ -115,6 +119,7 @@ def solve_pool(
         objective=objective,
         sharing=sharing,
         no_spill=no_spill,
+        constraints=constraints,
         tell=tell,
     )
     found = solve(problem, limits=limits, observe=observe or ignore)
@@ -181,6 +186,7 @@ def pool_problem(
     objective: str = "throughput",
     sharing: str = "auto",
     no_spill: bool = False,
+    constraints: Mapping[str, Any] = MappingProxyType({}),
     tell: Tell = quiet,
 ) -> tuple[PoolProblem, tuple[LoadedModel, ...], tuple[int, ...]]:
     """Read models and devices and return the question, the models, and the on-chip memory of each kind.
@@ -191,12 +197,15 @@ def pool_problem(
     from segsolve.graph.read import read_model
     from segsolve.pool.model import PoolProblem
     from segsolve.profile.load import device_costs
+    from segsolve.question.given import found, parsed
 
     names = model_names(models)
+    asked, rates = constraints_by_model(names, constraints, rates)
+    rates = _all_rates(names, rates, objective, tell)
     workload = _workload(names, rates, weights, objective, sharing)
     makers = [device_costs(device) for device in named.devices]
-    loaded, rows, memory = [], [], [0] * len(makers)
-    for path in models:
+    loaded, rows, memory, demands = [], [], [0] * len(makers), []
+    for path, demand in zip(models, workload.demands, strict=True):
         model = read_model(path)
         if model.graph.state is not None:
             raise ModelError(
@@ -210,10 +219,13 @@ def pool_problem(
             for source, kind in zip(sources, named.pool.kinds, strict=True)
         ]
         common = tuple(sorted(set(problems[0].cuts).intersection(*(p.cuts for p in problems))))
-        rows.append(tuple(replace(p, cuts=common, link=None) for p in problems))
+        kept = found(parsed(asked[demand.model]), replace(problems[0], cuts=common))
+        kept.check(replace(problems[0], cuts=common, tpus=len(named.pool.devices)))
+        demands.append(replace(demand, kept=kept))
+        rows.append(tuple(kept.restricted(replace(p, cuts=common, link=None)) for p in problems))
         memory = [source.device.memory_bytes for source in sources]
         loaded.append(model)
-    pool = _with_links(named, loaded)
+    pool, workload = _with_links(named, loaded), replace(workload, demands=tuple(demands))
     return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
 
 
@@ -227,6 +239,73 @@ def model_names(models: Sequence[Path]) -> tuple[str, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"two models are called {twice[0]!r}", "copy one of the files under another name")
     return names
+
+
+def constraints_by_model(
+    names: Sequence[str], given: Mapping[str, Any], rates: Mapping[str, Fraction]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Fraction]]:
+    """Return what is asked of each model, by argument, and the rates; `given` begins with MODEL= where it is for one.
+
+    The fewest inferences per second are a rate.
+
+    Raises:
+        UsageError: it is not said of which model, or a constraint is none of pools.
+    """
+    from segsolve.question.constraints import KINDS
+
+    kinds = {kind.option.argument: kind for kind in KINDS.values()}
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    wanted = dict(rates)
+    for argument, value in given.items():
+        if value in (None, [], ()):
+            continue
+        if argument == "pin":
+            raise UsageError("--pin is not taken in questions about pools", "--cut-before and --keep-together are")
+        if argument == "min_fps":
+            if len(names) > 1 or rates:
+                raise UsageError("--min-fps is of one model", "write --rate MODEL=PER_SECOND for each")
+            wanted[names[0]] = _rate(names[0], value)
+            continue
+        kind = kinds.get(argument)
+        if kind is None:
+            raise UsageError(f"there is no constraint {argument!r}", f"known: {', '.join(kinds)}")
+        for name, own in _by_model(names, kind.option, value, names_operations=kind.names_operations).items():
+            found[name][argument] = own
+    return found, wanted
+
+
+def _by_model(names: Sequence[str], option: Option, value: Any, *, names_operations: bool) -> dict[str, Any]:
+    """Return an option's value by model; of one that is not said, all models have it."""
+    if option.is_repeatable:
+        found: dict[str, Any] = {}
+        for text in value:
+            name, _, own = str(text).partition("=")
+            if name not in names or not own:
+                name, own = names[0], text
+                if names_operations and len(names) > 1:
+                    raise UsageError(
+                        f"{option.flag} {text}: it is not said of which model", f"write {option.flag} {names[0]}={text}"
+                    )
+            found.setdefault(name, []).append(own)
+        return found
+    parts = [part.partition("=") for part in str(value).split(",")]
+    if not any(mark for _, mark, _ in parts):
+        return dict.fromkeys(names, value)
+    if odd := [name for name, mark, own in parts if name.strip() not in names or not mark or not own]:
+        raise UsageError(f"{option.flag} is {value!r}: {odd[0]!r} is no model here", f"known: {', '.join(names)}")
+    try:
+        return {name.strip(): option.type(own) for name, _, own in parts}
+    except ValueError:
+        raise UsageError(f"{option.flag} is {value!r}", f"write {option.flag} {names[0]}=NUMBER") from None
+
+
+def _all_rates(names: Sequence[str], rates: Mapping[str, Fraction], objective: str, tell: Tell) -> dict[str, Fraction]:
+    """Return the rates; where the least latency is asked for, models of which none was said have one per second."""
+    missing = [name for name in names if name not in rates]
+    if not rates or not missing or objective != "latency" or set(rates) - set(names):
+        return dict(rates)
+    tell(f"no rate was said of {', '.join(missing)}: 1 inference per second is kept")
+    return {name: rates.get(name, Fraction(1)) for name in names}
 
 
 def parse_rates(texts: Sequence[str]) -> dict[str, Fraction]:

@@ -17,7 +17,9 @@ from segsolve.cost.arrays import Arrays, Ints
 from segsolve.cost.stage import scratch_bytes, stage_score
 from segsolve.cost.states import Ideals, Prefixes, prefixes
 from segsolve.cost.table import IMPOSSIBLE, MOST_ROOM, StageTable
+from segsolve.pool.model import NOTHING
 from segsolve.problem import Problem
+from segsolve.question.kept import Constraints
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Arcs:
 
     problem: Problem
     states: Prefixes | Ideals
+    kept: Constraints = NOTHING
     _known: dict[tuple[int, int], tuple[list[int], list[Price]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -79,7 +82,7 @@ class Arcs:
     def resident_ns(self) -> Ints:
         """The time [states, states] of a stage all of whose cacheable weights are on chip, or IMPOSSIBLE."""
         free = replace(self.problem, capacity_bytes=MOST_ROOM, measured=(), no_spill=False)
-        time = StageTable(free, self.states).time.copy()
+        time = self.kept.time(StageTable(free, self.states)).copy()
         for measured in self.problem.measured:
             for a, b in self._measured_at(measured.first, measured.end):
                 score = stage_score(self.problem, range(measured.first, measured.end))
@@ -139,6 +142,18 @@ class Arcs:
         return Price(low, until, time, used, moved, fits)
 
 
-def arcs_of(problem: Problem) -> Arcs:
-    """Return the stages that the execution order of a problem can be cut into."""
-    return Arcs(problem, prefixes(problem))
+def arcs_of(problem: Problem, kept: Constraints = NOTHING) -> Arcs:
+    """Return the stages that the execution order of a problem can be cut into, but those that constraints forbid."""
+    return Arcs(problem, prefixes(problem), kept)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTable(StageTable):
+    """The prices of a model's stages, those that constraints forbid being impossible."""
+
+    kept: Constraints = NOTHING
+
+    @cached_property
+    def time(self) -> Ints:
+        """The time [states, states] of each stage, or IMPOSSIBLE."""
+        return self.kept.time(StageTable(self.problem, self.states))

@@ -15,12 +15,13 @@ from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
 from segsolve.problem import Problem
+from segsolve_runtime.contract.document import jsonable
 
 
 def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
-    """Return the certificate of an answer as a document; None where nothing is proven (the least latency)."""
+    """Return the certificate of an answer as a document; None of a plan that does not make the rates it is to keep."""
     workload, pool = answer.problem.workload, answer.problem.pool
-    if workload.goal is not Goal.RATES or answer.value is None:
+    if answer.value is None or (workload.goal is Goal.LATENCY and not answer.keeps_rates):
         return None
     proof = answer.shared
     return {
@@ -28,7 +29,12 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
         "version": 1,
         "kinds": [{"name": kind.name, "count": kind.count, "link": kind.link} for kind in pool.kinds],
         "links": [{"name": name, "ns_per_mib": link.ns_per_mib} for name, link in pool.links],
-        "models": [{"name": demand.model, "weight": demand.weight} for demand in workload.demands],
+        "models": [
+            {"name": demand.model, "weight": demand.weight, "constraints": jsonable(dict(demand.kept.values))}
+            for demand in workload.demands
+        ],
+        "objective": workload.goal.value,
+        "wanted": None if workload.scale_fps is None else _ratio(workload.scale_fps),
         "sharing": workload.sharing.value,
         "problems": [[problem_document(problem) for problem in row] for row in answer.problem.costs],
         "pipelines": [

@@ -1,14 +1,15 @@
-"""The best plan in which every TPU serves one stage where links or the host limit: from columns, by HiGHS.
+"""The best plan in which every TPU serves one stage, with all that plans are asked for: from columns, by HiGHS.
 
-A column is a pipeline of a model: the TPUs that it takes of each kind, its bottleneck B, and what an inference occupies
-each link, the host and its cores for. Of each model all columns are found that no other one betters in all of these, by
-the recurrence of `exclusive` over sets of undominated points in place of least bottlenecks. Then, with x_j pipelines of
-a column and r_j the inferences per ns that these do,
+A column is a pipeline of a model: the TPUs that it takes of each kind, its bottleneck B, what an inference occupies
+each link, the host and its cores for, and its latency. Of each model all columns are found that no other one betters in
+all of these, by the recurrence of `exclusive` over sets of undominated points in place of least bottlenecks. Then, with
+x_j pipelines of a column and r_j the inferences per ns that these do,
 
     most lambda:  r_j <= x_j / B_j,  sum of k_j x_j <= the pool,  of links and host no more than there is,
                   sum over the columns of m of r_j >= lambda w_m
 
-HiGHS solves that to a millionth. What it chose gets its shares in fractions, and the evaluator's price.
+HiGHS solves that to a millionth. What it chose gets its shares in fractions, and the evaluator's price. The least worst
+latency at some rates is the smallest latency whose columns, and those of less, make them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import numpy as np
 
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE, StageTable
-from segsolve.deadline import check, left_s
+from segsolve.deadline import OutOfTime, check, left_s
 from segsolve.pool.evaluate import score_pool
 from segsolve.pool.exclusive import Counts, Placement, Vectors, less, take_devices
-from segsolve.pool.model import PoolProblem
+from segsolve.pool.model import Goal, PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolPlan, by_first_stage
 from segsolve.pool.shares import with_best_shares
+from segsolve.question.kept import Constraints
 from segsolve.solvers.columns import NEAR, Column, most_periods
 
 _MOST_STEPS = 10**8
@@ -35,71 +37,124 @@ _MOST_STEPS = 10**8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limited:
-    """The best plan of `columns`, so many; no period, in ns, is below `least`, to a millionth."""
+    """The best plan of `columns`, so many, None if there is none that keeps what is asked.
 
-    plan: PoolPlan
+    No period, or worst latency, in ns, is below `least`, to a millionth.
+    """
+
+    plan: PoolPlan | None
     least: Fraction
     columns: int
 
 
 def best_limited(problem: PoolProblem, tables: Sequence[Sequence[StageTable]]) -> Limited | None:
-    """Return the best plan in which each TPU has one stage at most, links and host counted.
+    """Return the best plan in which each TPU has one stage at most, with links, host and all constraints.
 
-    None if there is no plan, or the pool is too large for all columns.
+    None if the pool is too large for all columns.
 
     Raises:
         OutOfTime: there was no time for all of them.
     """
-    vectors = Vectors(problem.pool.counts)
-    per_state = sum(sum(k) for k in vectors.all)
-    if per_state * sum(len(row[0]) ** 2 for row in tables) > _MOST_STEPS:
+    steps = sum(sum(k) for k in Vectors(problem.pool.counts).all)
+    if steps * sum(len(row[0]) ** 2 for row in tables) > _MOST_STEPS:
         return None
-    fronts = [_Front(row, _takes(problem, m, row), vectors) for m, row in enumerate(tables)]
-    whole = [*(2**20 for _ in problem.pool.links), 1, max(1, problem.host_cores)]
-    columns, points = [], []
-    for m, front in enumerate(fronts):
-        for point, k, (bottleneck, *takes) in front.pipelines:
-            parts = tuple(take / part for take, part in zip(takes, whole, strict=True))
-            columns.append(Column(model=m, devices=k, bottleneck_ns=bottleneck, takes=parts))
-            points.append(point)
-    found = most_periods(columns, problem.pool.counts, problem.workload.weights, left_s())
-    if found is None:
-        return None
-    free = [[d for d, k in enumerate(problem.pool.devices) if k == kind] for kind in range(len(problem.pool.kinds))]
-    pipelines = [
-        PoolPipeline(model=columns[j].model, stages=take_devices(fronts[columns[j].model].stages(points[j]), free))
-        for j, often, _ in sorted(found.columns, key=lambda each: columns[each[0]].model)
-        for _ in range(often)
-    ]
-    plan = with_best_shares(problem, by_first_stage(tuple(pipelines), len(problem.pool.devices)))
-    period = score_pool(problem, plan).period
-    is_best = found.least >= period * (1 - 2 * Fraction(NEAR))
-    return Limited(plan=plan, least=period if is_best else found.least, columns=len(columns))
+    return _Columns(problem, tables).best()
+
+
+class _Columns:
+    """All columns of a problem, and what plans of them come to."""
+
+    def __init__(self, problem: PoolProblem, tables: Sequence[Sequence[StageTable]]) -> None:
+        self._problem = problem
+        vectors = Vectors(problem.pool.counts)
+        self._fronts = [
+            _Front(row, _takes(problem, m, row), vectors, problem.workload.demands[m].kept)
+            for m, row in enumerate(tables)
+        ]
+        whole = [*(2**20 for _ in problem.pool.links), 1, max(1, problem.host_cores)]
+        self._all: list[tuple[Column, int, int]] = []  # with its latency and its point
+        for m, front in enumerate(self._fronts):
+            for point, k, (bottleneck, *takes, latency, _) in front.pipelines:
+                parts = tuple(take / part for take, part in zip(takes, whole, strict=True))
+                self._all.append((Column(model=m, devices=k, bottleneck_ns=bottleneck, takes=parts), latency, point))
+
+    def best(self) -> Limited:
+        """Return the best plan."""
+        if self._problem.workload.goal is Goal.LATENCY and self._problem.workload.scale_fps is not None:
+            return self._soonest(self._problem.workload.scale_fps)
+        plan, least = self._fastest(self._all)
+        if plan is not None:
+            period = score_pool(self._problem, plan).period
+            least = period if least >= period * (1 - 2 * Fraction(NEAR)) else least
+        return Limited(plan=plan, least=least, columns=len(self._all))
+
+    def _soonest(self, wanted: Fraction) -> Limited:
+        """Return the plan of the least worst latency that makes so many periods per second."""
+        latencies = sorted({latency for _, latency, _ in self._all})
+        low, high, found = 0, len(latencies), None  # all below `low` are too few; those of `high` make the rates
+        while low < high:
+            check()
+            middle = (low + high) // 2
+            plan, least = self._fastest([each for each in self._all if each[1] <= latencies[middle]])
+            if plan is not None and score_pool(self._problem, plan).scale_fps >= wanted:
+                high, found = middle, plan
+            elif plan is None or least * wanted > 10**9 * (1 - 2 * Fraction(NEAR)):
+                low = middle + 1
+            else:  # HiGHS was not in time to tell
+                raise OutOfTime
+        if found is not None:
+            return Limited(plan=found, least=Fraction(latencies[high]), columns=len(self._all))
+        return Limited(plan=None, least=Fraction(max(latencies, default=0) + 1), columns=len(self._all))
+
+    def _fastest(self, columns: Sequence[tuple[Column, int, int]]) -> tuple[PoolPlan | None, Fraction]:
+        """Return the plan of the least period that HiGHS finds, and what it says that none is below."""
+        problem, counts = self._problem, self._problem.pool.counts
+        found = most_periods([each[0] for each in columns], counts, problem.workload.weights, left_s())
+        if found is None:
+            return None, Fraction(0)
+        free = [[d for d, k in enumerate(problem.pool.devices) if k == kind] for kind in range(len(counts))]
+        chosen = [columns[j] for j, often, _ in found.columns for _ in range(often)]
+        pipelines = [
+            PoolPipeline(model=one.model, stages=take_devices(self._fronts[one.model].stages(point), free))
+            for one, _, point in sorted(chosen, key=lambda each: each[0].model)
+        ]
+        plan = by_first_stage(tuple(pipelines), len(problem.pool.devices))
+        return with_best_shares(problem, plan), found.least
 
 
 def _takes(problem: PoolProblem, model: int, tables: Sequence[StageTable]) -> list[tuple[Ints, Ints]]:
-    """Return what an inference takes of links (in 2**-20 ns), host and cores in a stage of each kind [a, b, r].
+    """Return what an inference takes in a stage of each kind [a, b, r], and in a first stage besides [r].
 
-    The second are what it takes besides in a first stage [r].
+    That is of links (in 2**-20 ns), of the host and its cores; its time, and 1 for the stage, where these matter.
     """
     pool, found = problem.pool, []
+    workload, kept = problem.workload, problem.workload.demands[model].kept
+    is_timed = workload.goal is Goal.LATENCY or kept.most_latency_ns is not None
     for k, (kind, table) in enumerate(zip(pool.kinds, tables, strict=True)):
         serial, work = problem.host_ns(model, k)
         of_links = [table.moved_bytes * link.ns_per_mib * (kind.link == name) for name, link in pool.links]
         of_host = np.full(table.time.shape, serial, dtype=np.int64)
-        first = np.array([*(0 for _ in of_links), 0, work], dtype=np.int64)
-        found.append((np.stack([*of_links, of_host, of_host], axis=-1), first))
+        first = np.array([*(0 for _ in of_links), 0, work, 0, 0], dtype=np.int64)
+        of_plan = np.minimum(table.time, IMPOSSIBLE) * is_timed, np.full_like(of_host, kept.most_stages is not None)
+        found.append((np.stack([*of_links, of_host, of_host, *of_plan], axis=-1), first))
     return found
 
 
 class _Front:
     """The undominated pipelines of one model for each vector of devices.
 
-    A point is a pipeline up to some state: its bottleneck, what it takes, and its number.
+    A point is a pipeline up to some state: its bottleneck, what it takes, its latency and stages, and its number.
     """
 
-    def __init__(self, tables: Sequence[StageTable], takes: Sequence[tuple[Ints, Ints]], vectors: Vectors) -> None:
+    def __init__(
+        self,
+        tables: Sequence[StageTable],
+        takes: Sequence[tuple[Ints, Ints]],
+        vectors: Vectors,
+        kept: Constraints,
+    ) -> None:
         self._tables, self._takes, self._vectors = tables, takes, vectors
+        self._most = [IMPOSSIBLE if most is None else most for most in (kept.most_latency_ns, kept.most_stages)]
         self._end = tables[0].end
         width = takes[0][0].shape[-1] + 2
         self._before: list[Ints] = [np.array([[-1, 0, -1, 0, 0]], dtype=np.int64)]  # point, state, kind, replicas, k
@@ -146,8 +201,10 @@ class _Front:
                 new = points.copy()
                 new[:, 0] = np.maximum(points[:, 0], -(-time[begin] // replicas))
                 new[:, 1:-1] += each[begin, state] + first * (begin == 0)[:, None]
-                steps.append(np.stack(np.broadcast_arrays(points[:, -1], begin, kind, replicas, number), axis=1))
-                grown.append(new)
+                step = np.stack(np.broadcast_arrays(points[:, -1], begin, kind, replicas, number), axis=1)
+                inside = (new[:, -3:-1] <= self._most).all(axis=1)
+                steps.append(step[inside])
+                grown.append(new[inside])
         if not grown:
             own = [each[state] for each in smaller]
             return undominated(np.concatenate(own)) if own else np.empty((0, self._takes[0][0].shape[-1] + 2), np.int64)

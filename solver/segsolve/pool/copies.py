@@ -70,7 +70,7 @@ class Copies:
 
     def _exact(self, score: PoolScore) -> tuple[bool, Fraction]:
         if self._problem.workload.goal is Goal.RATES:
-            return False, score.period
+            return bool(score.late_ns), score.period
         wanted = self._problem.workload.scale_fps
         return wanted is not None and score.scale_fps < wanted, Fraction(score.worst_latency_ns)
 
@@ -158,6 +158,8 @@ class Copies:
             return float(IMPOSSIBLE), (0.0,) * len(pipes)
         score = score_pool(self._problem, self._structure(pipes, patterns, None))
         period, shares = least_load(score.loads_of_pipelines, [pipe.model for pipe in pipes])
+        if score.late_ns:
+            return 10**13 + score.late_ns + period, tuple(shares.tolist())
         workload = self._problem.workload
         if workload.goal is Goal.RATES or workload.scale_fps is None:
             return period, tuple(shares.tolist())

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from segsolve.cost.plan import check_pipeline
 from segsolve.cost.stage import StageScore, scratch_bytes, stage_score
-from segsolve.plan.model import Pipeline
+from segsolve.plan.model import Pipeline, Plan
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPlan, Resident
 from segsolve.problem import Problem
@@ -175,6 +175,12 @@ class PoolScore:
         """The largest of the models' worst latencies."""
         return max(self.latency_ns(m) for m in range(self.problem.models))
 
+    @cached_property
+    def late_ns(self) -> int:
+        """By how much the models' worst latencies are above those that are kept, all together."""
+        most = [demand.kept.most_latency_ns for demand in self.problem.workload.demands]
+        return sum(max(0, self.latency_ns(m) - ns) for m, ns in enumerate(most) if ns is not None)
+
     def _foreign_ns(self, pipeline: int, stage: int) -> int:
         devices = self.plan.pipelines[pipeline].stages[stage].devices
         return max(
@@ -235,7 +241,19 @@ def check_pool(problem: PoolProblem, plan: PoolPlan) -> tuple[str, ...]:
     wrong += _sharing_faults(problem, plan)
     if not wrong:
         wrong += _spills(problem, plan)
+    if not wrong and not keeps(problem, plan):
+        wrong.append(f"it does not keep what was asked for: {', '.join(problem.words)}")
     return tuple(dict.fromkeys(wrong))
+
+
+def keeps(problem: PoolProblem, plan: PoolPlan) -> bool:
+    """Whether a plan that is valid else keeps the constraints of every model."""
+    for m, demand in enumerate(problem.workload.demands):
+        stages = (tuple(stage.as_stage for stage in plan.pipelines[p].stages) for p in plan.of_model(m))
+        if not demand.kept.allow_stages(Plan(pipelines=tuple(Pipeline(stages=own) for own in stages))):
+            return False
+    is_timed = any(demand.kept.most_latency_ns is not None for demand in problem.workload.demands)
+    return not (is_timed and score_pool(problem, plan).late_ns)
 
 
 def _sharing_faults(problem: PoolProblem, plan: PoolPlan) -> list[str]:

@@ -23,6 +23,7 @@ from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
 from segsolve_runtime.contract.changes import Change, settle
+from segsolve_runtime.contract.document import jsonable
 from segsolve_runtime.contract.files import is_file, is_there
 from segsolve_runtime.contract.plan import PLAN_FILE
 from segsolve_runtime.contract.start import Start
@@ -202,6 +203,7 @@ def _document(
                 folder=_folder_of(answer, m),
                 plan_sha256=hashes[m],
                 weight=demand.weight,
+                constraints=jsonable(dict(demand.kept.values)),
                 rate_fps=rounded_down(score.rate_fps(m)),
                 latency_ns=score.latency_ns(m),
                 own_latency_ns=score.own_latency_ns(m),

@@ -40,14 +40,28 @@ class LocalSearch:
         self._kinds = pool.devices
         self._links = [(link.ns_per_mib, [kind.link == name for kind in pool.kinds]) for name, link in pool.links]
         self._limit = _wanted_period(problem)
+        kept = [demand.kept for demand in problem.workload.demands]
+        self._is_limited = any(own.most_latency_ns is not None or own.most_stages is not None for own in kept)
 
     def value(self, patterns: Sequence[Pattern]) -> Fraction:
         """Return what is made smallest: the period, or the worst latency if loads keep the rates that are wanted."""
         period = self.period(patterns)
+        if self._is_limited and (broken := self._broken(patterns)):
+            return 10**13 + broken + period
         if self._problem.workload.goal is Goal.RATES or self._limit is None:
             return period
         latency = Fraction(self.latency(patterns))
         return latency if period <= self._limit else latency + 10**12 + period
+
+    def _broken(self, patterns: Sequence[Pattern]) -> int:
+        """Return by how much worst latencies (ns) and stages (a ms each) are above what is kept."""
+        over = 0
+        for m, demand in enumerate(self._problem.workload.demands):
+            own = [p.busy_ns for p in patterns if any(held[0] == m for held in p.stages)]
+            latency, stages = demand.kept.most_latency_ns, demand.kept.most_stages
+            over += max(0, sum(own) - latency) if latency is not None else 0
+            over += 10**6 * max(0, len(own) - stages) if stages is not None else 0
+        return over
 
     def period(self, patterns: Sequence[Pattern]) -> Fraction:
         """Return the period of a plan."""
@@ -120,6 +134,9 @@ class LocalSearch:
     def _soft(self, patterns: Sequence[Pattern]) -> float:
         """A smooth stand-in for the value, which also tells plans of the same maximum apart."""
         loads = [float(p.load_ns) for p in patterns] + [float(load) for load in self._shared_loads(patterns)]
+        if self._is_limited:
+            broken = 1.0 + self._broken(patterns) / max(loads)
+            loads = [load * broken for load in loads]
         if self._problem.workload.goal is Goal.LATENCY and self._limit is not None:
             worst = [0.0] * self._problem.models
             for pattern in patterns:

@@ -10,6 +10,10 @@ from math import gcd, lcm
 
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
+from segsolve.question.kept import Constraints
+
+NOTHING = Constraints()
+"""No constraints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +73,14 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is wanted of one model: inferences per period, and its longest latency, if any."""
+    """What is wanted of one model: inferences per period, and what each of its pipelines keeps.
+
+    A latency that is kept is the worst, with all that an inference waits for on shared devices.
+    """
 
     model: str
     weight: int
-    max_latency_ns: int | None = None
+    kept: Constraints = NOTHING
 
     def __post_init__(self) -> None:
         if self.weight < 1:
@@ -150,6 +157,15 @@ class PoolProblem:
         """Return what a stage of a model on a kind occupies the host for, and its cores besides if it is the first."""
         host = self.costs[model][kind].host if self.host_cores else None
         return (host.serial_ns, host.work_ns) if host else (0, 0)
+
+    @property
+    def words(self) -> list[str]:
+        """What is asked of plans beside rates, each with the model that it is asked of."""
+        demands = self.workload.demands
+        named = [
+            (f"{demand.model}: " if self.models > 1 else "", word) for demand in demands for word in demand.kept.words
+        ]
+        return [name + word for name, word in named]
 
     @property
     def models(self) -> int:

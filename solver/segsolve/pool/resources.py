@@ -34,18 +34,22 @@ _BITS = 60  # of what all models cost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """Whole prices: of each kind's time and memory, of each link's time, of the host's and of its cores'."""
+    """Whole prices: of each kind's time and memory, of each link's time, of the host's and of its cores'.
+
+    `latency` are those of each model's latency, where that is bounded (`pool.latency`).
+    """
 
     time: tuple[int, ...]
     memory: tuple[int, ...]
     links: tuple[int, ...]
     host: int
     cores: int
+    latency: tuple[int, ...] = ()
 
     @property
     def all(self) -> tuple[int, ...]:
         """All of them, one after the other."""
-        return (*self.time, *self.memory, *self.links, self.host, self.cores)
+        return (*self.time, *self.memory, *self.links, self.host, self.cores, *self.latency)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +121,9 @@ class ResourceBound:
             time=tuple(parts[:kinds]),
             memory=tuple(parts[kinds : 2 * kinds]),
             links=tuple(parts[2 * kinds : 2 * kinds + links]),
-            host=parts[-2],
-            cores=parts[-1],
+            host=parts[2 * kinds + links],
+            cores=parts[2 * kinds + links + 1],
+            latency=tuple(parts[2 * kinds + links + 2 :]),
         )
         return prices, self.proven(prices)
 
@@ -132,9 +137,7 @@ class ResourceBound:
 
     def _searched(self) -> Floats:
         """Return prices of which all there is in a ns costs 1."""
-        time = np.where(self._stock == 0, self._per_ns, 0)
-        time[len(self._problem.pool.kinds) * 2 :] = 0
-        best = (time > 0) / float(time.sum())
+        best = self._first()
         value, cut = self._value(best)
         cuts = [cut]
         for _ in range(_ROUNDS):
@@ -151,6 +154,12 @@ class ResourceBound:
             else:
                 cuts.append(self._value(found)[1])
         return best
+
+    def _first(self) -> Floats:
+        """Return prices to begin with: all of time the same."""
+        time = np.where(self._stock == 0, self._per_ns, 0)
+        time[len(self._problem.pool.kinds) * 2 :] = 0
+        return np.asarray((time > 0) / float(time.sum()))
 
     def _value(self, prices: Floats) -> tuple[float, Floats]:
         """Return what prices prove, and the plane that no prices prove more than."""

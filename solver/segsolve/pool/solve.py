@@ -9,17 +9,17 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
-from segsolve.cost.states import prefixes
-from segsolve.cost.table import IMPOSSIBLE, StageTable
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import OutOfTime, deadline, is_over
 from segsolve.errors import SolverFault
 from segsolve.pool.answer import PoolAnswer
-from segsolve.pool.arcs import Arcs, arcs_of
+from segsolve.pool.arcs import Arcs, KeptTable, arcs_of
 from segsolve.pool.bound import Proof
 from segsolve.pool.columns import Limited, best_limited
 from segsolve.pool.copies import Copies
-from segsolve.pool.evaluate import PoolScore, check_pool, score_pool
+from segsolve.pool.evaluate import PoolScore, check_pool, keeps, score_pool
 from segsolve.pool.exclusive import Exclusive, best_exclusive
+from segsolve.pool.latency import LatencyBound
 from segsolve.pool.local import Placed
 from segsolve.pool.model import Goal, PoolProblem, Sharing
 from segsolve.pool.patterns import Pricer, plan_of
@@ -63,7 +63,10 @@ class _Solve:
     def __init__(self, problem: PoolProblem, limits: Limits, observe: Observer, start: float) -> None:
         self._problem, self._limits, self._observe, self._start = problem, limits, observe, start
         self._sharing = problem.workload.sharing
-        self._arcs: list[list[Arcs]] = [[arcs_of(p) for p in row] for row in problem.costs]
+        self._arcs: list[list[Arcs]] = [
+            [arcs_of(p, demand.kept) for p in row]
+            for row, demand in zip(problem.costs, problem.workload.demands, strict=True)
+        ]
         self._interrupted, self._unfinished = False, False
         self._seconds: dict[str, float] = {}
         self._shares = problem.models > 1 and self._sharing is not Sharing.NEVER
@@ -109,12 +112,16 @@ class _Solve:
         self._seconds[who] = self._seconds.get(who, 0.0) + time.perf_counter() - start
 
     def _priced(self, search: SharedSearch) -> None:
-        if self._problem.workload.goal is Goal.RATES:
-            with contextlib.suppress(OutOfTime):
-                self._prices = ResourceBound(self._problem, self._arcs).raised()
-            if self._prices is not None:
-                search.floor = self._prices[1]
-                self._news(search.best.value if search.best else None, int(search.floor))
+        workload = self._problem.workload
+        with contextlib.suppress(OutOfTime):
+            if workload.goal is Goal.LATENCY and workload.scale_fps is not None:
+                bound: ResourceBound = LatencyBound(self._problem, self._arcs, workload.scale_fps)
+            else:
+                bound = ResourceBound(self._problem, self._arcs)
+            self._prices = bound.raised()
+        if self._prices is not None:
+            search.floor = self._prices[1]
+            self._news(search.best.value if search.best else None, int(search.floor))
 
     def _copy(self, pricer: Pricer, start: Placed | None) -> None:
         found = Copies(self._problem, self._arcs, pricer, self._limits.seed).best(start)
@@ -124,7 +131,7 @@ class _Solve:
 
     def _dedicated(self) -> Exclusive | None:
         begun = time.perf_counter()
-        tables = [[StageTable(problem, prefixes(problem)) for problem in row] for row in self._problem.costs]
+        tables = [[KeptTable(each.problem, each.states, kept=each.kept) for each in row] for row in self._arcs]
         found = best_exclusive(self._problem, tables)
         self._seconds["dynamic program"] = time.perf_counter() - begun
         if found is not None and not self._is_closed(found):
@@ -132,34 +139,38 @@ class _Solve:
                 self._timed("columns", partial(self._limit, tables))
         return found
 
-    def _limit(self, tables: Sequence[Sequence[StageTable]]) -> None:
+    def _limit(self, tables: Sequence[Sequence[KeptTable]]) -> None:
         self._limited = best_limited(self._problem, tables)
 
     def _is_closed(self, dedicated: Exclusive | None) -> bool:
-        """Whether the best plan without shared TPUs is known: links and host do not limit, or were counted."""
+        """Whether the best plan without shared TPUs is known: nothing but TPUs limits it, or all that does counted."""
         if dedicated is None or self._limited is not None:
             return dedicated is not None
-        return score_pool(self._problem, dedicated.plan).period == 1 / dedicated.rate
+        is_fast = score_pool(self._problem, dedicated.plan).period == 1 / dedicated.rate
+        return is_fast and self._problem.workload.goal is Goal.RATES and keeps(self._problem, dedicated.plan)
 
     def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None) -> PoolAnswer:
         """Return the better of the two, with the bound over both."""
         goal = self._problem.workload.goal
         found: list[tuple[Fraction, int, PoolPlan, PoolScore, str]] = []
         if dedicated is not None:
-            score = self._checked(dedicated.plan)
+            score = score_pool(self._problem, dedicated.plan)
             if score.period < 1 / dedicated.rate:
                 raise SolverFault(f"a plan takes {score.period} ns, less than the {1 / dedicated.rate} of the optimum")
-            found.append((self._value(score), 0, dedicated.plan, score, "dynamic program"))
-        if self._limited is not None:
+            if keeps(self._problem, dedicated.plan):
+                self._checked(dedicated.plan)
+                found.append((self._value(score), 0, dedicated.plan, score, "dynamic program"))
+        if self._limited is not None and self._limited.plan is not None:
             score = self._checked(self._limited.plan)
             found.append((self._value(score), 0, self._limited.plan, score, "highs"))
         if search is not None and search.best is not None and search.best.value < IMPOSSIBLE:
             plan = plan_of(self._problem, self._arcs, search.best.patterns)
-            score = self._checked(plan)
-            if goal is Goal.RATES and score.period != search.best.value:
-                raise SolverFault(f"the search says {search.best.value} ns, the evaluator {score.period}")
-            found.append((self._value(score), 1, plan, score, search.found_by))
-        if self._copied is not None:
+            if keeps(self._problem, plan):
+                score = self._checked(plan)
+                if goal is Goal.RATES and score.period != search.best.value:
+                    raise SolverFault(f"the search says {search.best.value} ns, the evaluator {score.period}")
+                found.append((self._value(score), 1, plan, score, search.found_by))
+        if self._copied is not None and keeps(self._problem, self._copied[0]):
             self._checked(self._copied[0])
             found.append((self._value(self._copied[1]), 2, *self._copied, "search of copies"))
         asked = (
@@ -173,7 +184,10 @@ class _Solve:
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
         if not found:
-            is_proven = not self._shares and stopped is Stop.FINISHED
+            is_proven = not self._shares and stopped is Stop.FINISHED and not self._unfinished
+            is_proven &= dedicated is None or (self._limited is not None and self._limited.plan is None)
+            unkept = f"without shared TPUs no plan keeps {', '.join(self._problem.words)}"
+            few = "more models than TPUs that may not share"
             return PoolAnswer(
                 problem=self._problem,
                 status=Status.INFEASIBLE if is_proven else Status.UNKNOWN,
@@ -183,7 +197,7 @@ class _Solve:
                 bound=bound,
                 found_by="dynamic program",
                 over=over,
-                note="more models than TPUs that may not share" if is_proven else "",
+                note="" if not is_proven else few if dedicated is None and not self._problem.words else unkept,
                 stopped_by=stopped,
             )
         value, _, plan, score, who = min(found, key=lambda each: (*self._rank(each[3]), each[1]))
@@ -218,10 +232,9 @@ class _Solve:
 
     @property
     def _least(self) -> Fraction:
-        """What no plan at all is below, by the prices of resources, or the least latency."""
-        if self._problem.workload.goal is Goal.LATENCY:
-            return self._bound(None, None, None)
-        return self._prices[1] if self._prices else Fraction(0)
+        """What no plan at all is below, by the prices of resources; a latency is whole ns."""
+        least = self._prices[1] if self._prices else Fraction(0)
+        return least if self._problem.workload.goal is Goal.RATES else Fraction(-(-least // 1))
 
     def _bound(
         self,
@@ -232,15 +245,11 @@ class _Solve:
         certified: bool = False,
     ) -> Fraction:
         """Return what no plan without copies on shared TPUs is below, if that was asked for."""
-        if self._problem.workload.goal is Goal.LATENCY:
-            try:
-                return Fraction(least_latency(self._arcs))
-            except OutOfTime:
-                return Fraction(0)
         bounds = [Fraction(0)] if self._unfinished else []
-        if dedicated is not None:
-            counted = self._limited.least if self._limited and not certified else Fraction(0)
-            bounds.append(max(1 / dedicated.rate, self._least, counted))
+        limited = None if certified else self._limited
+        if dedicated is not None and not (limited and limited.plan is None):
+            alone = 1 / dedicated.rate if self._problem.workload.goal is Goal.RATES else Fraction(0)
+            bounds.append(max(alone, self._least, limited.least if limited else Fraction(0)))
         if self._shares:
             closed = search.closed_ns if search else None
             bounds.append(max(Fraction(max(proof.period_ns + 1 if proof else 0, closed or 0)), self._least))
@@ -264,11 +273,13 @@ class _Solve:
                     seconds=self._seconds.get("dynamic program", 0.0),
                 )
             )
+        what = "period" if self._problem.workload.goal is Goal.RATES else "worst latency at these rates"
         if self._limited is not None:
+            below = f"no {what} is below {_ms(self._limited.least)} ms"
             done.append(
                 Confirmation(
                     by="highs",
-                    claim=f"without shared TPUs no period is below {_ms(self._limited.least)} ms",
+                    claim=f"without shared TPUs {below if self._limited.plan else 'no plan keeps what was asked for'}",
                     strength=f"exact to a millionth, over {self._limited.columns} pipelines, with links and host",
                     seconds=self._seconds.get("columns", 0.0),
                 )
@@ -295,7 +306,7 @@ class _Solve:
             done.append(
                 Confirmation(
                     by="resource bound",
-                    claim=f"no period of any plan is below {_ms(self._prices[1])} ms",
+                    claim=f"no {what} of any plan is below {_ms(self._prices[1])} ms",
                     strength="prices",
                     seconds=self._seconds.get("resource bound", 0.0),
                 )
@@ -308,18 +319,6 @@ class _Solve:
             bound = int(self._prices[1]) if self._prices else 0
         objective = None if value is None else -(-value.numerator // value.denominator)
         self._observe(Progress(objective_ns=objective, bound_ns=bound, wall_s=time.perf_counter() - self._start))
-
-
-def least_latency(arcs: Sequence[Sequence[Arcs]]) -> int:
-    """Return the largest of the models' least latencies, each on TPUs of its own of the kinds that suit it best."""
-    worst = 0
-    for row in arcs:
-        times = [StageTable(each.problem, each.states).time for each in row]
-        best = [0] + [IMPOSSIBLE] * row[0].end
-        for b in range(1, len(best)):
-            best[b] = min(best[a] + min(int(time[a, b]) for time in times) for a in range(b))
-        worst = max(worst, best[-1])
-    return worst
 
 
 def _ms(ns: Fraction) -> str:

@@ -9,10 +9,12 @@ from math import isfinite
 
 import numpy as np
 
+from segsolve.deadline import OutOfTime
 from segsolve_runtime.hush import off_stdout
 
 NEAR = 1e-6
 """Of the answer: HiGHS keeps rows as nearly as that."""
+_LIMIT = 1  # what SciPy says of HiGHS where it came to the end of its time
 _USED = 1e-7  # of what a pipeline could do: less is nothing
 
 
@@ -42,7 +44,10 @@ def most_periods(
 ) -> Chosen | None:
     """Return the columns that make the most periods, a model's weight of inferences in each; None if there are none.
 
-    `counts` are the devices of each kind. What HiGHS was not in time to choose is None, too.
+    `counts` are the devices of each kind.
+
+    Raises:
+        OutOfTime: HiGHS was not in time to choose any.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, hstack, vstack
@@ -77,6 +82,8 @@ def most_periods(
             constraints=LinearConstraint(rows, ub=most),
             options={"mip_rel_gap": 0.0} | ({"time_limit": time_limit_s} if isfinite(time_limit_s) else {}),
         )
+    if found.x is None and found.status == _LIMIT:
+        raise OutOfTime
     if found.x is None or -found.fun <= 0:
         return None
     chosen = [

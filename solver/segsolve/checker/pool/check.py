@@ -10,8 +10,9 @@ from segsolve.checker.failure import CertificateFault
 from segsolve.checker.pool.dedicated import least_period
 from segsolve.checker.pool.document import PoolCertificate, read_certificate
 from segsolve.checker.pool.figures import check_belongs, check_figures
+from segsolve.checker.pool.kept import check_kept, kept_words
 from segsolve.checker.pool.prices import PoolCost, check_plan, cost_of
-from segsolve.checker.pool.resources import least_period as least_of_all
+from segsolve.checker.pool.resources import least_value
 from segsolve.checker.pool.worth import prove_shared
 from segsolve.checker.steps import Step, done
 from segsolve_runtime.contract.pool import PoolFolder
@@ -76,16 +77,34 @@ class _Run:
     def costs(self) -> str:
         self.cost = cost_of(self.certificate)
         value, _ = self.certificate.claimed
-        if self.cost.period != value:
-            raise CertificateFault(f"the plan's period is {self.cost.period} ns, the certificate says {value}")
+        check_kept(self.certificate, self.cost)
+        if self._own != value:
+            raise CertificateFault(f"the plan's {self._what} is {self._own} ns, the certificate says {value}")
         check_figures(self._folder, self.certificate, self.cost)
         return f"a period takes {float(self.cost.period) / 1e6:.3f} ms, and all figures of pool.json are as computed"
+
+    @property
+    def _is_fast(self) -> bool:
+        return self.certificate.objective == "throughput"
+
+    @property
+    def _what(self) -> str:
+        return "period" if self._is_fast else "worst latency"
+
+    @property
+    def _own(self) -> Fraction:
+        """What the plan's value is by the costs."""
+        return self.cost.period if self._is_fast else Fraction(max(self.cost.latencies))
 
     def resources(self) -> str:
         if self.certificate.prices is None:
             return "there are no prices of resources"
-        self._least = least_of_all(self.certificate, self.certificate.prices)
-        return f"by the prices of time and memory no period of any plan is below {float(self._least) / 1e6:.3f} ms"
+        self._least = least_value(self.certificate, self.certificate.prices)
+        if not self._is_fast:  # which is whole ns
+            self._least = Fraction(-(-self._least // 1))
+        return (
+            f"by the prices of time and memory no {self._what} of any plan is below {float(self._least) / 1e6:.3f} ms"
+        )
 
     def dedicated(self) -> str:
         if self._shares and self.certificate.sharing == "co-compiled":
@@ -93,7 +112,7 @@ class _Run:
         least = least_period(self.certificate)
         if least is None:
             return "without shared devices there is no plan"
-        self._bounds.append(max(least, self._least))
+        self._bounds.append(max(least, self._least) if self._is_fast else self._least)
         return f"without shared devices no period is below {float(least) / 1e6:.3f} ms"
 
     def shared(self) -> str:
@@ -118,6 +137,8 @@ class _Run:
             raise CertificateFault(f"what was claimed of plans without copies is {said}, what was proven is {narrow}")
         self.is_optimal = bound == value
         over = "over the cuts of the execution orders, under the costs that the certificate states"
+        if words := kept_words(self.certificate):
+            over = f"of plans {words}, {over}"
         gap = float((value - bound) / value) if value else 0.0
         self.claim = f"optimal {over}" if self.is_optimal else f"within {gap:.1%} of the optimum {over}"
         if said is not None and not self.is_optimal and Fraction(*said) < value:
@@ -127,8 +148,8 @@ class _Run:
             self.claim += "; the best of those without copies of models on shared devices"
         solution = self._folder.pool.solution
         if solution.bound_ns > -(-bound.numerator // bound.denominator):
-            self.claim += f"; that no period is below {solution.bound_ns / 1e6:.3f} ms is the solver's word"
-        return f"no period is below {float(bound) / 1e6:.3f} ms"
+            self.claim += f"; that no {self._what} is below {solution.bound_ns / 1e6:.3f} ms is the solver's word"
+        return f"no {self._what} is below {float(bound) / 1e6:.3f} ms"
 
     @property
     def _shares(self) -> bool:

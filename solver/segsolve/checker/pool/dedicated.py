@@ -1,8 +1,8 @@
 """The most that models can do on devices of one stage each: a dynamic program of the checker's own, from the end.
 
 For each vector of devices and each state, the least bottleneck of a pipeline from that state to the end; then the most
-that pipelines of one model do side by side; then the best division among the models. Links are left aside, which makes
-the rate no smaller.
+that pipelines of one model do side by side; then the best division among the models. Links, the host, and limits on
+latencies and stages are left aside, which makes the rate no smaller.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.checker.document import Problem
+from segsolve.checker.kept import Constraints
 from segsolve.checker.pool.document import PoolCertificate
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.states import Scope, States
@@ -28,14 +29,25 @@ def prefix_states(problem: Problem) -> States:
     return States(np.arange(len(problem.ops))[None, :] < ends[:, None], Scope.ORDER)
 
 
-def stage_times(problem: Problem) -> Ints:
-    """Return the times [states, states] of all stages in ns; FORBIDDEN where there is none."""
-    rows = Rows(problem, prefix_states(problem))
+def stage_times(problem: Problem, kept: Constraints) -> Ints:
+    """Return the times [states, states] of all stages in ns; FORBIDDEN where there is none that constraints allow."""
+    states = prefix_states(problem)
+    rows = Rows(problem, states)
     count = len(problem.cuts) + 2
     times = np.full((count, count), FORBIDDEN, dtype=np.int64)
     for a in range(count - 1):
         columns = np.arange(a + 1, count)
         times[a, columns] = rows.time(a, columns)
+    return kept_times(times, states, kept)
+
+
+def kept_times(times: Ints, states: States, kept: Constraints) -> Ints:
+    """Return times [states, states] of stages, FORBIDDEN for those that constraints forbid."""
+    masks = [mask for constraint in kept.all for mask in constraint.masks(states.members)]
+    for a in range(len(times) - 1):
+        columns = np.arange(a + 1, len(times))
+        for mask in masks:
+            times[a, columns] = np.where(mask(a, columns), times[a, columns], FORBIDDEN)
     return times
 
 
@@ -45,7 +57,8 @@ def least_period(certificate: PoolCertificate) -> Fraction | None:
     vectors = list(product(*(range(n + 1) for n in counts)))
     best: dict[Vector, Fraction] = {}
     for number, model in enumerate(certificate.models):
-        rates = {k: rate / model.weight for k, rate in _rates(certificate.problems[number], vectors).items()}
+        found = _rates(certificate.problems[number], vectors, model.constraints)
+        rates = {k: rate / model.weight for k, rate in found.items()}
         best = rates if number == 0 else _divided(best, rates, vectors)
     rate = best[counts]
     return 1 / rate if rate else None
@@ -70,9 +83,9 @@ def _divided(
     return found
 
 
-def _rates(problems: list[Problem], vectors: list[Vector]) -> dict[Vector, Fraction]:
+def _rates(problems: list[Problem], vectors: list[Vector], kept: Constraints) -> dict[Vector, Fraction]:
     """Return the most inferences per ns of pipelines of one model, for each vector of devices."""
-    times = [stage_times(problem) for problem in problems]
+    times = [stage_times(problem, kept) for problem in problems]
     last = len(times[0]) - 1
     ahead: dict[Vector, Ints] = {}
     for k in vectors:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from segsolve.checker.constraint import MOST_TOTAL
 from segsolve.checker.document import CERTIFICATE_FILE, Problem
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.kept import Constraints
 from segsolve_runtime.contract.files import read_bounded
 from segsolve_runtime.contract.limits import CERTIFICATE
 from segsolve_runtime.contract.pool import PoolFolder
@@ -45,10 +46,11 @@ class PoolLink(_Record):
 
 
 class Model(_Record):
-    """A model and its inferences per period."""
+    """A model, its inferences per period, and what each of its pipelines keeps."""
 
     name: str
     weight: Annotated[int, Field(ge=1, le=10_000)]
+    constraints: Constraints = Constraints()
 
 
 class PoolStage(_Record):
@@ -90,10 +92,11 @@ class Binding(_Record):
 
 
 class PoolCertificate(_Record):
-    """A certificate as a whole; `value` and the bounds are periods in ns, (numerator, denominator).
+    """A certificate as a whole; `value` and the bounds are in ns, (numerator, denominator).
 
+    They are periods, or for the objective of latency worst latencies, of plans that make `wanted` periods per second.
     `without_copies` bounds plans without copies of models on shared devices. `prices` are those of each kind's time,
-    each kind's memory, each link's time, the host's and its cores'.
+    each kind's memory, each link's time, the host's and its cores', and, for that objective, of each model's latency.
     """
 
     format: Literal["segsolve-pool-certificate"]
@@ -102,6 +105,8 @@ class PoolCertificate(_Record):
     kinds: Annotated[list[Kind], Field(min_length=1, max_length=16)]
     links: list[PoolLink]
     models: Annotated[list[Model], Field(min_length=1, max_length=64)]
+    objective: Literal["throughput", "latency"] = "throughput"
+    wanted: _Ratio | None = None
     sharing: Literal["auto", "never", "co-compiled"]
     problems: list[list[Problem]]
     pipelines: Annotated[list[PoolPipeline], Field(min_length=1)]
@@ -135,9 +140,12 @@ class PoolCertificate(_Record):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         ratios = [self.value, self.bound, *(r for r in (self.without_copies,) if r)]
+        ratios += [self.wanted] if self.wanted else []
         ratios += [pipeline.share for pipeline in self.pipelines if pipeline.share]
         _require(all(d > 0 and gcd(n, d) == 1 for n, d in ratios), "a value is no fraction")
-        known = 2 * len(self.kinds) + len(self.links) + 2
+        known = 2 * len(self.kinds) + len(self.links) + 2 + len(self.models) * (self.objective == "latency")
+        _require(self.objective != "latency" or self.wanted is not None, "it does not say at which rates")
+        _require(self.wanted is None or self.wanted[0] > 0, "the rates that are wanted are none")
         _require(self.prices is None or len(self.prices) == known, "it has not the prices of all resources")
         _require(len(self.problems) == len(self.models), "it has not the costs of every model")
         _require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")

@@ -37,7 +37,13 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
     _require(pool.solution.sharing == certificate.sharing, "what was asked for is not what the certificate says")
     spills = {problem.no_spill for row in certificate.problems for problem in row}
     _require(spills == {pool.solution.no_spill}, "whether weights may stream is not what the certificate says")
-    _require(pool.solution.objective == "throughput", "the certificate is about another objective")
+    _require(pool.solution.objective == certificate.objective, "the certificate is about another objective")
+    wanted = None if pool.solution.scale_fps is None else Fraction(pool.solution.scale_fps)
+    said_wanted = None if certificate.wanted is None else Fraction(*certificate.wanted)
+    _require(wanted == said_wanted, "the certificate is about other rates")
+    for m, model in zip(certificate.models, pool.models, strict=True):
+        kept = {key: value for key, value in m.constraints.values if value not in (None, [])}
+        _require(kept == model.constraints, f"the constraints of {m.name} are not those of the certificate")
     numbers: dict[str, list[int]] = {model.name: [] for model in pool.models}
     for p, pipeline in enumerate(certificate.pipelines):
         numbers[pool.models[pipeline.model].name].append(p)

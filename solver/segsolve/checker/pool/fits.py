@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from segsolve.checker.costs import scratch, stage_cost
 from segsolve.checker.document import Problem
-from segsolve.checker.pool.dedicated import prefix_states
+from segsolve.checker.kept import Constraints
+from segsolve.checker.pool.dedicated import kept_times, prefix_states
 from segsolve.checker.rows import FORBIDDEN, Rows
 
 Ints = NDArray[np.int64]
@@ -57,10 +58,11 @@ def resident_times(problem: Problem) -> tuple[Ints, Ints]:
     return times, moved
 
 
-def fits_of(problem: Problem, most_ns: int) -> Fits:
-    """Return the stages of a problem that take so much at most if all weights are on chip."""
+def fits_of(problem: Problem, most_ns: int, kept: Constraints) -> Fits:
+    """Return the stages that keep constraints and take so much at most if all weights are on chip."""
     states = np.array([0, *problem.cuts, len(problem.ops)])
     resident, moving = resident_times(problem)
+    resident = kept_times(resident, prefix_states(problem), kept)
     first, last = np.nonzero(resident <= min(most_ns, FORBIDDEN - 1))
     least = resident[first, last]
     layers = sorted(

@@ -10,7 +10,7 @@ from fractions import Fraction
 from segsolve.checker.costs import StageCost, scratch, stage_cost
 from segsolve.checker.document import Problem
 from segsolve.checker.failure import CertificateFault
-from segsolve.checker.pool.document import PoolCertificate, PoolPipeline
+from segsolve.checker.pool.document import Model, PoolCertificate, PoolPipeline
 
 Where = tuple[int, int]  # pipeline, stage
 
@@ -47,6 +47,7 @@ def check_plan(certificate: PoolCertificate) -> None:
         raise CertificateFault("a model has no pipeline, or a pipeline no model")
     for p, pipeline in enumerate(certificate.pipelines):
         _check_pipeline(certificate.problems[pipeline.model][0], pipeline)
+        _check_kept(certificate.models[pipeline.model], pipeline)
         for k, stage in enumerate(pipeline.stages):
             if len(set(stage.devices)) != len(stage.devices) or max(stage.devices) >= len(kinds):
                 raise CertificateFault("a stage runs on a device that is not there, or twice on one")
@@ -58,6 +59,17 @@ def check_plan(certificate: PoolCertificate) -> None:
         if sorted(residents) != sorted(lives[d]):
             raise CertificateFault("the residents of a device are not the stages that run there")
         _check_residents(certificate, residents)
+
+
+def _check_kept(model: Model, pipeline: PoolPipeline) -> None:
+    """Check that the stages of a pipeline are those that its model's constraints allow."""
+    at = {op: k for k, stage in enumerate(pipeline.stages) for op in stage.members}
+    for constraint in model.constraints.all:
+        for words in constraint.broken(at):
+            raise CertificateFault(f"{model.name}: {words}")
+    most = model.constraints.most_stages
+    if most is not None and len(pipeline.stages) > most:
+        raise CertificateFault(f"a pipeline of {model.name} has more than {most} stages")
 
 
 def _check_residents(certificate: PoolCertificate, residents: list[list[int]]) -> None:

@@ -46,7 +46,10 @@ def prove_shared(certificate: PoolCertificate, proof: Shared) -> int:
     for number, kind in enumerate(certificate.kinds):
         problems = [row[number] for row in certificate.problems]
         weights = [model.weight for model in certificate.models]
-        fits = [fits_of(problem, proof.period_ns // w) for problem, w in zip(problems, weights, strict=True)]
+        fits = [
+            fits_of(problem, proof.period_ns // model.weight, model.constraints)
+            for problem, model in zip(problems, certificate.models, strict=True)
+        ]
         stages += sum(len(own.first) for own in fits)
         gains = [
             (potentials := np.array(own, dtype=np.int64))[each.last] - potentials[each.first]
