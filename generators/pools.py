@@ -10,7 +10,7 @@ from functools import cache
 from itertools import combinations, permutations, product
 
 from segsolve.cost.stage import stage_score
-from segsolve.pool.evaluate import device_scores, score_pool
+from segsolve.pool.evaluate import PoolScore, device_scores, score_pool
 from segsolve.pool.model import Demand, Kind, Pool, PoolProblem, Workload
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.problem import Host, OpCost, Problem, SharedLink, Transfer
@@ -169,9 +169,13 @@ def best_exclusive_rate(problem: PoolProblem) -> Fraction:
 
 def best_exclusive_period(problem: PoolProblem) -> float | None:
     """Return the least period without sharing, links and host counted and shares as they are best, by trying all."""
+    return min((period for period, _, _ in exclusive_plans(problem)), default=None)
+
+
+def exclusive_plans(problem: PoolProblem) -> Iterator[tuple[float, PoolScore, PoolPlan]]:
+    """Yield all plans without sharing, whatever they keep, with their periods at the best shares."""
     counts = problem.pool.counts
     ways = [list(_side_by_side(list(_pipelines(problem, m)), counts)) for m in range(problem.models)]
-    best: float | None = None
     for chosen in product(*ways):
         used = [
             sum(s[1] == k for own in chosen for p in own for s in p for _ in range(s[2])) for k in range(len(counts))
@@ -188,10 +192,9 @@ def best_exclusive_period(problem: PoolProblem) -> float | None:
             for m, side in enumerate(chosen)
             for own in side
         ]
-        score = score_pool(problem, by_first_stage(tuple(pipelines), len(problem.pool.devices)))
-        period = least_load(score.loads_of_pipelines, [p.model for p in pipelines])[0]
-        best = period if best is None else min(best, period)
-    return best
+        plan = by_first_stage(tuple(pipelines), len(problem.pool.devices))
+        score = score_pool(problem, plan)
+        yield least_load(score.loads_of_pipelines, [p.model for p in pipelines])[0], score, plan
 
 
 _Stages = tuple[tuple[tuple[int, ...], int, int], ...]  # operations, kind, replicas

@@ -6,14 +6,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segsolve.checker.pool.check import check_pool
+from segsolve.errors import ExitCode
 from segsolve.plan.folder import CERTIFICATE_FILE
 from segsolve_runtime.contract.pool import PoolFile, content_sha256, load_pool, pool_json
+
+from ..cli.tool import run
 
 Document = dict[str, Any]
 
@@ -151,9 +155,63 @@ def test_an_alteration_in_its_favour_is_refused(
     assert refusal(shared, tmp_path, change)
 
 
-def test_the_checkers_dedicated_optimum_is_the_enumerations() -> None:
-    from fractions import Fraction
+@pytest.fixture(scope="module")
+def soon(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models at the least worst latency, one of which must begin a stage somewhere."""
+    folder = tmp_path_factory.mktemp("soon") / "plan"
+    asked = ("--objective", "latency", "--rate", "mobilenet=30", "--rate", "squeezenet1.0=10")
+    kept = ("--cut-before", "mobilenet=10", "--max-latency", "mobilenet=90ms")
+    done = run("solve", networks[0], networks[2], "--pool", "edgetpu-m2:3", *asked, *kept, "-o", folder)
+    assert done.code == ExitCode.OK, done.stderr
+    return folder
 
+
+def _wanted(pool: Document, certificate: Document) -> None:
+    certificate["wanted"][0] *= 10**6
+    pool["solution"]["scale_fps"] = str(Fraction(*certificate["wanted"]))
+
+
+def _other_wanted(pool: Document, certificate: Document) -> None:
+    certificate["wanted"][0] += certificate["wanted"][1]
+
+
+def _objective(pool: Document, certificate: Document) -> None:
+    certificate["objective"] = "throughput"
+
+
+def _latency_price(pool: Document, certificate: Document) -> None:
+    certificate["prices"][-2:] = [0, 0]
+
+
+def _loose(pool: Document, certificate: Document) -> None:
+    certificate["models"][0]["constraints"] = {}
+
+
+def _tight(pool: Document, certificate: Document) -> None:
+    for model in (pool["models"][0], certificate["models"][0]):
+        model["constraints"] = model["constraints"] | {"max_latency_ns": 1}
+
+
+def _other_cut(pool: Document, certificate: Document) -> None:
+    for model in (pool["models"][0], certificate["models"][0]):
+        model["constraints"] = model["constraints"] | {"cut_before": [11]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(_bound, _period, _claimed_period, _cost, _latency, _load),
+        *(_wanted, _other_wanted, _objective, _latency_price, _loose, _tight, _other_cut),
+    ],
+)
+def test_an_alteration_of_a_certified_latency_in_its_favour_is_refused(
+    soon: Path, tmp_path: Path, change: Callable[[Document, Document], object]
+) -> None:
+    assert check_pool(load_pool(soon)).is_certified
+    assert refusal(soon, tmp_path, change)
+
+
+def test_the_checkers_dedicated_optimum_is_the_enumerations() -> None:
     from generators.pools import best_exclusive_rate, random_pool
     from segsolve.checker.pool.dedicated import least_period
     from segsolve.checker.pool.document import PoolCertificate

@@ -72,6 +72,54 @@ def test_a_run_gives_each_model_its_own_outputs(shared: Path, tmp_path: Path) ->
                 assert np.array_equal(one[name], other[name])
 
 
+def test_constraints_are_of_each_model_and_certified(networks: list[Path], tmp_path: Path) -> None:
+    asked = ("--max-latency", "mobilenet=60ms,squeezenet1.0=40ms", "--cut-before", "mobilenet=10", "--max-stages", "2")
+    done = run("solve", networks[0], networks[2], "--pool", POOL, *asked, "-o", tmp_path / "plan", "--json")
+    kept = {model["name"]: model["constraints"] for model in document(done)["models"]}
+    assert kept["mobilenet"] == {"cut_before": [10], "max_latency_ns": 60_000_000, "max_stages": 2}
+    assert kept["squeezenet1.0"] == {"max_latency_ns": 40_000_000, "max_stages": 2}
+    for model in load_pool(tmp_path / "plan").pool.models:
+        assert model.constraints == kept[model.name]
+        assert model.latency_ns <= kept[model.name]["max_latency_ns"]
+    checked = document(run("check", tmp_path / "plan", "--json"))
+    assert checked["certified"] is True
+    assert "mobilenet with stages that begin at operation 10" in checked["verdict"]
+    page = run("report", tmp_path / "plan", "-o", tmp_path / "plan.html")
+    assert page.code == ExitCode.OK, page.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        (("--max-latency", "mobile=2ms"), "'mobile' is no model here"),
+        (("--cut-before", "10"), "it is not said of which model"),
+        (("--cut-before", "mobilenet=7000"), "there is no operation 7000"),
+        (("--pin", "mobilenet=3=0"), "--pin is not taken"),
+        (("--min-fps", "30"), "--min-fps is of one model"),
+    ],
+)
+def test_what_is_wrong_with_a_constraint_is_said(networks: list[Path], option: tuple[str, str], text: str) -> None:
+    done = run("solve", networks[0], networks[2], "--pool", POOL, *option)
+    assert done.code == ExitCode.USAGE
+    assert text in done.stderr
+
+
+def test_a_fewest_rate_of_one_model_is_its_rate(networks: list[Path]) -> None:
+    done = run("solve", networks[2], "--pool", POOL, "--min-fps", "1e5", "--json")
+    assert document(done)["keeps_rates"] is False
+    assert done.code == ExitCode.NO_PLAN
+
+
+def test_the_least_latency_is_proven_where_each_model_has_a_tpu(networks: list[Path], tmp_path: Path) -> None:
+    asked = ("--objective", "latency", "--rate", "mobilenet=30")
+    done = run("solve", networks[0], networks[2], "--pool", "edgetpu-m2:3", *asked, "-o", tmp_path / "plan")
+    assert "no rate was said of squeezenet1.0: 1 inference per second is kept" in done.stderr
+    assert "Proven" in done.stdout
+    checked = document(run("check", tmp_path / "plan", "--json"))
+    assert checked["certified"] is checked["optimal"] is True
+    assert "30 mobilenet per second" in checked["verdict"]
+
+
 def test_where_the_host_limits_a_simulated_pool_is_held_to_it(networks: list[Path], tmp_path: Path) -> None:
     kinds = []
     for device in ("edgetpu-m2", "edgetpu-usb"):

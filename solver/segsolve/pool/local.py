@@ -84,7 +84,7 @@ class LocalSearch:
                 best = found
             if best is not None and is_over():
                 break
-        return best
+        return best or self._apart()
 
     def improve(self, placed: Placed, moves: int, seed: int) -> Placed:
         """Return a plan that is no worse, after a number of moves."""
@@ -112,8 +112,11 @@ class LocalSearch:
         return best
 
     def polished(self, placed: Placed) -> Placed:
-        """Return a plan with its residents in the orders that are best where a link limits: those that stream least."""
-        if not self._links:
+        """Return a plan with its residents in the orders that are best where a link limits: those that stream least.
+
+        Where latencies are kept, it is in those in which it keeps them.
+        """
+        if not self._links and not self._is_limited:
             return placed
         best = placed
         for d, pattern in enumerate(placed.patterns):
@@ -171,6 +174,23 @@ class LocalSearch:
             else:
                 high, best = middle, found
         patterns = tuple(best)
+        return Placed(patterns, self.value(patterns))
+
+    def _apart(self) -> Placed | None:
+        """Give each model as few stages as constraints leave it, on devices in turn; None where these are too few."""
+        held: list[list[Held]] = [[] for _ in self._kinds]
+        for m in range(self._problem.models):
+            at, end = 0, self._end(m)
+            for step in range(len(held)):
+                d = (m + step) % len(held)
+                possible = self._pricer.arcs[m][self._kinds[d]].resident_ns[at, at + 1 :] < IMPOSSIBLE
+                if at < end and possible.any():
+                    to = at + 1 + int(possible.nonzero()[0][-1])
+                    held[d].append((m, at, to))
+                    at = to
+            if at < end:
+                return None
+        patterns = tuple(self._pricer.price(kind, own) for kind, own in zip(self._kinds, held, strict=True))
         return Placed(patterns, self.value(patterns))
 
     def _fill(self, models: tuple[int, ...], devices: tuple[int, ...], most: int) -> list[Pattern] | None:

@@ -21,6 +21,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
 from segsolve.report.units import fps, long_bar, mib, ms, percent
 from segsolve.solvers.base import Status, Stop
+from segsolve_runtime.contract.document import jsonable
 
 _BAR = 12
 
@@ -82,6 +83,7 @@ def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict
     return {
         "name": demand.model,
         "weight": demand.weight,
+        "constraints": jsonable(dict(demand.kept.values)),
         "rate_fps": rounded_down(score.rate_fps(m)),
         "latency_ns": score.latency_ns(m),
         "own_latency_ns": score.own_latency_ns(m),
@@ -188,9 +190,11 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
             f"Found by {answer.found_by}; no {answer.unit} of plans of the execution order, {answer.over}, is below "
             f"{ms(float(answer.bound))} ms: {percent(answer.gap or 0)} are left open."
         )
+    if answer.problem.words:
+        yield f"Kept by all plans that count: {'; '.join(answer.problem.words)}."
     if answer.best_without_copies:
         yield f"Proven: none is better of those without {COPIES}."
-    elif answer.status is not Status.OPTIMAL and answer.narrow is not None:
+    elif answer.status is not Status.OPTIMAL and answer.narrow is not None and answer.narrow[0] > answer.bound:
         yield f"Of those without {COPIES}, none is below {ms(float(answer.narrow[0]))} ms."
     for name, load in zip((name for name, _ in answer.problem.pool.links), score.link_loads, strict=True):
         if load == score.period:

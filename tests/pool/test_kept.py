@@ -1,0 +1,179 @@
+"""What is asked of a pool's plans beside rates: constraints of each model, the least worst latency at some rates."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from generators.pools import exclusive_plans, random_copies, random_placement, random_pool
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.kept import check_kept
+from segsolve.checker.pool.prices import check_plan, cost_of
+from segsolve.checker.pool.resources import least_value
+from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.arcs import arcs_of
+from segsolve.pool.certificate import certificate
+from segsolve.pool.evaluate import check_pool, keeps, score_pool
+from segsolve.pool.latency import LatencyBound
+from segsolve.pool.model import Goal, PoolProblem, Sharing
+from segsolve.pool.plan import PoolPlan
+from segsolve.pool.solve import solve_pool
+from segsolve.question.kept import Constraints
+from segsolve.solvers.base import Status
+
+
+def asked(problem: PoolProblem, *kept: Constraints, **workload: Any) -> PoolProblem:
+    """Return a problem with constraints for each of its models."""
+    demands = tuple(replace(d, kept=own) for d, own in zip(problem.workload.demands, kept, strict=True))
+    return replace(problem, workload=replace(problem.workload, demands=demands or problem.workload.demands, **workload))
+
+
+def drawn(problem: PoolProblem, seed: int) -> list[Constraints]:
+    """Return constraints that may make sense."""
+    rng, found = random.Random(seed), []
+    for row in problem.costs:
+        cuts, work = row[0].cuts, sum(op.streamed_ns for op in row[0].ops)
+        cut = rng.choice(cuts) if rng.random() < 0.3 else None
+        found.append(
+            Constraints.of(
+                max_latency_ns=int(work * rng.uniform(0.6, 2.0)) if rng.random() < 0.6 else None,
+                max_stages=rng.randint(2 if cut else 1, 2) if rng.random() < 0.4 else None,
+                cut_before=[cut] if cut else None,
+                keep_together=[[0, 1]] if rng.random() < 0.3 and cut != 1 else None,
+            )
+        )
+    return found
+
+
+def read(answer: PoolAnswer, plan: PoolPlan) -> PoolCertificate:
+    document = certificate(answer, plan)
+    assert document is not None
+    return PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_best_plan_that_keeps_the_constraints_is_found(seed: int) -> None:
+    problem = random_pool(seed, models=2, devices=3, linked=seed % 4 == 1, hosted=seed % 4 == 2)
+    problem = asked(problem, *drawn(problem, seed), sharing=Sharing.NEVER)
+    answer = solve_pool(problem)
+    best = min((period for period, _, plan in exclusive_plans(problem) if keeps(problem, plan)), default=None)
+    if best is None:
+        assert answer.status is Status.INFEASIBLE
+        return
+    assert answer.plan is not None
+    assert answer.value is not None
+    assert check_pool(problem, answer.plan) == ()
+    assert answer.status is Status.OPTIMAL
+    assert float(answer.value) == pytest.approx(best, rel=1e-6)
+    found = read(answer, answer.plan)
+    check_plan(found)
+    check_kept(found, cost_of(found))
+
+
+def test_constraints_matter() -> None:
+    """Else the test above shows nothing: of its problems many have another optimum without them."""
+    other = 0
+    for seed in range(60):
+        free = random_pool(seed, models=2, devices=3, linked=seed % 4 == 1, hosted=seed % 4 == 2)
+        free = replace(free, workload=replace(free.workload, sharing=Sharing.NEVER))
+        kept = asked(free, *drawn(free, seed))
+        other += solve_pool(free).value != solve_pool(kept).value
+    assert other > 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_least_worst_latency_at_some_rates_is_found(seed: int) -> None:
+    problem = random_pool(seed, models=2, devices=3, linked=seed % 4 == 1, hosted=seed % 4 == 2)
+    plans = [(Fraction(period), score.worst_latency_ns) for period, score, _ in exclusive_plans(problem)]
+    if not plans:
+        return
+    slack = Fraction(seed % 5 * 2 + 11, 10)
+    wanted = 10**9 / (min(period for period, _ in plans) * slack)
+    problem = asked(problem, *(Constraints() for _ in problem.costs), goal=Goal.LATENCY, scale_fps=wanted)
+    problem = replace(problem, workload=replace(problem.workload, sharing=Sharing.NEVER))
+    answer = solve_pool(problem)
+    assert answer.plan is not None
+    assert answer.keeps_rates
+    assert answer.value == min(latency for period, latency in plans if period * wanted <= 10**9)
+    assert answer.status is Status.OPTIMAL
+    assert answer.certified <= answer.bound
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_no_plan_that_makes_the_rates_is_below_the_latency_bound_and_the_checker_finds_the_same(
+    seed: int, has_copies: bool
+) -> None:
+    problem = random_pool(seed, linked=seed % 2 == 1, hosted=seed % 3 == 1)
+    plan = random_copies(problem, seed) if has_copies else random_placement(problem, seed)
+    score = score_pool(problem, plan)
+    assume(score.period < 10**9)
+    goal = replace(problem.workload, goal=Goal.LATENCY, scale_fps=score.scale_fps)
+    problem = replace(problem, workload=goal)
+    arcs = [[arcs_of(p) for p in row] for row in problem.costs]
+    found = LatencyBound(problem, arcs, score.scale_fps).raised()
+    assert found is not None
+    prices, least = found
+    assert least <= score.worst_latency_ns
+    answer = PoolAnswer(
+        problem=problem,
+        status=Status.FEASIBLE,
+        plan=plan,
+        score=score_pool(problem, plan),
+        value=Fraction(score.worst_latency_ns),
+        bound=Fraction(0),
+        found_by="nobody",
+        over="",
+        prices=prices,
+    )
+    assert least_value(read(answer, plan), list(prices.all)) == least
+
+
+@pytest.mark.parametrize("sharing", [Sharing.ALWAYS, Sharing.AUTO])
+def test_shared_plans_keep_them_too(sharing: Sharing) -> None:
+    kept = 0
+    for seed in range(24):
+        problem = random_pool(seed, models=3, devices=3, hosted=seed % 3 == 0)
+        if problem.models == 1:
+            continue
+        problem = asked(problem, *drawn(problem, seed), sharing=sharing)
+        answer = solve_pool(problem)
+        drawn_plans = [random_placement(problem, 1000 * seed + number) for number in range(100)]
+        periods = [score_pool(problem, plan).period for plan in drawn_plans if keeps(problem, plan)]
+        if answer.plan is not None:
+            assert answer.value is not None
+            assert check_pool(problem, answer.plan) == ()
+            assert answer.bound <= answer.value <= min(periods, default=answer.value)
+            kept += any(own.kept for own in problem.workload.demands)
+        else:
+            assert not periods
+    assert kept > 8
+
+
+def test_a_certificate_of_a_plan_that_keeps_less_is_refused() -> None:
+    problem = random_pool(3, models=2, devices=3)
+    plain = solve_pool(asked(problem, *(Constraints() for _ in problem.costs), sharing=Sharing.NEVER))
+    assert plain.plan is not None
+    stages = max(len(pipeline.stages) for pipeline in plain.plan.pipelines)
+    latency = score_pool(problem, plain.plan).latency_ns(0)
+    tight = [{"max_latency_ns": latency - 1}, {"cut_before": [1]}, {"keep_together": [[0, 1]]}, {"max_stages": 1}]
+    refused = []
+    for kept in tight:
+        document = certificate(plain, plain.plan)
+        assert document is not None
+        document["models"][0]["constraints"] = kept
+        found = PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
+        try:
+            check_plan(found)
+            check_kept(found, cost_of(found))
+        except CertificateFault as fault:
+            refused.append(str(fault))
+    assert any("worst latency" in text for text in refused)
+    assert len(refused) >= 2 + (stages > 1)
