@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -21,7 +20,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
 from segsolve.report.units import fps, long_bar, mib, ms, percent
 from segsolve.solvers.base import Status, Stop
-from segsolve_runtime.contract.document import jsonable
+from segsolve_runtime.contract.document import jsonable, members
 
 _BAR = 12
 
@@ -31,24 +30,16 @@ def pool_document(answer: PoolAnswer) -> dict[str, Any]:
     problem, score, plan = answer.problem, answer.score, answer.plan
     workload = problem.workload
     return {
-        "status": str(answer.status),
+        **members(answer, "status", "gap", "over", "found_by", "confirmed_by", "stopped_by", "note", "wall_s", "seed"),
         "objective": str(workload.goal),
-        "pool": [{"kind": kind.name, "count": kind.count, "link": kind.link} for kind in problem.pool.kinds],
+        "pool": [{"kind": kind.name} | members(kind, "count", "link") for kind in problem.pool.kinds],
         "sharing": str(workload.sharing),
         "objective_ns": None if answer.value is None else up(answer.value),
         "bound_ns": up(answer.bound),
-        "gap": answer.gap,
-        "over": answer.over,
         "best_without_copies": None if answer.narrow is None else answer.best_without_copies,
         "bound_without_copies_ns": None if answer.narrow is None else up(answer.narrow[0]),
         "cuts_searched": "chain",
-        "found_by": answer.found_by,
-        "confirmed_by": [asdict(c) for c in answer.confirmed_by],
         "dedicated_period_ns": None if answer.dedicated_period is None else up(answer.dedicated_period),
-        "stopped_by": str(answer.stopped_by),
-        "note": answer.note,
-        "wall_s": answer.wall_s,
-        "seed": answer.seed,
         "period_ns": score.period_ns if score else None,
         "scale_fps": rounded_down(score.scale_fps) if score else None,
         "wanted_scale_fps": None if workload.scale_fps is None else float(workload.scale_fps),
@@ -94,10 +85,7 @@ def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict
                 {
                     "op_ranges": [list(run) for run in stage.as_stage.op_ranges],
                     "devices": [pool.device_name(d) for d in stage.devices],
-                    "time_ns": own.time_ns,
-                    "stream_ns": own.stream_ns,
-                    "onchip_bytes": own.onchip_bytes,
-                    "offchip_bytes": own.offchip_bytes,
+                    **members(own, "time_ns", "stream_ns", "onchip_bytes", "offchip_bytes"),
                 }
                 for stage, own in zip(plan.pipelines[p].stages, score.stages[p], strict=True)
             ]
