@@ -81,7 +81,7 @@ def check_points(plan: Plan, found: Priced, certificate: Certificate, prices: Pr
         need((found.tpus, found.latency_ns, found.rate) == points[picked - 1], f"the plan is not point {picked}")
     said = [(point.tpus, point.latency_ns, point.period_ns, point.throughput_fps) for point in plan.solution.points]
     ours = [
-        (tpus, ns, _ceil(1 / part), _fps(part, one.throughput_fps))
+        (tpus, ns, _ceil(1 / part), fps(part, one.throughput_fps))
         for (tpus, ns, part), one in zip(points, plan.solution.points, strict=False)
     ]
     need(not said or said == ours, "plan.json says of the front's points something else than the certificate")
@@ -108,7 +108,7 @@ def _figures(
     yield "layout", solution.layout, _layout(found.pieces)
     yield "objective_ns", solution.objective_ns, objective_ns
     yield "latency_ns", solution.latency_ns, found.latency_ns
-    yield "throughput_fps", solution.throughput_fps, _fps(found.rate, solution.throughput_fps)
+    yield "throughput_fps", solution.throughput_fps, fps(found.rate, solution.throughput_fps)
     if solution.status == "optimal":
         yield "bound_ns", solution.bound_ns, objective_ns
         yield "gap", solution.gap, 0.0
@@ -131,11 +131,22 @@ def _worth(plan: Plan, found: Priced) -> str:
     )
 
 
-def _fps(rate: Fraction, said: float) -> float:
+def fps(rate: Fraction, said: float) -> float:
     """Return inferences per second as a float: rounded down, or the nearest one if that is `said`, as once it was."""
     exact = rate * 10**9
     nearest = float(exact)
     return nearest if Fraction(nearest) <= exact or said == nearest else nextafter(nearest, -inf)
+
+
+def is_gap(gap: float, value: Fraction, bound_ns: int) -> bool:
+    """Whether a gap is that of a bound, which is rounded up as the gap is not."""
+    if not value:
+        return gap == 0
+    most = min(Fraction(1), (value - bound_ns + 1) / value)
+    return float((value - bound_ns) / value) - _ROUNDING <= gap <= float(most) + _ROUNDING
+
+
+_ROUNDING = 1e-12  # of the division in floats
 
 
 def _ceil(value: Fraction) -> int:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from segsolve.checker.asked import constraints_in_words
 from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
+from segsolve.checker.figures import is_gap
 from segsolve.checker.least import least_value
 from segsolve.checker.objectives import objective
 from segsolve.checker.states import Scope
@@ -88,16 +89,9 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
         raise CertificateFault("plan.json calls the plan the best of something that the check does not know")
     if solution.bound_ns > solution.objective_ns:
         raise CertificateFault(f"the plan takes {solution.objective_ns} ns, less than its bound, {solution.bound_ns}")
-    if objective(certificate.question.objective).is_time and value:
-        most = min(Fraction(1), (value - solution.bound_ns + 1) / value)
-        agrees = float((value - solution.bound_ns) / value) - _ROUNDING <= solution.gap <= float(most) + _ROUNDING
-    else:
-        agrees = solution.gap < 1
-    if not agrees:
+    is_time = objective(certificate.question.objective).is_time and value
+    if not (is_gap(solution.gap, value, solution.bound_ns) if is_time else solution.gap < 1):
         raise CertificateFault(f"the gap of {solution.gap} is not that of the bound, {solution.bound_ns} ns")
-
-
-_ROUNDING = 1e-12  # of the division in floats
 
 
 def _limits(plan: Plan, certificate: Certificate, scope: Scope, *, is_optimal: bool, is_bound: bool) -> Iterator[str]:

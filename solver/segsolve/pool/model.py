@@ -130,7 +130,7 @@ class Workload:
 class PoolProblem:
     """A workload on a pool. `costs[m][k]` is the problem of model m on devices of the kind k.
 
-    A model's operations, tensors and cuts are the same on all kinds.
+    A model's operations, tensors and cuts are the same on all kinds, and a kind's memory is for all models.
 
     Raises:
         ValueError: they are not, or there is not a problem for every model and kind.
@@ -146,6 +146,9 @@ class PoolProblem:
         for row in self.costs:
             if len({(len(p.ops), p.cuts) for p in row}) != 1:
                 raise ValueError(f"the operations and cuts of {row[0].name} differ from kind to kind")
+        for kind, column in zip(self.pool.kinds, zip(*self.costs, strict=True), strict=True):
+            if len({p.capacity_bytes for p in column}) != 1:
+                raise ValueError(f"the memory of {kind.name} differs from model to model")
 
     @cached_property
     def host_cores(self) -> int:

@@ -136,7 +136,8 @@ class _Run:
         if (said is not None) != copies or (said is not None and Fraction(*said) > min(narrow, value)):
             raise CertificateFault(f"what was claimed of plans without copies is {said}, what was proven is {narrow}")
         self.is_optimal = bound == value
-        over = "over the cuts of the execution orders, under the costs that the certificate states"
+        costs = f"under the costs that the certificate states ({self.certificate.costs_sha256[:8]})"
+        over = f"over the cuts of the execution orders, {costs}"
         if words := kept_words(self.certificate):
             over = f"of plans {words}, {over}"
         gap = float((value - bound) / value) if value else 0.0

@@ -16,6 +16,7 @@ from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
 from segsolve_runtime.contract.files import read_bounded
 from segsolve_runtime.contract.limits import CERTIFICATE
+from segsolve_runtime.contract.plan import digest
 from segsolve_runtime.contract.pool import PoolFolder
 from segsolve_runtime.contract.wording import first_fault
 
@@ -133,6 +134,12 @@ class PoolCertificate(_Record):
         return (host.serial_ns, host.work_ns) if host and self.host_cores else (0, 0)
 
     @property
+    def costs_sha256(self) -> str:
+        """A digest of all costs, by which a verdict names them."""
+        links = [[link.name, link.ns_per_mib] for link in self.links]
+        return digest({"problems": [[problem.sha256 for problem in row] for row in self.problems], "links": links})
+
+    @property
     def claimed(self) -> tuple[Fraction, Fraction]:
         """The value and the bound."""
         return Fraction(*self.value), Fraction(*self.bound)
@@ -151,6 +158,10 @@ class PoolCertificate(_Record):
         _require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
         for row in self.problems:
             _require(len({(len(p.ops), tuple(p.cuts)) for p in row}) == 1, "a model's cuts differ from kind to kind")
+        for column in zip(*self.problems, strict=True):
+            _require(len({p.capacity_bytes for p in column}) == 1, "a kind's memory differs from model to model")
+        _require(all(p.model < len(self.models) for p in self.pipelines), "a pipeline is of no model that there is")
+        _require(len(self.residents) == len(self.devices), "the residents are not those of the devices")
         names = {link.name for link in self.links}
         _require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
         _require(len(names) == len(self.links), "two links have the same name")

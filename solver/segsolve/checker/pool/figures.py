@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from fractions import Fraction
 
 from segsolve.checker.costs import StageCost
 from segsolve.checker.failure import CertificateFault
-from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.figures import fps, is_gap
+from segsolve.checker.pool.document import PoolCertificate, PoolPipeline
 from segsolve.checker.pool.prices import PoolCost
+from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.contract.pool import PoolFolder
 
 _PREDICTED = [field.name for field in fields(StageCost) if field.name != "spilled_ops"]
@@ -77,7 +80,9 @@ def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCo
     solution = pool.solution
     said = (solution.period_ns, solution.objective_ns)
     _require(said == (_up(cost.period), _up(value)), "the period of pool.json is not the certificate's")
-    _require(solution.bound_ns >= _up(bound), "the bound of pool.json is below the certificate's")
+    _require(_up(bound) <= solution.bound_ns <= solution.objective_ns, "the bound of pool.json is another")
+    _require(solution.status == "feasible" or solution.bound_ns == solution.objective_ns, "what is optimal has a gap")
+    _require(is_gap(solution.gap, value, solution.bound_ns), "the gap of pool.json is not that of its bound")
     _require([d.load_ns for d in pool.devices] == [_up(x) for x in cost.devices], "the load of a device is another")
     _require([x.load_ns for x in pool.links] == [_up(x) for x in cost.links], "the load of a link is another")
     _require(pool.host_load_ns == _up(cost.host), "the load of the host is another")
@@ -87,12 +92,34 @@ def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCo
         said_latency = (model.latency_ns, model.own_latency_ns)
         _require(said_latency == (cost.latencies[m], cost.own_latencies[m]), f"a latency of {model.name} is another")
         numbers = [p for p, pipeline in enumerate(certificate.pipelines) if pipeline.model == m]
+        own_pipelines = [certificate.pipelines[p] for p in numbers]
+        for name, found, worked_out in _alone(plan.plan, own_pipelines, numbers, cost):
+            _require(found == worked_out, f"the plan of {model.name} has a {name} of {found}, and it is {worked_out}")
         for p, pipeline in zip(numbers, plan.plan.pipelines, strict=True):
             for k, stage in enumerate(pipeline.stages):
                 predicted, own = stage.prediction, cost.stages[p, k]
                 is_same = all(getattr(predicted, name) == getattr(own, name) for name in _PREDICTED)
                 is_same &= tuple(predicted.spilled_ops) == own.spilled_ops
                 _require(is_same, f"a prediction of stage {k} of {model.name} is another than its costs say")
+
+
+def _alone(
+    plan: Plan, pipelines: Sequence[PoolPipeline], numbers: Sequence[int], cost: PoolCost
+) -> Iterator[tuple[str, object, object]]:
+    """Yield (name, said, own) of what a model's plan says of its pipelines when they run alone, of no bound."""
+    shares = [
+        [-(-cost.stages[p, k].time_ns // len(stage.devices)) for k, stage in enumerate(pipeline.stages)]
+        for p, pipeline in zip(numbers, pipelines, strict=True)
+    ]
+    rate, solution = sum((Fraction(1, max(1, *own)) for own in shares), Fraction(0)), plan.solution
+    latency = max(
+        sum(cost.stages[p, k].time_ns for k in range(len(own))) for p, own in zip(numbers, shares, strict=True)
+    )
+    yield "objective_ns", solution.objective_ns, _up(1 / rate)
+    yield "throughput_fps", solution.throughput_fps, fps(rate, solution.throughput_fps)
+    yield "latency_ns", solution.latency_ns, latency
+    yield "TPUs", solution.tpus_requested, sum(len(stage.devices) for each in pipelines for stage in each.stages)
+    yield "bound", (solution.status, solution.bound_ns, solution.gap), ("feasible", 0, 1.0)
 
 
 def _up(value: Fraction) -> int:
