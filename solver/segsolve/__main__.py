@@ -1,5 +1,10 @@
 """``segsolve`` as a program, and ``python -m segsolve``."""
 
+from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
+
+if getsignal(SIGINT) is default_int_handler:  # while even the next line would be a traceback
+    signal(SIGINT, SIG_DFL)
+
 from segsolve_runtime.interruption import end_at_once_while_loading
 
 

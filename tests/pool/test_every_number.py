@@ -27,6 +27,7 @@ QUESTIONS = {
     "shared": ("roomy.toml:2", "--sharing", "co-compiled"),
     "several kinds": ("edgetpu-m2:1,edgetpu-usb:1", "--weights", "net=3,one=2"),
     "alone, on a link": ("edgetpu-usb-hub:3", "--sharing", "never"),
+    "latency": ("edgetpu-m2:2", "--objective", "latency", "--rate", "net=300", "--rate", "one=300"),
 }
 UNSPOKEN = {
     "pool.json": {
@@ -133,6 +134,15 @@ def test_swapped_certificates(folders: dict[str, Path], tmp_path: Path) -> None:
             shutil.copy(folders[other] / "certificate.json", folder)
             assert not check_pool(load_pool(folder)).is_certified
             assert verdict(replace(own, certificate=held[other].certificate), folder) is None, (kind, other)
+
+
+def test_what_proves_periods_is_no_proof_of_latencies(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["latency"], tmp_path / "plan"))
+    held, other = PoolDocuments.of(folder), PoolDocuments.of(folders["copies"])
+    assert other.certificate["shared"] is not None
+    forged = held.certificate | {"shared": other.certificate["shared"]}
+    assert verdict(held, folder) is not None
+    assert verdict(replace(held, certificate=forged), folder) is None
 
 
 def test_the_verdict_names_the_costs(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ class PoolCertificate(_Record):
         _require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
         _require(len(names) == len(self.links), "two links have the same name")
         if self.shared is not None:
+            _require(self.objective == "throughput", "potentials are about periods, and say nothing of latencies")
             states = [len(row[0].cuts) + 2 for row in self.problems]
             _require([len(own) for own in self.shared.potentials] == states, "potentials are not those of the states")
             _require(len(self.shared.worths) == len(self.kinds), "a kind has no worth")
