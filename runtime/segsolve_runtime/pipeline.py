@@ -342,6 +342,11 @@ class Pipeline:
         """Return what was measured of the latest ``map``, or of what was submitted; it may be under way."""
         return self._run.metrics()
 
+    @property
+    def age_ns(self) -> int:
+        """The ns since the run began whose `metrics` are returned: its timeline counts from there."""
+        return self._run.age_ns
+
     def close(self) -> None:
         """Stop what is under way, join all threads and close all runners; one that hangs is left to itself."""
         if self._is_closed or self._pid != os.getpid():

@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolMetrics:
-    """What a run of a pool measured: per model, and how long each device was busy, in ns."""
+    """What a run of a pool measured: per model, and how long each device was busy, in ns.
+
+    `begun_ns` is where each model's timeline begins, from the beginning of the run.
+    """
 
     models: Mapping[str, Metrics]
     busy_ns: Mapping[str, int]
     elapsed_ns: int
+    begun_ns: Mapping[str, int]
 
 
 class Pool:
@@ -73,6 +77,7 @@ class Pool:
         devices: Sequence[str] = (),
         isolate: Isolation = "auto",
         queue_size: int = 2,
+        record: bool | int = False,
         faults: FaultPolicy | None = None,
     ) -> Self:
         """Open the plan of a pool on a backend: litert, emulated or edgetpu.
@@ -91,6 +96,7 @@ class Pool:
             devices=devices,
             isolate=isolate,
             queue_size=queue_size,
+            record=record,
             faults=faults,
         )
 
@@ -104,6 +110,7 @@ class Pool:
         devices: Sequence[str] = (),
         isolate: Isolation = "auto",
         queue_size: int = 2,
+        record: bool | int = False,
         faults: FaultPolicy | None = None,
     ) -> Self:
         """Open a plan that was loaded; all else as for `load`."""
@@ -127,6 +134,7 @@ class Pool:
                         devices=[names[where[place]] for place in places(plan.plan)] if names else (),
                         isolate=isolate,
                         queue_size=queue_size,
+                        record=record,
                         faults=faults,
                         households=households,
                         shared={
@@ -202,7 +210,8 @@ class Pool:
                 own = [s for s in stages if (s.pipeline, s.stage) == (resident.pipeline, resident.stage)]
                 busy[device.name] += sum(s.busy_ns // s.replicas for s in own)
         elapsed = (self._ended_ns or perf_counter_ns()) - self._begun_ns if self._begun_ns else 0
-        return PoolMetrics(models=found, busy_ns=busy, elapsed_ns=elapsed)
+        begun = {name: max(0, perf_counter_ns() - p.age_ns - self._begun_ns) for name, p in self.pipelines.items()}
+        return PoolMetrics(models=found, busy_ns=busy, elapsed_ns=elapsed, begun_ns=begun)
 
     def close(self) -> None:
         """Close all pipelines."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import validate
 
 from generators.documents import device_toml
 from segsolve.errors import ExitCode
 from segsolve_runtime.contract.pool import load_pool
+from segsolve_runtime.observe.measurement import load_measurement
+from segsolve_runtime.observe.trace import trace_schema
 from segsolve_runtime.pool import Pool, simulate
 
 from ..cli.tool import Done, error, inside, run
@@ -118,6 +122,38 @@ def test_the_least_latency_is_proven_where_each_model_has_a_tpu(networks: list[P
     checked = document(run("check", tmp_path / "plan", "--json"))
     assert checked["certified"] is checked["optimal"] is True
     assert "30 mobilenet per second" in checked["verdict"]
+
+
+def test_a_run_leaves_a_trace_of_all_devices_and_a_measurement_of_each_model(shared: Path, tmp_path: Path) -> None:
+    trace, measured = tmp_path / "traces" / "pool.json", tmp_path / "measured"
+    done = run("run", shared, "--count", "3", "--trace", trace, "--timeline", measured)
+    assert done.code == ExitCode.OK, done.stderr
+    events = json.loads(trace.read_text())
+    validate(events, trace_schema())
+    folder = load_pool(shared)
+    names = {e["tid"]: e["args"]["name"] for e in events["traceEvents"] if e["name"] == "thread_name"}
+    assert [*names.values()] == [device.name for device in folder.pool.devices]
+    for process in (1, 2):
+        slices = [e for e in events["traceEvents"] if e["ph"] == "X" and e["pid"] == process]
+        for tid, name in names.items():
+            own = sorted((e["ts"], e["dur"], e["cat"]) for e in slices if e["tid"] == tid)
+            lives = next(device for device in folder.pool.devices if device.name == name)
+            assert {model for _, _, model in own} == {resident.model for resident in lives.residents}
+            if process == 1:
+                assert all(ts + dur <= following + 0.01 for (ts, dur, _), (following, _, _) in pairwise(own))
+    for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+        assert load_measurement(measured / f"{model.name}.json", plan.plan).backend == "litert"
+    simulated = run("run", shared, "--backend", "simulated", "--trace", trace, "--count", "5")
+    assert simulated.code == ExitCode.OK
+    assert {e["pid"] for e in json.loads(trace.read_text())["traceEvents"]} == {1}
+
+
+def test_a_timeline_that_makes_no_sense_is_refused_before_the_run(shared: Path, tmp_path: Path) -> None:
+    done = run("run", shared, "--timeline", tmp_path / "all.json")
+    assert done.code == ExitCode.USAGE
+    assert "name a folder" in done.stderr
+    done = run("run", shared, "--backend", "simulated", "--timeline", tmp_path / "all")
+    assert "a simulated pool measures nothing" in done.stderr
 
 
 def test_where_the_host_limits_a_simulated_pool_is_held_to_it(networks: list[Path], tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ class Run(ABC):
             faults=self._engine.faults,
         )
 
+    @property
+    def age_ns(self) -> int:
+        """The ns since it began, from where its timeline counts."""
+        return self._engine.now()
+
     @abstractmethod
     def _finish(self, job: Job) -> None:
         """Take an inference that is done or failed, in any thread."""

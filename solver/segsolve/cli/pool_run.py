@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -41,7 +41,55 @@ class PoolLeg:
     finished: bool
 
 
-def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class PoolFiles:
+    """What a run leaves beside its results: a folder for a measurement of each model, and a file for its trace."""
+
+    timeline: Path | None = None
+    trace: Path | None = None
+
+    def check(self, folder: PoolFolder, backend: str) -> None:
+        """Find out before the run whether they can be written (OutputError), and make sense (UsageError)."""
+        from segsolve.report.write import check_writable
+
+        if self.timeline is not None and backend == "simulated":
+            raise UsageError("--timeline: a simulated pool measures nothing", "--trace shows when what would run")
+        if self.timeline is not None and self.timeline.suffix:
+            raise UsageError(f"--timeline is {self.timeline}, but each model has one", "name a folder")
+        for path in (self.trace, *self._measurements(folder).values()):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                check_writable(path)
+
+    def _measurements(self, folder: PoolFolder) -> dict[str, Path]:
+        return {m.name: self.timeline / f"{m.name}.json" for m in folder.pool.models} if self.timeline else {}
+
+    def write(self, leg: PoolLeg, options: RunOptions) -> None:
+        """Write what a run measured on a plan."""
+        from segsolve.report.write import write_text
+        from segsolve_runtime.observe.measurement import measurement_json, measurement_of
+        from segsolve_runtime.pool_trace import pool_trace
+
+        plans = {m.name: plan.plan for m, plan in zip(leg.folder.pool.models, leg.folder.plans, strict=True)}
+        for name, path in self._measurements(leg.folder).items():
+            write_text(path, measurement_json(measurement_of(plans[name], leg.metrics.models[name], options.backend)))
+        if self.timeline is not None:
+            news(f"wrote a measurement of each model to {self.timeline}")
+        if self.trace is not None:
+            found = pool_trace(leg.folder, leg.metrics, backend=options.backend, queue_size=options.queue_size)
+            self.write_trace(found)
+
+    def write_trace(self, trace: dict[str, Any]) -> None:
+        """Write a trace, if it is asked for."""
+        from segsolve.report.write import write_text
+        from segsolve_runtime.observe.trace import trace_json
+
+        if self.trace is not None:
+            write_text(self.trace, trace_json(trace))
+            news(f"wrote {self.trace}; open it at ui.perfetto.dev or chrome://tracing")
+
+
+def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str], files: PoolFiles) -> None:
     """Run the plan of a pool, a source per model, in the proportion of its weights; `wanted.count` are periods.
 
     `labels` are files, for all models or MODEL=FILE.
@@ -51,8 +99,9 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
     from segsolve_runtime.contract.pool import load_pool
 
     folder = load_pool(options.plan)
+    files.check(folder, options.backend)
     if options.backend == "simulated":
-        _simulate(folder, options, wanted)
+        _simulate(folder, options, wanted, files)
         return
     _check_inputs(wanted.inputs, [model.name for model in folder.pool.models])
     with ExitStack() as stack:
@@ -65,6 +114,7 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str])
     if wanted.output is not None:
         news(f"wrote the results of each model to {wanted.output}")
     last, before = legs[-1], legs[:-1]
+    files.write(last, options)
     if options.backend == "emulated":
         _say_doubts(last)
     if wanted.as_json:
@@ -98,12 +148,14 @@ def _say_doubts(leg: PoolLeg) -> None:
             )
 
 
-def _simulate(folder: PoolFolder, options: RunOptions, wanted: TrafficOptions) -> None:
+def _simulate(folder: PoolFolder, options: RunOptions, wanted: TrafficOptions, files: PoolFiles) -> None:
     from segsolve.report.pool.run import simulated_document, simulated_table
     from segsolve_runtime.pool import simulate, simulate_asked
+    from segsolve_runtime.pool_trace import pool_trace
 
     how = folder, wanted.count or SIMULATED_PERIODS, options.queue_size
     run, asked = simulate(*how), simulate_asked(*how)
+    files.write_trace(pool_trace(folder, None, backend="simulated", queue_size=options.queue_size, predicted=run))
     if wanted.as_json:
         show_json(simulated_document(folder.pool, run, asked))
     else:
@@ -166,6 +218,7 @@ def _opened(folder: PoolFolder, options: RunOptions) -> Pool:
         devices=options.devices,
         isolate=isolation(options),
         queue_size=options.queue_size,
+        record=options.recorded,
         faults=fault_policy(options),
     )
     try:

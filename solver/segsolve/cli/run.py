@@ -13,7 +13,7 @@ from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import Json, PlanDir, Seed
 from segsolve.cli.pool import refuse_for_pools
-from segsolve.cli.pool_run import run_pool
+from segsolve.cli.pool_run import PoolFiles, run_pool
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode, UsageError
@@ -107,7 +107,8 @@ def command(
         str | None, typer.Option(help="What the plan was made for, if not in the catalogue; as --model.")
     ] = None,
     timeline: Annotated[
-        Path | None, typer.Option(help="File for the measurement and its timeline, e.g. PLAN/measured.json.")
+        Path | None,
+        typer.Option(help="File for the measurement and its timeline, e.g. PLAN/measured.json; of a pool, a folder."),
     ] = None,
     trace: Annotated[
         Path | None, typer.Option(help="File for the timeline, predicted and measured, for Perfetto.")
@@ -171,12 +172,10 @@ def command(
         refuse_for_pools(
             "for the plan of a pool",
             "run one model's plan by itself: the folders under models/",
-            timeline=timeline,
-            trace=trace,
             profile_out=profile_out,
             device=device,
         )
-        run_pool(options, wanted, labels or [])
+        run_pool(options, wanted, labels or [], PoolFiles(timeline, trace))
         return
     folder = load_plan(plan)
     check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)
