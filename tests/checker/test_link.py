@@ -16,10 +16,13 @@ from generators.problems import chain, op_cost
 from segsolve.checker.shared import most_rate_sharing
 from segsolve.cost.plan import score_plan
 from segsolve.cost.table import IMPOSSIBLE, lattice_table
+from segsolve.deadline import deadline
 from segsolve.problem import Host, Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
 from segsolve.search.claims import by_stages, corners
+from segsolve.search.inquiry import Inquiry
+from segsolve.search.limited import front_sharing
 from segsolve.solvers.base import Limits, Status
 from segsolve.solvers.cpsat.claims import refute
 from segsolve.solvers.dynamic.pipelines import Pipelines
@@ -239,6 +242,18 @@ def test_claims_about_few_stages_say_no_more(seed: int, tpus: int, serial_ns: in
         del document["claims"][i]
         needed += not case.check(document).is_certified
     assert needed
+
+
+def test_no_time_to_list_pipelines() -> None:
+    """A front is not listed when time is up; whoever asks makes a plan of what is at hand."""
+    table = lattice_table(fed(0, 4, 40))
+    assert table is not None
+    question = Question(objective=Objective.PARETO)
+    asked = Inquiry(table=table, question=question, planner="dp", limits=Limits(), cuts="dag")
+    assert front_sharing(asked, ["host"]) is not None
+    with deadline(0):
+        again = Inquiry(table=table, question=question, planner="dp", limits=Limits(), cuts="dag")
+        assert front_sharing(again, ["host"]) is None
 
 
 @pytest.mark.parametrize(("seed", "tpus", "serial_ns"), FED)

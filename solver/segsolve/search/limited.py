@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
 from segsolve.cost.plan import PlanScore, score_plan
+from segsolve.deadline import OutOfTime, deadline, left_s
 from segsolve.plan.model import Plan
 from segsolve.problem import Problem
 from segsolve.search.answer import IF_NOT_SHARED, Answer, ParetoPoint
@@ -200,15 +202,17 @@ class _Listed:
 
     @classmethod
     def of(cls, asked: Inquiry, names: Iterable[str]) -> _Listed | None:
-        """Return them, with the costs of some shared things; None if they are too many to list."""
+        """Return them, with the costs of some shared things; None if they are too many to list in the time."""
         wanted = {*names}
         start, pipelines = time.perf_counter(), asked.pipelines
         ordered = tuple(name for name in _COSTS if name in wanted)
-        if ordered == ("host",) and pipelines.counts_alone:
-            listed: tuple[Corner, ...] | None = corners_by_stages(pipelines)
-        else:
-            paths = pipelines.paths(pipelines.tpus)
-            listed = corners(paths, (paths.time, *(pipelines.costs(_COSTS[name]) for name in ordered)))
+        listed: tuple[Corner, ...] | None = None
+        with suppress(OutOfTime), deadline(left_s() / 2):  # the other half is for a plan of what is at hand
+            if ordered == ("host",) and pipelines.counts_alone:
+                listed = corners_by_stages(pipelines)
+            else:
+                paths = pipelines.paths(pipelines.tpus)
+                listed = corners(paths, (paths.time, *(pipelines.costs(_COSTS[name]) for name in ordered)))
         return None if listed is None else cls(asked, ordered, listed, time.perf_counter() - start)
 
     def best(self, aim: Aim, limit: int | None) -> tuple[Fraction | None, _Found | None]:
