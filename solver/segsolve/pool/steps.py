@@ -15,6 +15,8 @@ from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.pool.arcs import Arcs
+from segsolve.pool.compiled import compiled
+from segsolve.pool.rooms import Bools
 
 _ROOM_BITS = 34  # of a key: a room in bytes, below the number of its stage
 LEVEL_BITS = 14  # of a room: steps are found by its level, and then one after the other
@@ -91,44 +93,63 @@ class Steps:
     @cached_property
     def _table(self) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
         """Keys (stage and low; one more at the end); stage, low, time, whether all fits, bytes moved of all steps."""
+        check()
         order, weights, costs, streamed = self.arcs.layers
         first, last = self.pairs
-        members = self.arcs.states.members
-        held = members[last][:, order].T & ~members[first][:, order].T
         most = min(self.arcs.problem.capacity_bytes, _MOST_ROOM)
-        live, rooms = np.arange(len(first)), np.zeros(len(first), dtype=np.int64)
-        stages: list[Ints] = []
-        lows: list[Ints] = []
-        times: list[Ints] = []
-        all_fit: list[Ints] = []
-        moves: list[Ints] = []
-        while len(live) or not stages:  # once, if there is no stage at all
-            check()
-            used = np.zeros(len(live), dtype=np.int64)
-            until = np.full(len(live), IMPOSSIBLE, dtype=np.int64)
-            time, moved = self.least_ns[live].copy(), self.arcs.resident_bytes[first[live], last[live]]
-            for own, weight, cost, nbytes in zip(
-                held, *map(np.ndarray.tolist, (weights, costs, streamed)), strict=True
-            ):
-                with_it = used + weight
-                fits = with_it <= rooms
-                has = own[live]
-                left = has & ~fits
-                used = np.where(has & fits, with_it, used)
-                until[left] = np.minimum(until[left], with_it[left])
-                time[left] += cost
-                moved[left] += nbytes
-            if self.arcs.problem.no_spill:
-                time[until < IMPOSSIBLE] = IMPOSSIBLE
-            stages.append(live)
-            lows.append(rooms)
-            times.append(time)
-            all_fit.append((until == IMPOSSIBLE).astype(np.int64))
-            moves.append(moved)
-            goes_on = until <= most
-            live, rooms = live[goes_on], until[goes_on]
-        by_key = np.lexsort((np.concatenate(lows), np.concatenate(stages)))
-        parts = (stages, lows, times, all_fit, moves)
-        stage, low, found, fit, moving = (np.concatenate(part)[by_key] for part in parts)
-        keys = np.append((stage << _ROOM_BITS) + low, 2**62)
-        return keys, stage, low, found, fit, moving
+        members = np.ascontiguousarray(self.arcs.states.members[:, order])
+        resident = self.least_ns, self.arcs.resident_bytes[first, last]
+        stage, low, time, fits, moved = _fitted(first, last, members, weights, costs, streamed, *resident, most)
+        if self.arcs.problem.no_spill:
+            time[fits == 0] = IMPOSSIBLE
+        return np.append((stage << _ROOM_BITS) + low, 2**62), stage, low, time, fits, moved
+
+
+@compiled()
+def _fitted(
+    first: Ints,
+    last: Ints,
+    members: Bools,
+    weights: Ints,
+    costs: Ints,
+    streamed: Ints,
+    least: Ints,
+    moving: Ints,
+    most: int,
+) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """Return all steps of stages in rooms of `most` bytes or less: stage, low, time, whether all fits, bytes moved.
+
+    `members` [states, layers] says which layers are done in a state, in caching order; `weights`, `costs`, `streamed`
+    are their bytes on chip, and their ns and bytes if they stream; `least` and `moving` [stages] the time and the bytes
+    with all weights on chip.
+    """
+    size, count = 4 * len(first) + 16, 0
+    found = np.empty((5, size), dtype=np.int64)
+    own = np.empty(len(weights), dtype=np.int64)
+    for stage in range(len(first)):
+        layers = 0
+        for i in range(len(weights)):
+            if members[last[stage], i] and not members[first[stage], i]:
+                own[layers] = i
+                layers += 1
+        room = 0
+        while room <= most:
+            used, until, time, moved = 0, IMPOSSIBLE, least[stage], moving[stage]
+            for i in own[:layers]:
+                with_it = used + weights[i]
+                if with_it <= room:
+                    used = with_it
+                else:
+                    until = min(until, with_it)
+                    time += costs[i]
+                    moved += streamed[i]
+            if count == size:
+                larger = np.empty((5, 2 * size), dtype=np.int64)
+                larger[:, :size] = found
+                found, size = larger, 2 * size
+            found[0, count], found[1, count], found[2, count] = stage, room, time
+            found[3, count], found[4, count] = until == IMPOSSIBLE, moved
+            count += 1
+            room = until
+    kept = found[:, :count].copy()
+    return kept[0], kept[1], kept[2], kept[3], kept[4]
