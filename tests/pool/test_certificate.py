@@ -62,7 +62,7 @@ def _proof(pool: Document, certificate: Document) -> None:
 
 
 def _potential(pool: Document, certificate: Document) -> None:
-    certificate["shared"]["potentials"][0][-1] *= 3
+    certificate["shared"]["nodes"][-1]["potentials"][0][-1] *= 3
 
 
 def _period(pool: Document, certificate: Document) -> None:
@@ -106,8 +106,8 @@ def _sharing(pool: Document, certificate: Document) -> None:
 
 
 def _worth(pool: Document, certificate: Document) -> None:
-    proof = certificate["shared"]
-    proof["worths"] = [worth * 9 // 10 for worth in proof["worths"]]
+    for leaf in certificate["shared"]["nodes"]:
+        leaf["worths"] = [worth * 9 // 10 for worth in leaf["worths"]]
 
 
 def _host(pool: Document, certificate: Document) -> None:

@@ -6,7 +6,7 @@ import numba.core.caching
 import numpy as np
 import pytest
 
-from segsolve.pool.compiled import compiled
+from segsolve.jit import compiled
 
 
 def _sum(values: np.ndarray) -> int:

@@ -8,9 +8,11 @@ from fractions import Fraction
 import pytest
 
 from generators.pools import best_exclusive_period, best_exclusive_rate, best_shared_period, random_copies, random_pool
-from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.failure import CertificateFault
+from segsolve.checker.pool.document import Cut, PoolCertificate
 from segsolve.checker.pool.prices import check_plan, cost_of
 from segsolve.checker.pool.resources import least_value
+from segsolve.checker.pool.worth import prove_shared
 from segsolve.cost.states import prefixes
 from segsolve.cost.table import StageTable
 from segsolve.pool.answer import PoolAnswer
@@ -26,6 +28,14 @@ from segsolve.pool.solve import solve_pool
 from segsolve.question import Cuts, Layout, Question
 from segsolve.search.ask import answer as plain_answer
 from segsolve.solvers.base import Status
+
+
+def _certificate(answer: PoolAnswer) -> PoolCertificate:
+    """Return the certificate of an answer as the checker reads it."""
+    assert answer.plan is not None
+    document = certificate(answer, answer.plan)
+    assert document is not None
+    return PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -102,6 +112,43 @@ def test_with_sharing_the_best_is_found_and_no_bound_is_above_it(seed: int, link
     assert score_pool(asked, answer.plan).period == answer.value
 
 
+def test_what_regions_prove_is_not_above_the_optimum_and_the_checker_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsolve.pool.shared._MOST_PATTERNS", 0)  # so that CP-SAT does not know all patterns
+    monkeypatch.setattr("segsolve.pool.bound.PatternBound.raise_to_best", lambda bound: None)
+    monkeypatch.setattr("segsolve.pool.bound._ROUNDS", 1)  # so that potentials of a region are soon given up
+    split = 0
+    for seed in range(5000, 5024):
+        problem = random_pool(seed, linked=seed % 4 == 3)
+        if problem.models == 1:
+            continue
+        asked = replace(problem, workload=replace(problem.workload, sharing=Sharing.ALWAYS))
+        answer, best = solve_pool(asked), best_shared_period(problem)
+        assert answer.value is not None
+        assert answer.bound <= best <= answer.value
+        if answer.shared is None or len(answer.shared.nodes) == 1:
+            continue
+        split += 1
+        proven = _certificate(answer)
+        assert proven.shared is not None
+        prove_shared(proven, proven.shared)
+        nodes = proven.shared.nodes
+        cut = next(node for node in nodes if isinstance(node, Cut))
+        model, first, last = cut.split
+        end = len(problem.costs[model][0].cuts) + 1
+        for altered in (
+            nodes[:-1],
+            [*nodes, nodes[-1]],
+            nodes[1:],
+            [node for node in nodes if node is not cut],
+            [Cut(split=[model, 0, last]) if node is cut else node for node in nodes],
+            [Cut(split=[model, first, end]) if node is cut else node for node in nodes],
+            [Cut(split=[9, first, last]) if node is cut else node for node in nodes],
+        ):
+            with pytest.raises(CertificateFault):
+                prove_shared(proven, proven.shared.model_copy(update={"nodes": altered}))
+    assert split
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_best_of_all_is_the_answer(seed: int) -> None:
     problem = random_pool(2000 + seed, linked=seed % 3 == 1, hosted=seed % 3 == 2)
@@ -134,9 +181,7 @@ def test_no_plan_with_copies_is_below_the_resource_bound_and_the_checker_finds_t
         found_by="nobody",
         over="",
     )
-    document = certificate(answer, plan)
-    assert document is not None
-    read = PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}})
+    read = _certificate(answer)
     assert least_value(read, list(prices.all)) == period
     for number in range(30):
         plan = random_copies(problem, 100 * seed + number)

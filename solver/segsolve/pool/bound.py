@@ -9,53 +9,73 @@ with z_c the most that a pattern of the kind is worth. Potentials for which that
 whoever found them. They come from the linear program over the patterns priced so far, a point between its answer and
 the best potentials known (in-out separation); they do not fall along a model.
 
-Where that fails for no potentials, they still say which patterns a plan of period P can have: those that are worth no
-less than what is missing if all other TPUs are worth the most.
+Where no potentials show it, the plans are split into two regions (`region`), each of which has potentials of its own:
+in a region, patterns have allowed stages only. What all regions prove is proven of all plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from segsolve.cost.arrays import Ints
 from segsolve.deadline import is_over
-from segsolve.pool.exact import Exact, Found
+from segsolve.pool.exact import Exact, Found, Search
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.patterns import Held, Pricer
+from segsolve.pool.region import Region, Split, best_split, everything
+from segsolve.pool.rooms import Bools
 from segsolve.pool.steps import Steps
 from segsolve.solvers.potentials import Floats, most_worth
 
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
 
-_RAISES = (0.04, 0.015, 0.005, 0.0015)  # by how much a bound is raised at once
+_PART_OF_RAISE = 0.6  # of what is left between what is proven and what could not be, to try next
+_LAST_RAISE = 0.001  # that is tried
 _NEAR = 0.15  # how far from the best potentials towards those of the program the next ones are
-_ROUNDS = 200  # of pricing at one period
+_ROUNDS = 120  # of pricing at one period
+_FIRST_ROUNDS = 80  # of pricing at the period of the best plan known, before there are good potentials
+_FIRST_STEPS, _LAST_STEPS = 6, 2  # of bisection with what they are in the end
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
 _LEVEL_BYTES = 64 * 1024
 _TAIL = 0.05  # of a raise: where the linear program is so near to 1, nothing will come of it
 _MOST_COLUMNS = 1500  # of the linear program; those that are far from tight are dropped beyond
 _PARTS = 2**23, 2**27  # residents that are placed for one pricing of a kind: at first, at most
 _MOST_LEARNT = 500  # patterns of a pricing that are kept to price with
-_SETTLED = 0.0003  # potentials for a list of patterns are so near to the best
 _ENOUGH = 400  # patterns that show that potentials prove nothing
 _CLIMBS, _CLIMBERS, _MOST_CLIMBED = 8, 40, 4000  # rounds; patterns that are changed; changes that are priced
 _MOST_NEW = 12  # patterns of a kind that a pricing adds to the program
+_LEAST_TAIL = 0.0001  # even if there is no such raise
+_WHOLE, _NOTHING = 0.999, 1e-6  # so much of a pattern is all of it, or none
+_PART_OF_GAP = 0.35  # of what is left between the bound and the best plan, by which all regions are raised at once
+_LAST_GAP = 0.002  # that is left where all of it is tried
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Whole potentials per model that prove a region: no pattern of a kind is worth more than its `worths`."""
+
+    potentials: tuple[tuple[int, ...], ...]
+    worths: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """That there is no plan of a period of `period_ns` or less: whole potentials per model.
+    """That there is no plan of a period of `period_ns` or less.
 
-    No pattern of a kind is worth more than that kind's of `worths`.
+    `nodes` are a tree of regions: a split, then what proves the plans that are cut there, then the others.
     """
 
     period_ns: int
-    potentials: tuple[tuple[int, ...], ...]
-    worths: tuple[int, ...]
+    nodes: tuple[Split | Leaf, ...]
+
+    @property
+    def potentials(self) -> tuple[tuple[int, ...], ...]:
+        """Potentials of one of the regions."""
+        return next(node.potentials for node in self.nodes if isinstance(node, Leaf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +90,47 @@ class _Point:
         return sum(int(own[-1]) for own in self.whole)
 
 
-class PatternBound:
-    """Searches potentials for a problem, to prove periods below that of a plan; `tell` hears each proof."""
+@dataclass(eq=False)
+class _Node:
+    """A region, the best potentials known there, and the period that they prove; or a split into two."""
 
-    def __init__(self, problem: PoolProblem, pricer: Pricer, period: int, tell: Callable[[Proof], object]) -> None:
-        self._problem, self._tell = problem, tell
+    region: Region
+    point: _Point
+    low: int = 0
+    leaf: Leaf | None = None
+    split: Split | None = None
+    halves: tuple[_Node, ...] = ()
+
+    def walk(self) -> Iterator[_Node]:
+        """Yield this node and those below it, first halves first."""
+        yield self
+        for half in self.halves:
+            yield from half.walk()
+
+
+@dataclass(eq=False)
+class _Mix:
+    """What the linear program chose last: patterns by kind and stages, and how much of each."""
+
+    patterns: list[tuple[int, frozenset[Held]]] = field(default_factory=list)
+    amounts: list[float] = field(default_factory=list)
+
+
+class PatternBound:
+    """Searches potentials for a problem, to prove periods below that of a plan.
+
+    `tell` hears each proof; `offer` hears of patterns that may make a plan, and returns the period of the best known.
+    """
+
+    def __init__(
+        self,
+        problem: PoolProblem,
+        pricer: Pricer,
+        period: int,
+        tell: Callable[[Proof], object],
+        offer: Callable[[Sequence[tuple[int, frozenset[Held]]]], int],
+    ) -> None:
+        self._problem, self._tell, self._offer = problem, tell, offer
         weights = problem.workload.weights
         self._kinds: list[_Kind] = []
         for k in range(len(problem.pool.kinds)):
@@ -85,128 +141,114 @@ class PatternBound:
         self._sizes = [len(row[0]) for row in pricer.arcs]
         self._columns: dict[tuple[int, frozenset[Held]], int] = {}
         self._parts = _PARTS[0]
-        self._low: int | None = None
+        self._high = period
+        self._mix = _Mix()
         self.best: Proof | None = None
         self.rounds = 0
+        self._all = everything(self._sizes)
+        self._root = self._start(self._all)
 
-    def raise_to(self, period: int) -> Proof | None:
-        """Prove a bound as near to the period of a plan as the effort allows."""
-        if self._low is None:
-            self._last, self._low = self._start(period)
-        point, low = self._last, self._low
-        for step in _RAISES:
-            while low < period - 1 and not is_over():
-                attempt = min(period - 1, int(low * (1 + step)) + 1)
-                found = self._attempt(attempt, point, step)
-                if found is None:
-                    break
-                self._last = point = found
-                self._low = low = self._climb(point, attempt, min(period - 1, int(attempt * (1 + step))), 3)
-        return self.best
+    def raise_to_best(self) -> None:
+        """Prove a bound as near to the period of the best plan as potentials for all plans do."""
+        root, high = self._root, 0
+        while high != self._high and not is_over():  # each time a better plan came up
+            high = self._high
+            self._attempt(root, high - 1, 0.0, _FIRST_ROUNDS)
+        self._climb(root, root.low, self._high - 1, _FIRST_STEPS)
+        open_ = self._high - 1
+        while open_ - root.low > max(1, _LAST_RAISE * open_) and not is_over():
+            attempt = root.low + max(1, int((open_ - root.low) * _PART_OF_RAISE))
+            if not self._attempt(root, attempt, open_ / attempt - 1, _ROUNDS):
+                open_ = min(attempt, self._high - 1)
+                self._climb(root, root.low, open_, _LAST_STEPS)
 
-    def listed(self, period: int, most: int) -> list[tuple[int, frozenset[Held]]] | None:
-        """Return all patterns that a plan of a period or less can have; None if there are more, or it takes too long.
+    def split_to_best(self, period: int) -> None:
+        """Split the plans into regions until they prove that none has less than a period, if the time allows."""
+        self._high = min(self._high, period)
+        while (low := self._root_low) < self._high - 1 and not is_over():
+            gap = self._high - 1 - low
+            period = low + (gap if gap < _LAST_GAP * self._high else int(gap * _PART_OF_GAP) + 1)
+            left = [node for node in self._root.walk() if not node.halves and node.low < period]
+            while left:
+                node = left.pop()
+                period = min(period, self._high - 1)
+                if is_over() or node.low >= period or self._attempt(node, period, 0.0, _ROUNDS):
+                    continue
+                if period >= self._high:  # a better plan came up
+                    left.append(node)
+                    continue
+                split = best_split([own for _, own in self._mix.patterns], self._mix.amounts, self._sizes)
+                if is_over() or split is None:
+                    return
+                node.split, node.leaf = split, None
+                node.halves = tuple(_Node(region, node.point, node.low) for region in node.region.halves(split))
+                left += node.halves[::-1]
+            self._keep_tree(self._root, period)
 
-        A plan's pattern is worth no less than the ends less what all other TPUs are worth at most.
-        """
-        settled = self._settled(period)
-        if settled is None:
-            return None
-        point, worths = settled
-        available = self._together(worths)
-        found: list[tuple[int, frozenset[Held]]] = []
-        for kind, worth in zip(self._kinds, worths, strict=True):
-            least = point.ends - (available - worth)
-            if least <= 0:
-                return None
-            patterns = kind.exact.search(point.whole, period).patterns(least, _PARTS[1], most + 1)
-            if not patterns.complete or len(patterns) + len(found) > most:
-                return None
-            found += [(kind.number, kind.exact.held(own)) for own in patterns.stages.tolist()]
-        return found
+    @property
+    def _root_low(self) -> int:
+        return min(node.low for node in self._root.walk() if not node.halves)
 
-    def _settled(self, period: int) -> tuple[_Point, list[int]] | None:
-        """Return potentials that are nearly the program's best for a period, and what kinds are worth at most."""
-        best = self._last
-        for _ in range(_ROUNDS):
-            self.rounds += 1
-            for kind in self._kinds:
-                self._add(kind, kind.best(best.whole, period, _MOST_NEW))
-            most, potentials = self._master(period)
-            hope = self._hope(best, period)
-            if hope >= most * (1 - _SETTLED):
-                worths = [self._ceiling(kind, best, period) for kind in self._kinds]
-                if None not in worths:
-                    return best, [worth for worth in worths if worth is not None]
-                continue
-            point = self._between(potentials, best, hope)
-            for kind in self._kinds:
-                self._add(kind, kind.best(point.whole, period, _MOST_NEW))
-            if self._hope(point, period) > self._hope(best, period):
-                best = point
-            if is_over():
-                return None
-        return None
-
-    def _ceiling(self, kind: _Kind, point: _Point, period: int) -> int | None:
-        """Return what a kind is worth at most, as good as known; None, with new patterns, if that is more."""
-        worth = kind.most(point.whole, period)
-        found = kind.exact.search(point.whole, period).patterns(worth + 1, _PARTS[1], _ENOUGH)
-        kind.learn(found)
-        return worth if found.complete and not len(found) else None
-
-    def _start(self, period: int) -> tuple[_Point, int]:
-        """Return potentials to start from, and the period that they prove by the grid alone."""
+    def _start(self, region: Region) -> _Node:
+        """Return the region with potentials to start from, and the period that they prove by the grid alone."""
+        self._enter(region)
+        period = self._high
         points = [_point(own) for own in self._simple(period)]
         best = max(points, key=lambda point: point.ends / max(1, self._together(self._by_grid(point, period))))
-        low, high = 0, period
-        while high - low > period // 100:
-            middle = (low + high) // 2
+        node, high = _Node(region, best), period
+        while high - node.low > period // 100:
+            middle = (node.low + high) // 2
             worths = self._by_grid(best, middle)
             if self._together(worths) < best.ends:
-                low = middle
-                self._keep(low, best, worths)
+                self._keep(node, middle, best, worths)
             else:
                 high = middle
-        return best, low
+        return node
 
     def _by_grid(self, point: _Point, period: int) -> list[int]:
         """Return what no pattern of a kind is worth more than, each by the grid alone."""
-        return [kind.exact.search(point.whole, period).most for kind in self._kinds]
+        return [kind.search(point.whole, period).most for kind in self._kinds]
+
+    def _enter(self, region: Region) -> None:
+        for kind in self._kinds:
+            kind.enter(region)
 
     def _together(self, worths: Sequence[int]) -> int:
         """Return what all TPUs are worth."""
         return sum(n * worth for n, worth in zip(self._counts, worths, strict=True))
 
-    def _climb(self, point: _Point, low: int, high: int, steps: int) -> int:
-        """Return the largest period that some potentials prove, which is `low` at least, by bisection."""
+    def _climb(self, node: _Node, low: int, high: int, steps: int) -> None:
+        """Look by bisection for the largest period that the potentials of a region prove, which is `low` at least."""
         for _ in range(steps):
             middle = (low + high + 1) // 2
             if high <= low or is_over():
                 break
-            if self._proves(point, middle):
+            if self._proves(node, node.point, middle):
                 low = middle
             else:
                 high = middle
-        return low
 
-    def _attempt(self, period: int, best: _Point, step: float) -> _Point | None:
-        """Look for potentials that prove that there is no plan of a period."""
-        point = best
-        for _ in range(_ROUNDS):
+    def _attempt(self, node: _Node, period: int, step: float, rounds: int) -> bool:
+        """Look for potentials that prove that a region has no plan of a period."""
+        self._enter(node.region)
+        point = node.point
+        for _ in range(rounds):
             if is_over():
-                return None
+                return False
             self.rounds += 1
-            if self._proves(point, period):
-                return point
-            if point is not best and self._hope(point, period) > self._hope(best, period):
-                best = point
-            most, potentials = self._master(period)
-            if most <= 1 + step * _TAIL:
-                self._last = best
-                return None
-            point = self._between(potentials, best, self._hope(best, period))
-        return None
+            if self._proves(node, point, period):
+                return True
+            if point is not node.point and self._hope(point, period) > self._hope(node.point, period):
+                node.point = point
+            most, potentials = self._master(node.region, period)
+            if min(self._mix.amounts, default=0.0) > _WHOLE:
+                self._high = min(self._high, self._offer(self._mix.patterns))
+                if self._high <= period:
+                    return False
+            if most <= 1 + max(_LEAST_TAIL, step * _TAIL):
+                return False
+            point = self._between(potentials, node.point, self._hope(node.point, period))
+        return False
 
     def _between(self, potentials: Sequence[Floats], best: _Point, hope: float) -> _Point:
         """Return potentials near the best ones, towards those of the program."""
@@ -217,50 +259,49 @@ class PatternBound:
         """Return the ratio of the ends to what all TPUs are worth as far as patterns are known."""
         return point.ends / max(1, self._together([kind.most(point.whole, period) for kind in self._kinds]))
 
-    def _proves(self, point: _Point, period: int) -> bool:
-        """Whether potentials prove that there is no plan of a period; if not, patterns that show it are kept."""
+    def _proves(self, node: _Node, point: _Point, period: int) -> bool:
+        """Whether potentials prove that a region has no plan of a period; if not, patterns that show it are kept."""
         for kind in self._kinds:
             kind.climb(point.whole, period)
         known = [kind.most(point.whole, period) for kind in self._kinds]
         spare = point.ends - 1 - self._together(known)
-        if spare < 0:
-            for kind in self._kinds:
-                self._add(kind, kind.best(point.whole, period, _MOST_NEW))
-            return False
-        is_proof, worths = True, []
+        is_proof, worths = spare >= 0, []
         for kind, most in zip(self._kinds, known, strict=True):
             worth = most + spare // len(self._problem.pool.devices)
             worths.append(worth)
-            search = kind.exact.search(point.whole, period)
-            if search.most <= worth:
-                continue
-            found = search.patterns(worth + 1, self._parts, _ENOUGH)
-            if not len(found) and not found.complete:
-                self._parts = min(_PARTS[1], 2 * self._parts)
-            if len(found) or not found.complete:
-                is_proof = False
-            kind.learn(found)
-            self._add(kind, kind.best(point.whole, period, _MOST_NEW))
+            if spare >= 0 and (search := kind.search(point.whole, period)).most > worth:
+                found = search.some(worth + 1, self._parts, _ENOUGH)
+                if not len(found) and not found.complete:
+                    self._parts = min(_PARTS[1], 2 * self._parts)
+                is_proof = is_proof and found.complete
+                kind.learn(found)
+            for stages, load in kind.best(point.whole, period, _MOST_NEW):
+                self._columns[kind.number, stages] = load
         if is_proof:
-            self._keep(period, point, worths)
+            self._keep(node, period, point, worths)
         return is_proof
 
-    def _add(self, kind: _Kind, patterns: list[tuple[frozenset[Held], int]]) -> None:
-        for stages, load in patterns:
-            self._columns[kind.number, stages] = load
+    def _keep(self, node: _Node, period: int, point: _Point, worths: Sequence[int]) -> None:
+        node.low, node.point = period, point
+        node.leaf = Leaf(tuple(tuple(own.tolist()) for own in point.whole), tuple(worths))
+        if node.region is self._all:
+            self._keep_tree(node, period)
 
-    def _keep(self, period: int, point: _Point, worths: Sequence[int]) -> None:
+    def _keep_tree(self, root: _Node, period: int) -> None:
         if self.best is None or period > self.best.period_ns:
-            self.best = Proof(period, tuple(tuple(own.tolist()) for own in point.whole), tuple(worths))
+            nodes = (node.split or node.leaf for node in root.walk())
+            self.best = Proof(period, tuple(node for node in nodes if node is not None))
             self._tell(self.best)
 
-    def _master(self, period: int) -> tuple[float, list[Floats]]:
-        """Return the largest sum of ends under which no known pattern of a period is worth more than its kind."""
-        usable = [key for key, load in self._columns.items() if load <= period]
-        most, potentials, slack = most_worth(self._sizes, self._counts, usable)
+    def _master(self, region: Region, period: int) -> tuple[float, list[Floats]]:
+        """Return the largest sum of ends under which no known pattern of a region is worth more than its kind."""
+        usable = [key for key, load in self._columns.items() if load <= period and region.has(key[1])]
+        most, potentials, slack, amounts = most_worth(self._sizes, self._counts, usable)
         if len(usable) > _MOST_COLUMNS:
             for i in np.argsort(slack)[_MOST_COLUMNS * 3 // 4 :].tolist():
                 del self._columns[usable[i]]
+        chosen = np.flatnonzero(amounts > _NOTHING).tolist()
+        self._mix = _Mix([usable[i] for i in chosen], [float(amounts[i]) for i in chosen])
         return most, potentials
 
     def _simple(self, period: int) -> list[list[Floats]]:
@@ -308,6 +349,15 @@ class _Kind:
                 loads.append(pattern.load_ns)
         self._stages = np.array(rows, dtype=np.int64).reshape(-1, len(numbers))
         self._loads = np.array(loads, dtype=np.int64)
+        self._allowed: list[Bools] = []
+
+    def enter(self, region: Region) -> None:
+        """Leave aside what a region does not allow from here on."""
+        self._allowed = [own[steps.pairs] for own, steps in zip(region.allowed, self.exact.steps, strict=True)]
+
+    def search(self, potentials: Sequence[Ints], period: int) -> Search:
+        """Return the search for the dearest patterns."""
+        return self.exact.search(potentials, period, self._allowed)
 
     def learn(self, found: Found) -> None:
         """Keep some of the patterns that a pricing found, the best."""
@@ -318,11 +368,13 @@ class _Kind:
     def climb(self, potentials: Sequence[Ints], period: int) -> None:
         """Learn patterns that are worth more than any that is known, by exchanging one stage, until there is none."""
         gains = [
-            own[steps.pairs[1]] - own[steps.pairs[0]] for own, steps in zip(potentials, self.exact.steps, strict=True)
+            np.where(allowed, own[steps.pairs[1]] - own[steps.pairs[0]], -UNIT)
+            for own, steps, allowed in zip(potentials, self.exact.steps, self._allowed, strict=True)
         ]
         for _ in range(_CLIMBS):
             worths = self._worths(potentials, period)
             best = np.argsort(-worths, kind="stable")[:_CLIMBERS]
+            best = best[worths[best] > 0]
             is_better = False
             for m, gain in enumerate(gains):
                 most = int(worths.max(initial=0))
@@ -358,12 +410,13 @@ class _Kind:
         return list(zip(held, self._loads[best].tolist(), strict=True))
 
     def _worths(self, potentials: Sequence[Ints], period: int) -> Ints:
-        worths = np.zeros(len(self._loads), dtype=np.int64)
-        for m, own in enumerate(potentials):
+        worths, inside = np.zeros(len(self._loads), dtype=np.int64), self._loads <= period
+        for m, (own, allowed) in enumerate(zip(potentials, self._allowed, strict=True)):
             first, last = self.exact.steps[m].pairs
             gain = np.append(own[last] - own[first], 0)
             worths += gain[self._stages[:, m]]
-        worths[self._loads > period] = 0
+            inside &= np.append(allowed, True)[self._stages[:, m]]
+        worths[~inside] = 0
         return worths
 
 

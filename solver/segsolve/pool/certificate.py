@@ -14,6 +14,7 @@ from typing import Any
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
+from segsolve.pool.region import Split
 from segsolve.problem import Problem
 from segsolve_runtime.contract.document import jsonable
 
@@ -57,8 +58,12 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
         if proof is None
         else {
             "period_ns": proof.period_ns,
-            "potentials": [list(own) for own in proof.potentials],
-            "worths": list(proof.worths),
+            "nodes": [
+                {"split": [node.model, node.first, node.last]}
+                if isinstance(node, Split)
+                else {"potentials": [list(own) for own in node.potentials], "worths": list(node.worths)}
+                for node in proof.nodes
+            ],
         },
     }
 

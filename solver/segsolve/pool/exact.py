@@ -8,7 +8,7 @@ the models that are still to come can add is bounded by `rooms`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 
@@ -18,7 +18,7 @@ from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.pool.patterns import Held
-from segsolve.pool.placing import place
+from segsolve.pool.placing import least_loads, place
 from segsolve.pool.rooms import NONE, Bools, Corners, Narrow, corners, entries, extend, first
 from segsolve.pool.steps import LEVEL_BITS, Steps
 
@@ -26,6 +26,7 @@ _ROOM_BITS = 16  # of a level of rooms, in bytes
 _TIMES = 160  # levels of a period
 _CLASSES = 8  # of stages by their scratch memory, for bounds
 _ENOUGH = 2**20
+_PARTS_OF_SPAN = (0.0, 0.7, 0.4, 0.2, 0.1)  # between what is wanted and the bound: few are tried sooner
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +87,23 @@ class Exact:
 
     def loads(self, stages: Ints) -> Ints:
         """Return the least load [n] of patterns [n, models] in any order of their residents."""
-        count, models = stages.shape
         needs = [np.append(steps.scratch, 0)[own] for own, steps in zip(stages.T, self.steps, strict=True)]
         room = np.maximum(0, self.capacity - np.maximum.reduce(needs))
-        best = np.full(count, IMPOSSIBLE, dtype=np.int64)
-        for order in permutations(range(models)):
-            free, load = room.copy(), np.zeros(count, dtype=np.int64)
-            for m in order:
-                at = np.flatnonzero(stages[:, m] >= 0)
-                time, used = self.steps[m].at(stages[at, m], free[at])
-                load[at] += np.minimum(time, IMPOSSIBLE // 2**24) * self.weights[m]
-                free[at] -= used
-            np.minimum(best, load, out=best)
-        return best
+        _, firsts, steps = self.tables
+        orders = np.array(list(permutations(range(len(self.steps)))), dtype=np.int64)
+        found: Ints = least_loads(stages, room, firsts, steps, LEVEL_BITS, orders)
+        return found
 
-    def search(self, potentials: Sequence[Ints], period: int) -> Search:
-        """Return the search under potentials."""
-        return Search(self, potentials, period)
+    def search(self, potentials: Sequence[Ints], period: int, allowed: Sequence[Bools]) -> Search:
+        """Return the search under potentials; `allowed` [stages] of each model are those that may be used."""
+        return Search(self, potentials, period, allowed)
 
 
 class Search:
-    """One kind, one period, one set of potentials."""
+    """One kind, one period, one set of potentials, and the stages that are allowed."""
 
-    def __init__(self, exact: Exact, potentials: Sequence[Ints], period: int) -> None:
-        self.exact, self.period = exact, period
+    def __init__(self, exact: Exact, potentials: Sequence[Ints], period: int, allowed: Sequence[Bools]) -> None:
+        self.exact, self.period, self._allowed = exact, period, allowed
         self._models = len(exact.steps)
         self.gain = [
             own[steps.pairs[1]] - own[steps.pairs[0]] for own, steps in zip(potentials, exact.steps, strict=True)
@@ -117,7 +111,8 @@ class Search:
         self.gains = np.zeros((self._models, max(map(len, self.gain))), dtype=np.int64)
         for m, own in enumerate(self.gain):
             self.gains[m, : len(own)] = own
-        self._order = [np.argsort(-gain, kind="stable") for gain in self.gain]
+        orders = (np.argsort(-gain, kind="stable") for gain in self.gain)
+        self._order = [order[own[order]] for order, own in zip(orders, allowed, strict=True)]
         self._classes = [_Rooms(self, top) for top in exact.tops]
         roots = (self._root(scratch, holder) for scratch, holder in exact.holders)
         self._roots = sorted((root for root in roots if root is not None), key=lambda root: -root.hope)
@@ -131,6 +126,18 @@ class Search:
                 break
             found = max(found, root.most)
         return found
+
+    def some(self, least: int, most_parts: int, enough: int) -> Found:
+        """Return some of the patterns that are worth at least so much; it is `complete` only if there are none.
+
+        Where none is found for so many parts, the dearest are looked for.
+        """
+        span = max(0, self.most - least)
+        for part in _PARTS_OF_SPAN:
+            found = self.patterns(least + int(span * part), most_parts, enough)
+            if len(found) or (found.complete and not part):
+                break
+        return replace(found, complete=found.complete and not part and not len(found))
 
     def patterns(self, least: int, most_parts: int, enough: int = _ENOUGH) -> Found:
         """Return the patterns that are worth at least so much, each once.
@@ -176,6 +183,7 @@ class Search:
     def corners_of(self, model: int, allowed: Bools) -> Corners:
         """Return what some stages of a model take and leave in each room, under the potentials."""
         by_time = _TIMES / max(1, self.period)
+        allowed = allowed & self._allowed[model]
         found: Corners = corners(*self.exact.entries[model], self.gains[model], allowed, by_time, _TIMES)
         return found
 
@@ -200,22 +208,25 @@ class _Root:
     """TPUs that need some scratch memory, `holder` being the first model that does.
 
     `stages` are those of each model that may live there, by falling worth. None of their patterns is worth more than
-    `most`, nor than `hope`, which is found sooner.
+    `most`, nor than `hope`, which is known sooner.
     """
 
     def __init__(self, search: Search, scratch: int, holder: int, stages: list[Ints], rooms: _Rooms) -> None:
         self.scratch, self.holder, self.stages = scratch, holder, stages
         self._search, self._rooms = search, rooms
         self._room = max(0, search.exact.capacity - scratch)
-        allowed = np.zeros(len(search.exact.steps[holder].scratch), dtype=bool)
-        allowed[stages[holder]] = True
-        self._own = search.corners_of(holder, allowed)
         everyone, level = len(rooms.most) - 1, self._room >> _ROOM_BITS
-        least = self._most_of_first(rooms.most, self.holder, self._own)
-        others = [self._most_of_first(rooms.most, m, own) for m, own in enumerate(rooms.corners) if m != holder]
+        firsts = (self._most_of_first(rooms.most, m, own) for m, own in enumerate(rooms.corners))
         dearest = int(search.gains[holder, stages[holder]].max())
         rest = int(rooms.most[everyone & ~(1 << holder), : level + 1, -1].max())
-        self.hope = min(max(least, *others), dearest + rest) if others else least
+        self.hope = min(max(firsts), dearest + rest)
+
+    @cached_property
+    def _own(self) -> Corners:
+        """The corners of the holder's stages."""
+        allowed = np.zeros(len(self._search.exact.steps[self.holder].scratch), dtype=bool)
+        allowed[self.stages[self.holder]] = True
+        return self._search.corners_of(self.holder, allowed)
 
     def _most_of_first(self, most: Narrow, m: int, own: Corners) -> int:
         rest = (len(most) - 1) & ~(1 << m)

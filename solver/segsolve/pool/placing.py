@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from segsolve.cost.arrays import Ints
-from segsolve.pool.compiled import compiled
+from segsolve.cost.table import IMPOSSIBLE
+from segsolve.jit import compiled
 from segsolve.pool.rooms import Narrow
 
 _SLACK = 1e-6  # of a level: more than what floats are off
@@ -120,3 +121,30 @@ def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
 def _bound(most: Narrow, rest: int, level: int, time: float) -> int:
     """Return the most that models of a set can add; the time, in levels, errs upwards."""
     return most[rest, level, int(time + _SLACK)] if rest else 0
+
+
+@compiled()
+def least_loads(stages: Ints, rooms: Ints, firsts: Narrow, steps: Ints, level_bits: int, orders: Ints) -> Ints:
+    """Return the least load [n] of patterns [n, models] in rooms [n] for their weights; `orders` are those to try.
+
+    `firsts` and `steps` are as `place` takes them.
+    """
+    best = np.empty(len(stages), dtype=np.int64)
+    levels = firsts.shape[2] - 1
+    for i in range(len(stages)):
+        best[i] = IMPOSSIBLE
+        for order in orders:
+            room, load = rooms[i], 0
+            for m in order:
+                stage = stages[i, m]
+                if stage < 0:
+                    continue
+                step = firsts[m, stage, min(room >> level_bits, levels)]
+                while steps[m, step + 1, 3] == stage and steps[m, step + 1, 0] <= room:
+                    step += 1
+                load += steps[m, step, 1]
+                room -= steps[m, step, 0]
+                if load >= best[i]:
+                    break
+            best[i] = min(best[i], load)
+    return best

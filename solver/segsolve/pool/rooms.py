@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.cost.arrays import Ints
-from segsolve.pool.compiled import compiled
+from segsolve.jit import compiled
 
 Bools = NDArray[np.bool_]
 Narrow = NDArray[np.int32]

@@ -15,7 +15,7 @@ from segsolve.pool.arcs import Arcs
 from segsolve.pool.bound import PatternBound, Proof
 from segsolve.pool.local import LocalSearch, Placed
 from segsolve.pool.model import Goal, PoolProblem
-from segsolve.pool.patterns import Pattern, Pricer, every_pattern
+from segsolve.pool.patterns import Held, Pattern, Pricer, every_pattern
 from segsolve.solvers.base import Limits
 
 News = Callable[[Fraction | None, int], object]
@@ -27,8 +27,6 @@ _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
 _FIRST_EFFORT, _EFFORT = 0.5, 4.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
 _MOST_PATTERNS = 12_000  # that are all which there are
-_MOST_LISTED = 40_000  # that are all which a plan can have
-_PARTS_OF_GAP = (0.5, 0.8, 1.0)  # from the bound to the period of the best plan
 _ROUNDS = 3  # of search, CP-SAT and bound
 
 
@@ -86,46 +84,22 @@ class SharedSearch:
                 break
             self._timed("local search", partial(self._improve, self.best, _SEEDS))
         if every is None and not self._is_proven:
-            self._narrow()
+            self._timed("pattern bound", self._split)
 
     @property
     def _is_proven(self) -> bool:
         known = max(self.floor, Fraction(self.proof.period_ns + 1 if self.proof else 0))
         return self.best is not None and known >= self.best.value and self.problem.workload.goal is Goal.RATES
 
-    def _narrow(self) -> None:
-        """Let CP-SAT choose among the patterns that plans of a period can have, of longer and longer periods."""
-        assert self.best is not None
-        bound, low = self._pattern_bound, self.proof.period_ns if self.proof else 0
-        for part in _PARTS_OF_GAP:
-            most = -(-self.best.value.numerator // self.best.value.denominator) - 1
-            period = low + int((most - low) * part)
-            if bound is None or period <= max(low, (self.closed_ns or 0) - 1) or is_over():
-                return
-            start = time.perf_counter()
-            found = None
-            with contextlib.suppress(OutOfTime):
-                found = bound.listed(period, _MOST_LISTED)
-            self.seconds["pattern bound"] = self.seconds.get("pattern bound", 0.0) + time.perf_counter() - start
-            if found is None:
-                return
-            patterns = [p for kind, held in found for p in self.pricer.all_orders(kind, held)]
-            self._timed("cp-sat", partial(self._close, patterns, period))
-
     def _improve(self, start: Placed | None, number: int) -> None:
         if start is not None and not is_over():
             found = self._local.improve(start, _MOVES, self.limits.seed * _SEEDS + number)
             self._take(found, "local search")
 
-    def _close(self, patterns: Sequence[Pattern], period: int | None = None) -> None:
-        """Let CP-SAT choose among all patterns that a plan can have, or one of a period or less.
-
-        What it proves holds for all plans.
-        """
+    def _close(self, patterns: Sequence[Pattern]) -> None:
+        """Let CP-SAT choose among all patterns that there are: what it proves holds for all plans."""
         bound, finished = self._partition(patterns, _LAST_EFFORT)
-        if period is not None:
-            bound = period + 1 if bound is None else min(bound, period + 1)
-        if finished and bound is not None and bound > (self.closed_ns or 0):
+        if finished and bound is not None:
             self.closed_ns, self.listed = bound, len(patterns)
 
     def _take(self, found: Placed, who: str) -> None:
@@ -135,11 +109,37 @@ class SharedSearch:
             self.news(found.value, self.proof.period_ns + 1 if self.proof else 0)
 
     def _bound(self) -> None:
-        assert self.best is not None
-        period = -(-self.best.value.numerator // self.best.value.denominator)
         with contextlib.suppress(OutOfTime):
-            self._pattern_bound = PatternBound(self.problem, self.pricer, period, self._tell)
-            self._pattern_bound.raise_to(period)
+            self._pattern_bound = PatternBound(self.problem, self.pricer, self._period, self._tell, self._offered)
+            self._pattern_bound.raise_to_best()
+
+    def _split(self) -> None:
+        if self._pattern_bound is not None:
+            with contextlib.suppress(OutOfTime):
+                self._pattern_bound.split_to_best(self._period)
+
+    @property
+    def _period(self) -> int:
+        assert self.best is not None
+        return -(-self.best.value.numerator // self.best.value.denominator)
+
+    def _offered(self, patterns: Sequence[tuple[int, frozenset[Held]]]) -> int:
+        """Make a plan of patterns, if they cover all models: of each what others have not; return the best period."""
+        stages = sorted((held, i) for i, (_, own) in enumerate(patterns) for held in own)
+        held_by: list[list[Held]] = [[] for _ in patterns]
+        done = [0] * self.problem.models
+        for (m, a, b), i in stages:
+            if a <= done[m] < b:
+                held_by[i].append((m, max(a, done[m]), b))
+                done[m] = b
+        kinds = [kind for kind, _ in patterns]
+        too_many = any(kinds.count(k) > n for k, n in enumerate(self.problem.pool.counts))
+        if too_many or done != [row[0].end for row in self.arcs]:
+            return self._period
+        chosen = [self.pricer.price(kind, own) for (kind, _), own in zip(patterns, held_by, strict=True)]
+        placed = self._placed(chosen)
+        self._take(Placed(placed, self._local.value(placed)), "pattern bound")
+        return self._period
 
     def _tell(self, proof: Proof) -> None:
         self.proof = proof

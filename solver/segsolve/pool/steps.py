@@ -14,8 +14,8 @@ import numpy as np
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
+from segsolve.jit import compiled
 from segsolve.pool.arcs import Arcs
-from segsolve.pool.compiled import compiled
 from segsolve.pool.rooms import Bools
 
 _ROOM_BITS = 34  # of a key: a room in bytes, below the number of its stage

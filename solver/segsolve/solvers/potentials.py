@@ -19,8 +19,10 @@ _MOST = 100.0  # of a potential: the program is bounded before patterns are know
 
 def most_worth(
     states: Sequence[int], counts: Sequence[int], patterns: Iterable[tuple[int, frozenset[tuple[int, int, int]]]]
-) -> tuple[float, list[Floats], Floats]:
-    """Return the largest sum of ends, the potentials [states] of each model, and each pattern's distance from its kind.
+) -> tuple[float, list[Floats], Floats, Floats]:
+    """Return the largest sum of ends, potentials [states] of models, each pattern's distance from its kind and dual.
+
+    The dual says how many TPUs have the pattern in the program's answer, where all there are have the sum of ends.
 
     `states` are the numbers of states of each model, `counts` the devices of each kind; a pattern is a kind and stages
     (model, first state, last state).
@@ -70,4 +72,5 @@ def most_worth(
     if found.x is None:
         raise ArithmeticError(f"HiGHS found no potentials: {found.message}")
     potentials = [np.concatenate(([0.0], found.x[low:high])) for low, high in pairwise(starts)]
-    return -float(found.fun), potentials, np.asarray(found.slack[: len(known)], dtype=np.float64)
+    slack, dual = found.slack[: len(known)], -found.ineqlin.marginals[: len(known)]
+    return -float(found.fun), potentials, np.asarray(slack, dtype=np.float64), np.asarray(dual, dtype=np.float64)

@@ -74,15 +74,27 @@ class PoolPipeline(_Record):
     stages: Annotated[list[PoolStage], Field(min_length=1)]
 
 
-class Shared(_Record):
-    """That no plan of shared TPUs has a period of `period_ns` or less: potentials of the states of each model.
+class Leaf(_Record):
+    """Potentials of the states of each model: no device of a kind is worth more than that kind's of `worths`."""
 
-    No device of a kind is worth more than that kind's of `worths`.
+    potentials: list[list[Annotated[int, Field(ge=0, le=2**40)]]]
+    worths: list[Annotated[int, Field(ge=0, le=2**50)]]
+
+
+class Cut(_Record):
+    """Plans are split by whether they cut a model at one of its states from the first to the last, or at none."""
+
+    split: Annotated[list[_Index], Field(min_length=3, max_length=3)]
+
+
+class Shared(_Record):
+    """That no plan of shared TPUs has a period of `period_ns` or less.
+
+    `nodes` are a tree: a split, then what proves the plans that are cut there, then what proves the others.
     """
 
     period_ns: _Amount
-    potentials: list[list[Annotated[int, Field(ge=0, le=2**40)]]]
-    worths: list[Annotated[int, Field(ge=0, le=2**50)]]
+    nodes: Annotated[list[Leaf | Cut], Field(min_length=1, max_length=10_000)]
 
 
 class Binding(_Record):
@@ -168,8 +180,10 @@ class PoolCertificate(_Record):
         if self.shared is not None:
             _require(self.objective == "throughput", "potentials are about periods, and say nothing of latencies")
             states = [len(row[0].cuts) + 2 for row in self.problems]
-            _require([len(own) for own in self.shared.potentials] == states, "potentials are not those of the states")
-            _require(len(self.shared.worths) == len(self.kinds), "a kind has no worth")
+            leaves = [node for node in self.shared.nodes if isinstance(node, Leaf)]
+            fits = all([len(own) for own in leaf.potentials] == states for leaf in leaves)
+            _require(fits, "potentials are not those of the states")
+            _require(all(len(leaf.worths) == len(self.kinds) for leaf in leaves), "a kind has no worth")
         return self
 
 

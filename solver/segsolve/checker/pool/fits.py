@@ -12,10 +12,10 @@ from segsolve.checker.document import Problem
 from segsolve.checker.kept import Constraints
 from segsolve.checker.pool.dedicated import kept_times, prefix_states
 from segsolve.checker.rows import FORBIDDEN, Rows
+from segsolve.jit import compiled
 
 Ints = NDArray[np.int64]
 _ENDLESS = 2**59  # bytes: all weights of a problem fit
-_SHIFT = 36  # bits of a room
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,6 @@ class Fits:
     used: Ints
     time: Ints
     moved: Ints
-
-    def at(self, stages: Ints, rooms: Ints) -> tuple[Ints, Ints]:
-        """Return the times of stages in rooms, and the bytes that their weights take there."""
-        known = (self.stage << _SHIFT) + self.used
-        found = np.searchsorted(known, (stages << _SHIFT) + rooms, side="right") - 1
-        return self.time[found], self.used[found]
 
 
 def resident_times(problem: Problem) -> tuple[Ints, Ints]:
@@ -70,29 +64,54 @@ def fits_of(problem: Problem, most_ns: int, kept: Constraints) -> Fits:
         for i, op in enumerate(problem.ops)
         if op.cacheable and op.weight_bytes
     )
-    parts: list[tuple[Ints, Ints, Ints, Ints]] = []
-    stages = np.arange(len(first))
-    rooms = np.zeros(len(first), dtype=np.int64)
-    while len(stages) or not parts:  # once, if there is no stage at all
-        begin, end = states[first[stages]], states[last[stages]]
-        free, time, moved = rooms.copy(), least[stages].copy(), moving[first[stages], last[stages]]
-        lacking = np.full(len(stages), _ENDLESS)  # how much more room lets one more layer in
-        for _, op, nbytes, cost, streamed in layers:
-            inside = (begin <= op) & (op < end)
-            streams = inside & (free < nbytes)
-            lacking = np.where(streams, np.minimum(lacking, nbytes - free), lacking)
-            time += np.where(streams, cost, 0)
-            moved += np.where(streams, streamed, 0)
-            free -= np.where(inside & ~streams, nbytes, 0)
-        if problem.no_spill:
-            time = np.where(lacking < _ENDLESS, FORBIDDEN, time)
-        parts.append((stages, rooms, time, moved))
-        more = rooms + lacking
-        goes_on = more <= problem.capacity_bytes
-        stages, rooms = stages[goes_on], more[goes_on]
-    stage, used, time, moved = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.argsort((stage << _SHIFT) + used, kind="stable")
+    own = np.array([layer[1:] for layer in layers], dtype=np.int64).reshape(-1, 4)
+    begin, end = states[first], states[last]
+    stage, used, time, moved, fits = _fitted(begin, end, own, least, moving[first, last], problem.capacity_bytes)
+    if problem.no_spill:
+        time = np.where(fits, time, FORBIDDEN)
     needed = np.array(
         [scratch(problem, range(states[a], states[b])) for a, b in zip(first, last, strict=True)], dtype=np.int64
     )
-    return Fits(first, last, needed, least, stage[order], used[order], time[order], moved[order])
+    return Fits(first, last, needed, least, stage, used, time, moved)
+
+
+@compiled()
+def _fitted(
+    begin: Ints, end: Ints, layers: Ints, least: Ints, moving: Ints, capacity: int
+) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+    """Return what stages take in every room up to the capacity: stage, bytes used, time, bytes moved, whether all fit.
+
+    `layers` [n, (operation, bytes, ns and bytes if it streams)] are in caching order.
+    """
+    found = np.zeros((4, 1024), dtype=np.int64)
+    fits = np.zeros(1024, dtype=np.bool_)
+    count = 0
+    for stage in range(len(begin)):
+        room = 0
+        while room <= capacity:
+            free, time, moved, lacking = room, least[stage], moving[stage], -1
+            for op, nbytes, cost, streamed in layers:
+                if op < begin[stage] or op >= end[stage]:
+                    continue
+                if nbytes <= free:
+                    free -= nbytes
+                    continue
+                time += cost
+                moved += streamed
+                if lacking < 0 or nbytes - free < lacking:
+                    lacking = nbytes - free
+            if count == len(fits):
+                found, fits = np.concatenate((found, found), axis=1), np.concatenate((fits, fits))
+            found[0, count], found[1, count], found[2, count], found[3, count] = stage, room, time, moved
+            fits[count] = lacking < 0
+            count += 1
+            if lacking < 0:
+                break
+            room += lacking
+    return (
+        found[0, :count].copy(),
+        found[1, :count].copy(),
+        found[2, :count].copy(),
+        found[3, :count].copy(),
+        fits[:count].copy(),
+    )
