@@ -58,7 +58,10 @@ class Exact:
     def entries(self) -> list[tuple[Ints, Narrow, Narrow, Ints]]:
         """The steps of each model by the levels of rooms; times are weighted."""
         rows = self.tables[2]
-        return [entries(rows[m, : len(own.rows)], self.capacity, _ROOM_BITS) for m, own in enumerate(self.steps)]
+        return [
+            entries(rows[m, : len(own.rows)], self.capacity, _ROOM_BITS, own.most_ns * weight)
+            for m, (own, weight) in enumerate(zip(self.steps, self.weights, strict=True))
+        ]
 
     @cached_property
     def tables(self) -> tuple[Ints, Narrow, Ints]:

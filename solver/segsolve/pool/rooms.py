@@ -26,13 +26,15 @@ Corners = tuple[Ints, Narrow, Narrow, Narrow]
 
 
 @compiled()
-def entries(steps: Ints, capacity: int, bits: int) -> tuple[Ints, Narrow, Narrow, Ints]:
-    """Return all steps by the levels of rooms in which they are taken: offsets, stages, levels left, times.
+def entries(steps: Ints, capacity: int, bits: int, period: int) -> tuple[Ints, Narrow, Narrow, Ints]:
+    """Return the steps of stages by the levels of rooms in which they are taken: offsets, stages, levels left, times.
 
-    `steps` [n + 1, 4] are (low, time, is all, stage) by stage and low, the last of them no stage's.
+    `steps` [n + 1, 4] are (low, time, is all, stage) by stage and low, the last of them no stage's; those that take
+    more than a period are left out. Of a stage's steps that leave the same level of the same level, the fastest stays.
     """
     levels = (capacity >> bits) + 1
     offsets = np.zeros(levels + 1, dtype=np.int64)
+    last = np.full((2, levels), -1, dtype=np.int64)  # of each level: the stage of its last entry, what that leaves
     for write in range(2):
         if write:
             for j in range(levels):
@@ -41,19 +43,24 @@ def entries(steps: Ints, capacity: int, bits: int) -> tuple[Ints, Narrow, Narrow
             left = np.zeros(offsets[-1], dtype=np.int32)
             time = np.zeros(offsets[-1], dtype=np.int64)
             at = offsets.copy()
+            last[:] = -1
         for k in range(len(steps) - 1):
             low, own = steps[k, 0], steps[k, 3]
             until = steps[k + 1, 0] if steps[k + 1, 3] == own else capacity + 1
             until = min(until, capacity + 1)
+            if until <= low or steps[k, 1] > period:
+                continue
             for j in range(low >> bits, ((until - 1) >> bits) + 1):
-                if until <= low:
-                    break
+                leaves = (max(low, j << bits) - low) >> bits
+                is_new = last[0, j] != own or last[1, j] != leaves
+                last[0, j], last[1, j] = own, leaves
                 if write:
-                    stage[at[j]], time[at[j]] = own, steps[k, 1]
-                    left[at[j]] = (max(low, j << bits) - low) >> bits
-                    at[j] += 1
+                    at[j] += is_new
+                    i = at[j] - 1
+                    stage[i], left[i] = own, leaves
+                    time[i] = steps[k, 1] if is_new else min(time[i], steps[k, 1])
                 else:
-                    offsets[j + 1] += 1
+                    offsets[j + 1] += is_new
     return offsets, stage, left, time
 
 
