@@ -50,8 +50,8 @@ UNSPOKEN = {
     "certificate.json": {
         "prices.*",  # what proves: any numbers that leave the bound where it is prove the same
         "shared.period_ns",
-        "shared.potentials.*.*",
-        "shared.worths.*",
+        "shared.nodes.*.potentials.*.*",
+        "shared.nodes.*.worths.*",
         "bound.*",  # less than is proven may be claimed; the gap in words is the same
         "without_copies.*",  # said where the plan is not optimal over all
     },
