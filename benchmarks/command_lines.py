@@ -133,16 +133,22 @@ def command_line(rng: random.Random) -> list[str]:
     """Return a command with one to three options, and sometimes another argument, or one in another's place."""
     name = rng.choice(list(_BASES))
     line = [*name.split(), *rng.choice(_BASES[name])]
-    for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
-        flags, takes_value, choices = rng.choice(_options(name))
-        flag = rng.choice(flags)
-        line += [flag, rng.choice(choices if choices and rng.random() < 0.8 else _ODD)] if takes_value else [flag]
+    for flag, value in drawn_options(rng, name, rng.choice((0, 1, 1, 1, 2, 3))):
+        line += [flag] if value is True else [flag, value]
     match rng.randrange(6):
         case 0:
             line.append(rng.choice(_ODD))
         case 1 if len(line) > 1:
             line[rng.randrange(1, len(line))] = rng.choice(_ODD)
     return line
+
+
+def drawn_options(rng: random.Random, name: str, count: int) -> Iterator[tuple[str, Any]]:
+    """Yield some options of a command, each with a value that fits it or does not, True if it takes none."""
+    for _ in range(count):
+        flags, takes_value, choices = rng.choice(_options(name))
+        flag = rng.choice(flags)
+        yield flag, rng.choice(choices if choices and rng.random() < 0.8 else _ODD) if takes_value else True
 
 
 @cache

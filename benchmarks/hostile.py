@@ -18,7 +18,9 @@ import signal
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command_lines import command_line
+from benchmarks import standins
+from benchmarks.command_lines import command_line, drawn_options
 from benchmarks.memory import resident_mib
 from benchmarks.slices import Slice, search, show
 from generators.command import Done, inside
 from generators.documents import by_hand, device_toml, random_placement, random_profile
+from generators.pool_files import PoolDocuments
 from segsolve.errors import ExitCode
 
 FILES = 10_000
@@ -58,6 +62,17 @@ _NASTY: Sequence[Any] = (
     ),
     *([], {}, [[]], [None], {"": None}, "segments", "int8", "1" * 400),
 )
+_VALUES = ("0", "-1", "1e308", "1e-308", "9223372036854775807", "inf", "nan", '""', "[]", "true", "1e15", "0.5")
+_POOL = """[[kind]]
+device = "edgetpu-m2"
+count = 2
+devices = ["pci:0", "pci:1"]
+[[kind]]
+name = "sticks"
+device = "edgetpu-usb-hub"
+count = 2
+link = "hub"
+"""
 _TOLD_OTHERWISE = (ExitCode.BAD_PLAN, ExitCode.HARDWARE)  # by --check-coral and doctor, as a table
 _LONGEST_S = 100  # of a command; the seconds are real ones, and the machine may be busy
 Change = Callable[[random.Random, Path], None]
@@ -100,6 +115,8 @@ def prepare(root: Path) -> None:
             "-o",
             "pool",
         ),
+        ("solve", model, "--tpus", "1", "--no-verify", "-o", "built"),
+        ("build", "built", "--compile", "--compiler", str(standins.compiler(root / "compiler"))),
     ):
         done = inside(*command)
         if done.code:
@@ -284,18 +301,48 @@ def _change_graph(rng: random.Random, work: Path) -> None:
     (work / "graph.json").write_bytes(_text(rng, random_placement(rng, rng.randint(2, 8))))
 
 
-def _change_device(rng: random.Random, work: Path) -> None:
-    text = device_toml("edgetpu-dev-board", {})
+def _toml(rng: random.Random, text: str) -> bytes:
+    """Return a TOML text with one or two of its lines altered, or some bytes."""
     if rng.random() < 0.2:
-        (work / "device.toml").write_bytes(garbled(rng, text.encode()))
-        return
+        return garbled(rng, text.encode())
     lines = text.splitlines()
     for _ in range(rng.choice((1, 1, 2))):
         at = rng.randrange(len(lines))
         key, sign, _ = lines[at].partition(" = ")
-        values = ("0", "-1", "1e308", "1e-308", "9223372036854775807", "inf", "nan", '""', "[]", "true", "1e15", "0.5")
-        lines[at] = f"{key}{sign}{rng.choice(values)}" if sign and rng.random() < 0.8 else rng.choice(lines)
-    (work / "device.toml").write_text("\n".join(lines), encoding="utf-8")
+        lines[at] = f"{key}{sign}{rng.choice(_VALUES)}" if sign and rng.random() < 0.8 else rng.choice(lines)
+    return "\n".join(lines).encode()
+
+
+def _change_device(rng: random.Random, work: Path) -> None:
+    (work / "device.toml").write_bytes(_toml(rng, device_toml("edgetpu-dev-board", {})))
+
+
+def _change_settings(rng: random.Random, work: Path) -> None:
+    """Settings lie beside a model; values of options stand in them as in command lines."""
+    (work / _MODEL).symlink_to(work.parent / _MODEL)
+    said = [
+        f"{option.lstrip('-')} = {json.dumps(value)}"
+        for option, value in drawn_options(rng, "solve", rng.choice((0, 1, 1, 2)))
+    ]
+    lines = ['device = "edgetpu-usb"', "tpus = 2", "time-limit = 2", "[solve]", 'max-latency = "50ms"', *said]
+    (work / "segsolve.toml").write_bytes(_toml(rng, "\n".join(lines)))
+
+
+def _change_pool_file(rng: random.Random, work: Path) -> None:
+    (work / "pool.toml").write_bytes(_toml(rng, _POOL))
+
+
+def _change_compiled(rng: random.Random, work: Path) -> None:
+    """Segments that a compiler made: its stand-in here, or the vendor's of the shared models where these are."""
+    shutil.copytree(work.parent / "built", work / "built")
+    real = sorted((Path(__file__).parents[2] / "shared" / "models").glob("*_edgetpu.tflite"))
+    (own,) = (work / "built").rglob("*_edgetpu.tflite")
+    source = rng.choice(real) if real and rng.random() < 0.5 else own
+    (work / "one_edgetpu.tflite").write_bytes(garbled(rng, source.read_bytes()[: rng.choice((5000, 10**9))]))
+    if rng.random() < 0.5:
+        own.write_bytes((work / "one_edgetpu.tflite").read_bytes())
+    path = work / "built" / "compile.json"
+    path.write_bytes(_text(rng, _with_digest(altered(rng, json.loads(path.read_text(encoding="utf-8"))))))
 
 
 def _change_measurement(rng: random.Random, work: Path) -> None:
@@ -338,10 +385,21 @@ def _change_pictures(rng: random.Random, work: Path) -> None:
 
 
 def _change_pool(rng: random.Random, work: Path) -> None:
+    if rng.random() < 0.5:
+        _change_pool_behind_its_hashes(rng, work)
+        return
     shutil.copytree(work.parent / "pool", work / "pool")
     path = work / "pool" / rng.choice(("pool.json", "pool.json", "certificate.json"))
     document = altered(rng, json.loads(path.read_text(encoding="utf-8")))
     path.write_text(json.dumps(_with_digest(document) if path.name == "pool.json" else document), encoding="utf-8")
+
+
+def _change_pool_behind_its_hashes(rng: random.Random, work: Path) -> None:
+    shutil.copytree(work.parent / "pool", work / "pool")
+    held = PoolDocuments.of(work / "pool")
+    part = rng.choice(("pool", "certificate", "certificate"))
+    with suppress(KeyError, TypeError, AttributeError, ValueError, OSError):  # what binds them is gone
+        replace(held, **{part: altered(rng, getattr(held, part))}).write(work / "pool")
 
 
 def _odd_places(rng: random.Random, work: Path) -> None:
@@ -416,6 +474,26 @@ KINDS: Mapping[str, tuple[Change, Commands]] = {
             ("run", "work/pool", "--backend", "simulated", "--count", "2"),
             ("report", "work/pool", "-o", "page.html"),
             ("diff", "pool", "work/pool"),
+        ),
+    ),
+    "settings": (
+        _change_settings,
+        (("solve", f"work/{_MODEL}", "--no-verify"), ("inspect", f"work/{_MODEL}"), ("compare", f"work/{_MODEL}")),
+    ),
+    "pool file": (
+        _change_pool_file,
+        (("solve", _MODEL, f"{_PHOTOS}.tflite", "--pool", "work/pool.toml", "--time-limit", "1", "--no-verify"),),
+    ),
+    "compiled": (
+        _change_compiled,
+        (
+            ("inspect", "work/one_edgetpu.tflite"),
+            ("inspect", "work/one_edgetpu.tflite", "--json"),
+            ("solve", "work/one_edgetpu.tflite", "--tpus", "2"),
+            ("check", "work/built"),
+            ("diff", "work/built"),
+            ("build", "work/built", "--check-coral"),
+            ("report", "work/built", "-o", "page.html"),
         ),
     ),
     "commands": (_odd_places, command_line),

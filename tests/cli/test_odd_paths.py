@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,24 @@ def test_a_model_that_a_plan_records_under_a_name_that_is_too_long_is_not_found(
     (here / "mine" / "plan.json").write_text(json.dumps(document | {"digest": digest(document)}), encoding="utf-8")
     done = inside("report", "mine", "-o", "out.html")
     assert done.code in (ExitCode.OK, ExitCode.BAD_PLAN), done.stderr
+
+
+def test_a_pool_file_that_is_none_is_not_waited_for(here: Path) -> None:
+    os.mkfifo(here / "pipe.toml")
+    error(inside("solve", "net.tflite", "--pool", "pipe.toml"), ExitCode.BAD_DEVICE, "not a regular file")
+    (here / "deep.toml").write_text(f"kind = {'[' * 5000}", encoding="utf-8")
+    error(inside("solve", "net.tflite", "--pool", "deep.toml"), ExitCode.BAD_DEVICE, "deep.toml is not TOML")
+
+
+def test_a_user_whom_the_system_does_not_know(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any number: there is no home then."""
+    import pwd
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for line in ("solve net.tflite --tpus 2", "check plan", "doctor --bundle bundle.zip"):
+        assert inside(*line.split()).code in (ExitCode.OK, ExitCode.HARDWARE, ExitCode.NO_CERTIFICATE)

@@ -159,6 +159,7 @@ def test_the_verdict_names_the_costs(folders: dict[str, Path], tmp_path: Path) -
     ("document", "path", "value"),
     [
         ("pool", ("solution", "status"), "optimal"),
+        ("pool", ("kinds", 0, "link"), "none"),
         ("pool", ("solution", "gap"), 0.0),
         ("certificate", ("pipelines", 0, "model"), 2),
         ("certificate", ("pipelines", 0, "stages", 0, "devices"), [7]),

@@ -53,6 +53,14 @@ def make_folder(path: Path) -> None:
         raise NotADirectoryError(error.errno, "a file is in the place of the folder", error.filename) from None
 
 
+def home() -> Path:
+    """Return the user's folder; of a user whom the system does not know, as in containers, that of all: the root."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 def is_file(path: Path) -> bool:
     """Whether a path is a regular file; not so is also what the system refuses, such as a name that is too long.
 

@@ -164,6 +164,11 @@ class PoolFile(_Record):
         kinds = [device.kind for device in self.devices]
         if kinds != [k for k, kind in enumerate(self.kinds) for _ in range(kind.count)]:
             raise ValueError("the devices are not those of the kinds, kind by kind")
+        links = [link.name for link in self.links]
+        if len(set(links)) != len(links) or len({kind.name for kind in self.kinds}) != len(self.kinds):
+            raise ValueError("two kinds, or two links, have the same name")
+        if unknown := {kind.link for kind in self.kinds if kind.link is not None} - set(links):
+            raise ValueError(f"there is no link {min(unknown)!r}")
         if len({device.name for device in self.devices}) != len(self.devices):
             raise ValueError("two devices have the same name")
         for model in self.models:

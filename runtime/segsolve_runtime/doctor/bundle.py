@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from segsolve_runtime.backends.edgetpu.system import ROOT, pci_devices, usb_devices
+from segsolve_runtime.contract.files import home
 from segsolve_runtime.contract.writing import replacing
 from segsolve_runtime.doctor import Finding, lines
 from segsolve_runtime.errors import ResultError
@@ -45,8 +46,7 @@ def write_bundle(path: Path, findings: Sequence[Finding]) -> tuple[tuple[str, st
 
 def without_names(text: str) -> str:
     """Return a text without this user's name and home, and without the name of this machine."""
-    home = str(Path.home())
-    for private, word in ((home, "~"), (socket.gethostname(), "HOST"), (os.environ.get("USER", ""), "USER")):
+    for private, word in ((str(home()), "~"), (socket.gethostname(), "HOST"), (os.environ.get("USER", ""), "USER")):
         if len(private) > 1:
             text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", word, text)
     return re.sub(r"(?<=/home/)[^/\s]+", "USER", text)

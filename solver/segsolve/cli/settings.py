@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from segsolve.errors import UsageError
-from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text
+from segsolve_runtime.contract.files import home, is_file, is_there, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 
 FILE: Final = "segsolve.toml"
@@ -91,7 +91,7 @@ def _rank(found: Sequence[Setting], setting: Setting) -> int:
 
 
 def _users_file() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    base = os.environ.get("XDG_CONFIG_HOME") or home() / ".config"
     return Path(base) / "segsolve" / FILE
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from segsolve.compiler.log import Report, read_report
 from segsolve.compiler.package import CompiledModel, compiled_model
 from segsolve.errors import CompilerError, ModelError
+from segsolve_runtime.contract.files import home
 
 NAME = "edgetpu_compiler"
 DEFAULT_TIMEOUT_S = 600.0
@@ -220,7 +221,7 @@ def find_compiler(
 def cache_folder() -> Path:
     """Return the folder where compiled segments are kept: ``segsolve/compiled`` in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "segsolve" / "compiled"
+    return (Path(base) if base else home() / ".cache") / "segsolve" / "compiled"
 
 
 def _blocks(printed: str, models: int) -> list[str] | None:

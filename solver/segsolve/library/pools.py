@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from segsolve.errors import DeviceError, ModelError, UsageError
 from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
 from segsolve.values import MOST_TPUS, within
+from segsolve_runtime.contract.files import read_bounded_text
+from segsolve_runtime.contract.limits import DOCUMENT
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
@@ -376,10 +378,10 @@ def _workload(
 
 def _from_file(path: Path) -> NamedPool:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_bounded_text(path, DOCUMENT))
     except OSError as error:
         raise DeviceError(f"{path} cannot be read: {error.strerror}", _FORM) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # absurdly deep, not UTF-8, or not TOML
         raise DeviceError(f"{path} is not TOML: {error}", "the solver's README describes a pool's file") from None
     kinds = document.get("kind")
     hint = 'write a table for each kind: [[kind]] with device = "edgetpu-m2" and count = 2'
