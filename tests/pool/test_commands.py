@@ -13,6 +13,7 @@ from jsonschema import validate
 
 from generators.documents import device_toml
 from segsolve.errors import ExitCode
+from segsolve.library.pool_again import replan_pool
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.observe.measurement import load_measurement
 from segsolve_runtime.observe.trace import trace_schema
@@ -37,10 +38,15 @@ def test_a_pool_of_one_model_is_proven_and_certified(networks: list[Path], tmp_p
     assert checked["certified"] is checked["optimal"] is True
 
 
-def test_one_model_on_one_kind_is_the_plain_question(networks: list[Path]) -> None:
+@pytest.mark.parametrize(
+    ("network", "device", "tpus"), [(2, "edgetpu-m2", 2), (0, "edgetpu-usb", 3), (1, "edgetpu-card", 4)]
+)
+def test_one_model_on_one_kind_is_the_plain_question(
+    networks: list[Path], network: int, device: str, tpus: int
+) -> None:
     asked = ("--cuts", "chain", "--json")
-    pooled = document(run("solve", networks[2], "--pool", "edgetpu-m2:2", *asked))
-    plain = document(run("solve", networks[2], "--tpus", "2", "--device", "edgetpu-m2", *asked))
+    pooled = document(run("solve", networks[network], "--pool", f"{device}:{tpus}", *asked))
+    plain = document(run("solve", networks[network], "--tpus", str(tpus), "--device", device, *asked))
     assert pooled["status"] == "optimal"
     assert pooled["pipelines"] == plain["pipelines"]
     assert pooled["objective_ns"] == plain["objective_ns"] == pooled["bound_ns"]
@@ -122,6 +128,26 @@ def test_the_least_latency_is_proven_where_each_model_has_a_tpu(networks: list[P
     checked = document(run("check", tmp_path / "plan", "--json"))
     assert checked["certified"] is checked["optimal"] is True
     assert "30 mobilenet per second" in checked["verdict"]
+
+
+def test_a_kind_has_measured_costs_of_the_models_that_were_measured(networks: list[Path], tmp_path: Path) -> None:
+    profile = tmp_path / "squeezenet.json"
+    assert run("profile", networks[2], "-o", profile).code == ExitCode.OK
+    asked = ("solve", networks[0], networks[2], "--sharing", "never", "--no-verify", "--json")
+    plain = document(run(*asked, "--pool", "edgetpu-m2:2"))
+    measured = run(*asked, "--pool", f"edgetpu-m2+{profile}:2", "-o", tmp_path / "plan")
+    found = document(measured)
+    assert found["pool"] == plain["pool"]
+    times = [[[s["time_ns"] for p in m["pipelines"] for s in p] for m in each["models"]] for each in (plain, found)]
+    assert times[0][0] == times[1][0]
+    assert times[0][1] != times[1][1]
+    assert document(run("check", tmp_path / "plan", "--json"))["certified"] is True
+    assert "lacks" not in run("report", tmp_path / "plan", "-o", tmp_path / "plan.html").stderr
+    again = replan_pool(tmp_path / "plan", lost=[], models=networks[0].parent)
+    assert again.found.value == load_pool(tmp_path / "plan").pool.period_ns
+    odd = run(*asked, "--pool", "edgetpu-m2+edgetpu-usb:2")
+    assert odd.code == ExitCode.BAD_DEVICE
+    assert "edgetpu-usb is not a profile" in odd.stderr
 
 
 def test_a_run_leaves_a_trace_of_all_devices_and_a_measurement_of_each_model(shared: Path, tmp_path: Path) -> None:

@@ -72,6 +72,28 @@ def test_without_sharing_the_optimum_is_exact_where_links_and_host_limit(seed: i
     assert cost_of(read).period == answer.value
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_one_model_on_unequal_tpus_gets_the_best_of_all_ways_to_use_them(seed: int) -> None:
+    problem = random_pool(7000 + seed, models=1, devices=4, kinds=3, linked=seed % 3 == 1, hosted=seed % 3 == 2)
+    answer, best = solve_pool(problem), best_exclusive_period(problem)
+    assert answer.status is Status.OPTIMAL
+    assert answer.value is not None
+    assert best is not None
+    assert float(answer.value) == pytest.approx(best, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_model_on_identical_tpus_is_the_plain_optimum_where_link_and_host_limit(seed: int) -> None:
+    """But for what the plain question rounds: what an inference takes of either is whole ns there."""
+    problem = random_pool(8000 + seed, models=1, kinds=1, devices=4, linked=seed % 2 == 0, hosted=seed % 2 == 1)
+    link = problem.pool.links[0][1] if problem.pool.links else None
+    plain = plain_answer(replace(problem.costs[0][0], link=link), Question(layout=Layout.ANY, cuts=Cuts.CHAIN))
+    answer = solve_pool(problem)
+    assert plain.value is not None
+    assert answer.value is not None
+    assert float(answer.value) == pytest.approx(float(problem.workload.weights[0] * plain.value), rel=0.005)
+
+
 def test_counting_links_and_host_gains_over_the_optimum_that_leaves_them_aside() -> None:
     better = 0
     for seed in range(20):

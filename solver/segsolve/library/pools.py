@@ -198,14 +198,14 @@ def pool_problem(
     """
     from segsolve.graph.read import read_model
     from segsolve.pool.model import PoolProblem
-    from segsolve.profile.load import device_costs
+    from segsolve.profile.load import kind_costs
     from segsolve.question.given import found, parsed
 
     names = model_names(models)
     asked, rates = constraints_by_model(names, constraints, rates)
     rates = _all_rates(names, rates, objective, tell)
     workload = _workload(names, rates, weights, objective, sharing)
-    makers = [device_costs(device) for device in named.devices]
+    makers = [kind_costs(device) for device in named.devices]
     loaded, rows, memory, demands = [], [], [0] * len(makers), []
     for path, demand in zip(models, workload.demands, strict=True):
         model = read_model(path)
@@ -227,6 +227,9 @@ def pool_problem(
         rows.append(tuple(kept.restricted(replace(p, cuts=common, link=None)) for p in problems))
         memory = [source.device.memory_bytes for source in sources]
         loaded.append(model)
+    if any("+" in device for device in named.devices):  # of which profiles, and the device for others, say two memories
+        least = [min(p.capacity_bytes for p in column) for column in zip(*rows, strict=True)]
+        rows = [tuple(replace(p, capacity_bytes=n) for p, n in zip(row, least, strict=True)) for row in rows]
     pool, workload = _with_links(named, loaded), replace(workload, demands=tuple(demands))
     return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
 
@@ -425,10 +428,11 @@ def _attached() -> NamedPool:
 def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:
     from segsolve.pool.model import Kind, Pool
     from segsolve.problem import SharedLink
+    from segsolve.profile.load import kind_parts
 
     made = tuple(
         Kind(
-            name=kind.get("name") or Path(str(kind["device"])).stem,
+            name=kind.get("name") or Path(kind_parts(str(kind["device"]))[0]).stem,
             count=kind["count"],
             link=kind.get("link"),
             names=tuple(kind.get("devices", ())),
@@ -447,12 +451,12 @@ def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:
 def _with_links(named: NamedPool, loaded: Sequence[LoadedModel]) -> Pool:
     """Give kinds whose description has a link that all such devices share that link, as slow as described."""
     from segsolve.pool.model import Pool
-    from segsolve.profile.load import device_costs
+    from segsolve.profile.load import kind_costs
 
     links: dict[str, SharedLink] = {}
     kinds: list[Kind] = []
     for kind, device in zip(named.pool.kinds, named.devices, strict=True):
-        link = device_costs(device)(loaded[0].graph).problem(tpus=1).link
+        link = kind_costs(device)(loaded[0].graph).problem(tpus=1).link
         name = kind.link or (f"link of {kind.name}" if link else None)
         if name and link:
             links[name] = max(link, links.get(name, link), key=lambda each: each.ns_per_mib)

@@ -52,6 +52,41 @@ def device_costs(device: str, changes: Changes | None = None) -> Callable[[Graph
     return lambda graph: AnalyticCosts(graph=graph, device=description)
 
 
+def kind_costs(device: str) -> Callable[[Graph], CostSource]:
+    """Return what makes networks' costs on a kind of a pool: ``DEVICE``, or ``DEVICE+PROFILE.json+...``.
+
+    A network has the costs of the profile that was measured for it, on the device's memory; one without such a profile
+    has those of the device.
+
+    Raises:
+        DeviceError: as for `device_costs`.
+    """
+    first, *others = kind_parts(device)
+    paths = [Path(name) for name in others]
+    if odd := [name for name in others if not is_profile(name)]:
+        raise DeviceError(f"{odd[0]} is not a profile", "write DEVICE+PROFILE.json, with a profile for each model")
+    profiles = [load_profile(path) for path in paths]
+    known = [profile.model.sha256 if profile.model else None for profile in profiles]
+    if None in known:
+        raise DeviceError(f"{paths[known.index(None)]} does not say which model it was measured for", _HINT)
+    unmeasured = device_costs(first)
+
+    def costs(graph: Graph) -> CostSource:
+        for path, profile, of in zip(paths, profiles, known, strict=True):
+            if of == graph.sha256:
+                check_profile_of(profile, graph, str(path))
+                memory = unmeasured(graph).device.memory_bytes
+                return MeasuredCosts(profile=profile, graph=graph, memory_bytes=memory)
+        return unmeasured(graph)
+
+    return costs
+
+
+def kind_parts(device: str) -> list[str]:
+    """Return the device and the profiles of a kind; a file whose name has a plus is one part."""
+    return [device] if "+" not in device or Path(device).exists() else device.split("+")
+
+
 def planned_costs(made_for: PlannedDevice, device: str | None = None) -> Callable[[Graph], CostSource]:
     """Return what makes a network's costs as a plan has them, on its device or on the one that is named.
 
