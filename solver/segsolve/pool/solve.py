@@ -19,6 +19,7 @@ from segsolve.pool.columns import Limited, best_limited
 from segsolve.pool.copies import Copies
 from segsolve.pool.evaluate import PoolScore, check_pool, keeps, score_pool
 from segsolve.pool.exclusive import Exclusive, best_exclusive
+from segsolve.pool.fallback import whole_models
 from segsolve.pool.latency import LatencyBound
 from segsolve.pool.local import Placed
 from segsolve.pool.model import Goal, PoolProblem, Sharing
@@ -183,6 +184,9 @@ class _Solve:
         narrow = self._bound(dedicated, proof, search), self._bound(dedicated, proof, None, certified=True)
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
+        if not found and stopped is not Stop.FINISHED and (whole := whole_models(self._problem)) is not None:
+            score = self._checked(whole)
+            found.append((self._value(score), 3, whole, score, "whole models"))
         if not found:
             is_proven = not self._shares and stopped is Stop.FINISHED and not self._unfinished
             is_proven &= dedicated is None or (self._limited is not None and self._limited.plan is None)
