@@ -10,6 +10,7 @@ that the machine was still at when their time was over; the load average says wh
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter_ns
@@ -30,6 +31,9 @@ CASES: dict[str, tuple[dict[str, int], tuple[int, int], str]] = {
     "one of many small inferences": ({LARGE: 1, SMALL: 10}, (1, 0), "co-compiled"),
     "three models share four TPUs": ({LARGE: 2, MIDDLE: 1, SMALL: 3}, (2, 2), "co-compiled"),
     "TPUs of their own": ({LARGE: 1, MIDDLE: 2}, (2, 1), "never"),
+    "copies of two models on three TPUs": ({MIDDLE: 1, SMALL: 3}, (3, 0), "auto"),
+    "copies of unequal shares": ({LARGE: 1, SMALL: 6}, (2, 1), "auto"),
+    "copies of three models on four TPUs": ({LARGE: 1, MIDDLE: 2, SMALL: 5}, (2, 2), "auto"),
 }
 OVERHEAD_MS, SECONDS, FILLING, PLANNED_S = 8, 20.0, 0.25, 10.0
 
@@ -78,6 +82,7 @@ def _run(plan: Path) -> dict[str, Any]:
     first, last = round(FILLING * periods), periods - 5
     steady = simulate(folder, periods)
     return {
+        "shares": {model.name: [round(float(Fraction(share)), 4) for share in model.shares] for model in pool.models},
         "period_ms": pool.period_ns / 1e6,
         "periods": periods,
         "rate_over_predicted": round((last - first) * pool.period_ns / (done(last) - done(first)), 4),
