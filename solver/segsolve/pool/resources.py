@@ -22,6 +22,7 @@ import numpy as np
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import OutOfTime, is_over
+from segsolve.jit import compiled
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.steps import Steps
@@ -30,6 +31,7 @@ from segsolve.solvers.prices import Floats, dearest
 _ROUNDS, _NEAR = 60, 0.001  # of cutting planes; the best prices known are so near to what any can prove
 _TOWARDS = 0.4  # of the way from the best prices known to the program's, where the next ones are tried
 _BITS = 60  # of what all models cost
+_MOST_PRODUCT = 2.0**61  # of bytes and ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,9 @@ class ResourceBound:
             stage, used, time, moved = steps.takes
             possible = time < IMPOSSIBLE
             stage, used, time, moved = stage[possible], used[possible], time[possible], moved[possible]
+            if pool.kinds[k].link is None and float(used.max(initial=1)) * float(time.max(initial=1)) < _MOST_PRODUCT:
+                hull = _hull(stage, used, time)
+                stage, used, time, moved = stage[hull], used[hull], time[hull], moved[hull]
             own = np.zeros((len(stage), len(self._per_ns)), dtype=np.int64)
             own[:, k], own[:, kinds + k] = weight * time, used
             if (link := pool.kinds[k].link) is not None:
@@ -193,3 +198,23 @@ class ResourceBound:
         ends = np.concatenate(last)
         order = np.argsort(ends, kind="stable")
         return _Ways(len(row[0]), np.concatenate(first)[order], ends[order], np.concatenate(takes)[order], always)
+
+
+@compiled()
+def _hull(stage: Ints, used: Ints, time: Ints) -> Ints:
+    """Return the steps of each stage, listed by the bytes that they use, of which some prices make one the cheapest."""
+    kept = np.empty(len(stage), dtype=np.int64)
+    count = begin = 0
+    for i in range(len(stage)):
+        if i and stage[i] != stage[i - 1]:
+            begin = count
+        if count > begin and time[i] >= time[kept[count - 1]]:
+            continue
+        while count > begin + 1:
+            a, b = kept[count - 2], kept[count - 1]
+            if (time[a] - time[b]) * (used[i] - used[b]) > (time[b] - time[i]) * (used[b] - used[a]):
+                break
+            count -= 1
+        kept[count] = i
+        count += 1
+    return kept[:count].copy()
