@@ -33,16 +33,16 @@ from segsolve.solvers.potentials import Floats, most_worth
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
 
-_PART_OF_RAISE = 0.6  # of what is left between what is proven and what could not be, to try next
+_PART_OF_RAISE = 0.5  # of what is left between what is proven and what could not be, to try next
 _LAST_RAISE = 0.001  # that is tried
-_NEAR = 0.15  # how far from the best potentials towards those of the program the next ones are
-_ROUNDS = 120  # of pricing at one period
-_FIRST_ROUNDS = 80  # of pricing at the period of the best plan known, before there are good potentials
+_NEAR = 0.2  # how far from the best potentials towards those of the program the next ones are
+_ROUNDS = 80  # of pricing at one period
+_FIRST_ROUNDS = 40  # of pricing at the period of the best plan known, before there are good potentials
 _FIRST_STEPS, _LAST_STEPS = 6, 2  # of bisection with what they are in the end
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
 _LEVEL_BYTES = 64 * 1024
 _TAIL = 0.05  # of a raise: where the linear program is so near to 1, nothing will come of it
-_MOST_COLUMNS = 1500  # of the linear program; those that are far from tight are dropped beyond
+_MOST_COLUMNS = 800  # of the linear program; those that are far from tight are dropped beyond
 _PARTS = 2**23, 2**27  # residents that are placed for one pricing of a kind: at first, at most
 _MOST_LEARNT = 500  # patterns of a pricing that are kept to price with
 _ENOUGH = 400  # patterns that show that potentials prove nothing
@@ -148,13 +148,22 @@ class PatternBound:
         self._all = everything(self._sizes)
         self._root = self._start(self._all)
 
-    def raise_to_best(self) -> None:
-        """Prove a bound as near to the period of the best plan as potentials for all plans do."""
+    @property
+    def columns(self) -> list[tuple[int, frozenset[Held]]]:
+        """The patterns of the linear program, by kind and stages."""
+        return list(self._columns)
+
+    def probe(self) -> None:
+        """Look just below the best plan for a proof, or a better plan."""
         root, high = self._root, 0
         while high != self._high and not is_over():  # each time a better plan came up
             high = self._high
             self._attempt(root, high - 1, 0.0, _FIRST_ROUNDS)
         self._climb(root, root.low, self._high - 1, _FIRST_STEPS)
+
+    def raise_to(self, period: int) -> None:
+        """Prove a bound as near to a period as potentials for all plans do."""
+        root, self._high = self._root, min(self._high, period)
         open_ = self._high - 1
         while open_ - root.low > max(1, _LAST_RAISE * open_) and not is_over():
             attempt = root.low + max(1, int((open_ - root.low) * _PART_OF_RAISE))
@@ -162,7 +171,7 @@ class PatternBound:
                 open_ = min(attempt, self._high - 1)
                 self._climb(root, root.low, open_, _LAST_STEPS)
 
-    def split_to_best(self, period: int) -> None:
+    def split_to(self, period: int) -> None:
         """Split the plans into regions until they prove that none has less than a period, if the time allows."""
         self._high = min(self._high, period)
         while (low := self._root_low) < self._high - 1 and not is_over():

@@ -75,6 +75,9 @@ class SharedSearch:
         if self.closed_ns is None:
             self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
         self._timed("pattern bound", self._bound)
+        if not self._is_proven:
+            self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
+            self._timed("pattern bound", self._raise)
         for _ in range(_ROUNDS):
             if self._is_proven:
                 return
@@ -111,12 +114,17 @@ class SharedSearch:
     def _bound(self) -> None:
         with contextlib.suppress(OutOfTime):
             self._pattern_bound = PatternBound(self.problem, self.pricer, self._period, self._tell, self._offered)
-            self._pattern_bound.raise_to_best()
+            self._pattern_bound.probe()
+
+    def _raise(self) -> None:
+        if self._pattern_bound is not None:
+            with contextlib.suppress(OutOfTime):
+                self._pattern_bound.raise_to(self._period)
 
     def _split(self) -> None:
         if self._pattern_bound is not None:
             with contextlib.suppress(OutOfTime):
-                self._pattern_bound.split_to_best(self._period)
+                self._pattern_bound.split_to(self._period)
 
     @property
     def _period(self) -> int:
@@ -175,6 +183,8 @@ class SharedSearch:
     def _promising(self) -> list[Pattern]:
         assert self.best is not None
         most = self.best.value
+        for kind, held in self._pattern_bound.columns if self._pattern_bound else ():
+            self.pricer.price(kind, held)
         known = [p for p in self.pricer.known.values() if p.stages and p.load_ns < IMPOSSIBLE and p.load_ns < most]
         if self.proof is None:
             known.sort(key=lambda p: (-p.busy_ns, p.kind, p.stages))
