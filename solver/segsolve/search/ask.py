@@ -185,7 +185,7 @@ class _Search:
         if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
             return graph
         if graph.value is None or chain.value <= graph.value:
-            known = self._of_the_order(chain, graph.note)
+            known = self._of_the_order(chain, "" if graph.note == chain.note else graph.note)
             return replace(known, bound=max(known.bound, min(graph.bound, chain.value)))
         return graph
 

@@ -212,11 +212,11 @@ class Inquiry:
 
     def _claims_sharing(self, cost: str, value: Fraction) -> list[Statement]:
         """Return what must hold of single pipelines so that no plan has a smaller value, though all share something."""
-        takes, most = self.problem.shared.takes(cost), self.pipelines.tpus
+        takes = self.problem.shared.takes(cost)
         if self.aim.counts_ns:
-            return needed(self.pipelines, cost, most, takes, lambda rate: rate * value <= 1, most=1 / value)
-        fewer = min(most, int(value) - 1)
-        return needed(self.pipelines, cost, fewer, takes, lambda rate: not (rate and self.constraints.allow_rate(rate)))
+            return needed(self.pipelines, cost, self.pipelines.tpus, takes, 1 / value)
+        fewer, too_slow = min(self.pipelines.tpus, int(value) - 1), Fraction(self.constraints.least_fps or 0) / 10**9
+        return needed(self.pipelines, cost, fewer, takes, too_slow)
 
     def _by_use(self, statements: Sequence[Statement], plan: Plan | None) -> list[Statement]:
         """Order claims by their use: those about pipelines of the plan's own sizes come first."""

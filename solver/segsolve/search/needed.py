@@ -1,8 +1,7 @@
 """Which claims about single pipelines it takes to show that no layout is faster, where all share one thing.
 
 All corners of all sizes would do, but they are a hundred for 16 devices, and most lie where no good layout goes. So
-under the claims that there are a layout is looked for that is faster; while there is one, a claim that rules out a part
-of it is added. At the end the claims prove the rate, as the checker's bound does.
+claims are added only against corners that are better than any pipeline and that a layout which is as fast might have.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from segsolve.cost.table import IMPOSSIBLE
-from segsolve.errors import SolverFault
 from segsolve.solvers.dynamic.pipelines import Pipelines, Point
-from segsolve.solvers.dynamic.shared import best_sharing
+from segsolve.solvers.dynamic.shared import promising
 from segsolve.solvers.statement import Statement
 
 
@@ -29,17 +27,9 @@ class _Region:
 
 
 def needed(
-    pipelines: Pipelines,
-    cost: str,
-    devices: int,
-    takes: Callable[[int], int],
-    suffices: Callable[[Fraction], bool],
-    *,
-    most: Fraction = Fraction(0),
+    pipelines: Pipelines, cost: str, devices: int, takes: Callable[[int], int], most: Fraction
 ) -> list[Statement]:
-    """Return claims under which no layout of at most so many devices has a rate that does not suffice as a bound.
-
-    All rates up to `most` suffice.
+    """Return claims under which no layout of at most so many devices has a rate of more than `most`, as is the case.
 
     `takes` says for how many ns an inference of a cost, "bytes" or "stages", occupies what is shared; rates are in
     inferences per ns. A question for one pipeline has layouts of one.
@@ -50,13 +40,10 @@ def needed(
     least = 1 if cost == "stages" else 0
     while devices:
         left = {k: _corners((region for region in chosen if region.devices >= k), least) for k in sizes}
-        rate, layout = best_sharing(left, takes, devices, least=most)
-        if suffices(rate):
-            break
-        corners = {(k, corner) for k, ns in layout for corner in left[k] if corner[0] == ns}
-        more = [region for k, corner in sorted(corners) for region in _against(known, k, corner)]
+        tempting = promising(left, takes, devices, most)
+        more = [region for k, corner in tempting for region in _against(known, k, corner)]
         if not more:
-            raise SolverFault("the claims do not prove what the search found", "please report this with the model")
+            break  # what is left are pipelines that there are, of which none is faster
         chosen += more
     return [_statement(pipelines, cost, region) for region in chosen]
 
