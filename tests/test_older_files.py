@@ -1,4 +1,4 @@
-"""Files that the version of 2026-11-25 wrote, before the host was counted: commands read them as ever."""
+"""Files that versions of 2026-11-25 (before the host was counted) and 2026-11-29 (pools) wrote: read as ever."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         "check plan",
         "verify plan net.tflite --inputs 1",
+        "check pool",
+        "run pool --count 2",
+        "report pool -o page.html",
         "run plan --count 2",
         "run plan --count 2 --backend simulated",
         "report plan --model net.tflite --measured measured.json -o page.html",

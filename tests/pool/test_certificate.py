@@ -26,7 +26,7 @@ def signed(folder: Path, pool: Document, certificate: Document) -> None:
     """Write files whose hashes fit, as someone would who wants to deceive."""
     pool.pop("digest", None)
     plan = PoolFile.model_validate(pool)
-    certificate["binding"]["pool_sha256"] = content_sha256(plan)
+    certificate["binding"]["pool_sha256"] = content_sha256(plan.model_dump(mode="json"))
     content = json.dumps(certificate).encode()
     (folder / CERTIFICATE_FILE).write_bytes(content)
     plan = plan.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})

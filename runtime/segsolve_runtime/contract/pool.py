@@ -21,7 +21,7 @@ from segsolve_runtime.contract.files import is_file, read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import PlanFolder, digest, load_plan
-from segsolve_runtime.contract.wording import first_fault
+from segsolve_runtime.contract.wording import NO_TEXT, first_fault
 from segsolve_runtime.errors import PlanError
 
 POOL_FILE = "pool.json"
@@ -185,11 +185,15 @@ class PoolFile(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFolder:
-    """A pool's plan whose files were all found unaltered; `plans` are those of the models, in their order."""
+    """A pool's plan whose files were all found unaltered; `plans` are those of the models, in their order.
+
+    `content_sha256` is what its certificate knows it by.
+    """
 
     root: Path
     pool: PoolFile
     plans: tuple[PlanFolder, ...]
+    content_sha256: str
 
     def weight_of(self, model: int, pipeline: int) -> Fraction:
         """Return the inferences in a period that a model's pipeline does, as far as the plan says; else the model's."""
@@ -219,9 +223,9 @@ def pool_json(pool: PoolFile) -> str:
     return json.dumps({**document, "digest": digest(document)}, indent=2) + "\n"
 
 
-def content_sha256(pool: PoolFile) -> str:
-    """Return the digest of a pool's plan without its certificate's, by which the certificate names it."""
-    return digest(pool.model_dump(mode="json") | {"certificate_sha256": None})
+def content_sha256(document: dict[str, Any]) -> str:
+    """Return the digest of ``pool.json`` without its certificate's, by which the certificate names it."""
+    return digest(document | {"certificate_sha256": None})
 
 
 def pool_schema() -> dict[str, Any]:
@@ -241,7 +245,7 @@ def load_pool(folder: Path) -> PoolFolder:
         settle(root)
     except OSError as error:
         raise PlanError(f"{root} cannot be brought in order: {error.strerror or error}") from None
-    pool = _parse(path)
+    pool, content = _parse(path)
     plans = []
     for model in pool.models:
         where = PurePosixPath(model.folder)
@@ -251,7 +255,7 @@ def load_pool(folder: Path) -> PoolFolder:
         if plan.content_sha256 != model.plan_sha256:
             raise PlanError(f"{path}: the plan of {model.name} is not the one that it was written with")
         plans.append(plan)
-    found = PoolFolder(root=resolved(root), pool=pool, plans=tuple(plans))
+    found = PoolFolder(root=resolved(root), pool=pool, plans=tuple(plans), content_sha256=content)
     for model, plan in zip(pool.models, plans, strict=True):
         if set(found.device_of(model.name)) != set(places(plan.plan)):
             raise PlanError(f"{path}: the residents of {model.name} are not the places of its plan")
@@ -260,7 +264,8 @@ def load_pool(folder: Path) -> PoolFolder:
     return found
 
 
-def _parse(path: Path) -> PoolFile:
+def _parse(path: Path) -> tuple[PoolFile, str]:
+    """Return a pool's plan and the digest by which its certificate names it."""
     try:
         text = read_bounded_text(path, DOCUMENT)
     except (OSError, UnicodeDecodeError) as error:
@@ -276,8 +281,11 @@ def _parse(path: Path) -> PoolFile:
     written = document.pop("digest", None)
     try:
         pool = PoolFile.model_validate(document)
+        found = digest(document)
     except ValidationError as error:
         raise PlanError(f"{path} is not valid: {first_fault(error, 'the document')}") from None
-    if written != digest(pool.model_dump(mode="json")):
+    except UnicodeEncodeError:
+        raise PlanError(f"{path} is not valid: {NO_TEXT}") from None
+    if written != found:
         raise PlanError(f"{path} was altered after it was written")
-    return pool
+    return pool, content_sha256(document)

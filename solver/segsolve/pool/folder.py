@@ -67,7 +67,10 @@ def write_pool(
         document = _document(answer, plan, score, hashes, devices, memory_bytes)
         proof = certificate(answer, plan)
         if proof is not None:
-            binding = {"pool_sha256": poolfile.content_sha256(document), "models": [m.graph.sha256 for m in models]}
+            binding = {
+                "pool_sha256": poolfile.content_sha256(document.model_dump(mode="json")),
+                "models": [m.graph.sha256 for m in models],
+            }
             content = json.dumps(proof | {"binding": binding}, separators=(",", ":")).encode()
             change.put(CERTIFICATE_FILE, content)
             document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})

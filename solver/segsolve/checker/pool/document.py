@@ -193,8 +193,6 @@ def read_certificate(folder: PoolFolder) -> PoolCertificate:
     Raises:
         CertificateFault: it cannot be read, is no certificate, or is not the one that the folder was written with.
     """
-    from segsolve_runtime.contract.pool import content_sha256
-
     try:
         content = read_bounded(folder.root / CERTIFICATE_FILE, CERTIFICATE)
     except OSError as error:
@@ -202,7 +200,7 @@ def read_certificate(folder: PoolFolder) -> PoolCertificate:
     found = parse(content)
     if folder.pool.certificate_sha256 != hashlib.sha256(content).hexdigest():
         raise CertificateFault(f"{CERTIFICATE_FILE} is not the one that pool.json was written with")
-    if found.binding.pool_sha256 != content_sha256(folder.pool):
+    if found.binding.pool_sha256 != folder.content_sha256:
         raise CertificateFault(f"pool.json is not the one that {CERTIFICATE_FILE} was written for")
     if found.binding.models != [plan.plan.model.sha256 for plan in folder.plans]:
         raise CertificateFault(f"{CERTIFICATE_FILE} is about other models than the plans")
