@@ -96,6 +96,15 @@ class Shared(_Record):
     period_ns: _Amount
     nodes: Annotated[list[Leaf | Cut], Field(min_length=1, max_length=10_000)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_leaf(cls, value: Any) -> Any:
+        """Certificates of before 2026-11-29, 10:00, have one leaf and no tree."""
+        if isinstance(value, dict) and "nodes" not in value:
+            leaf = {name: value[name] for name in ("potentials", "worths") if name in value}
+            return {name: each for name, each in value.items() if name not in leaf} | {"nodes": [leaf]}
+        return value
+
 
 class Binding(_Record):
     """What a certificate is of: the content of pool.json but for the certificate's digest, and the models' files."""
