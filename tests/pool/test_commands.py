@@ -12,8 +12,9 @@ import pytest
 from jsonschema import validate
 
 from generators.documents import device_toml
-from segsolve.errors import ExitCode
+from segsolve.errors import ExitCode, UsageError
 from segsolve.library.pool_again import replan_pool
+from segsolve.library.pools import parse_pool
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.observe.measurement import load_measurement
 from segsolve_runtime.observe.trace import trace_schema
@@ -267,6 +268,13 @@ def test_the_library_does_the_same(networks: list[Path], tmp_path: Path) -> None
     same = {name: value for name, value in solved.to_dict().items() if name not in ("wall_s", "confirmed_by")}
     assert {name: done[name] for name in same} == same
     assert solved.write(tmp_path / "plan").pool.solution.period_ns == done["period_ns"]
+
+
+def test_a_card_has_a_short_name() -> None:
+    assert parse_pool("card8") == parse_pool("edgetpu-card:8")
+    assert parse_pool("edgetpu-usb, card2").pool.notation == parse_pool("edgetpu-usb:1,edgetpu-card:2").pool.notation
+    with pytest.raises(UsageError, match="number of edgetpu-card"):
+        parse_pool("card0")
 
 
 def test_a_file_describes_a_pool(networks: list[Path], tmp_path: Path) -> None:

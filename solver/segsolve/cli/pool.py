@@ -24,7 +24,8 @@ PoolText = Annotated[
     str | None,
     typer.Option(
         "--pool",
-        help="Instead of --tpus and --device: kinds and counts, as edgetpu-m2:2,edgetpu-usb:1; POOL.toml; or attached.",
+        help="Instead of --tpus and --device: kinds and counts, as edgetpu-m2:2,edgetpu-usb:1 or card8; "
+        "POOL.toml; or attached.",
     ),
 ]
 RateTexts = Annotated[

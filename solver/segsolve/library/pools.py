@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from segsolve_runtime.contract.pool import PoolFolder
 
 _TEXT = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,6})\s*)?")
-_FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1; or name a file (POOL.toml); or say attached"
+_FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1, or card8; or name a file (POOL.toml); or say attached"
+_CARD = re.compile(r"^\s*card([0-9]+)\s*$")  # a card of so many
 _MEMBERS = {"name", "count", "device", "link", "devices"}
 
 
@@ -64,7 +65,7 @@ class NamedPool:
 
 
 def parse_pool(text: str) -> NamedPool:
-    """Return the pool that `--pool` names: kinds and counts, a TOML file, or what is attached.
+    """Return the pool that `--pool` names: kinds and counts (`card8`: a card of eight), a file, or what is attached.
 
     Raises:
         UsageError: the text names no pool.
@@ -76,7 +77,7 @@ def parse_pool(text: str) -> NamedPool:
         return _from_file(Path(text))
     counts: dict[str, int] = {}
     for part in text.split(","):
-        match = _TEXT.fullmatch(part)
+        match = _TEXT.fullmatch(_CARD.sub(r"edgetpu-card:\1", part))
         if not match:
             raise UsageError(f"--pool is {text!r}", _FORM)
         number = int(match[2] or 1)
