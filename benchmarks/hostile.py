@@ -480,7 +480,7 @@ KINDS: Mapping[str, tuple[Change, Commands]] = {
         _change_settings,
         (("solve", f"work/{_MODEL}", "--no-verify"), ("inspect", f"work/{_MODEL}"), ("compare", f"work/{_MODEL}")),
     ),
-    "pool file": (
+    "pool-file": (
         _change_pool_file,
         (("solve", _MODEL, f"{_PHOTOS}.tflite", "--pool", "work/pool.toml", "--time-limit", "1", "--no-verify"),),
     ),

@@ -8,12 +8,14 @@ keeps the signals as they are.
 import os
 import sys
 from _signal import (
+    ITIMER_REAL,
     SIG_DFL,
     SIG_IGN,
+    SIGALRM,
     SIGINT,
     SIGTERM,
-    default_int_handler,
     getsignal,
+    setitimer,
     signal,
 )  # `signal` itself loads more
 
@@ -21,6 +23,8 @@ from segsolve_runtime.shortage import shortage
 
 CODE = 130
 """Of a process that was interrupted, as shells have it."""
+_WAIT_S, _MOST_WAITS = 0.01, 100  # for the end of an import; one that takes longer is interrupted
+_waited = 0
 
 
 def end_at_once_while_loading() -> None:
@@ -35,7 +39,7 @@ def interrupt_from_now_on() -> None:
     """Let both signals raise KeyboardInterrupt, so that a command keeps what is known and cleans up."""
     for number in (SIGINT, SIGTERM):
         if getsignal(number) in (_end, SIG_DFL):
-            signal(number, default_int_handler)
+            signal(number, _interrupt)
 
 
 def nothing_to_interrupt() -> None:
@@ -45,6 +49,26 @@ def nothing_to_interrupt() -> None:
     # Python notes a KeyboardInterrupt that passes an exec, as dataclasses have one, and would end by SIGINT for it,
     # although it was caught. Another exec forgets it.
     exec("")
+
+
+def _interrupt(_: int, frame) -> None:  # type: ignore[no-untyped-def] # the types are in `types`
+    """Raise KeyboardInterrupt, but after an import that is going on: modules of native code swallow it, NumPy's do."""
+    global _waited  # noqa: PLW0603 - of this process
+    if _waited < _MOST_WAITS and _is_importing(frame):
+        _waited += 1
+        signal(SIGALRM, _interrupt)
+        setitimer(ITIMER_REAL, _WAIT_S)
+        return
+    _waited = 0
+    raise KeyboardInterrupt
+
+
+def _is_importing(frame) -> bool:  # type: ignore[no-untyped-def]
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end(*_: object) -> None:

@@ -66,7 +66,7 @@ def test_a_phase_follows_another(clock: list[float], capsys: pytest.CaptureFixtu
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
-    monkeypatch.setattr("rich.console.Console", lambda **_: terminal)
+    monkeypatch.setattr("segsolve.cli.terminal.Terminal", lambda **_: terminal)
     with shown() as observe:
         observe(news(3, total=3, task="building"))
         observe(news(40, failed=2))
