@@ -23,7 +23,7 @@ from segsolve_runtime.shortage import shortage
 
 CODE = 130
 """Of a process that was interrupted, as shells have it."""
-_WAIT_S, _MOST_WAITS = 0.01, 100  # for the end of an import; one that takes longer is interrupted
+_WAIT_S, _MOST_WAITS = 0.002, 500  # for the end of an import; one that takes longer is interrupted
 _waited = 0
 
 
@@ -43,9 +43,10 @@ def interrupt_from_now_on() -> None:
 
 
 def nothing_to_interrupt() -> None:
-    """Ignore both signals: the command is done, and ends with the code that it has."""
-    for number in (SIGINT, SIGTERM):
+    """Ignore both signals, and one that waits: the command is done, and ends with the code that it has."""
+    for number in (SIGINT, SIGTERM, SIGALRM):  # Python restores what it handles as it ends, and that would end it
         signal(number, SIG_IGN)
+    setitimer(ITIMER_REAL, 0)
     # Python notes a KeyboardInterrupt that passes an exec, as dataclasses have one, and would end by SIGINT for it,
     # although it was caught. Another exec forgets it.
     exec("")
