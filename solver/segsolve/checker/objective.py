@@ -51,14 +51,18 @@ def most_rate_of(certificate: Certificate, tpus: int, latency_ns: int | None) ->
     """Return a bound on the rate of so many devices within a latency, link and host considered."""
     problem = certificate.problem
     rate = rates(certificate, latency_ns)[tpus]
-    single, loads = certificate.question.layout == "pipeline", []
     if problem.link:
         moved = corners(certificate.claims, "bytes", tpus=tpus, latency_ns=latency_ns)
-        loads.append([[(bottleneck, link_ns(problem, nbytes)) for bottleneck, nbytes in step] for step in moved])
-    if problem.host:
-        fed = by_stages(certificate.claims, tpus=tpus, latency_ns=latency_ns)
-        loads.append([[(bottleneck, host_ns(problem, stages)) for bottleneck, stages in step] for step in fed])
-    return min([rate, *(most_rate_sharing(load, single=single) for load in loads)])
+        loads = [[(bottleneck, link_ns(problem, nbytes)) for bottleneck, nbytes in step] for step in moved]
+        rate = min(rate, most_rate_sharing(loads, single=certificate.question.layout == "pipeline"))
+    return min(rate, most_rate_fed(certificate, tpus, latency_ns)) if problem.host else rate
+
+
+def most_rate_fed(certificate: Certificate, tpus: int, latency_ns: int | None) -> Fraction:
+    """Return a bound on the rate that the host can feed on so many devices within a latency."""
+    steps = by_stages(certificate.claims, tpus=tpus, latency_ns=latency_ns)
+    loads = [[(bottleneck, host_ns(certificate.problem, stages)) for bottleneck, stages in step] for step in steps]
+    return most_rate_sharing(loads, single=certificate.question.layout == "pipeline")
 
 
 def rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:

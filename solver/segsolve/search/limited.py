@@ -149,7 +149,7 @@ def _fastest(asked: Inquiry, names: tuple[str, ...], count: int) -> _Found | Non
         cost = _COSTS[name]
         sizes = {k: f for k, f in pipelines.shared_fronts(cost).items() if k == count or (k < count and not single)}
         fronts = {k: [(point.bottleneck_ns, point.cost) for point in front] for k, front in sizes.items()}
-        rate, choices = best_sharing(fronts, asked.problem.shared.takes(_COSTS[name]), count)
+        rate, choices = best_sharing(fronts, asked.problem.shared.takes(cost), count)
         if not rate:
             return None
         found.append((name, rate, asked.plan(choices, partial(pipelines.frugal_pipeline, cost))))

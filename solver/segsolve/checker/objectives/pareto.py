@@ -6,12 +6,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 
-from segsolve.checker.bounds import Corner, by_stages, corners, most_rate
-from segsolve.checker.costs import host_ns
+from segsolve.checker.bounds import Corner, corners, most_rate
 from segsolve.checker.document import Certificate
-from segsolve.checker.objective import Objective, layout, leaves_room, ns
+from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_fed, ns
 from segsolve.checker.plans import Priced
-from segsolve.checker.shared import most_rate_sharing
 
 
 class Pareto(Objective):
@@ -42,7 +40,7 @@ class Pareto(Objective):
                 if (
                     alone > known
                     and allows(alone)
-                    and allows(rate := _fed(certificate, count, latency))
+                    and allows(rate := most_rate_fed(certificate, count, latency))
                     and rate > known
                 ):
                     rate = min(alone, rate)
@@ -58,14 +56,6 @@ def _ends(certificate: Certificate, most_ns: int | None) -> set[int]:
     """Return the latencies from which on a claim says nothing any more."""
     found = {c.at_least for c in certificate.claims if c.cost == "latency" and c.at_least is not None}
     return {latency for latency in found if most_ns is None or latency <= most_ns}
-
-
-def _fed(certificate: Certificate, count: int, latency_ns: int) -> Fraction:
-    """Return a bound on the rate that the host can feed on so many devices within a latency."""
-    problem = certificate.problem
-    steps = by_stages(certificate.claims, tpus=count, latency_ns=latency_ns)
-    loads = [[(bottleneck, host_ns(problem, stages)) for bottleneck, stages in step] for step in steps]
-    return most_rate_sharing(loads, single=certificate.question.layout == "pipeline")
 
 
 def _floor(step: Sequence[Corner], latency_ns: int) -> int | None:

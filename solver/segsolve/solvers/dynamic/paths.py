@@ -116,6 +116,7 @@ class Paths:
         layers = [np.full(len(self.time), self.most + 1, dtype=np.int64) for _ in self._numbers]
         for row in layers:
             row[-1] = 0
+        masks = self._allowed
         for first in self._blocks:
             check()
             block = (slice(first, first + self._block), slice(first, None))
@@ -124,7 +125,7 @@ class Paths:
                 for state in range(min(first + self._block, len(self.time) - 1) - 1, first - 1, -1):
                     layers[0][state] = (need[state - first] + layers[0][first:]).min()
             for layer in range(len(layers) - 2, -1, -1):
-                allowed = self.allowed_at(layer) if self.allowed_at else None
+                allowed = masks[layer]
                 here = need if allowed is None else np.where(allowed[block], need, self.most + 1)
                 row = (here + layers[layer + 1][first:].astype(np.int32)).min(axis=1)
                 np.minimum(layers[layer][block[0]], row, out=layers[layer][block[0]])
@@ -163,6 +164,11 @@ class Paths:
         return range(self.most_stages + 1 if self.is_layered else 1)
 
     @property
+    def _allowed(self) -> list[NDArray[np.bool_] | None]:
+        """Which stages [n, n] may have each number, None for all."""
+        return [self.allowed_at(number) if self.allowed_at else None for number in self._numbers]
+
+    @property
     def _block(self) -> int:
         """How many states are looked at together."""
         return max(1, _BLOCK // len(self.time))
@@ -198,11 +204,12 @@ class Paths:
         none = np.iinfo(kind := self._kind(combine)).max // 4
         layers = [_done(len(self.time), self.most, none, kind) for _ in self._numbers]
         steps = list(enumerate(pairwise(layers)))[::-1] if self.is_layered else [(0, (layers[0], layers[0]))]
+        masks = self._allowed
         for first in self._blocks:
             block = (slice(first, first + self._block), slice(first, None))
             values = self._values(value, block, none, kind)
             for layer, (here, after) in steps:
-                allowed = self.allowed_at(layer) if self.allowed_at else None
+                allowed = masks[layer]
                 some = values if allowed is None else {r: np.where(allowed[block], v, none) for r, v in values.items()}
                 for left in range(1, self.most + 1):
                     best = _improve(some, [row[first:] for row in after[: left + 1]], left, combine, none)
