@@ -3,8 +3,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
+from generators.runtime_plans import chain_plan
+from segsolve_runtime import Pipeline
+from segsolve_runtime.contract.places import Place
 from segsolve_runtime.flow.sharing import Resident, SharedDevice
-from tests.runtime.runners import PATIENCE_S
+from tests.runtime.runners import PATIENCE_S, IncrementRunner
 
 
 def asking(resident: Resident, holder: object, log: list[object]) -> threading.Thread:
@@ -89,3 +94,26 @@ def test_what_is_kept_can_be_given_back() -> None:
     waits.join(PATIENCE_S)
     assert log == ["few"]
     assert (many.begun, few.begun) == (1, 1)
+
+
+def test_what_is_kept_for_an_inference_that_does_not_come_is_given_back() -> None:
+    """It was there when the one before was done: then it was cancelled, or a copy took it."""
+    device, log = SharedDevice(), list[object]()
+    own, other = device.resident(9), device.resident(1)
+    device.begin(in_proportion=True)
+    began, may_end = threading.Event(), threading.Event()
+
+    def before(_: int) -> None:
+        began.set()
+        may_end.wait(PATIENCE_S)
+
+    plan = chain_plan([1])
+    with Pipeline(plan, [IncrementRunner("t1", before)], shared={Place(0, 0): own}) as pipeline:
+        futures = [pipeline.submit(np.zeros(2, np.int8)) for _ in range(2)]
+        assert began.wait(PATIENCE_S)
+        assert futures[1].cancel()
+        waits = asking(other, "other", log)
+        other.begun = 5  # so that it is not its turn
+        may_end.set()
+        waits.join(PATIENCE_S)
+        assert log == ["other"]

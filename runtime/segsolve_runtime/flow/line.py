@@ -186,8 +186,11 @@ class Source:
             self._under_way -= 1
             self._hand_out()
 
-    def take(self, seat: Seat) -> Job | None:
-        """Return the next inference for a first stage's device, as soon as there is one; None is the end."""
+    def take(self, seat: Seat, rest: Callable[[], None]) -> Job | None:
+        """Return the next inference for a first stage's device, as soon as there is one; None is the end.
+
+        `rest` is called before it waits.
+        """
         with self.lock:
             job = self._next(seat)
             if job is None and self._is_ended:
@@ -196,6 +199,7 @@ class Source:
                 insort(self._idle, seat, key=_place)
         self._tell()
         if job is None:  # all that waited was taken back, so that it was worth telling, or nothing did
+            rest()
             came = seat.inbox.get()
             job = came if isinstance(came, Job) else None
             self._tell()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from time import perf_counter_ns, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from segsolve_runtime.flow.routes import Route
 from segsolve_runtime.flow.sharing import Resident
 
 THREAD_NAME = "segsolve-stage-"
+Waiting = TypeVar("Waiting")
 LATE_NS = 200_000_000
 """What a busy machine may be late and make up for; an inference that ends later was due so long before its end."""
 
@@ -34,7 +36,7 @@ class Post:
     takes an inference that has passed its last stage, `blame` one before that if it failed somewhere on its way, `fail`
     one that failed here, with the exception: it says whether the place goes on. `refuse` takes one back that came to a
     place out of use. `strayed` is called after a result was put where nothing takes it. Where the device is `shared`
-    with other pipelines, an inference waits for it.
+    with other pipelines, an inference waits for it, and what waits for anything else does not keep it.
     """
 
     source: Source
@@ -65,7 +67,18 @@ class Worker:
         place = seat.place
         # As a daemon, it cannot keep a program alive that never closed its pipeline, or whose device hangs.
         name = f"{THREAD_NAME}{place.pipeline}.{place.stage}.{place.replica}"
-        self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def _work(self) -> None:
+        try:
+            self._loop()
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Keep no device that others want."""
+        if self._post.shared is not None:
+            self._post.shared.release(self.seat)
 
     def _loop(self) -> None:  # noqa: PLR0912, PLR0915
         seat, post = self.seat, self._post
@@ -74,24 +87,26 @@ class Worker:
         origin, pace_ns, slots, strikes = post.origin_ns, post.pace_ns, post.slots, seat.strikes
         takes, keeps, makes = route.takes, route.keeps, len(outputs)
         keeps_made, takes_all = route.keeps_made, route.takes_all
-        is_first, get, returned, vacate = line.position == 0, line.inbox.get, line.returned, line.room.put
+        is_first, returned, vacate = line.position == 0, line.returned, line.room.put
         waiting = line.inbox.qsize
         following = line.lane[line.position + 1] if line.position + 1 < len(line.lane) else None
-        into, room = (following.inbox.put, following.room.get) if following else (None, None)
-        finish, times, due_free, shared = post.finish, record.times_ns, 0, post.shared
+        finish, times, due_free, shared, rest = post.finish, record.times_ns, 0, post.shared, self._rest
+        get = _resting(line.inbox, rest) if shared else line.inbox.get
+        into: Callable[[Job], None] | None = None
+        room: Callable[[], int] | None = None
+        if following is not None:
+            into, room = following.inbox.put, _resting(following.room, rest) if shared else following.room.get
         while True:
             if is_first:
-                if shared is not None and not source.waiting:
-                    shared.release(seat)  # it may have been kept for an inference that is not there any more
-                if (job := source.take(seat)) is None:
+                if (job := source.take(seat, rest)) is None:
                     return
                 start = perf_counter_ns() - origin
             else:
                 came = get()
-                if (returned or came.__class__ is not Job) and (came := line.turn(came, seat)) is None:
-                    if shared is not None:
-                        shared.release(seat)
-                    return
+                if returned or came.__class__ is not Job:
+                    rest()
+                    if (came := line.turn(came, seat)) is None:
+                        return
                 job = came
                 start = perf_counter_ns() - origin
                 depth = waiting()
@@ -102,8 +117,7 @@ class Worker:
                 if pace_ns is None:
                     vacate(start)
             if seat.is_retired:
-                if shared is not None:
-                    shared.release(seat)
+                rest()
                 post.refuse(seat, job)
                 return
             if shared is not None:
@@ -128,8 +142,7 @@ class Worker:
                 if not keeps_made or len(made) != makes:
                     made = {name: made[name] if name in made else tensors[name] for name in keeps}
             except BaseException as cause:  # a thread that died silently would leave the caller waiting
-                if shared is not None:
-                    shared.release(seat)
+                rest()
                 if not post.fail(seat, job, cause):
                     return
                 continue
@@ -169,8 +182,6 @@ class Worker:
                     post.blame(job)
                 finish(job)
                 continue
-            if shared is not None and following is not None and following.room.empty():
-                shared.release(seat)  # others must not wait for room that is here
             free = room()
             record.free_ns = at = perf_counter_ns() - origin
             record.blocked_ns += at - end
@@ -180,3 +191,19 @@ class Worker:
             into(job)
             if line.is_cut:
                 post.strayed(line)
+
+
+def _resting(queue: SimpleQueue[Waiting], rest: Callable[[], None]) -> Callable[[], Waiting]:
+    """Return what takes from a queue, and calls `rest` before it waits.
+
+    What was there when the device was kept may be gone: another copy took it, or it was cancelled.
+    """
+
+    def take() -> Waiting:
+        try:
+            return queue.get_nowait()
+        except Empty:
+            rest()
+            return queue.get()
+
+    return take
