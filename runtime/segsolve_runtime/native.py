@@ -24,6 +24,7 @@ from typing import IO, Any, Literal
 _CODE = "import sys; sys.path[:] = {path!r}; from segsolve_runtime.native import _serve; _serve()"
 _IDLE_S = 2.0  # after which a child ends itself; a pipeline that runs for days needs it at its start only
 _LENGTH = struct.Struct("<Q")
+_PIPE_BYTES = 2**20  # whole models go through; what Linux lets any user have
 _Kind = Literal["note", "returned", "raised"]
 
 
@@ -76,6 +77,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            pipesize=_PIPE_BYTES,
         )
 
     def is_alive(self) -> bool:
@@ -178,15 +180,14 @@ def _read(stream: IO[bytes]) -> Any:
     return None if data is None else pickle.loads(data)
 
 
-def _take(stream: IO[bytes], size: int) -> bytes | None:
-    parts, missing = [], size
-    while missing:
-        part = stream.read(missing)
-        if not part:
-            return None
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+def _take(stream: IO[bytes], size: int) -> bytearray | None:
+    taken, done = bytearray(size), 0
+    with memoryview(taken) as view:
+        while done < size:
+            if not (count := stream.readinto(view[done:])):  # type: ignore[attr-defined]
+                return None
+            done += count
+    return taken
 
 
 def how_it_ended(code: int) -> str:

@@ -29,7 +29,7 @@ _Size = Annotated[int, Field(ge=0, le=2**62)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class MappedOperations(_Record):

@@ -39,7 +39,7 @@ _Span = Annotated[list[_Position], Field(min_length=2, max_length=2)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class TensorSpec(_Record):

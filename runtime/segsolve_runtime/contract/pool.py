@@ -35,7 +35,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PoolKind(_Record):

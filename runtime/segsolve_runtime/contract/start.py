@@ -50,7 +50,7 @@ class Start(BaseModel):
     network's weights take their place, costs the second half again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
 
     open_ns: int = Field(ge=0, le=_MOST, description="to open a device and make its interpreter")
     load_ns: int = Field(ge=0, le=_MOST, description="fixed part of loading the weights that stay on chip")

@@ -27,7 +27,7 @@ _Count = Field(ge=0, le=_MOST)
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
 
 
 class MeasuredStage(_Record):

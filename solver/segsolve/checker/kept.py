@@ -15,7 +15,7 @@ from segsolve.checker.constraints import KINDS
 class Kept(BaseModel):
     """A field per kind, by its key; what is None or empty is not asked for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @property
     def all(self) -> list[Constraint]:

@@ -110,7 +110,7 @@ class Device:
 class Figure(BaseModel):
     """A number that someone measured, derived or assumed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
     value: float = Field(ge=0, le=MOST_VALUE, allow_inf_nan=False)
     unit: str
     source: str = Field(min_length=1)
@@ -145,7 +145,7 @@ def _at_least(least: float) -> object:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 class Memory(_Section):

@@ -35,7 +35,7 @@ _MOST_BYTES = 2**53
 class Node(BaseModel):
     """One operation of the graph."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     id: int
     name: str = ""
@@ -50,7 +50,7 @@ class Node(BaseModel):
 class Edge(BaseModel):
     """One dependency; `cost` moves the source's output over a border, the same for all edges of the source."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     source: int = Field(alias="sourceId")
     dest: int = Field(alias="destId")
@@ -60,7 +60,7 @@ class Edge(BaseModel):
 class PlacementGraph(BaseModel):
     """The content of a graph file."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     max_size_per_fpga: float = Field(alias="maxSizePerFPGA", ge=0)
     max_fpgas: int = Field(alias="maxFPGAs", ge=0)

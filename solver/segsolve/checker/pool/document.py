@@ -28,7 +28,7 @@ _Pair = Annotated[list[_Index], Field(min_length=2, max_length=2)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Kind(_Record):
