@@ -63,10 +63,10 @@ def without_pool(
 
     Devices that have names, or a link of their own, stay a pool.
     """
-    from segsolve.library.pools import parse_pool
-
     if pool is None or not is_alone:
         return pool, tpus, device
+    from segsolve.library.pools import parse_pool
+
     named = parse_pool(pool)
     kind, *others = named.pool.kinds
     if others or kind.names or kind.link:

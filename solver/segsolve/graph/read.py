@@ -253,8 +253,8 @@ def _ids(indices: Any) -> tuple[int, ...]:
 def _quantisation(parameters: Any) -> Quantisation:
     zero_points = parameters.zeroPoint if parameters.zeroPoint is not None else [0] * len(parameters.scale)
     return Quantisation(
-        scales=tuple(float(s) for s in parameters.scale),
-        zero_points=tuple(int(z) for z in zero_points),
+        scales=tuple(np.asarray(parameters.scale, dtype=np.float64).tolist()),
+        zero_points=tuple(np.asarray(zero_points, dtype=np.int64).tolist()),
         axis=int(parameters.quantizedDimension),
     )
 

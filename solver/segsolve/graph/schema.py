@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from math import isfinite
 from typing import Any
+
+import numpy as np
 
 
 def operator_kind(model: Any, operator: Any) -> str:
@@ -24,7 +25,7 @@ def has_scale(tensor: Any) -> bool:
     """Whether a tensor carries affine quantisation parameters, of scales that are numbers."""
     parameters = tensor.quantization
     scales = parameters.scale if parameters is not None and parameters.scale is not None else ()
-    return len(scales) > 0 and all(isfinite(scale) for scale in scales)
+    return len(scales) > 0 and bool(np.isfinite(scales).all())
 
 
 def refers_to_subgraphs(operator: Any) -> bool:

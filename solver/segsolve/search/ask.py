@@ -22,7 +22,6 @@ from segsolve.search.near import nearby
 from segsolve.search.objectives import aim
 from segsolve.search.single import answer_of_planner
 from segsolve.search.strategies import DEFAULT, EXACT, get_planner
-from segsolve.search.wide import wide_answer
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
 
 _TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
@@ -198,6 +197,8 @@ class _Search:
         if found.value is not None and self._cannot_pay(found):
             return self._no_less_work(replace(found, status=Status.OPTIMAL, bound=found.value))
         if is_bounded and found.stopped_by is not Stop.INTERRUPTED:
+            from segsolve.search.wide import wide_answer  # loads the second solver, which few questions need
+
             limits = self.limits if self.limits.time_limit_s is None else replace(self.limits, time_limit_s=left_s())
             try:
                 return wide_answer(self.problem, found, limits, self.observe)
