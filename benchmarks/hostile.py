@@ -9,6 +9,7 @@ that reaches the command line, a code that is not documented, a signal, and an e
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import json
 import os
@@ -176,12 +177,14 @@ def _try(name: str, seed: int, root: Path) -> dict[str, Any]:
     command = commands(rng) if callable(commands) else rng.choice(commands)
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(_LONGEST_S)
+    faulthandler.dump_traceback_later(2 * _LONGEST_S, exit=True)  # where it does not come back to Python
     try:
         done = inside(*command)
     except Exception as error:
         done = Done(code=-1, stdout="", stderr=f"{type(error).__name__}: {error}")
     finally:
         signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
     fault = _fault(done)
     said = f"{fault} of {[word[:80] for word in command]}" if fault else ""
     return {"seed": seed, "outcome": f"{command[0]}: {done.code}", "fault": said, "mib": resident_mib()}

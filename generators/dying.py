@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 _PATHS = {"os.rename": (0, 1), "os.remove": (0,), "os.rmdir": (0,), "os.mkdir": (0,), "os.truncate": (0,)}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _FAULT = 70
+_LONGEST_S = 300
 
 
 def forked(work: Callable[[], int]) -> int:
@@ -37,6 +39,7 @@ def begun(work: Callable[[], int]) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
+        faulthandler.dump_traceback_later(_LONGEST_S, exit=True)
         code = work()
     except BaseException:
         traceback.print_exc()

@@ -59,7 +59,9 @@ def test_generated_tables_are_those_of_the_results() -> None:
 def test_commands_in_readme_exist_with_their_options(command: str) -> None:
     words = [w for w in command.split() if re.fullmatch(r"[a-z]+", w)]
     group = words[:2] if words[0] == "zoo" else words[:1]
-    helptext = subprocess.run([SEGSOLVE, *group, "--help"], capture_output=True, text=True, check=True).stdout
+    helptext = subprocess.run(
+        [SEGSOLVE, *group, "--help"], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
     options = {
         o for line in commands() if line.startswith(command) for o in re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)
     }
@@ -69,7 +71,7 @@ def test_commands_in_readme_exist_with_their_options(command: str) -> None:
 def test_imports_in_readme_work() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     first = block.splitlines()[0]
-    subprocess.run([sys.executable, "-c", first], check=True)
+    subprocess.run([sys.executable, "-c", first], check=True, timeout=120)
 
 
 def advised() -> set[tuple[str, str]]:
@@ -83,5 +85,5 @@ def advised() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("command", "option"), sorted(advised()))
 def test_what_a_hint_advises_exists(command: str, option: str) -> None:
-    done = subprocess.run([SEGSOLVE, command, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([SEGSOLVE, command, "--help"], capture_output=True, text=True, check=True, timeout=120)
     assert re.search(rf"(?<!\S){option}(?![a-z-])", done.stdout)

@@ -47,7 +47,7 @@ def _python(arguments: Sequence[str], cwd: Path, *paths: Path) -> str:
     known = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment = {**known, "PYTHONPATH": os.pathsep.join(map(str, paths))} if paths else known
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -104,5 +104,7 @@ def test_the_dockerfile_is_linted() -> None:
     tool = Path(sys.executable).with_name("hadolint")
     if not tool.exists():
         pytest.skip("hadolint is not installed")
-    done = subprocess.run([tool, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=600
+    )
     assert (done.returncode, done.stdout) == (0, "")

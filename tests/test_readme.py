@@ -32,6 +32,7 @@ from segsolve.cli.commands import COMMANDS
 from segsolve.errors import ExitCode
 from segsolve.library.solving import solve
 from segsolve.zoo.files import write_network
+from tests.cli.tool import limited
 from tests.models import Net
 
 ROOT = Path(__file__).parents[1]
@@ -174,14 +175,15 @@ def _serve(line: str, place: Path, environment: dict[str, str]) -> None:
             assert _answers(f"http://127.0.0.1:{port}/v2/health/ready", server), log.read_text()
         finally:
             server.send_signal(signal.SIGTERM)
-        assert server.wait(_LONGEST_S) == ExitCode.OK, log.read_text()
+        with limited(server):
+            assert server.wait(_LONGEST_S) == ExitCode.OK, log.read_text()
 
 
 def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
     until = time.monotonic() + _LONGEST_S
     while time.monotonic() < until and server.poll() is None:
         try:
-            with urlopen(url):
+            with urlopen(url, timeout=60):
                 return True
         except HTTPError:  # it wants a token
             return True

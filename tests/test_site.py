@@ -22,7 +22,9 @@ _LOADED = re.compile(
 
 @pytest.fixture(scope="module")
 def site() -> Path:
-    done = subprocess.run([sys.executable, "-m", "docs.build"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "docs.build"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return SITE
 
@@ -52,5 +54,5 @@ def test_commands_on_the_pages_exist_with_their_options() -> None:
             key = " ".join(group)
             if key not in helped:
                 command = [sys.executable, "-m", "segsolve", *group, "--help"]
-                helped[key] = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                helped[key] = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
             assert all(word in helped[key] for word in words if word.startswith("--")), (page.name, words)

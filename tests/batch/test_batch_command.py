@@ -45,7 +45,9 @@ def assert_same(folder: Path, expected: Path) -> None:
 
 def session(process: subprocess.Popen[str]) -> list[int]:
     """The processes that are left of a command's session."""
-    listed = subprocess.run(["ps", "-eo", "pid=,sid=,stat="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,sid=,stat="], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
     fields = (line.split() for line in listed.splitlines())
     return [int(pid) for pid, sid, state in fields if int(sid) == process.pid and not state.startswith("Z")]
 
@@ -61,7 +63,7 @@ def test_killed_again_and_again_the_result_is_the_same(models: Path, undisturbed
         process = begin(models, tmp_path)
         wait_for(lambda moment=moment: recorded(tmp_path) >= moment)  # type: ignore[misc]
         process.kill()
-        process.communicate()
+        process.communicate(timeout=PATIENCE_S)
         wait_for(lambda process=process: not session(process))  # type: ignore[misc]  # workers do not outlive it
     kept, before = (keys(tmp_path / name) for name in (RESULTS, TIMINGS))
     code, _, stderr = finish(begin(models, tmp_path))

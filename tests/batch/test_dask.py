@@ -39,7 +39,7 @@ def started(module: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_in_bash(line: str) -> None:
         _segsolve_completion segsolve
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True, timeout=120)
     assert set(done.stdout.split()) == COMPLETED[line]
 
 
@@ -54,7 +54,9 @@ def test_answers_to_other_shells(shell: str, more: dict[str, str]) -> None:
         "_TYPER_COMPLETE_ARGS": "segsolve solve --device edgetpu-",
         **more,
     }
-    done = subprocess.run([SCRIPT], env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [SCRIPT], env={**os.environ, **asked}, capture_output=True, text=True, check=False, timeout=120
+    )
     assert all(name in done.stdout for name in device_names())
     assert f"complete_{shell}" in run("completion", shell).stdout
 

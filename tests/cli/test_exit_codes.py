@@ -338,7 +338,11 @@ def test_full_disk_on_stdout(net: Path) -> None:
 
 def _python(script: str, net: Path, option: str) -> Done:
     done = subprocess.run(
-        [sys.executable, "-c", script, SCRIPT, "inspect", net, option], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, SCRIPT, "inspect", net, option],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     return Done(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 

@@ -51,7 +51,7 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 
 def _modules(*args: str) -> set[str]:
     command = [sys.executable, "-c", _IMPORTS, *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return set(json.loads(done.stderr))
 
 

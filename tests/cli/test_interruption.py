@@ -15,19 +15,20 @@ from segsolve.search.base import found
 from segsolve.solvers.base import Status, Stop
 from segsolve_runtime.contract.plan import load_plan
 
-from .tool import Done, document, error, inside, start
+from .tool import Done, document, error, inside, limited, start
 
 
 def _interrupt(process: subprocess.Popen[str], sign_of_life: str, sent: signal.Signals = signal.SIGINT) -> Done:
     """Send a signal as soon as a line on stderr shows that the work has begun."""
     assert process.stderr
     seen = ""
-    while sign_of_life not in seen:
-        line = process.stderr.readline()
-        assert line, seen
-        seen += line
-    process.send_signal(sent)
-    stdout, stderr = process.communicate(timeout=60)
+    with limited(process):
+        while sign_of_life not in seen:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        process.send_signal(sent)
+        stdout, stderr = process.communicate(timeout=60)
     return Done(code=process.returncode, stdout=stdout, stderr=seen + stderr)
 
 
@@ -55,9 +56,10 @@ def test_interrupted_writing_leaves_a_whole_plan_or_none(sent: signal.Signals, d
     folder = tmp_path / "plan"
     process = start("solve", dense, "--tpus", "4", "--planner", "uniform", "-o", folder)
     assert process.stdout
-    assert process.stdout.readline()  # the table comes before the files
-    process.send_signal(sent)
-    _, stderr = process.communicate(timeout=60)
+    with limited(process):
+        assert process.stdout.readline()  # the table comes before the files
+        process.send_signal(sent)
+        _, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
     assert process.returncode in (ExitCode.OK, ExitCode.INTERRUPTED)
     assert not list(tmp_path.rglob(".segsolve"))
@@ -123,9 +125,10 @@ def test_closed_pipe(command: tuple[str, ...], net: Path, tmp_path: Path) -> Non
     process = start(command[0], net, *command[1:], *output)
     assert process.stdout and process.stderr
     process.stdout.close()
-    stderr = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=60) == ExitCode.OK
+    with limited(process):
+        stderr = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(timeout=60) == ExitCode.OK
     assert "Traceback" not in stderr and "Exception" not in stderr and "error" not in stderr
     if writes:
         load_plan(tmp_path / "plan")

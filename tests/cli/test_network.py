@@ -64,7 +64,9 @@ def test_the_guard_sees_a_connection(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(GUARDED)
     code = "import socket; socket.create_connection(('127.0.0.1', 9))"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 99 and "NETWORK" in done.stderr
 
 

@@ -84,7 +84,7 @@ def test_real_numbers_of_a_real_model(path: Path, tmp_path: Path) -> None:
 def test_a_pattern_that_the_shell_expanded(classifier: Path, tmp_path: Path) -> None:
     """As in `segsolve run plan --input *.png --output o.jsonl`."""
     line = f"{SCRIPT} run plan --input *.png --count 3 --top 2 --labels labels.txt --output {tmp_path}/o.jsonl"
-    done = subprocess.run(line, shell=True, cwd=classifier, capture_output=True, text=True, check=True)
+    done = subprocess.run(line, shell=True, cwd=classifier, capture_output=True, text=True, check=True, timeout=120)
     records = [json.loads(text) for text in (tmp_path / "o.jsonl").read_text().splitlines()]
     assert [record["input"] for record in records] == ["0.png", "1.png", "2.png"]
     for record in records:
@@ -104,7 +104,12 @@ def test_best_classes_on_stdout(classifier: Path) -> None:
 def test_bytes_through_a_pipe(classifier: Path) -> None:
     data = np.zeros((3, 8, 12, 3), np.int8).tobytes()
     done = subprocess.run(
-        [SCRIPT, "run", "plan", "--input", "-", "--json"], cwd=classifier, input=data, capture_output=True, check=True
+        [SCRIPT, "run", "plan", "--input", "-", "--json"],
+        cwd=classifier,
+        input=data,
+        capture_output=True,
+        check=True,
+        timeout=120,
     )
     assert json.loads(done.stdout)["count"] == 3
 

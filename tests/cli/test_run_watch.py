@@ -251,17 +251,17 @@ def test_prometheus_reads_a_run_under_way(plan: Path) -> None:
         with serve_metrics([observed], port=port, address="127.0.0.1"):
             worker.start()
             assert has_begun.wait(30)
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 text = answer.read().decode()
             may_go_on.set()
-            worker.join()
+            worker.join(30)
     values = dict(re.findall(r"^(segsolve_\S+?)(?:\{[^}]*\})? (\S+)$", text, re.M))
     assert float(values["segsolve_frames_total"]) == 15
     assert re.search(r'segsolve_stage_inferences_total\{pipeline="0",stage="2"\} \d', text)
     assert re.search(r'segsolve_plan_info\{.*model="net.tflite"', text)
     assert 'segsolve_faults_total{kind="hung"} 0.0' in text
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
 
 
 def test_a_taken_port_is_an_error_of_one_sentence(plan: Path) -> None:

@@ -19,7 +19,7 @@ from segsolve.errors import ExitCode
 from segsolve_runtime import Pipeline, random_frames
 from tests.models import residual_net
 
-from .tool import SCRIPT, inside
+from .tool import SCRIPT, inside, limited
 
 PATIENCE_S = 60
 
@@ -36,7 +36,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def serving(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run the command, and yield its process and what it logged first."""
     command = [str(SCRIPT), "serve", *map(str, arguments), "--port", "0", "--grpc-port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, limited(process, 10 * PATIENCE_S):
         try:
             assert process.stderr is not None
             for line in process.stderr:  # LiteRT says something, too

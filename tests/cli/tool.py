@@ -11,8 +11,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -20,9 +21,10 @@ from typing import IO, Any
 from generators.command import Done, inside
 from segsolve.errors import ExitCode
 
-__all__ = ["Done", "document", "error", "has_hint", "inside", "keys", "on_terminal", "run", "start"]
+__all__ = ["Done", "document", "error", "has_hint", "inside", "keys", "limited", "on_terminal", "run", "start"]
 
 SCRIPT = Path(sys.executable).with_name("segsolve")
+LONGEST_S = 120
 _DECIDED_BY_THE_TEST = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED"}
 _ESCAPES = re.compile("\x1b\\[[0-9;?]*[a-zA-Z]")
 _ANSWERING_TO_CTRL_C = """
@@ -40,10 +42,23 @@ def run(*args: str | Path, cwd: Path | None = None, stdin: str = "", **environme
         env=_environment(environment),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST_S,
         check=False,
     )
     return Done(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+@contextmanager
+def limited(process: subprocess.Popen[Any], longest_s: float = LONGEST_S) -> Iterator[None]:
+    """Kill a process that takes longer, or is there still at the end, so that nobody reads from it for ever."""
+    timer = threading.Timer(longest_s, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        process.kill()
 
 
 def start(*args: str | Path) -> subprocess.Popen[str]:
@@ -64,11 +79,13 @@ def on_terminal(*args: str | Path, columns: int, cwd: Path | None = None) -> str
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = _environment({"TERM": "xterm-256color", "NO_COLOR": "1"})
     with os.fdopen(ours, "rb", buffering=0) as screen, TemporaryFile() as said:
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [SCRIPT, *args], cwd=cwd, stdin=subprocess.DEVNULL, stdout=theirs, stderr=said, env=environment
-        ) as process:
-            os.close(theirs)
+        )
+        os.close(theirs)
+        with limited(process):
             shown = b"".join(_until_closed(screen))
+            process.wait(LONGEST_S)
         said.seek(0)
         assert process.returncode == ExitCode.OK, said.read().decode()
     lines = _ESCAPES.sub("", shown.decode()).replace("\r\n", "\n").splitlines()

@@ -150,5 +150,6 @@ def test_the_light_tool_says_what_is_wrong(tmp_path: Path) -> None:
         text=True,
         check=False,
         env=dict(os.environ),
+        timeout=120,
     )
     assert done.returncode == 6 and done.stderr.startswith("error: there is no ")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -77,6 +78,14 @@ def check(found: Iterable[dict[str, Array]], wanted: list[dict[str, Array]]) -> 
     assert all(np.array_equal(a[name], b[name]) for a, b in zip(found, wanted, strict=True) for name in b)
 
 
+def come_back(pipeline: Pipeline, wanted: list[dict[str, Array]]) -> None:
+    """Run until no device is lost any more."""
+    end = monotonic() + PATIENCE_S
+    while pipeline.lost:
+        assert monotonic() < end, pipeline.lost
+        check(pipeline.map(frames(pipeline)), wanted)
+
+
 def runner_at(pipeline: Pipeline, place: Place) -> IsolatedRunner:
     runner = pipeline._setting.runners[place]
     assert isinstance(runner, IsolatedRunner)
@@ -129,8 +138,7 @@ def test_a_device_that_was_lost_is_opened_again(fault: str, stage: int, plan_fol
         assert counts.get(FaultKind.REJOINED, 0) >= (fault != "fail 9")  # a busy machine may seem to hang, too
         assert sum(counts.values()) >= (1 if fault == "fail 9" else 2)
         check(pipeline.map(frames(pipeline)), expected(plan_folder))  # and another run
-        while pipeline.lost:  # one that seemed to hang in the end is not back yet
-            check(pipeline.map(frames(pipeline)), expected(plan_folder))
+        come_back(pipeline, expected(plan_folder))  # one that seemed to hang in the end is not back yet
         assert pipeline.state is State.READY
 
 
@@ -151,13 +159,12 @@ def test_a_device_that_comes_back(stage: int, pipelines: int, replicas: int, pla
         helper = threading.Thread(target=put_back)
         helper.start()
         check(pipeline.map(frames(pipeline)), wanted)
-        while pipeline.lost:  # where another device did it all, this one may still be opening
-            check(pipeline.map(frames(pipeline)), wanted)
+        come_back(pipeline, wanted)  # where another device did it all, this one may still be opening
         used = len(usb.used)
         pipeline.warm_up()
         check(pipeline.map(frames(pipeline)), wanted)
         back.set()
-        helper.join()
+        helper.join(PATIENCE_S)
         assert PATHS[stage] in usb.used[used:]
 
 

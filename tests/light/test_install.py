@@ -24,7 +24,11 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "runtime", source, ignore=shutil.ignore_patterns("__pycache__"))
     venv.create(folder / "venv", with_pip=True)
     done = subprocess.run(
-        [str(folder / "venv/bin/pip"), "install", "--quiet", str(source)], capture_output=True, text=True, check=False
+        [str(folder / "venv/bin/pip"), "install", "--quiet", str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     if done.returncode and "No matching distribution" in done.stderr:
         pytest.skip("no package index at hand")
@@ -35,7 +39,12 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def called(command: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     known = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SEGSOLVE_LIBEDGETPU")}
     return subprocess.run(
-        [str(command), *map(str, arguments)], capture_output=True, text=True, check=False, env={**known, **environment}
+        [str(command), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**known, **environment},
+        timeout=120,
     )
 
 

@@ -35,7 +35,7 @@ def test_every_model_answers_under_its_name(shared: Path) -> None:
                     result = client.infer(name, given)
                     for output, array in expected.items():
                         np.testing.assert_array_equal(result.as_numpy(output), array, strict=True)
-        with urlopen(f"http://127.0.0.1:{up['http']}/metrics") as answer:
+        with urlopen(f"http://127.0.0.1:{up['http']}/metrics", timeout=60) as answer:
             metrics = answer.read().decode()
     busy = dict.fromkeys(MODELS, 0.0)
     for device in folder.pool.devices:

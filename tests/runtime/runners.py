@@ -18,6 +18,24 @@ def stage_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
+def in_time(action: Callable[[], object], longest_s: float = PATIENCE_S) -> None:
+    """Do something that must come to its end; what does not is left behind, and fails."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(longest_s)
+    assert not thread.is_alive(), f"it does not end within {longest_s:g} s"
+    if raised:
+        raise raised[0]
+
+
 class IncrementRunner:
     """Adds 1 to its only input, after `before` was called with the number of the inference."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.faults import OnFault
 from segsolve_runtime.flow.schedule import Lane
 
-from .runners import PATIENCE_S, IncrementRunner, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, in_time, stage_threads
 
 COUNT = 50
 Case = tuple[list[Lane], dict[int, FaultPlan], OnFault, int]
@@ -52,12 +51,6 @@ def opened(case: Case) -> Pipeline:
 
 def frame(value: int) -> Array:
     return np.full(2, value, np.int8)
-
-
-def in_time(action: Callable[[], None]) -> None:
-    """Do something that must come to its end."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(action).result(PATIENCE_S)
 
 
 def is_right(case: Case, outputs: object, value: int) -> bool:

@@ -11,7 +11,7 @@ HEAVY = ("ai_edge_litert", "ortools", "typer", "rich", "segsolve")
 def imported_by(statement: str) -> set[str]:
     """Run a statement in a new interpreter; return the top-level modules that are loaded afterwards."""
     code = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     return set(done.stdout.split())
 
 

@@ -330,6 +330,8 @@ def test_a_child_of_the_process_is_told_that_the_pipeline_is_not_its_own() -> No
         next(results)
         child = os.fork()
         if child == 0:  # no assertion here: it would run the parent's tests on
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(PATIENCE_S)
             told = 0
             for use in (lambda: next(results), lambda: pipeline.submit(frame(1)), lambda: list(pipeline.map([]))):
                 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from segsolve_runtime.flow.faults import FaultKind
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.flow.threads import ThreadEngine
 
-from .runners import PATIENCE_S
+from .runners import PATIENCE_S, in_time
 
 COUNT = 120
 POLICY = FaultPolicy(on_fault="retry", attempts=50, rejoin_s=PATIENCE_S)
@@ -93,8 +93,7 @@ def test_none_is_lost(lanes: list[Lane], chance: float, submits: bool) -> None:
             assert pipeline.metrics().fault_counts["device lost"] == sum(runner.lost for runner in runners)
         assert threading.active_count() == before
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(run).result(PATIENCE_S * 4)
+    in_time(run, PATIENCE_S * 4)
 
 
 def test_all_are_ready_again() -> None:
@@ -103,8 +102,10 @@ def test_all_are_ready_again() -> None:
         assert len(list(pipeline.map(np.zeros((COUNT, 2), np.int8)))) == COUNT
         for runner in runners:
             runner._chance = 0
-        while pipeline.state is not State.READY:
+        end = monotonic() + PATIENCE_S
+        while pipeline.state is not State.READY and monotonic() < end:
             list(pipeline.map(np.zeros((5, 2), np.int8)))
+        assert pipeline.state is State.READY
         counts = pipeline.metrics().fault_counts
         assert counts.get(FaultKind.REJOINED, 0) <= sum(runner.lost for runner in runners)
 

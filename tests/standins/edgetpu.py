@@ -30,7 +30,9 @@ def build(folder: Path) -> Path:
     if compiler is None:
         pytest.skip("needs a C compiler")
     library = folder / "standin_libedgetpu.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, SOURCE], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, SOURCE], check=True, timeout=120
+    )
     return library
 
 

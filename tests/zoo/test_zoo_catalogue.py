@@ -109,5 +109,5 @@ def test_the_catalogue_loads_without_numeric_libraries() -> None:
     script = (
         "import sys, segsolve.zoo; print([m for m in ('numpy', 'ai_edge_litert', 'flatbuffers') if m in sys.modules])"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert answer.stdout.strip() == "[]"

@@ -91,7 +91,7 @@ def running(
         finally:
             started.set()
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert started.wait(PATIENCE_S)
     with ExitStack() as stack:

@@ -106,7 +106,7 @@ def test_boxes_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
             assert (status, answer["success"], answer["code"]) == (400, False, 400)
             assert message in answer["error"]
         request = urllib.request.Request(f"http://{server.http}/v2/models/finds")
-        with urllib.request.urlopen(request) as described:
+        with urllib.request.urlopen(request, timeout=60) as described:
             assert json.load(described)["inputs"][0]["datatype"] == "UINT8"
 
 

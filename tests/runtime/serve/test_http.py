@@ -181,7 +181,7 @@ def test_a_client_that_goes_takes_its_frame_back() -> None:
     with running(model) as server:
         connections = []
         for _ in range(30):
-            connection = http.client.HTTPConnection(server.http)
+            connection = http.client.HTTPConnection(server.http, timeout=60)
             connection.request("POST", "/v2/models/adds/infer", json.dumps(BODY))
             connections.append(connection)
         wait_for(lambda: model.under_way == 30)
@@ -294,7 +294,9 @@ def test_metrics_are_what_prometheus_reads(server: Running) -> None:
     requests = {(s.labels["model"], s.labels["status"]): s.value for s in families["segsolve_requests"].samples}
     assert requests["adds", "200"] >= 1
     if promtool := shutil.which("promtool"):
-        done = subprocess.run([promtool, "check", "metrics"], input=content, capture_output=True, check=False)
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=content, capture_output=True, check=False, timeout=120
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
