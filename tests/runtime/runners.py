@@ -36,6 +36,15 @@ def in_time(action: Callable[[], object], longest_s: float = PATIENCE_S) -> None
         raise raised[0]
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen")
+
+
 class IncrementRunner:
     """Adds 1 to its only input, after `before` was called with the number of the inference."""
 

@@ -232,16 +232,19 @@ def test_a_run_that_should_stop_refuses_what_is_submitted_after_a_fault() -> Non
         assert [future.exception(PATIENCE_S) is None for future in futures[:3]] == [True, True, False]
 
 
-def test_closing_ends_futures() -> None:
+def test_closing_ends_futures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsolve_runtime.flow.threads.LONGEST_JOIN_S", 0.1)
     pipeline, runners = increments([CHAIN], {1: FaultPlan(hangs=frozenset({0}))})
     future = pipeline.submit(frame(1))
     with ThreadPoolExecutor(1) as pool:
         closing = pool.submit(pipeline.close)
         with pytest.raises(ClosedError):
             pipeline.submit(frame(1)) if closing.done() else [pipeline.submit(frame(n), timeout_s=5) for n in range(99)]
-        runners[1].let_go()
         closing.result(PATIENCE_S)
     assert isinstance(future.exception(PATIENCE_S), ClosedError)
+    runners[1].let_go()
+    for thread in stage_threads():
+        thread.join(PATIENCE_S)
 
 
 def test_a_policy_must_make_sense() -> None:

@@ -14,9 +14,10 @@ from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.errors import ClosedError, InputError, StageError
 from segsolve_runtime.flow.schedule import Lane
+from segsolve_runtime.flow.threads import ThreadEngine
 from segsolve_runtime.pipeline import Pipeline
 
-from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +77,11 @@ def test_a_map_ends_what_was_submitted_and_the_other_way_round() -> None:
     pipeline, _ = increments(1, {0: lambda number: number or may_go_on.wait(PATIENCE_S)})
     with pipeline:
         late = [pipeline.submit(frame(n)) for n in range(3)]
+        engine = pipeline._run._engine
+        assert isinstance(engine, ThreadEngine)
         with ThreadPoolExecutor(1) as pool:
             mapped = pool.submit(lambda: [int(r["t1"][0]) for r in pipeline.map([frame(7)])])
+            wait_for(lambda: engine.source.is_stopped)  # so that no more of them begin
             may_go_on.set()
             assert mapped.result(PATIENCE_S) == [8]
         assert isinstance(late[-1].exception(PATIENCE_S), ClosedError)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from generators.runtime_plans import chain_plan
 from segsolve_runtime import Pipeline
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.flow.sharing import Resident, SharedDevice
-from tests.runtime.runners import PATIENCE_S, IncrementRunner
+from tests.runtime.runners import PATIENCE_S, IncrementRunner, wait_for
 
 
 def asking(resident: Resident, holder: object, log: list[object]) -> threading.Thread:
@@ -24,15 +23,6 @@ def asking(resident: Resident, holder: object, log: list[object]) -> threading.T
     thread.start()
     wait_for(lambda: len(resident.device._waiting) > before or not thread.is_alive())
     return thread
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen")
 
 
 def test_residents_are_served_as_they_ask() -> None:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from segsolve_runtime.contract.files import home
 
 NAME = "edgetpu_compiler"
 DEFAULT_TIMEOUT_S = 600.0
+_LOOKS_AGAIN_S = 0.1
 _TRIES = 3  # "Internal compiler error" is known to come and go
 _VERSION_WITH_TIMER = 16
 _HINT = "install the vendor's package edgetpu-compiler (x86-64 Linux only), or name the program with --compiler"
@@ -76,6 +77,8 @@ class Compiler:
                 for future in futures:
                     future.cancel()
                 self._stop_all()
+                while wait(futures, _LOOKS_AGAIN_S).not_done:
+                    self._stop_all()  # one may just have been started
                 raise
 
     def compile_together(self, models: Sequence[Path]) -> list[Compiled]:
@@ -168,7 +171,9 @@ class Compiler:
             return process.communicate(timeout=self.timeout_s)[0]
         except subprocess.TimeoutExpired:
             _kill(process.pid)
-            process.communicate()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()  # a process that has left the group may hold its other end
             hint = "give it more with --timeout"
             raise CompilerError(f"{model.name} was not compiled within {self.timeout_s:g} s", hint) from None
         finally:
