@@ -98,7 +98,7 @@ def test_a_file_of_a_plan_is_no_plan(plan: Path) -> None:
     segment = next(plan.rglob("*.tflite"))
     for command in (("check",), ("run",), ("report", "-o", "none.html")):
         done = inside(command[0], segment, *command[1:])
-        error(done, ExitCode.BAD_PLAN, f"{segment.name} is a file, and a plan is a folder")
+        error(done, ExitCode.BAD_PLAN, f"{segment.name} is a file, and a plan is a folder: name {plan}")
 
 
 def test_a_model_that_a_plan_records_under_a_name_that_is_too_long_is_not_found(here: Path, plan: Path) -> None:

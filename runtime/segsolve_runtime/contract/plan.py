@@ -415,8 +415,9 @@ def _read(path: Path) -> Any:
             raise PlanError(f"{where}; those of its models are under models/") from None
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
     except NotADirectoryError:
-        where = f"{path.parent} is a file, and a plan is a folder"
-        raise PlanError(f"{where}: name the one that segsolve solve MODEL -o DIR wrote") from None
+        around = (p for p in path.parent.parents if any(is_file(p / name) for name in (PLAN_FILE, "pool.json")))
+        named = next((f"name {folder}" for folder in around), "name the one that segsolve solve MODEL -o DIR wrote")
+        raise PlanError(f"{path.parent} is a file, and a plan is a folder: {named}") from None
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
