@@ -190,8 +190,8 @@ class IsolatedRunner:
             self._household.forget(child)
             child.kill(_ENDS_IN_S)
         elif self._part is not None:
-            with suppress(Exception):
-                child.ask(CLOSE, self._part.number)
+            with suppress(Exception):  # where another stage hangs there, the process ends with the last of them
+                child.ask(CLOSE, self._part.number, patience_s=_ENDS_IN_S)
 
     def _lost(self, child: _Child) -> Exception:
         how = self._ended(child)
@@ -259,11 +259,18 @@ class _Child:
             os.close(memory)
         return _Part(number, tensors)
 
-    def ask(self, order: bytes, number: int) -> None:
-        """Have a stage do something, and wait until it is done (EOFError, OSError, or what the stage raised)."""
-        with self._asking:
+    def ask(self, order: bytes, number: int, patience_s: float | None = None) -> None:
+        """Have a stage do something, and wait until it is done (EOFError, OSError, or what the stage raised).
+
+        With patience, what others have asked for is waited for only so long (TimeoutError).
+        """
+        if not self._asking.acquire(timeout=-1 if patience_s is None else patience_s):
+            raise TimeoutError
+        try:
             self._channel.send(order + bytes([number]))
             _answered(self._channel)
+        finally:
+            self._asking.release()
 
     def kill(self, patience_s: float = 0.0) -> str:
         """End the process, at once or after waiting for its own end, and return how it had ended."""
