@@ -72,7 +72,7 @@ def _wrong_of_all(problem: PoolProblem, best: Fraction, seed: int) -> list[str]:
         found.append(f"the plan takes {answer.value}, the best without copies {best}")
     if answer.narrow[0] > best * (1 + Fraction(1, 10**6)) or answer.bound > answer.narrow[0]:
         found.append(f"the bounds are {answer.bound} and {answer.narrow[0]} without copies, the best takes {best}")
-    if not _is_limited(problem) and answer.value > (every := all_on_every(problem)):
+    if not _is_limited(problem) and (every := all_on_every(problem)) and answer.value > every:
         found.append(f"the plan takes {answer.value}, all on every TPU {every}")
     for number in range(COPIES):
         plan = random_copies(problem, COPIES * seed + number)

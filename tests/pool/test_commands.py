@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 from jsonschema import validate
 
 from generators.documents import device_toml
-from segsolve.errors import ExitCode, UsageError
-from segsolve.library.pool_again import replan_pool
-from segsolve.library.pools import parse_pool
+from segsolve.errors import DeviceError, ExitCode, UsageError
+from segsolve.library.named_pools import parse_pool
+from segsolve.library.pool_again import question_of, replan_pool
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.observe.measurement import load_measurement
 from segsolve_runtime.observe.trace import trace_schema
@@ -105,7 +106,7 @@ def test_constraints_are_of_each_model_and_certified(networks: list[Path], tmp_p
         (("--max-latency", "mobile=2ms"), "'mobile' is no model here"),
         (("--cut-before", "10"), "it is not said of which model"),
         (("--cut-before", "mobilenet=7000"), "there is no operation 7000"),
-        (("--pin", "mobilenet=3=0"), "--pin is not taken"),
+        (("--pin", "mobilenet=3=0"), "a stage is known by its TPU"),
         (("--min-fps", "30"), "--min-fps is of one model"),
     ],
 )
@@ -239,10 +240,28 @@ def _zeros(pool: Pool, name: str) -> dict[str, Any]:
 def test_compare_shows_every_way(networks: list[Path]) -> None:
     done = run("compare", *networks[:2], "--pool", POOL, "--weights", "mobilenet=2,mobilenetv2=1", "--json")
     ways = {way["name"]: way for way in document(done)["ways"]}
-    assert list(ways) == ["whole", "placed", "all", "swap", "dedicated", "shared"]
-    best = min(way["period_ns"] for way in ways.values() if way["period_ns"])
-    assert best == min(ways["dedicated"]["period_ns"], ways["shared"]["period_ns"])
+    assert list(ways) == ["whole", "placed", "all", "swap", "dedicated", "shared", "copies"]
+    searched = [ways[name] for name in ("dedicated", "shared", "copies")]
+    assert min(way["period_ns"] for way in searched) == min(way["period_ns"] for way in ways.values())
+    assert all(way["bound_ns"] <= way["period_ns"] for way in searched)
     assert ways["swap"]["period_ns"] > ways["all"]["period_ns"]
+
+
+def test_compare_leaves_out_ways_that_do_not_keep_what_is_asked(networks: list[Path]) -> None:
+    done = inside(
+        "compare",
+        *networks[::2],
+        "--pool",
+        "edgetpu-m2:2",
+        "--cut-before",
+        "mobilenet=10",
+        "--json",
+        "--time-limit",
+        "20",
+    )
+    ways = {way["name"]: way["period_ns"] for way in document(done)["ways"]}
+    assert {name for name, period in ways.items() if period is None} >= {"whole", "placed", "all", "swap"}
+    assert ways["shared"] > 0
 
 
 def test_rates_that_cannot_be_made_end_with_a_code(networks: list[Path]) -> None:
@@ -292,6 +311,46 @@ def test_a_file_describes_a_pool(networks: list[Path], tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'host_cores = 3\n[[kind]]\ndevice = "edgetpu-m2"\nmemory = "7MiB"\n[[kind]]\ndevice = "edgetpu-usb"\n'
+    )
+    known = ("--tpu-memory", "edgetpu-usb=6MiB", "--optimistic", "--sharing", "never", "--no-verify")
+    done = inside("solve", *networks[::2], "--pool", file, *known, "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    folder = load_pool(tmp_path / "plan")
+    assert [(kind.memory_bytes, kind.optimistic) for kind in folder.pool.kinds] == [
+        (7 * 2**20, True),
+        (6 * 2**20, True),
+    ]
+    assert folder.pool.host_cores == 3
+    assert document(inside("check", tmp_path / "plan", "--json"))["certified"] is True
+    again = question_of(folder, models=networks[0].parent).problem
+    assert again.host_cores == 3
+    sizes = [
+        kind.memory_bytes - problem.capacity_bytes
+        for kind, problem in zip(folder.pool.kinds, again.costs[0], strict=True)
+    ]
+    assert sizes[0] == sizes[1] >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('hosts = 3\n[[kind]]\ndevice = "edgetpu-m2"\n', "a pool has no 'hosts'"),
+        ('host_cores = "3"\n[[kind]]\ndevice = "edgetpu-m2"\n', "host_cores is '3'"),
+        ('optimistic = 1\n[[kind]]\ndevice = "edgetpu-m2"\n', "optimistic is 1"),
+        ('[[kind]]\ndevice = "edgetpu-m2"\nmemory = "much"\n', "'much' is not a size"),
+    ],
+)
+def test_what_a_pool_file_cannot_know_is_said(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(DeviceError, match=re.escape(words)):
+        parse_pool(str(file))
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -317,10 +376,10 @@ def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...]
     [
         ("solve --pool edgetpu-m2:2 --tpus 8", "--pool and --tpus exclude each other"),
         ("compare --pool edgetpu-m2:2 --device edgetpu-usb", "--pool and --device exclude each other"),
-        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --host-cores 2", "--host-cores is not taken"),
-        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --optimistic", "--optimistic is not taken"),
+        ("compare --tpus 2 --max-stages 2", "--max-stages is for a --pool"),
         ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --within 5%", "--within is not taken"),
-        ("compare --pool edgetpu-m2:1,edgetpu-usb:1 --tpu-memory 1MiB", "--tpu-memory is not taken"),
+        ("solve --pool edgetpu-m2:1,edgetpu-usb:1 --pick 1", "--pick is not taken"),
+        ("compare --pool edgetpu-m2:1,edgetpu-usb:1 --tpu-memory edgetpu=1MiB", "'edgetpu' is no kind of the pool"),
     ],
 )
 def test_nothing_that_was_asked_for_is_passed_over(networks: list[Path], line: str, words: str) -> None:

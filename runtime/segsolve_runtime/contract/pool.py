@@ -45,6 +45,7 @@ class PoolKind(_Record):
     count: Annotated[int, Field(ge=1, le=2**16)]
     device: str = Field(description="the device description or profile that the costs come from")
     memory_bytes: _Count
+    optimistic: bool = Field(default=False, description="what no rule is known for takes nothing of the memory")
     link: str | None = Field(default=None, description="name of the link that they share with others")
 
 
@@ -138,6 +139,9 @@ class PoolFile(_Record):
     models: Annotated[list[PoolModel], Field(min_length=1)]
     solution: PoolSolution
     host_load_ns: _Count = Field(default=0, description="what a period occupies the host for")
+    host_cores: _Count | None = Field(
+        default=None, description="cores of the host; 0: its time is left aside, none: nobody said"
+    )
     certificate_sha256: _Sha256 | None = None
 
     @property

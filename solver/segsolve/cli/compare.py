@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segsolve.cli.asking import with_constraints
 from segsolve.cli.console import is_terminal, progress, show, show_csv, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.no_plan import ON_CHIP, no_plan
@@ -31,7 +34,7 @@ from segsolve.cli.pool import (
     WeightText,
     compare_pool,
     pool_or_error,
-    refuse_for_pools,
+    refuse_in_questions,
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.costs import changes_of, keeps_state
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_constraints
 def command(
     models: ModelsOrProfile,
     tpus: Annotated[
@@ -55,6 +59,7 @@ def command(
     host_cores: HostCores = None,
     optimistic: Optimistic = False,
     no_spill: NoSpill = False,
+    constraints: Mapping[str, Any] = MappingProxyType({}),
     batch: Annotated[int, typer.Option(help="Inferences whose total time is shown.")] = 15,
     time_limit: TimeLimit = None,
     workers: Workers = 1,
@@ -78,8 +83,7 @@ def command(
         check_search(None, time_limit, workers, seed)
         if as_csv:
             raise UsageError("--csv is not for pools", "use --json")
-        changes = {"tpu_memory": tpu_memory, "host_cores": host_cores, "optimistic": optimistic}
-        refuse_for_pools("in questions about pools yet", "leave it out", **changes, signature=signature)
+        refuse_in_questions(signature=signature)
         asked = PoolOptions(
             models=models,
             pool=pool_or_error(pool, models, rate),
@@ -87,11 +91,18 @@ def command(
             weights=weights,
             objective="throughput",
             sharing="auto",
+            tpu_memory=tpu_memory,
+            host_cores=host_cores,
+            optimistic=optimistic,
             no_spill=no_spill,
             limits=Limits(time_limit_s=time_limit, workers=workers, seed=seed),
+            constraints=constraints,
         )
         compare_pool(asked, as_json=as_json)
         return
+    if asked_of := [name for name, value in constraints.items() if value not in (None, [], ())]:
+        flag = f"--{asked_of[0].replace('_', '-')}"
+        raise UsageError(f"{flag} is for a --pool", "segsolve solve takes it for one model; strategies know none")
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
     counts = parse_counts("--tpus", tpus)

@@ -51,6 +51,9 @@ class PoolOptions:
     weights: str | None
     objective: str
     sharing: str
+    tpu_memory: str | None = None
+    host_cores: int | None = None
+    optimistic: bool = False
     no_spill: bool
     limits: Limits
     constraints: Mapping[str, Any] = field(default_factory=dict)
@@ -65,11 +68,11 @@ def without_pool(
     """
     if pool is None or not is_alone:
         return pool, tpus, device
-    from segsolve.library.pools import parse_pool
+    from segsolve.library.named_pools import parse_pool
 
     named = parse_pool(pool)
     kind, *others = named.pool.kinds
-    if others or kind.names or kind.link:
+    if others or kind.names or kind.link or not named.is_described:
         return pool, tpus, device
     return None, kind.count, named.devices[0]
 
@@ -130,16 +133,39 @@ def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
             pool=options.pool,
             rates=_rates(options),
             weights=_weights(options),
+            tpu_memory=options.tpu_memory,
+            host_cores=options.host_cores,
+            optimistic=options.optimistic,
             no_spill=options.no_spill,
             limits=options.limits,
             observe=observe,
             tell=news,
+            **options.constraints,
         )
     weights = {demand.model: demand.weight for demand in problem.workload.demands}
     if as_json:
         show_json(ways_document(ways, weights))
     else:
         show(ways_table(ways, weights, problem.pool.notation))
+
+
+_INSTEAD = {
+    "layout": "each model has the layout that is found best; --max-stages MODEL=1 asks for whole models",
+    "cuts": "the models of a pool are cut along their execution order",
+    "batch": "a pool is asked for rates: --rate MODEL=PER_SECOND",
+    "cpus": "what falls back runs on the cores of the host: --host-cores",
+    "planner": "segsolve compare --pool holds the plan against simpler ways to use the pool",
+    "signature": "the first signature of each file is taken; a model of its own has --signature, without --pool",
+    "within": "a pool has one plan; --sharing and constraints ask for others",
+    "pick": "a pool has no front; give --objective latency or throughput",
+}
+"""What to do instead of options that make no sense for a pool."""
+
+
+def refuse_in_questions(**options: object) -> None:
+    """Raise a UsageError if an option was given that makes no sense in a question about a pool, with what does."""
+    for name, value in options.items():
+        refuse_for_pools("in questions about pools", _INSTEAD[name], **{name: value})
 
 
 def refuse_for_pools(where: str, hint: str, **options: object) -> None:
@@ -198,6 +224,9 @@ def _solved(options: PoolOptions) -> SolvedPool:
             weights=_weights(options),
             objective=options.objective,
             sharing=options.sharing,
+            tpu_memory=options.tpu_memory,
+            host_cores=options.host_cores,
+            optimistic=options.optimistic,
             no_spill=options.no_spill,
             limits=options.limits,
             observe=observe,

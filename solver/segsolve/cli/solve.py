@@ -39,7 +39,7 @@ from segsolve.cli.pool import (
     SharingText,
     WeightText,
     pool_or_error,
-    refuse_for_pools,
+    refuse_in_questions,
     solve_pool,
     without_pool,
 )
@@ -125,18 +125,13 @@ def command(
     model = models[0]
     pool, tpus, device = without_pool(pool, tpus, device, is_alone=len(models) == 1 and not (rate or weights))
     if pool is not None or len(models) > 1 or rate or weights:
-        refuse_for_pools(
-            "in questions about pools yet",
-            "leave it out",
+        refuse_in_questions(
             layout=layout,
             cuts=None if cuts is Cuts.AUTO else cuts,
             batch=batch,
-            tpu_memory=tpu_memory,
             cpus=cpus,
             planner=None if planner == "cpsat" else planner,
             signature=signature,
-            host_cores=host_cores,
-            optimistic=optimistic,
             within=near,
             pick=pick,
         )
@@ -147,6 +142,9 @@ def command(
             weights=weights,
             objective=objective.value,
             sharing=sharing,
+            tpu_memory=tpu_memory,
+            host_cores=host_cores,
+            optimistic=optimistic,
             no_spill=no_spill,
             limits=limits,
             constraints=constraints,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
 from segsolve.library.costs import Tell, quiet
-from segsolve.library.pools import NamedPool, SolvedPool, pool_problem
+from segsolve.library.named_pools import NamedPool
+from segsolve.library.pools import SolvedPool, pool_problem
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
@@ -29,7 +30,7 @@ class Asked:
     problem: PoolProblem
     models: tuple[LoadedModel, ...] = field(repr=False)
     memory_bytes: tuple[int, ...]
-    devices: tuple[str, ...]
+    named: NamedPool
 
 
 def question_of(
@@ -63,7 +64,7 @@ def question_of(
         problem=replace(problem, workload=workload, costs=tuple(rows)),
         models=loaded,
         memory_bytes=memory,
-        devices=named.devices,
+        named=named,
     )
 
 
@@ -86,10 +87,11 @@ def workload_of(file: PoolFile) -> Workload:
 
 def _pool(file: PoolFile, left: Collection[int] | None) -> NamedPool:
     """Return the kinds of a pool, with as many devices as are left, and their names."""
+    from segsolve.device.model import Changes
     from segsolve.pool.model import Kind, Pool
     from segsolve.problem import SharedLink
 
-    kinds, devices = [], []
+    kinds, devices, changes = [], [], []
     for number, kind in enumerate(file.kinds):
         own = [d for d, device in enumerate(file.devices) if device.kind == number]
         kept = own if left is None else [d for d in own if d in left]
@@ -99,12 +101,15 @@ def _pool(file: PoolFile, left: Collection[int] | None) -> NamedPool:
         known = tuple(name for name in names if name) if all(names) else ()
         kinds.append(Kind(name=kind.name, count=len(kept), link=kind.link, names=known))
         devices.append(kind.device)
+        changes.append(
+            Changes(memory_bytes=kind.memory_bytes, host_cores=file.host_cores or None, optimistic=kind.optimistic)
+        )
     if not kinds:
         raise UsageError("no device of the pool is left", "name the devices that are there")
     links = tuple((link.name, SharedLink(ns_per_mib=link.ns_per_mib)) for link in file.links)
     used = {kind.link for kind in kinds}
     pool: Pool = Pool(kinds=tuple(kinds), links=tuple(link for link in links if link[0] in used))
-    return NamedPool(pool=pool, devices=tuple(devices))
+    return NamedPool(pool=pool, devices=tuple(devices), changes=tuple(changes))
 
 
 def _model(folder: PoolFolder, number: int, models: Path | None) -> Path:
@@ -169,7 +174,7 @@ def asked_again(
     if found.plan is not None and not found.keeps_rates:
         tell("the devices that are left do not make the rates that were asked for; going on with what they make")
     return SolvedPool(
-        found=found, problem=problem, models=asked.models, memory_bytes=asked.memory_bytes, devices=asked.devices
+        found=found, problem=problem, models=asked.models, memory_bytes=asked.memory_bytes, named=asked.named
     )
 
 
@@ -207,4 +212,4 @@ def _ways(folder: PoolFolder, models: Path | None) -> tuple[Way, ...]:
         raise DeviceError("the devices as they are known now do not predict what the plan's file says", "solve again")
     apart = replace(problem.workload, sharing=Sharing.NEVER, goal=Goal.RATES)
     dedicated = solve_pool(replace(problem, workload=apart), limits=Limits(time_limit_s=_DEDICATED_S))
-    return tuple(ways_beside(dedicated, None, problem))
+    return tuple(ways_beside(dedicated))

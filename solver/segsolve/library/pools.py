@@ -1,9 +1,7 @@
-"""Pools, rates and weights as people name them, and `solve` for them."""
+"""Rates, weights and constraints of models as people name them, and `solve` and `compare` for pools."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -11,26 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from segsolve.errors import DeviceError, ModelError, UsageError
+from segsolve.errors import ModelError, UsageError
 from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
-from segsolve.values import MOST_TPUS, within
-from segsolve_runtime.contract.files import read_bounded_text
-from segsolve_runtime.contract.limits import DOCUMENT
+from segsolve.library.named_pools import NamedPool, parse_pool, with_links
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.answer import PoolAnswer
-    from segsolve.pool.model import Kind, Pool, PoolProblem, Workload
+    from segsolve.pool.model import PoolProblem, Workload
     from segsolve.pool.simple import Way
-    from segsolve.problem import SharedLink
     from segsolve.question.constraint import Option
     from segsolve.solvers.base import Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
-
-_TEXT = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,6})\s*)?")
-_FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1, or card8; or name a file (POOL.toml); or say attached"
-_CARD = re.compile(r"^\s*card([0-9]+)\s*$")  # a card of so many
-_MEMBERS = {"name", "count", "device", "link", "devices"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +32,7 @@ class SolvedPool:
     models: tuple[LoadedModel, ...] = field(repr=False)
     memory_bytes: tuple[int, ...]
     """The on-chip memory of each kind."""
-    devices: tuple[str, ...]
-    """The descriptions that the costs of each kind come from."""
+    named: NamedPool
 
     def write(self, folder: str | Path) -> PoolFolder:
         """Write the plan's folder, as `-o` does (OutputError if it cannot be written, ValueError without a plan)."""
@@ -56,36 +45,6 @@ class SolvedPool:
         return pool_document(self.found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedPool:
-    """A pool, and for each of its kinds the device that the costs come from."""
-
-    pool: Pool
-    devices: tuple[str, ...]
-
-
-def parse_pool(text: str) -> NamedPool:
-    """Return the pool that `--pool` names: kinds and counts (`card8`: a card of eight), a file, or what is attached.
-
-    Raises:
-        UsageError: the text names no pool.
-        DeviceError: the file cannot be used, or no device is attached.
-    """
-    if text.strip() == "attached":
-        return _attached()
-    if text.endswith(".toml") and ":" not in text and "," not in text:
-        return _from_file(Path(text))
-    counts: dict[str, int] = {}
-    for part in text.split(","):
-        match = _TEXT.fullmatch(_CARD.sub(r"edgetpu-card:\1", part))
-        if not match:
-            raise UsageError(f"--pool is {text!r}", _FORM)
-        number = int(match[2] or 1)
-        within(f"--pool: the number of {match[1]}", number, 1, MOST_TPUS)
-        counts[match[1]] = counts.get(match[1], 0) + number
-    return _named([{"device": name, "count": count} for name, count in counts.items()])
-
-
 def solve_pool(
     models: Sequence[str | Path],
     *,
@@ -94,6 +53,9 @@ def solve_pool(
     weights: Mapping[str, int] | None = None,
     objective: str = "throughput",
     sharing: str = "auto",
+    tpu_memory: str | None = None,
+    host_cores: int | None = None,
+    optimistic: bool = False,
     no_spill: bool = False,
     limits: Limits | None = None,
     observe: Observer | None = None,
@@ -113,7 +75,7 @@ def solve_pool(
     from segsolve.pool.solve import solve_pool as solve
     from segsolve.solvers.base import ignore
 
-    named = parse_pool(pool)
+    named = parse_pool(pool).changed(tpu_memory, host_cores, optimistic=optimistic)
     problem, loaded, memory = pool_problem(
         [Path(model) for model in models],
         named,
@@ -126,7 +88,7 @@ def solve_pool(
         tell=tell,
     )
     found = solve(problem, limits=limits, observe=observe or ignore)
-    return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, devices=named.devices)
+    return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, named=named)
 
 
 def write_solved(solved: SolvedPool, folder: Path) -> PoolFolder:
@@ -138,7 +100,9 @@ def write_solved(solved: SolvedPool, folder: Path) -> PoolFolder:
     """
     from segsolve.pool.folder import write_pool
 
-    return write_pool(folder, solved.found, solved.models, solved.devices, solved.memory_bytes)
+    named = solved.named
+    optimistic = [known.optimistic for known in named.changes]
+    return write_pool(folder, solved.found, solved.models, named.devices, solved.memory_bytes, optimistic)
 
 
 def compared(
@@ -147,10 +111,14 @@ def compared(
     pool: str,
     rates: Mapping[str, float | str] | None = None,
     weights: Mapping[str, int] | None = None,
+    tpu_memory: str | None = None,
+    host_cores: int | None = None,
+    optimistic: bool = False,
     no_spill: bool = False,
     limits: Limits | None = None,
     observe: Observer | None = None,
     tell: Tell = quiet,
+    **constraints: Any,
 ) -> tuple[PoolProblem, list[Way]]:
     """Return the question, and what all ways to use the pool come to, as `segsolve compare A B --pool` shows.
 
@@ -158,26 +126,21 @@ def compared(
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
-    from segsolve.pool.model import Sharing
     from segsolve.pool.simple import ways_beside
     from segsolve.pool.solve import solve_pool as solve
     from segsolve.solvers.base import ignore
 
     problem, _, _ = pool_problem(
         [Path(model) for model in models],
-        parse_pool(pool),
+        parse_pool(pool).changed(tpu_memory, host_cores, optimistic=optimistic),
         rates={k: _rate(k, v) for k, v in (rates or {}).items()},
         weights=weights or {},
         no_spill=no_spill,
+        constraints=constraints,
         tell=tell,
     )
 
-    def solved(sharing: Sharing) -> PoolAnswer:
-        asked = replace(problem, workload=replace(problem.workload, sharing=sharing))
-        return solve(asked, limits=limits, observe=observe or ignore)
-
-    shared = solved(Sharing.ALWAYS) if problem.models > 1 else None
-    return problem, ways_beside(solved(Sharing.NEVER), shared, problem)
+    return problem, ways_beside(solve(problem, limits=limits, observe=observe or ignore))
 
 
 def pool_problem(
@@ -199,14 +162,13 @@ def pool_problem(
     """
     from segsolve.graph.read import read_model
     from segsolve.pool.model import PoolProblem
-    from segsolve.profile.load import kind_costs
     from segsolve.question.given import found, parsed
 
     names = model_names(models)
     asked, rates = constraints_by_model(names, constraints, rates)
     rates = _all_rates(names, rates, objective, tell)
     workload = _workload(names, rates, weights, objective, sharing)
-    makers = [kind_costs(device) for device in named.devices]
+    makers = named.costs()
     loaded, rows, memory, demands = [], [], [0] * len(makers), []
     for path, demand in zip(models, workload.demands, strict=True):
         model = read_model(path)
@@ -231,7 +193,7 @@ def pool_problem(
     if any("+" in device for device in named.devices):  # of which profiles, and the device for others, say two memories
         least = [min(p.capacity_bytes for p in column) for column in zip(*rows, strict=True)]
         rows = [tuple(replace(p, capacity_bytes=n) for p, n in zip(row, least, strict=True)) for row in rows]
-    pool, workload = _with_links(named, loaded), replace(workload, demands=tuple(demands))
+    pool, workload = with_links(named, loaded), replace(workload, demands=tuple(demands))
     return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
 
 
@@ -266,7 +228,10 @@ def constraints_by_model(
         if value in (None, [], ()):
             continue
         if argument == "pin":
-            raise UsageError("--pin is not taken in questions about pools", "--cut-before and --keep-together are")
+            raise UsageError(
+                "--pin is not for pools, where a stage is known by its TPU and has no number",
+                "say where stages begin: --cut-before MODEL=OP, --keep-together MODEL=A,B",
+            )
         if argument == "min_fps":
             if len(names) > 1 or rates:
                 raise UsageError("--min-fps is of one model", "write --rate MODEL=PER_SECOND for each")
@@ -378,88 +343,3 @@ def _workload(
     found, scale = weights_of(dict(rates)) if rates else (dict(weights) or dict.fromkeys(names, 1), None)
     demands = tuple(Demand(model=name, weight=found[name]) for name in names)
     return Workload(demands=demands, scale_fps=scale, goal=Goal(objective), sharing=Sharing(sharing))
-
-
-def _from_file(path: Path) -> NamedPool:
-    try:
-        document = tomllib.loads(read_bounded_text(path, DOCUMENT))
-    except OSError as error:
-        raise DeviceError(f"{path} cannot be read: {error.strerror}", _FORM) from None
-    except (ValueError, RecursionError) as error:  # absurdly deep, not UTF-8, or not TOML
-        raise DeviceError(f"{path} is not TOML: {error}", "the solver's README describes a pool's file") from None
-    kinds = document.get("kind")
-    hint = 'write a table for each kind: [[kind]] with device = "edgetpu-m2" and count = 2'
-    if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, dict) for kind in kinds):
-        raise DeviceError(f"{path} names no kinds of devices", hint)
-    for kind in kinds:
-        if wrong := sorted(set(kind) - _MEMBERS):
-            raise DeviceError(f"{path}: a kind has no {wrong[0]!r}", f"known: {', '.join(sorted(_MEMBERS))}")
-        if not isinstance(kind.get("device"), str):
-            raise DeviceError(f"{path}: a kind names no device", hint)
-        names = kind.get("devices", [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise DeviceError(f"{path}: devices of {kind['device']} are no list of names", hint)
-        count = kind.setdefault("count", len(names) or 1)
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_TPUS:
-            raise DeviceError(f"{path}: the count of {kind['device']} is {count!r}", f"give 1 to {MOST_TPUS}")
-        if names and len(names) != count:
-            raise DeviceError(f"{path}: {kind['device']} has {count} devices and {len(names)} names", hint)
-        if not isinstance(kind.get("link", ""), str) or not isinstance(kind.get("name", ""), str):
-            raise DeviceError(f"{path}: name and link of {kind['device']} are no text", hint)
-    return _named(kinds)
-
-
-def _attached() -> NamedPool:
-    """Return what `segsolve devices --attached` finds, as `--guess` describes it: USB devices, and those on PCIe."""
-    from segsolve.device.guess import guess
-    from segsolve_runtime.backends.edgetpu.library import open_library
-
-    found = open_library().devices()
-    if not found:
-        raise DeviceError("no Edge TPU is attached", "`segsolve doctor` says what is missing")
-    names = {device.path: device.name for device in found}
-    return _named(
-        [
-            {"device": one.device, "count": len(one.paths), "devices": [names[path] for path in one.paths]}
-            for one in guess(found)
-        ]
-    )
-
-
-def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:
-    from segsolve.pool.model import Kind, Pool
-    from segsolve.problem import SharedLink
-    from segsolve.profile.load import kind_parts
-
-    made = tuple(
-        Kind(
-            name=kind.get("name") or Path(kind_parts(str(kind["device"]))[0]).stem,
-            count=kind["count"],
-            link=kind.get("link"),
-            names=tuple(kind.get("devices", ())),
-        )
-        for kind in kinds
-    )
-    if len({kind.name for kind in made}) != len(made):
-        raise UsageError("two kinds of the pool have the same name", "give each a name of its own")
-    links = {kind.link: SharedLink(ns_per_mib=0) for kind in made if kind.link}
-    return NamedPool(
-        pool=Pool(kinds=made, links=tuple((str(name), link) for name, link in links.items())),
-        devices=tuple(str(kind["device"]) for kind in kinds),
-    )
-
-
-def _with_links(named: NamedPool, loaded: Sequence[LoadedModel]) -> Pool:
-    """Give kinds whose description has a link that all such devices share that link, as slow as described."""
-    from segsolve.pool.model import Pool
-    from segsolve.profile.load import kind_costs
-
-    links: dict[str, SharedLink] = {}
-    kinds: list[Kind] = []
-    for kind, device in zip(named.pool.kinds, named.devices, strict=True):
-        link = kind_costs(device)(loaded[0].graph).problem(tpus=1).link
-        name = kind.link or (f"link of {kind.name}" if link else None)
-        if name and link:
-            links[name] = max(link, links.get(name, link), key=lambda each: each.ns_per_mib)
-        kinds.append(replace(kind, link=name if name in links or link else None))
-    return Pool(kinds=tuple(kinds), links=tuple(links.items()))

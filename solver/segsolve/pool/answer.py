@@ -12,17 +12,29 @@ from segsolve.pool.plan import PoolPlan
 from segsolve.pool.resources import Prices
 from segsolve.solvers.base import Confirmation, Status, Stop
 
+DEDICATED, SHARED = "TPUs of one stage each", "shared TPUs with one pipeline per model"
+COPIES = "copies of models on shared TPUs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Plans of a kind: the value of the best that was found, None without one, and what none of them is below (ns)."""
+
+    name: str
+    value: Fraction | None
+    bound: Fraction
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolAnswer:
     """The best plan for a workload on a pool.
 
     `value` is ns: the period, or for the goal of latency the worst latency. No plan that was asked for has a value
-    below `bound`. That is over all cuts of the models' execution orders, and `over` says over which plans:
-    `certified` is the part of the bound that `segsolve check` can prove again, the rest is CP-SAT's word. `narrow` are
-    the two over plans without copies of models on shared TPUs, where those with them were asked for, too; `prices`
-    prove what holds for all;
-    `dedicated_period` is the least period without shared TPUs, which is exact; `shared` the proof for shared ones.
+    below `bound`. That is over all cuts of the models' execution orders; `over` says over which plans, and `families`
+    has each kind of these apart. `certified` is the part of the bound that `segsolve check` can prove again, the rest
+    is CP-SAT's word. `narrow` are the two over plans without copies of models on shared TPUs, where those with them
+    were asked for, too; `prices` prove what holds for all; `dedicated_period` is the least period without shared TPUs,
+    which is exact; `shared` the proof for shared ones.
     """
 
     problem: PoolProblem
@@ -33,6 +45,7 @@ class PoolAnswer:
     bound: Fraction
     found_by: str
     over: str
+    families: tuple[Family, ...] = ()
     certified: Fraction = Fraction(0)
     narrow: tuple[Fraction, Fraction] | None = None
     prices: Prices | None = field(default=None, repr=False)

@@ -48,10 +48,12 @@ def write_pool(
     models: Sequence[LoadedModel],
     devices: Sequence[str],
     memory_bytes: Sequence[int],
+    optimistic: Sequence[bool],
 ) -> poolfile.PoolFolder:
     """Write a pool's folder, in place of an older one there, and read it back.
 
-    `devices` are the descriptions that the costs of each kind come from, `memory_bytes` their on-chip memories.
+    `devices` are the descriptions that the costs of each kind come from, `memory_bytes` their on-chip memories, and
+    `optimistic` whether they leave aside what large images may take of it.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else.
@@ -60,11 +62,14 @@ def write_pool(
     if answer.plan is None or answer.score is None:
         raise ValueError("there is no plan to write")
     plan, score = answer.plan, answer.score
+    facts = _Facts(
+        name="+".join(kind.name for kind in answer.problem.pool.kinds),
+        memory_bytes=max(memory_bytes),
+        is_optimistic=any(optimistic),
+    )
     with changed_folder(folder, _refuse_to_overwrite) as change:
-        hashes = [
-            _put_model(change, folder, answer, m, plan, score, loaded, memory_bytes) for m, loaded in enumerate(models)
-        ]
-        document = _document(answer, plan, score, hashes, devices, memory_bytes)
+        hashes = [_put_model(change, folder, answer, m, plan, score, loaded, facts) for m, loaded in enumerate(models)]
+        document = _document(answer, plan, score, hashes, devices, memory_bytes, optimistic)
         proof = certificate(answer, plan)
         if proof is not None:
             binding = {
@@ -114,7 +119,7 @@ def _put_model(
     plan: PoolPlan,
     score: PoolScore,
     loaded: LoadedModel,
-    memory_bytes: Sequence[int],
+    facts: _Facts,
 ) -> str:
     """Let a change write a model's own plan, and return what the pool's file knows it by."""
     own = model_plan(plan, model)
@@ -142,8 +147,6 @@ def _put_model(
         stopped_by=answer.stopped_by,
         seed=answer.seed,
     )
-    kinds = answer.problem.pool.kinds
-    facts = _Facts(name="+".join(kind.name for kind in kinds), memory_bytes=max(memory_bytes))
     place = _folder_of(answer, model)
     return put_plan(
         change.below(place),
@@ -177,14 +180,17 @@ def _document(
     hashes: Sequence[str],
     devices: Sequence[str],
     memory_bytes: Sequence[int],
+    optimistic: Sequence[bool],
 ) -> poolfile.PoolFile:
     problem = answer.problem
     pool, workload = problem.pool, problem.workload
     names = [name for kind in pool.kinds for name in (kind.names or (None,) * kind.count)]
     return poolfile.PoolFile(
         kinds=[
-            poolfile.PoolKind(name=kind.name, count=kind.count, device=device, memory_bytes=memory, link=kind.link)
-            for kind, device, memory in zip(pool.kinds, devices, memory_bytes, strict=True)
+            poolfile.PoolKind(
+                name=kind.name, count=kind.count, device=device, memory_bytes=memory, optimistic=known, link=kind.link
+            )
+            for kind, device, memory, known in zip(pool.kinds, devices, memory_bytes, optimistic, strict=True)
         ],
         links=[
             poolfile.PoolLink(name=name, ns_per_mib=link.ns_per_mib, load_ns=up(load))
@@ -215,6 +221,7 @@ def _document(
             for m, demand in enumerate(workload.demands)
         ],
         host_load_ns=up(score.host_load),
+        host_cores=problem.host_cores,
         solution=poolfile.PoolSolution(
             status="optimal" if answer.status is Status.OPTIMAL else "feasible",
             objective=workload.goal.value,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 
 from segsolve.cost.stage import placements, stage_score
-from segsolve.pool.answer import PoolAnswer
-from segsolve.pool.evaluate import device_scores, score_pool
+from segsolve.plan.model import Pipeline, Plan, Stage
+from segsolve.pool.answer import COPIES, DEDICATED, SHARED, PoolAnswer
+from segsolve.pool.evaluate import check_pool, device_scores, score_pool
 from segsolve.pool.exclusive import best_split
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolStage, by_first_stage
@@ -30,47 +32,44 @@ def simple_ways(problem: PoolProblem) -> list[Way]:
     """Return what the simple uses of a pool come to."""
     return [
         Way(name="whole", text="whole models, TPUs of their own", period=_whole(problem)),
-        Way(name="placed", text="whole models, co-compiled where they meet", period=_placed(problem)),
+        Way(name="placed", text="whole models, some co-compiled", period=_placed(problem)),
         Way(name="all", text="all on every TPU, co-compiled", period=all_on_every(problem)),
         Way(
             name="swap",
-            text="all on every TPU, compiled apart and swapped",
+            text="all on every TPU, swapped",
             period=swapping(problem),
         ),
     ]
 
 
-def ways_beside(dedicated: PoolAnswer, shared: PoolAnswer | None, problem: PoolProblem) -> list[Way]:
-    """Return the simple uses, the best without shared TPUs, and the best with them."""
-    found = simple_ways(problem)
-    found.append(
-        Way(name="dedicated", text="pipelines, TPUs of their own", period=dedicated.value, bound=dedicated.bound)
-    )
-    if shared is not None:
-        found.append(
-            Way(name="shared", text="pipelines, TPUs shared and co-compiled", period=shared.value, bound=shared.bound)
-        )
-    return found
+def ways_beside(answer: PoolAnswer) -> list[Way]:
+    """Return the simple uses, and the best plans of each family that an answer about rates knows."""
+    named = {DEDICATED: ("dedicated", "pipelines, TPUs of their own"), SHARED: ("shared", "pipelines, shared TPUs")}
+    named[COPIES] = "copies", "copies too, on shared TPUs"
+    return simple_ways(answer.problem) + [
+        Way(name=named[own.name][0], text=named[own.name][1], period=own.value, bound=own.bound)
+        for own in answer.families
+    ]
 
 
 def swapping(problem: PoolProblem) -> Fraction | None:
-    """Return the period where every TPU runs all models, each compiled by itself.
+    """Return the period where every TPU runs all models, each compiled by itself; None where that is not allowed.
 
     A model's weights are evicted by the next one's, so that all of them come from the host at every inference; nothing
     is gained from the memory.
     """
-    rate = Fraction(0)
-    for kind, count in enumerate(problem.pool.counts):
-        load = 0
-        for m, weight in enumerate(problem.workload.weights):
-            costs = problem.costs[m][kind]
-            ops = range(len(costs.ops))
-            cached = sum(
-                costs.ops[p.op].streamed_ns - costs.ops[p.op].compute_ns for p in placements(costs, ops) if p.cached
+
+    def times(kind: int) -> list[int]:
+        found = []
+        for row in problem.costs:
+            ops, costs = range(len(row[kind].ops)), row[kind].ops
+            cached = (p.op for p in placements(row[kind], ops) if p.cached)
+            found.append(
+                stage_score(row[kind], ops).time_ns + sum(costs[op].streamed_ns - costs[op].compute_ns for op in cached)
             )
-            load += weight * (stage_score(costs, ops).time_ns + cached)
-        rate += Fraction(count, max(1, load))
-    return 1 / rate
+        return found
+
+    return None if _forbids_spills(problem) else _on_every(problem, times)
 
 
 def _whole(problem: PoolProblem) -> Fraction | None:
@@ -78,7 +77,7 @@ def _whole(problem: PoolProblem) -> Fraction | None:
 
     def rate(model: int, k: tuple[int, ...]) -> Fraction:
         times = (_time(problem, model, kind) for kind in range(len(k)))
-        return sum((Fraction(n, max(1, time)) for n, time in zip(k, times, strict=True)), Fraction(0))
+        return sum((Fraction(n, max(1, time)) for n, time in zip(k, times, strict=True) if time), Fraction(0))
 
     best = best_split(problem, rate)
     return 1 / best if best else None
@@ -96,25 +95,52 @@ def _placed(problem: PoolProblem) -> Fraction | None:
             PoolPipeline(model=m, stages=(PoolStage(ops=tuple(range(len(row[0].ops))), devices=(d,)),))
             for m, (row, d) in enumerate(zip(problem.costs, where, strict=True))
         )
-        period = score_pool(problem, by_first_stage(pipelines, len(problem.pool.devices))).period
-        best = period if best is None else min(best, period)
+        plan = by_first_stage(pipelines, len(problem.pool.devices))
+        period = score_pool(problem, plan).period
+        if (best is None or period < best) and not check_pool(problem, plan):
+            best = period
     return best
 
 
-def all_on_every(problem: PoolProblem) -> Fraction:
+def all_on_every(problem: PoolProblem) -> Fraction | None:
     """Return the period where all TPUs do the same; the order is the one in which the models were named.
 
     With copies of models on shared TPUs, this is no plan that is searched for.
     """
-    rate = Fraction(0)
-    for kind, count in enumerate(problem.pool.counts):
+
+    def times(kind: int) -> list[int]:
         costs = [row[kind] for row in problem.costs]
         scores = device_scores(costs, [range(len(c.ops)) for c in costs])
-        load = sum(w * s.time_ns for w, s in zip(problem.workload.weights, scores, strict=True))
-        rate += Fraction(count, max(1, load))
-    return 1 / rate
+        spills = _forbids_spills(problem) and any(score.spilled_ops for score in scores)
+        return [] if spills else [score.time_ns for score in scores]
+
+    return _on_every(problem, times)
 
 
-def _time(problem: PoolProblem, model: int, kind: int) -> int:
+def _on_every(problem: PoolProblem, times: Callable[[int], list[int]]) -> Fraction | None:
+    """Return the period where each TPU runs all models in the `times` of its kind, on kinds that keep what is asked."""
+    rate = Fraction(0)
+    for kind, count in enumerate(problem.pool.counts):
+        own = times(kind)
+        if own and all(_is_kept(problem, m, sum(own)) for m in range(problem.models)):
+            rate += Fraction(count, max(1, sum(w * t for w, t in zip(problem.workload.weights, own, strict=True))))
+    return 1 / rate if rate else None
+
+
+def _time(problem: PoolProblem, model: int, kind: int) -> int | None:
+    """Return what a whole model takes by itself; None where that is not allowed."""
     costs = problem.costs[model][kind]
-    return stage_score(costs, range(len(costs.ops))).time_ns
+    score = stage_score(costs, range(len(costs.ops)))
+    spills = _forbids_spills(problem) and score.spilled_ops
+    return None if spills or not _is_kept(problem, model, score.time_ns) else score.time_ns
+
+
+def _is_kept(problem: PoolProblem, model: int, latency_ns: int) -> bool:
+    """Whether a whole model on one TPU, an inference of which takes so long, is what is asked for."""
+    kept, ops = problem.workload.demands[model].kept, tuple(range(len(problem.costs[model][0].ops)))
+    whole = Plan(pipelines=(Pipeline(stages=(Stage(ops=ops),)),))
+    return kept.allow_latency(latency_ns) and kept.allow_stages(whole)
+
+
+def _forbids_spills(problem: PoolProblem) -> bool:
+    return problem.costs[0][0].no_spill

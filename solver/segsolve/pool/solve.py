@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -12,7 +12,7 @@ from functools import partial
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import OutOfTime, deadline, is_over
 from segsolve.errors import SolverFault
-from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.answer import COPIES, DEDICATED, SHARED, Family, PoolAnswer
 from segsolve.pool.arcs import Arcs, KeptTable, arcs_of
 from segsolve.pool.bound import Proof
 from segsolve.pool.columns import Limited, best_limited
@@ -28,9 +28,6 @@ from segsolve.pool.plan import PoolPlan
 from segsolve.pool.resources import Prices, ResourceBound
 from segsolve.pool.shared import SharedSearch
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
-
-DEDICATED, SHARED = "TPUs of one stage each", "shared TPUs, one pipeline per model"
-COPIES = "copies of models on shared TPUs"
 
 
 def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: Observer = ignore) -> PoolAnswer:
@@ -137,7 +134,7 @@ class _Solve:
         self._seconds["dynamic program"] = time.perf_counter() - begun
         if found is not None and not self._is_closed(found):
             with contextlib.suppress(OutOfTime):
-                self._timed("columns", partial(self._limit, tables))
+                self._timed("highs", partial(self._limit, tables))
         return found
 
     def _limit(self, tables: Sequence[Sequence[KeptTable]]) -> None:
@@ -153,40 +150,42 @@ class _Solve:
     def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None) -> PoolAnswer:
         """Return the better of the two, with the bound over both."""
         goal = self._problem.workload.goal
-        found: list[tuple[Fraction, int, PoolPlan, PoolScore, str]] = []
+        found: list[tuple[str, PoolPlan, PoolScore, str]] = []  # family, plan, score, by whom
         if dedicated is not None:
             score = score_pool(self._problem, dedicated.plan)
             if score.period < 1 / dedicated.rate:
                 raise SolverFault(f"a plan takes {score.period} ns, less than the {1 / dedicated.rate} of the optimum")
             if keeps(self._problem, dedicated.plan):
                 self._checked(dedicated.plan)
-                found.append((self._value(score), 0, dedicated.plan, score, "dynamic program"))
+                found.append((DEDICATED, dedicated.plan, score, "dynamic program"))
         if self._limited is not None and self._limited.plan is not None:
             score = self._checked(self._limited.plan)
-            found.append((self._value(score), 0, self._limited.plan, score, "highs"))
+            found.append((DEDICATED, self._limited.plan, score, "highs"))
         if search is not None and search.best is not None and search.best.value < IMPOSSIBLE:
             plan = plan_of(self._problem, self._arcs, search.best.patterns)
             if keeps(self._problem, plan):
                 score = self._checked(plan)
                 if goal is Goal.RATES and score.period != search.best.value:
                     raise SolverFault(f"the search says {search.best.value} ns, the evaluator {score.period}")
-                found.append((self._value(score), 1, plan, score, search.found_by))
+                found.append((SHARED, plan, score, search.found_by))
         if self._copied is not None and keeps(self._problem, self._copied[0]):
             self._checked(self._copied[0])
-            found.append((self._value(self._copied[1]), 2, *self._copied, "search of copies"))
-        asked = (
-            (DEDICATED, self._sharing is not Sharing.ALWAYS or not self._shares),
-            (SHARED, self._shares),
-            (COPIES, self._copies),
-        )
-        over = ", ".join(name for name, is_asked in asked if is_asked)
+            found.append((COPIES, *self._copied, "search of copies"))
+        asked = {
+            DEDICATED: self._sharing is not Sharing.ALWAYS or not self._shares,
+            SHARED: self._shares,
+            COPIES: self._copies,
+        }
+        over = ", ".join(name for name, is_asked in asked.items() if is_asked)
         proof = search.proof if search else None
-        narrow = self._bound(dedicated, proof, search), self._bound(dedicated, proof, None, certified=True)
+        bounds = self._bounds(dedicated, proof, search.closed_ns if search else None, self._limited)
+        proven = self._bounds(dedicated, proof, None, None)
+        narrow = min(bounds.values(), default=Fraction(0)), min(proven.values(), default=Fraction(0))
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
         if not found and stopped is not Stop.FINISHED and (whole := whole_models(self._problem)) is not None:
             score = self._checked(whole)
-            found.append((self._value(score), 3, whole, score, "whole models"))
+            found.append((SHARED if whole.is_shared else DEDICATED, whole, score, "whole models"))
         if not found:
             is_proven = not self._shares and stopped is Stop.FINISHED and not self._unfinished
             is_proven &= dedicated is None or (self._limited is not None and self._limited.plan is None)
@@ -204,7 +203,8 @@ class _Solve:
                 note="" if not is_proven else few if dedicated is None and not self._problem.words else unkept,
                 stopped_by=stopped,
             )
-        value, _, plan, score, who = min(found, key=lambda each: (*self._rank(each[3]), each[1]))
+        _, plan, score, who = min(found, key=lambda each: self._rank(each[2]))
+        value = self._value(score)
         bound = min(bound, value)
         return PoolAnswer(
             problem=self._problem,
@@ -218,6 +218,15 @@ class _Solve:
             prices=self._prices[0] if self._prices else None,
             found_by=who,
             over=over,
+            families=tuple(
+                Family(
+                    name=name,
+                    value=min((self._value(each[2]) for each in found if each[0] == name), default=None),
+                    bound=bounds.get(name, self._least),
+                )
+                for name, is_asked in asked.items()
+                if is_asked
+            ),
             confirmed_by=self._confirmations(dedicated, proof, search),
             dedicated_period=1 / dedicated.rate if dedicated else None,
             shared=proof,
@@ -240,24 +249,20 @@ class _Solve:
         least = self._prices[1] if self._prices else Fraction(0)
         return least if self._problem.workload.goal is Goal.RATES else Fraction(-(-least // 1))
 
-    def _bound(
-        self,
-        dedicated: Exclusive | None,
-        proof: Proof | None,
-        search: SharedSearch | None,
-        *,
-        certified: bool = False,
-    ) -> Fraction:
-        """Return what no plan without copies on shared TPUs is below, if that was asked for."""
-        bounds = [Fraction(0)] if self._unfinished else []
-        limited = None if certified else self._limited
+    def _bounds(
+        self, dedicated: Exclusive | None, proof: Proof | None, closed_ns: int | None, limited: Limited | None
+    ) -> dict[str, Fraction]:
+        """Return what no plan of each family is below, of those without copies on shared TPUs that were asked for.
+
+        What CP-SAT (`closed_ns`) and HiGHS (`limited`) say is not certified.
+        """
+        bounds = {DEDICATED: Fraction(0)} if self._unfinished else {}
         if dedicated is not None and not (limited and limited.plan is None):
             alone = 1 / dedicated.rate if self._problem.workload.goal is Goal.RATES else Fraction(0)
-            bounds.append(max(alone, self._least, limited.least if limited else Fraction(0)))
+            bounds[DEDICATED] = max(alone, self._least, limited.least if limited else Fraction(0))
         if self._shares:
-            closed = search.closed_ns if search else None
-            bounds.append(max(Fraction(max(proof.period_ns + 1 if proof else 0, closed or 0)), self._least))
-        return min(bounds) if bounds else Fraction(0)
+            bounds[SHARED] = max(Fraction(max(proof.period_ns + 1 if proof else 0, closed_ns or 0)), self._least)
+        return bounds
 
     def _checked(self, plan: PoolPlan) -> PoolScore:
         if faults := check_pool(self._problem, plan):
@@ -267,55 +272,33 @@ class _Solve:
     def _confirmations(
         self, dedicated: Exclusive | None, proof: Proof | None, search: SharedSearch | None
     ) -> tuple[Confirmation, ...]:
-        done = [Confirmation(by="evaluator", claim="what the plan costs", strength="exact", seconds=0.0)]
-        if dedicated is not None:
-            done.append(
-                Confirmation(
-                    by="dynamic program",
-                    claim=f"without shared TPUs no period is below {_ms(1 / dedicated.rate)} ms",
-                    strength="exact, links and host left aside" if self._limits_shared else "exact",
-                    seconds=self._seconds.get("dynamic program", 0.0),
-                )
-            )
+        seconds = {**(search.seconds if search else {}), **self._seconds}
+        return tuple(
+            Confirmation(by=by, claim=claim, strength=strength, seconds=seconds.get(by, 0.0))
+            for by, claim, strength in self._said(dedicated, proof, search)
+        )
+
+    def _said(
+        self, dedicated: Exclusive | None, proof: Proof | None, search: SharedSearch | None
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield (by whom, what, how strong) of all that was shown."""
         what = "period" if self._problem.workload.goal is Goal.RATES else "worst latency at these rates"
+        alone, shared = "without shared TPUs", "with shared TPUs no period is"
+        yield "evaluator", "what the plan costs", "exact"
+        if dedicated is not None:
+            aside = ", links and host left aside" if self._limits_shared else ""
+            yield "dynamic program", f"{alone} no period is below {_ms(1 / dedicated.rate)} ms", f"exact{aside}"
         if self._limited is not None:
-            below = f"no {what} is below {_ms(self._limited.least)} ms"
-            done.append(
-                Confirmation(
-                    by="highs",
-                    claim=f"without shared TPUs {below if self._limited.plan else 'no plan keeps what was asked for'}",
-                    strength=f"exact to a millionth, over {self._limited.columns} pipelines, with links and host",
-                    seconds=self._seconds.get("columns", 0.0),
-                )
-            )
-        if proof is not None and search is not None:
-            done.append(
-                Confirmation(
-                    by="pattern bound",
-                    claim=f"with shared TPUs no period is {_ms(Fraction(proof.period_ns))} ms or less",
-                    strength="potentials",
-                    seconds=search.seconds.get("pattern bound", 0.0),
-                )
-            )
+            least = f"no {what} is below {_ms(self._limited.least)} ms"
+            strength = f"exact to a millionth, over {self._limited.columns} pipelines, with links and host"
+            yield "highs", f"{alone} {least if self._limited.plan else 'no plan keeps what was asked for'}", strength
+        if proof is not None:
+            yield "pattern bound", f"{shared} {_ms(Fraction(proof.period_ns))} ms or less", "potentials"
         if search is not None and search.closed_ns is not None:
-            done.append(
-                Confirmation(
-                    by="cp-sat",
-                    claim=f"with shared TPUs no period is below {_ms(Fraction(search.closed_ns))} ms",
-                    strength=f"exact, over the {search.listed} patterns that a plan can have",
-                    seconds=search.seconds.get("cp-sat", 0.0),
-                )
-            )
+            strength = f"exact, over the {search.listed} patterns that a plan can have"
+            yield "cp-sat", f"{shared} below {_ms(Fraction(search.closed_ns))} ms", strength
         if self._prices is not None:
-            done.append(
-                Confirmation(
-                    by="resource bound",
-                    claim=f"no {what} of any plan is below {_ms(self._prices[1])} ms",
-                    strength="prices",
-                    seconds=self._seconds.get("resource bound", 0.0),
-                )
-            )
-        return tuple(done)
+            yield "resource bound", f"no {what} of any plan is below {_ms(self._prices[1])} ms", "prices"
 
     def _news(self, value: Fraction | None, bound: int) -> None:
         if self._copies and value is not None:  # what is found and shown of plans without them is not of all

@@ -52,11 +52,11 @@ def device_costs(device: str, changes: Changes | None = None) -> Callable[[Graph
     return lambda graph: AnalyticCosts(graph=graph, device=description)
 
 
-def kind_costs(device: str) -> Callable[[Graph], CostSource]:
+def kind_costs(device: str, changes: Changes | None = None) -> Callable[[Graph], CostSource]:
     """Return what makes networks' costs on a kind of a pool: ``DEVICE``, or ``DEVICE+PROFILE.json+...``.
 
     A network has the costs of the profile that was measured for it, on the device's memory; one without such a profile
-    has those of the device.
+    has those of the device. `changes` is what is known better of the device, and of its host.
 
     Raises:
         DeviceError: as for `device_costs`.
@@ -69,14 +69,14 @@ def kind_costs(device: str) -> Callable[[Graph], CostSource]:
     known = [profile.model.sha256 if profile.model else None for profile in profiles]
     if None in known:
         raise DeviceError(f"{paths[known.index(None)]} does not say which model it was measured for", _HINT)
-    unmeasured = device_costs(first)
+    unmeasured, cores = device_costs(first, changes), changes.host_cores if changes else None
 
     def costs(graph: Graph) -> CostSource:
         for path, profile, of in zip(paths, profiles, known, strict=True):
             if of == graph.sha256:
                 check_profile_of(profile, graph, str(path))
                 memory = unmeasured(graph).device.memory_bytes
-                return MeasuredCosts(profile=profile, graph=graph, memory_bytes=memory)
+                return MeasuredCosts(profile=profile, graph=graph, memory_bytes=memory, host_cores=cores)
         return unmeasured(graph)
 
     return costs

@@ -37,6 +37,10 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
         [(m.name, m.weight) for m in pool.models] == [(m.name, m.weight) for m in certificate.models],
         "the models are not those of the certificate",
     )
+    for k, kind in enumerate(pool.kinds):
+        most = max(row[k].capacity_bytes for row in certificate.problems)
+        _require(most <= kind.memory_bytes, f"{kind.name} has less memory than the certificate's costs")
+    _require(pool.host_cores in (None, certificate.host_cores), "the cores of the host are not the certificate's")
     _require(pool.solution.sharing == certificate.sharing, "what was asked for is not what the certificate says")
     spills = {problem.no_spill for row in certificate.problems for problem in row}
     _require(spills == {pool.solution.no_spill}, "whether weights may stream is not what the certificate says")

@@ -9,13 +9,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.cost.plan import rounded_down
-from segsolve.pool.answer import PoolAnswer
+from segsolve.pool.answer import COPIES, PoolAnswer
 from segsolve.pool.evaluate import PoolScore
 from segsolve.pool.folder import up
 from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.simple import swapping
-from segsolve.pool.solve import COPIES
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
 from segsolve.report.units import fps, long_bar, mib, ms, percent
@@ -172,11 +171,15 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
         yield f"The worst latency of a model is {ms(score.worst_latency_ns)} ms."
     assert answer.value is not None
     if answer.status is Status.OPTIMAL:
-        yield f"Proven: no plan is better of those of the execution order, {answer.over}. Found by {answer.found_by}."
+        yield (
+            f"Proven: none is better over the cuts of the execution orders, with {answer.over}. Found by "
+            f"{answer.found_by}."
+        )
     else:
         yield (
-            f"Found by {answer.found_by}; no {answer.unit} of plans of the execution order, {answer.over}, is below "
-            f"{ms(float(answer.bound))} ms: {percent(answer.gap or 0)} are left open."
+            f"Found by {answer.found_by}; no {answer.unit} is below {ms(float(answer.bound))} ms: "
+            f"{percent(answer.gap or 0)} are left open. That is over the cuts of the execution orders, with "
+            f"{answer.over}."
         )
     if answer.problem.words:
         yield f"Kept by all plans that count: {'; '.join(answer.problem.words)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from rich.console import RenderableType
@@ -39,8 +40,9 @@ def ways_table(ways: Sequence[Way], weights: dict[str, int], pool: str) -> Rende
         f"{names} on {pool}: periods per second (predicted)",
         *("way", "", "per second", "period ms", "of best", "bound ms"),
         left=("",),
+        optional=("of best", "bound ms"),
     )
-    best = min(way.period for way in ways if way.period is not None)
+    best = min((way.period for way in ways if way.period is not None), default=Fraction(0))
     for way in ways:
         if way.period is None:
             table.add_row(way.name, way.text, "-", "-", "-", "-")
