@@ -15,7 +15,7 @@ from segsolve.batch.engines import local_engine
 from segsolve.batch.jobs import Job, Model, Options, expand
 from segsolve.batch.log import RESULTS
 from segsolve.batch.record import Outcome, Record, failed
-from segsolve.batch.run import Batch, News, run_batch
+from segsolve.batch.run import Batch, HasJobs, News, run_batch
 from segsolve.batch.summary import Summary
 from segsolve.device.model import Device, load_device
 
@@ -59,7 +59,7 @@ def batch(
     )
 
 
-def run(wanted: Batch, folder: Path, observe: Callable[[News], None] = lambda _: None, **options: Any) -> Summary:
+def run(wanted: HasJobs, folder: Path, observe: Callable[[News], None] = lambda _: None, **options: Any) -> Summary:
     """Run a batch in two local processes."""
     return run_batch(wanted, folder, engine=lambda: local_engine(2), processes=2, observe=observe, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -60,7 +61,12 @@ def test_parquet_round_trip(folder: Path) -> None:
     assert export(folder, folder / "results.parquet") == 3
     rows = parquet.read_table(folder / "results.parquet").to_pylist()
     assert [row.pop("wall_s") for row in rows] == [None, 0.25, None]
-    lists = {"cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes"}
+    lists = {"cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes", "weights"}
+    texts = ("models", "asked_of_pool")
+    rows = [
+        row | {name: json.loads(row[name]) for name in texts} | {"models": tuple(json.loads(row["models"]))}
+        for row in rows
+    ]
     back = [{k: tuple(v) if k in lists else v for k, v in row.items()} for row in rows]
     flat = [asdict(r) for r in sorted(RECORDS, key=lambda r: r.order)]
     fronts, asked = zip(*((row.pop("front"), row.pop("constraints")) for row in flat), strict=True)

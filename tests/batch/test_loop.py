@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from segsolve.batch.engines import EngineFault
-from segsolve.batch.jobs import Job
 from segsolve.batch.log import RecordLog
 from segsolve.batch.loop import ATTEMPTS, Loop
+from segsolve.batch.pool_jobs import AnyJob
 from segsolve.batch.record import Outcome, Record, failed
 from segsolve.batch.work import NEEDS_MODEL, Work
 from segsolve.errors import ModelError, UsageError
@@ -26,14 +26,14 @@ class Scripted:
 
     slots = 3
 
-    def __init__(self, script: Callable[[Job, bool], Work | Exception]) -> None:
+    def __init__(self, script: Callable[[AnyJob, bool], Work | Exception]) -> None:
         self._script = script
         self._open: list[Future[Work]] = []
         self.submitted: list[str] = []
         self.revived = 0
         self.broken = False
 
-    def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+    def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
         if self.broken:
             raise BrokenProcessPool
         self.submitted.append(job.planner)
@@ -63,11 +63,11 @@ class Scripted:
         raise AssertionError("nobody asked for it")
 
 
-def answer(job: Job) -> Work:
+def answer(job: AnyJob) -> Work:
     return Work(record=failed(job, "answered", ""))
 
 
-def run(engine: Scripted, folder: Path, todo: Sequence[Job] = JOBS) -> dict[str, Record]:
+def run(engine: Scripted, folder: Path, todo: Sequence[AnyJob] = JOBS) -> dict[str, Record]:
     heard: list[Record] = []
     with RecordLog(folder) as log:
         Loop(todo, engine, log, heard.append).run()
@@ -112,7 +112,7 @@ def test_suspects_go_on_one_at_a_time(tmp_path: Path) -> None:
     class Neighbours(Scripted):
         """The first three run together; the third kills the worker, and always will."""
 
-        def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+        def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
             if job.planner in {"compiler", "uniform"} and job.planner not in self.submitted:
                 self.submitted.append(job.planner)
                 return self.waits()
@@ -149,7 +149,7 @@ def test_a_worker_that_lacks_the_model_gets_it(tmp_path: Path) -> None:
 
 def test_a_model_that_is_gone_when_a_worker_asks_is_a_record(tmp_path: Path) -> None:
     class Unreadable(Scripted):
-        def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+        def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
             if job.planner == "dp":
                 raise ModelError("it does not exist")
             return super().submit(job, with_model=with_model)

@@ -47,9 +47,9 @@ def test_shows_models_devices_ways_and_the_bound(browser: Browser, page: Path, s
     assert browser.texts("#ways ~ div tbody th") == [
         "this plan",
         "wholewhole models, TPUs of their own",
-        "placedwhole models, co-compiled where they meet",
+        "placedwhole models, some co-compiled",
         "allall on every TPU, co-compiled",
-        "swapall on every TPU, compiled apart and swapped",
+        "swapall on every TPU, swapped",
         "dedicatedpipelines, TPUs of their own",
     ]
     badges = browser.texts("#models ~ div tbody .badge")

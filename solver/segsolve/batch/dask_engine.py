@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from segsolve.batch.engines import EngineFault
-from segsolve.batch.jobs import Job, Model, Versions, installed
+from segsolve.batch.jobs import Model, Versions, installed
+from segsolve.batch.pool_jobs import AnyJob
 from segsolve.batch.work import NEEDS_MODEL, Work, run_job
 from segsolve.errors import UsageError
 from segsolve.graph.flatbuffer import read_bytes
@@ -44,7 +45,7 @@ class DaskEngine:
             self._refreshed = time.monotonic()
         return self._slots
 
-    def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+    def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
         """Start a job, with the model's content if its worker asked for it."""
         return self.executor.submit(run_cached, job, self._content(job.model) if with_model else None)
 
@@ -94,7 +95,7 @@ def dask_engine(scheduler: str | None, processes: int) -> Iterator[DaskEngine]:
         yield _checked(client)
 
 
-def run_cached(job: Job, content: bytes | None) -> Work:
+def run_cached(job: AnyJob, content: bytes | None) -> Work:
     """Solve a job in a worker, with the model from the worker's folder of models."""
     path = _folder() / str(job.model.sha256) / Path(job.model.path).name
     if not path.exists():

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from segsolve.batch.jobs import Job
+from segsolve.batch.pool_jobs import AnyJob
 from segsolve.batch.work import Work, run_job
 from segsolve.errors import ExitCode, SegsolveError
 from segsolve_runtime.shortage import shortage
@@ -35,7 +35,7 @@ class Engine(Protocol):
         """Jobs to keep submitted, so that no worker waits for the next one."""
         ...
 
-    def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+    def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
         """Start a job; `with_model` when a worker answered that it lacks the model.
 
         Raises:
@@ -101,7 +101,7 @@ class LocalEngine:
         """One job in each process and one waiting: a job may take no longer than handing over the next."""
         return 2 * self._processes
 
-    def submit(self, job: Job, *, with_model: bool) -> Future[Work]:
+    def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
         """Start a job."""
         return self.executor.submit(run_job, job, job.model.path)
 

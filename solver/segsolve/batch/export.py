@@ -20,14 +20,24 @@ from segsolve_runtime.contract.writing import replace_file
 
 WALL = "wall_s"  # seconds that the job took, in the run that did it
 _NESTED = ("constraints", "front")
+_TEXTS = ("models", "asked_of_pool")  # as JSON
 _FRONT = ("front_tpus", "front_period_ns", "front_latency_ns")  # a list each, one entry per point
 COLUMNS = (*(f.name for f in fields(Record) if f.name not in _NESTED), *KINDS, *_FRONT, WALL)
-_LISTS = ("cuts", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes", *_FRONT)
-_BOOLEANS = ("no_spill",)
+_LISTS = ("cuts", "weights", "stage_replicas", "stage_ns", "stage_onchip_bytes", "stage_offchip_bytes", *_FRONT)
+_BOOLEANS = ("no_spill", "best_without_copies")
 _LIMITS = tuple(key for key, kind in KINDS.items() if not kind.names_operations)  # the others are JSON, in a text
-_FLOATS = ("time_limit_s", "gap", "throughput_fps", *_LIMITS, WALL)
+_FLOATS = ("time_limit_s", "gap", "throughput_fps", "wanted_scale_fps", *_LIMITS, WALL)
 _SETTINGS = ("memory_bytes", "tpus", "tpus_used", "seed", "workers", "batch")
-_INTEGERS = (*_SETTINGS, "objective_ns", "period_ns", "bound_ns", "latency_ns", "offchip_bytes", "one_tpu_ns")
+_INTEGERS = (
+    *_SETTINGS,
+    "objective_ns",
+    "period_ns",
+    "bound_ns",
+    "latency_ns",
+    "offchip_bytes",
+    "one_tpu_ns",
+    "simple_ns",
+)
 
 
 def export(folder: Path, output: Path) -> int:
@@ -63,6 +73,7 @@ def _row(record: Record) -> dict[str, Any]:
     asked = {key: record.constraints.get(key) for key in KINDS}
     texts = {key: json.dumps(v) if v is not None and key not in _LIMITS else v for key, v in asked.items()}
     fronts = dict(zip(_FRONT, zip(*record.front, strict=True), strict=False)) if record.front else {}
+    flat |= {name: json.dumps(flat[name]) for name in _TEXTS}
     return {**flat, "outcome": str(record.outcome), **texts, **dict.fromkeys(_FRONT, ()), **fronts}
 
 

@@ -124,11 +124,11 @@ def expand(
     options: Options,
 ) -> tuple[Job, ...]:
     """Return the jobs, each key once, in an order that keeps jobs on the same model and problem together."""
-    described = [(device, _digest(asdict(replace(device, start=None)))) for device in devices]  # which decides no plan
+    described = [(device, digest(asdict(replace(device, start=None)))) for device in devices]  # which decides no plan
     jobs: dict[str, Job] = {}
     for model, (device, device_sha256), count, planner in product(models, described, tpus, planners):
         what = {"tpus": count, "planner": planner, **asdict(options), **asdict(installed())}
-        key = _digest({"model": model.sha256 or f"unreadable: {model.path}", "device": device_sha256, **what})
+        key = digest({"model": model.sha256 or f"unreadable: {model.path}", "device": device_sha256, **what})
         jobs.setdefault(
             key,
             Job(
@@ -145,5 +145,6 @@ def expand(
     return tuple(jobs.values())
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest(content: Mapping[str, Any]) -> str:
+    """Return the hash of a document."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from dataclasses import dataclass, replace
 
 from segsolve.batch.engines import Engine
-from segsolve.batch.jobs import Job
 from segsolve.batch.log import RecordLog
+from segsolve.batch.pool_jobs import AnyJob
 from segsolve.batch.record import Record, failed, kind_of
 from segsolve.batch.work import Work
 from segsolve.errors import ModelError, SegsolveError
@@ -21,7 +21,7 @@ ATTEMPTS = 3
 class _Task:
     """A job on its way; `deaths` counts the workers that died while it was on one of them."""
 
-    job: Job
+    job: AnyJob
     deaths: int = 0
     with_model: bool = False
 
@@ -29,7 +29,9 @@ class _Task:
 class Loop:
     """Submits jobs in order, records what comes back, and finds out which job kills its worker."""
 
-    def __init__(self, jobs: Iterable[Job], engine: Engine, log: RecordLog, observe: Callable[[Record], None]) -> None:
+    def __init__(
+        self, jobs: Iterable[AnyJob], engine: Engine, log: RecordLog, observe: Callable[[Record], None]
+    ) -> None:
         self._engine, self._log, self._observe = engine, log, observe
         self._waiting = deque(_Task(job=job) for job in jobs)
         # When a pool breaks, any of the jobs in it may be the cause. They go on one at a time, so that the next

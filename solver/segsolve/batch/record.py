@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from segsolve.batch.jobs import Job
+from segsolve.batch.pool_jobs import POOL, AnyJob, PoolJob
 from segsolve.cost.plan import PlanScore, Score
 from segsolve.errors import ExitCode, SegsolveError, UsageError
 from segsolve.plan.model import Plan
@@ -45,6 +46,10 @@ class Record:
     Pareto front, hold TPUs, the time per inference and the latency in ns; the plan is that of the most throughput. The
     other tuples have one entry per stage, of all pipelines one after the other. `cuts` has one less, and none where the
     plan is no single pipeline cut from the execution order; `stage_replicas` is empty where every stage has one TPU.
+
+    Of a workload on a pool, `model` is the workload's name, `models` has those of its models, `device` the kinds and
+    counts, `asked_of_pool` what was asked besides, and there are no stages; its throughput are periods per second, in
+    each of which every model does its weight, and `simple_ns` the period of the best simple use of the pool.
     """
 
     key: str
@@ -89,6 +94,17 @@ class Record:
     batch: int | None = None
     constraints: Mapping[str, Any] = field(default_factory=dict)
     front: tuple[tuple[int, int, int], ...] = ()
+    models: tuple[str, ...] = ()
+    weights: tuple[int, ...] = ()
+    wanted_scale_fps: float | None = None
+    simple_ns: int | None = None
+    best_without_copies: bool | None = None
+    asked_of_pool: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_of_pool(self) -> bool:
+        """Whether it is about a workload on a pool."""
+        return self.planner == POOL
 
     @property
     def cost(self) -> int | None:
@@ -117,7 +133,8 @@ class Record:
     @property
     def place(self) -> tuple[object, ...]:
         """What a record is about in the words of a report, in which a model or a device is only a name."""
-        asked = self.objective, self.question_cuts, self.batch, json.dumps(self.constraints, sort_keys=True)
+        constraints = json.dumps([self.constraints, self.asked_of_pool], sort_keys=True)
+        asked = self.objective, self.question_cuts, self.batch, constraints
         options = self.no_spill, self.time_limit_s, self.seed, self.workers, self.memory_bytes
         return self.model, self.device, self.tpus, self.planner, *asked, *options
 
@@ -136,7 +153,7 @@ def _ended(job: Job, found: Answer, one_tpu: Score) -> Record:
     if found.plan is None and found.status is Status.UNKNOWN and found.stopped_by is not Stop.FINISHED:
         return failed(job, "no_plan", f"{job.planner} found no plan: stopped by {found.stopped_by}", "give more time")
     return replace(
-        _blank(job),
+        blank(job),
         outcome=_outcome(found),
         status=str(found.status),
         proof=found.proof,
@@ -149,9 +166,9 @@ def _ended(job: Job, found: Answer, one_tpu: Score) -> Record:
     )
 
 
-def failed(job: Job, kind: str, message: str, hint: str = "") -> Record:
+def failed(job: AnyJob, kind: str, message: str, hint: str = "") -> Record:
     """Return the record of a job that has no answer, with the reason."""
-    return replace(_blank(job), error_kind=kind, error_message=message, error_hint=hint or None)
+    return replace(blank(job), error_kind=kind, error_message=message, error_hint=hint or None)
 
 
 def kind_of(error: BaseException) -> str:
@@ -182,13 +199,16 @@ def from_line(line: bytes) -> Record:
 
 def _check(record: Record) -> None:
     """Raise a ValueError if parts of a record contradict each other, or are not of this release."""
-    costs = (record.period_ns, record.latency_ns, record.one_tpu_ns, record.tpus_used, record.cost)
+    costs = [record.period_ns, record.latency_ns, record.tpus_used, record.cost]
+    costs += [] if record.is_of_pool else [record.one_tpu_ns]
     if record.outcome is Outcome.PLAN and (not all(costs) or record.offchip_bytes is None):
         raise ValueError("a plan without what it costs")
     if record.throughput_fps is not None and not 1 / _MOST < record.throughput_fps < _MOST:
         raise ValueError("a rate is out of range")
     numbers = (*(n or 0 for n in (*costs, record.offchip_bytes, record.objective_ns, record.bound_ns)), record.tpus)
-    numbers += (record.memory_bytes, *record.stage_ns)
+    numbers += (record.memory_bytes, *record.stage_ns, record.simple_ns or 0)
+    if record.gap is not None and not 0 <= record.gap <= 1:
+        raise ValueError("a gap is out of range")
     numbers += (*record.cuts, *record.stage_replicas, *record.stage_onchip_bytes, *record.stage_offchip_bytes)
     if not all(0 <= n <= _MOST for n in (*numbers, *(n for point in record.front for n in point), record.batch or 0)):
         raise ValueError("a number is out of range")
@@ -236,7 +256,35 @@ def _of_one_pipeline(record: Record) -> Record:
     return replace(record, layout=str(stages), tpus_used=stages) if stages else record
 
 
-def _blank(job: Job) -> Record:
+def blank(job: AnyJob) -> Record:
+    """Return a job's record before anything is known of its result."""
+    return _blank_of_pool(job) if isinstance(job, PoolJob) else _blank_of_model(job)
+
+
+def _blank_of_pool(job: PoolJob) -> Record:
+    return Record(
+        key=job.key,
+        model=job.model.name,
+        model_sha256=job.model.sha256,
+        device=job.notation,
+        device_sha256=job.pool_sha256,
+        memory_bytes=0,
+        tpus=job.tpus,
+        planner=job.planner,
+        objective=str(job.asked.get("objective", Objective.THROUGHPUT)),
+        no_spill=bool(job.asked.get("no_spill", False)),
+        time_limit_s=job.search.time_limit_s,
+        seed=job.search.seed,
+        workers=job.search.workers,
+        segsolve=job.versions.segsolve,
+        ortools=job.versions.ortools,
+        outcome=Outcome.FAILED,
+        models=tuple(model.name for model in job.models),
+        asked_of_pool=job.asked,
+    )
+
+
+def _blank_of_model(job: Job) -> Record:
     return Record(
         key=job.key,
         model=job.model.name,

@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from segsolve.batch.engines import Engine, cores
-from segsolve.batch.jobs import Job, Options, expand
+from segsolve.batch.jobs import Options, expand
 from segsolve.batch.log import RecordLog, locked
 from segsolve.batch.loop import Loop
+from segsolve.batch.pool_jobs import AnyJob
 from segsolve.batch.record import Outcome, Record, failed, kind_of
 from segsolve.batch.sources import find_models
 from segsolve.batch.summary import Summary, summarise
@@ -45,6 +47,24 @@ class Batch:
     def __post_init__(self) -> None:
         self.options.check(self.planners)
 
+    def jobs(self, models: Path, processes: int, observe: Callable[[str, int, int], None]) -> tuple[AnyJob, ...]:
+        """Return the jobs; networks of the zoo are built into the folder `models`.
+
+        Raises:
+            UsageError: the batch asks for what does not exist.
+            OutputError: the networks cannot be written.
+        """
+        found = find_models(self.models, models, processes, observe)
+        return expand(found, self.devices, self.tpus, self.planners, self.options)
+
+
+class HasJobs(Protocol):
+    """A batch of any kind."""
+
+    def jobs(self, models: Path, processes: int, observe: Callable[[str, int, int], None]) -> tuple[AnyJob, ...]:
+        """Return the jobs; networks of the zoo are built into the folder `models`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
@@ -68,7 +88,7 @@ def default_processes(workers: int) -> int:
 
 
 def run_batch(
-    batch: Batch,
+    batch: HasJobs,
     folder: Path,
     *,
     engine: EngineMaker,
@@ -97,13 +117,18 @@ def run_batch(
 
 
 def _run(
-    batch: Batch, folder: Path, engine: EngineMaker, *, processes: int, observe: Observer, retry_failed: bool
+    batch: HasJobs,
+    folder: Path,
+    engine: EngineMaker,
+    *,
+    processes: int,
+    observe: Observer,
+    retry_failed: bool,
 ) -> Summary:
     def built(network: str, done: int, total: int) -> None:
         observe(News(task="building the zoo's networks", latest=network, done=done, total=total))
 
-    models = find_models(batch.models, folder / MODELS, processes, built)
-    jobs = expand(models, batch.devices, batch.tpus, batch.planners, batch.options)
+    jobs = batch.jobs(folder / MODELS, processes, built)
     replace_file(folder / JOBS, (json.dumps([job.key for job in jobs]) + "\n").encode())
     with RecordLog(folder) as log:
         if retry_failed:
@@ -116,7 +141,7 @@ def _run(
     return summary
 
 
-def _do(jobs: tuple[Job, ...], log: RecordLog, engine: EngineMaker, observe: Observer) -> None:
+def _do(jobs: tuple[AnyJob, ...], log: RecordLog, engine: EngineMaker, observe: Observer) -> None:
     """Bring the log to where it has a record of every job."""
     before = sum(job.key in log.records for job in jobs)
     state = {"done": before, "failed": 0}
@@ -127,7 +152,8 @@ def _do(jobs: tuple[Job, ...], log: RecordLog, engine: EngineMaker, observe: Obs
     def news(record: Record) -> None:
         state["done"] += 1
         state["failed"] += record.outcome is Outcome.FAILED
-        tell(f"{record.model}, {record.tpus} x {record.device}, {record.planner}")
+        where = record.device if record.is_of_pool else f"{record.tpus} x {record.device}, {record.planner}"
+        tell(f"{record.model}, {where}")
 
     tell("")
     for job in jobs:
@@ -153,14 +179,14 @@ def missing_jobs(folder: Path, done: Collection[str]) -> tuple[int, int]:
     return sum(key not in done for key in keys), len(keys)
 
 
-def _size(job: Job) -> int:
+def _size(job: AnyJob) -> int:
     try:
         return Path(job.model.path).stat().st_size
     except OSError:
         return 0
 
 
-def _unreadable(job: Job) -> Record:
+def _unreadable(job: AnyJob) -> Record:
     try:
         read_bytes(Path(job.model.path))
     except ModelError as error:

@@ -46,6 +46,28 @@ class Versus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """A workload on a pool: what its plan does, and what is known of it.
+
+    `scale_fps` are periods per second; `over_wanted` how many times the rates that were asked for, `over_simple` how
+    many times those of the best simple use of the pool; None where there is nothing to compare with. Of the objective,
+    no plan is better by more than `gap`.
+    """
+
+    workload: str
+    pool: str
+    objective: str
+    scale_fps: float | None
+    over_wanted: float | None
+    over_simple: float | None
+    latency_ns: int | None
+    gap: float | None
+    is_optimal: bool
+    layouts: str | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A reason for which jobs on a model failed, and how many did."""
 
@@ -62,6 +84,7 @@ class Summary:
     jobs: int
     outcomes: dict[str, int]
     versus: tuple[Versus, ...]
+    pools: tuple[Pooled, ...]
     failures: tuple[Failure, ...]
 
 
@@ -71,7 +94,8 @@ def summarise(records: Sequence[Record]) -> Summary:
     return Summary(
         jobs=len(records),
         outcomes={outcome.value: counts[outcome] for outcome in Outcome},
-        versus=tuple(_all_versus(records)),
+        versus=tuple(_all_versus([record for record in records if not record.is_of_pool])),
+        pools=tuple(_pooled(record) for record in records if record.is_of_pool),
         failures=tuple(_failures(records)),
     )
 
@@ -86,6 +110,23 @@ def _all_versus(records: Sequence[Record]) -> Iterator[Versus]:
             pairs = [(r, plans[_place(r, baseline)]) for r in here if _place(r, baseline) in plans]
             if pairs:
                 yield _versus(asked, device, tpus, reference, baseline, pairs)
+
+
+def _pooled(record: Record) -> Pooled:
+    rate, period = record.throughput_fps, record.period_ns
+    return Pooled(
+        workload=record.model,
+        pool=record.device,
+        objective=record.objective,
+        scale_fps=rate,
+        over_wanted=round(rate / record.wanted_scale_fps, _DIGITS) if rate and record.wanted_scale_fps else None,
+        over_simple=round(record.simple_ns / period, _DIGITS) if record.simple_ns and period else None,
+        latency_ns=record.latency_ns,
+        gap=record.gap,
+        is_optimal=record.status == "optimal",
+        layouts=record.layout,
+        outcome=record.outcome,
+    )
 
 
 def _place(record: Record, planner: str) -> tuple[str, str | None, str, int, str]:

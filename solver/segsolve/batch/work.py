@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsolve.batch.jobs import LAYOUTS, Job, Model, installed
+from segsolve.batch.pool_jobs import AnyJob, PoolJob
 from segsolve.batch.record import Record, answered, failed, kind_of
 from segsolve.cost.plan import score_cut
 from segsolve.device.model import Device
@@ -33,7 +34,7 @@ class Work:
 NEEDS_MODEL = Work(record=None)
 
 
-def run_job(job: Job, path: str) -> Work:
+def run_job(job: AnyJob, path: str) -> Work:
     """Solve a job on the model at a path; what is wrong with the job is in its record.
 
     Raises:
@@ -48,8 +49,12 @@ def run_job(job: Job, path: str) -> Work:
     return Work(record=record, timing={"wall_s": time.perf_counter() - start, **timing})
 
 
-def _record(job: Job, path: str, timing: dict[str, Any]) -> Record:
+def _record(job: AnyJob, path: str, timing: dict[str, Any]) -> Record:
     try:
+        if isinstance(job, PoolJob):
+            from segsolve.batch.pool_work import solve
+
+            return solve(job, timing)
         return _solve(job, path, timing)
     except SegsolveError as error:
         # Where the file lies is no property of the job, and differs between this machine and a cluster's.

@@ -15,14 +15,16 @@ from segsolve.cli.asking import with_constraints
 from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import Json, NoSpill, Seed, TimeLimit, TpuMemory, Workers, check_search
-from segsolve.errors import ExitCode
+from segsolve.cli.options import HostCores, Json, NoSpill, Optimistic, Seed, TimeLimit, TpuMemory, Workers, check_search
+from segsolve.cli.pool import RateTexts, SharingText, WeightText
+from segsolve.errors import ExitCode, UsageError
 from segsolve.question import Cuts, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, MOST_THREADS, parse_counts, parse_memory, parse_names, within
 
 if TYPE_CHECKING:
     from segsolve.batch.engines import Engine
     from segsolve.device.model import Device
+    from segsolve.library.workloads import Workload
 
 
 class EngineName(StrEnum):
@@ -38,8 +40,9 @@ def command(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="DIR|zoo|LIST.txt|MODEL.tflite...",
-            help="Folders of models, `zoo` or networks of it, lists with one of these per line, or models.",
+            metavar="DIR|zoo|LIST.txt|MODEL.tflite...|WORKLOADS.toml",
+            help="Folders of models, `zoo` or networks of it, lists with one of these per line, or models; "
+            "or workloads for pools.",
         ),
     ],
     output: Annotated[
@@ -62,7 +65,20 @@ def command(
     ] = Cuts.AUTO,
     batch: Annotated[int | None, typer.Option(help="Inferences of --objective batch: 15.")] = None,
     constraints: Mapping[str, Any] = MappingProxyType({}),
+    pools: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POOL...",
+            help="Instead of --tpus and --devices: pools on each of which the models run together, with blanks "
+            'between, e.g. "card4 edgetpu-m2:2,edgetpu-usb:1".',
+        ),
+    ] = None,
+    rate: RateTexts = None,
+    weights: WeightText = None,
+    sharing: SharingText = "auto",
     tpu_memory: TpuMemory = None,
+    host_cores: HostCores = None,
+    optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     time_limit: TimeLimit = None,
     workers: Workers = 1,
@@ -79,10 +95,13 @@ def command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed jobs again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Solve every combination in parallel; go on after any stop."""
+    """Solve every combination in parallel, or workloads on pools; go on after any stop."""
     from segsolve.batch.jobs import Options
+    from segsolve.batch.pool_jobs import Search
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
+    from segsolve.library.pools import parse_rates, parse_weights
+    from segsolve.library.workloads import Workloads, is_list
     from segsolve.question.given import parsed
     from segsolve.report.batch import summary_table
 
@@ -92,23 +111,45 @@ def command(
         within("--processes", processes, 1, MOST_THREADS)
     if batch is not None:
         within("--batch", batch, 1, MOST_BATCH)
-    options = Options(
-        objective=objective,
-        cuts=cuts,
-        batch=batch if objective is Objective.BATCH else None,
-        constraints=parsed(constraints),
-        no_spill=no_spill,
-        time_limit_s=time_limit,
-        seed=seed,
-        workers=workers,
-    )
-    wanted = Batch(
-        models=tuple(models),
-        tpus=counts,
-        devices=_devices(devices, tpu_memory),
-        planners=parse_names("--planners", planners, options.planners),
-        options=options,
-    )
+    wanted: Batch | Workloads
+    if pools is not None or any(map(is_list, models)) or rate or weights:
+        if engine is EngineName.DASK:
+            raise UsageError("workloads for pools are solved on this machine", "leave out --engine dask")
+        asked: dict[str, Any] = {
+            "objective": str(objective),
+            "sharing": sharing,
+            "tpu_memory": tpu_memory,
+            "host_cores": host_cores,
+        }
+        asked |= {"optimistic": optimistic, "no_spill": no_spill, **constraints}
+        asked |= {
+            "rates": rate and {k: str(v) for k, v in parse_rates(rate).items()},
+            "weights": parse_weights(weights),
+        }
+        search = Search(time_limit_s=time_limit, seed=seed, workers=workers)
+        wanted = Workloads(workloads=_workloads(models, (pools or "").split(), asked), search=search)
+    else:
+        if host_cores is not None or optimistic:
+            raise UsageError(
+                "--host-cores and --optimistic are for pools here", "segsolve solve takes them for a model"
+            )
+        options = Options(
+            objective=objective,
+            cuts=cuts,
+            batch=batch if objective is Objective.BATCH else None,
+            constraints=parsed(constraints),
+            no_spill=no_spill,
+            time_limit_s=time_limit,
+            seed=seed,
+            workers=workers,
+        )
+        wanted = Batch(
+            models=tuple(models),
+            tpus=counts,
+            devices=_devices(devices, tpu_memory),
+            planners=parse_names("--planners", planners, options.planners),
+            options=options,
+        )
     at_once = processes or default_processes(workers)
     with batch_progress() as observe:
         summary = run_batch(
@@ -125,6 +166,26 @@ def command(
         show(summary_table(summary))
     if summary.outcomes[Outcome.FAILED]:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _workloads(models: list[str], pools: list[str], asked: dict[str, Any]) -> tuple[Workload, ...]:
+    """Return the workloads of files, or the one of models that run together; `asked` is of those that say no other."""
+    from segsolve.library.workloads import Workload, is_list, named, read_workloads
+
+    said = {key: value for key, value in asked.items() if value not in (None, False, [], (), {})}
+    lists = [name for name in models if is_list(name)]
+    if lists and len(lists) < len(models):
+        raise UsageError(f"{lists[0]} lists workloads, and there are models beside it", "give one or the other")
+    if not lists and not pools:
+        raise UsageError(
+            "--rate and --weights are of models on a pool", 'name it: --pools "edgetpu-m2:2,edgetpu-usb:1"'
+        )
+    if not lists:
+        return (Workload(name=named(models), models=tuple(models), pools=tuple(pools), asked=said),)
+    found = tuple(each for name in lists for each in read_workloads(Path(name), pools, said))
+    if twice := sorted({each.name for each in found if [other.name for other in found].count(each.name) > 1}):
+        raise UsageError(f"two workloads are called {twice[0]!r}", "give each a name of its own")
+    return found
 
 
 def _devices(names: str, tpu_memory: str | None) -> tuple[Device, ...]:

@@ -123,9 +123,20 @@ def _name(param: Parameter) -> str:
 
 def _refuse_both(ctx: Context) -> None:
     """Raise a UsageError if a command line says with --pool and otherwise which devices there are."""
-    typed = [name for name in ("pool", "tpus", "device") if _is_typed(ctx, name)]
-    if typed[:1] == ["pool"] and len(typed) > 1:
-        raise UsageError(f"--pool and --{typed[1]} exclude each other", "a pool says kinds and counts of the devices")
+    for pool, others in _EXCLUDED.items():
+        if pool not in ctx.params:
+            continue
+        models = ctx.params["models"] if pool == "pools" else ()
+        lists = [name for name in models if name.endswith((".toml", ".json"))]
+        said = f"--{pool}" if _is_typed(ctx, pool) else lists[0] if lists else None
+        for name in others:
+            if said and _is_typed(ctx, name):
+                raise UsageError(
+                    f"{said} and --{name} exclude each other", "a pool says kinds and counts of the devices"
+                )
+
+
+_EXCLUDED = {"pool": ("tpus", "device"), "pools": ("tpus", "devices", "planners", "cuts", "batch")}
 
 
 def _is_typed(ctx: Context, name: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +33,7 @@ _OF_KIND = {"name", "count", "device", "link", "devices", "memory"}
 _OF_POOL = {"kind", "host_cores", "optimistic"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NamedPool:
     """A pool, for each of its kinds the device that the costs come from, and what is known better than its description.
 
@@ -45,6 +48,21 @@ class NamedPool:
     def is_described(self) -> bool:
         """Whether nothing is known better than the descriptions of the devices."""
         return self.changes == (changes_of(None),) * len(self.changes)
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of all that is known of the devices: the pool's kinds, and what their descriptions say."""
+        from segsolve.device.model import load_device
+        from segsolve.profile.load import is_profile, kind_parts
+
+        def said(part: str) -> Any:
+            if is_profile(part):
+                return read_bounded_text(Path(part), DOCUMENT)
+            return asdict(replace(load_device(part), start=None))  # which decides no plan
+
+        known = [[said(part) for part in kind_parts(device)] for device in self.devices]
+        content = [[asdict(kind) for kind in self.pool.kinds], [asdict(c) for c in self.changes], known]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def costs(self) -> list[Callable[[Graph], CostSource]]:
         """Return what makes networks' costs on each kind (DeviceError as for `kind_costs`)."""

@@ -79,7 +79,7 @@ def solve_pool(
     problem, loaded, memory = pool_problem(
         [Path(model) for model in models],
         named,
-        rates={k: _rate(k, v) for k, v in (rates or {}).items()},
+        rates=fractions_of(rates),
         weights=weights or {},
         objective=objective,
         sharing=sharing,
@@ -133,7 +133,7 @@ def compared(
     problem, _, _ = pool_problem(
         [Path(model) for model in models],
         parse_pool(pool).changed(tpu_memory, host_cores, optimistic=optimistic),
-        rates={k: _rate(k, v) for k, v in (rates or {}).items()},
+        rates=fractions_of(rates),
         weights=weights or {},
         no_spill=no_spill,
         constraints=constraints,
@@ -165,9 +165,7 @@ def pool_problem(
     from segsolve.question.given import found, parsed
 
     names = model_names(models)
-    asked, rates = constraints_by_model(names, constraints, rates)
-    rates = _all_rates(names, rates, objective, tell)
-    workload = _workload(names, rates, weights, objective, sharing)
+    workload, asked = asked_of(names, constraints, rates, weights, objective, sharing, tell)
     makers = named.costs()
     loaded, rows, memory, demands = [], [], [0] * len(makers), []
     for path, demand in zip(models, workload.demands, strict=True):
@@ -195,6 +193,30 @@ def pool_problem(
         rows = [tuple(replace(p, capacity_bytes=n) for p, n in zip(row, least, strict=True)) for row in rows]
     pool, workload = with_links(named, loaded), replace(workload, demands=tuple(demands))
     return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
+
+
+def asked_of(
+    names: Sequence[str],
+    constraints: Mapping[str, Any],
+    rates: Mapping[str, Fraction],
+    weights: Mapping[str, int],
+    objective: str,
+    sharing: str,
+    tell: Tell = quiet,
+) -> tuple[Workload, dict[str, dict[str, Any]]]:
+    """Return the workload of models of these names, without constraints, and the constraints of each by argument.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    asked, rates = constraints_by_model(names, constraints, rates)
+    rates = _all_rates(names, rates, objective, tell)
+    return _workload(names, rates, weights, objective, sharing), asked
+
+
+def fractions_of(rates: Mapping[str, float | str] | None) -> dict[str, Fraction]:
+    """Return rates as fractions (UsageError if one makes no sense)."""
+    return {name: _rate(name, rate) for name, rate in (rates or {}).items()}
 
 
 def model_names(models: Sequence[Path]) -> tuple[str, ...]:

@@ -68,11 +68,11 @@ def best_exclusive(problem: PoolProblem, tables: Sequence[Sequence[StageTable]])
     return Exclusive(plan=by_first_stage(tuple(pipelines), len(problem.pool.devices)), rate=least)
 
 
-def best_split(problem: PoolProblem, rate: Callable[[int, Counts], Fraction]) -> Fraction:
-    """Return the most periods per ns if each model has TPUs of its own, given its rate on each vector of them."""
+def best_split(problem: PoolProblem, rate: Callable[[int, Counts], Fraction]) -> tuple[Fraction, list[Counts]]:
+    """Return the most periods per ns if each model has TPUs of its own, given its rate on each vector, and which."""
     vectors = Vectors(problem.pool.counts)
     scaled, given = _divided(problem, [[rate(m, k) for k in vectors.all] for m in range(problem.models)], vectors)
-    return min(scaled[m][vectors.index(k)] for m, k in enumerate(given))
+    return min(scaled[m][vectors.index(k)] for m, k in enumerate(given)), given
 
 
 def _divided(

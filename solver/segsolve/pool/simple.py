@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -13,7 +13,7 @@ from segsolve.pool.answer import COPIES, DEDICATED, SHARED, PoolAnswer
 from segsolve.pool.evaluate import check_pool, device_scores, score_pool
 from segsolve.pool.exclusive import best_split
 from segsolve.pool.model import PoolProblem
-from segsolve.pool.plan import PoolPipeline, PoolStage, by_first_stage
+from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 
 _MOST_PLACEMENTS = 20_000
 
@@ -28,18 +28,31 @@ class Way:
     bound: Fraction | None = None
 
 
+def simple_plans(problem: PoolProblem) -> dict[str, PoolPlan]:
+    """Return the plans that simple uses of a pool are, by name, as far as they keep what is asked for."""
+    whole = _whole(problem)
+    return ({"whole": whole} if whole else {}) | simple_shared(problem)
+
+
+def simple_shared(problem: PoolProblem) -> dict[str, PoolPlan]:
+    """Return those of them in which models may share TPUs."""
+    found = {"placed": _placed(problem), "all": _all_on_every(problem)}
+    return {name: plan for name, plan in found.items() if plan is not None}
+
+
 def simple_ways(problem: PoolProblem) -> list[Way]:
-    """Return what the simple uses of a pool come to."""
-    return [
-        Way(name="whole", text="whole models, TPUs of their own", period=_whole(problem)),
-        Way(name="placed", text="whole models, some co-compiled", period=_placed(problem)),
-        Way(name="all", text="all on every TPU, co-compiled", period=all_on_every(problem)),
-        Way(
-            name="swap",
-            text="all on every TPU, swapped",
-            period=swapping(problem),
-        ),
+    """Return what the simple uses of a pool come to, links and host included."""
+    plans = simple_plans(problem)
+    named = {
+        "whole": "whole models, TPUs of their own",
+        "placed": "whole models, some co-compiled",
+        "all": "all on every TPU, co-compiled",
+    }
+    found = [
+        Way(name=name, text=text, period=score_pool(problem, plans[name]).period if name in plans else None)
+        for name, text in named.items()
     ]
+    return [*found, Way(name="swap", text="all on every TPU, swapped", period=swapping(problem))]
 
 
 def ways_beside(answer: PoolAnswer) -> list[Way]:
@@ -56,7 +69,7 @@ def swapping(problem: PoolProblem) -> Fraction | None:
     """Return the period where every TPU runs all models, each compiled by itself; None where that is not allowed.
 
     A model's weights are evicted by the next one's, so that all of them come from the host at every inference; nothing
-    is gained from the memory.
+    is gained from the memory. That more then moves on links is left aside.
     """
 
     def times(kind: int) -> list[int]:
@@ -69,44 +82,15 @@ def swapping(problem: PoolProblem) -> Fraction | None:
             )
         return found
 
-    return None if _forbids_spills(problem) else _on_every(problem, times)
+    if _forbids_spills(problem) or (found := _on_every(problem, times)) is None:
+        return None
+    rate, plan = found
+    score = score_pool(problem, plan)
+    return max(1 / rate, score.host_load, *score.link_loads)
 
 
-def _whole(problem: PoolProblem) -> Fraction | None:
-    """Copies of whole models; a model's rate on some TPUs is the sum of theirs."""
-
-    def rate(model: int, k: tuple[int, ...]) -> Fraction:
-        times = (_time(problem, model, kind) for kind in range(len(k)))
-        return sum((Fraction(n, max(1, time)) for n, time in zip(k, times, strict=True) if time), Fraction(0))
-
-    best = best_split(problem, rate)
-    return 1 / best if best else None
-
-
-def _placed(problem: PoolProblem) -> Fraction | None:
-    devices = range(len(problem.pool.devices))
-    if len(devices) ** problem.models > _MOST_PLACEMENTS:
-        devices = range(min(len(devices), problem.models * len(problem.pool.kinds)))
-    best: Fraction | None = None
-    for where in product(devices, repeat=problem.models):
-        if len(devices) ** problem.models > _MOST_PLACEMENTS:
-            return best
-        pipelines = tuple(
-            PoolPipeline(model=m, stages=(PoolStage(ops=tuple(range(len(row[0].ops))), devices=(d,)),))
-            for m, (row, d) in enumerate(zip(problem.costs, where, strict=True))
-        )
-        plan = by_first_stage(pipelines, len(problem.pool.devices))
-        period = score_pool(problem, plan).period
-        if (best is None or period < best) and not check_pool(problem, plan):
-            best = period
-    return best
-
-
-def all_on_every(problem: PoolProblem) -> Fraction | None:
-    """Return the period where all TPUs do the same; the order is the one in which the models were named.
-
-    With copies of models on shared TPUs, this is no plan that is searched for.
-    """
+def _all_on_every(problem: PoolProblem) -> PoolPlan | None:
+    """Return the plan in which all TPUs do the same; the order is the one in which the models were named."""
 
     def times(kind: int) -> list[int]:
         costs = [row[kind] for row in problem.costs]
@@ -114,17 +98,70 @@ def all_on_every(problem: PoolProblem) -> Fraction | None:
         spills = _forbids_spills(problem) and any(score.spilled_ops for score in scores)
         return [] if spills else [score.time_ns for score in scores]
 
-    return _on_every(problem, times)
+    found = _on_every(problem, times)
+    return found[1] if found else None
 
 
-def _on_every(problem: PoolProblem, times: Callable[[int], list[int]]) -> Fraction | None:
-    """Return the period where each TPU runs all models in the `times` of its kind, on kinds that keep what is asked."""
-    rate = Fraction(0)
-    for kind, count in enumerate(problem.pool.counts):
+def _whole(problem: PoolProblem) -> PoolPlan | None:
+    """Copies of whole models; what each does depends on its TPU."""
+
+    def rate(model: int, k: tuple[int, ...]) -> Fraction:
+        times = (_time(problem, model, kind) for kind in range(len(k)))
+        return sum((Fraction(n, max(1, time)) for n, time in zip(k, times, strict=True) if time), Fraction(0))
+
+    best, division = best_split(problem, rate)
+    if not best:
+        return None
+    free = [[d for d, k in enumerate(problem.pool.devices) if k == kind] for kind in range(len(problem.pool.kinds))]
+    pipelines = [
+        _whole_model(problem, model, free[kind].pop(0))
+        for model, counts in enumerate(division)
+        for kind, count in enumerate(counts)
+        for _ in range(count)
+        if _time(problem, model, kind) is not None
+    ]
+    return by_first_stage(tuple(pipelines), len(problem.pool.devices))
+
+
+def _placed(problem: PoolProblem) -> PoolPlan | None:
+    devices: Sequence[int] = range(len(problem.pool.devices))
+    if len(devices) ** problem.models > _MOST_PLACEMENTS:  # of alike ones, more than there are models change nothing
+        kinds = problem.pool.devices
+        devices = [d for d in devices if d - kinds.index(kinds[d]) < problem.models]
+    if len(devices) ** problem.models > _MOST_PLACEMENTS:
+        return None
+    best: tuple[Fraction, PoolPlan] | None = None
+    for where in product(devices, repeat=problem.models):
+        pipelines = tuple(_whole_model(problem, m, d) for m, d in enumerate(where))
+        plan = by_first_stage(pipelines, len(problem.pool.devices))
+        period = score_pool(problem, plan).period
+        if (best is None or period < best[0]) and not check_pool(problem, plan):
+            best = period, plan
+    return best[1] if best else None
+
+
+def _whole_model(problem: PoolProblem, model: int, device: int, share: Fraction | None = None) -> PoolPipeline:
+    ops = tuple(range(len(problem.costs[model][0].ops)))
+    return PoolPipeline(model=model, stages=(PoolStage(ops=ops, devices=(device,)),), share=share)
+
+
+def _on_every(problem: PoolProblem, times: Callable[[int], list[int]]) -> tuple[Fraction, PoolPlan] | None:
+    """Return the periods per ns where each TPU runs all models in the `times` of its kind, and the plan.
+
+    Kinds on which what is asked is not kept are not used.
+    """
+    rates: dict[int, Fraction] = {}
+    for kind in range(len(problem.pool.kinds)):
         own = times(kind)
         if own and all(_is_kept(problem, m, sum(own)) for m in range(problem.models)):
-            rate += Fraction(count, max(1, sum(w * t for w, t in zip(problem.workload.weights, own, strict=True))))
-    return 1 / rate if rate else None
+            load = sum(w * t for w, t in zip(problem.workload.weights, own, strict=True))
+            rates[kind] = Fraction(1, max(1, load))
+    used = {d: rates[kind] for d, kind in enumerate(problem.pool.devices) if kind in rates}
+    if not used:
+        return None
+    rate = sum(used.values(), Fraction(0))
+    pipelines = tuple(_whole_model(problem, m, d, own / rate) for m in range(problem.models) for d, own in used.items())
+    return rate, by_first_stage(pipelines, len(problem.pool.devices))
 
 
 def _time(problem: PoolProblem, model: int, kind: int) -> int | None:

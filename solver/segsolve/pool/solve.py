@@ -27,6 +27,7 @@ from segsolve.pool.patterns import Pricer, plan_of
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.resources import Prices, ResourceBound
 from segsolve.pool.shared import SharedSearch
+from segsolve.pool.simple import simple_shared
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
 
 
@@ -171,6 +172,7 @@ class _Solve:
         if self._copied is not None and keeps(self._problem, self._copied[0]):
             self._checked(self._copied[0])
             found.append((COPIES, *self._copied, "search of copies"))
+        found += [] if is_over() else self._simple()
         asked = {
             DEDICATED: self._sharing is not Sharing.ALWAYS or not self._shares,
             SHARED: self._shares,
@@ -186,6 +188,15 @@ class _Solve:
         if not found and stopped is not Stop.FINISHED and (whole := whole_models(self._problem)) is not None:
             score = self._checked(whole)
             found.append((SHARED if whole.is_shared else DEDICATED, whole, score, "whole models"))
+        families = tuple(
+            Family(
+                name=name,
+                value=min((self._value(score) for own, _, score, _ in found if own == name), default=None),
+                bound=bounds.get(name, self._least),
+            )
+            for name, is_asked in asked.items()
+            if is_asked
+        )
         if not found:
             is_proven = not self._shares and stopped is Stop.FINISHED and not self._unfinished
             is_proven &= dedicated is None or (self._limited is not None and self._limited.plan is None)
@@ -200,6 +211,7 @@ class _Solve:
                 bound=bound,
                 found_by="dynamic program",
                 over=over,
+                families=families,
                 note="" if not is_proven else few if dedicated is None and not self._problem.words else unkept,
                 stopped_by=stopped,
             )
@@ -218,20 +230,22 @@ class _Solve:
             prices=self._prices[0] if self._prices else None,
             found_by=who,
             over=over,
-            families=tuple(
-                Family(
-                    name=name,
-                    value=min((self._value(each[2]) for each in found if each[0] == name), default=None),
-                    bound=bounds.get(name, self._least),
-                )
-                for name, is_asked in asked.items()
-                if is_asked
-            ),
+            families=families,
             confirmed_by=self._confirmations(dedicated, proof, search),
             dedicated_period=1 / dedicated.rate if dedicated else None,
             shared=proof,
             stopped_by=stopped,
         )
+
+    def _simple(self) -> list[tuple[str, PoolPlan, PoolScore, str]]:
+        """Return the simple uses of the pool that are plans of those asked for, which searches may miss."""
+        found = []
+        for plan in simple_shared(self._problem).values() if self._shares else ():
+            copied = any(pipeline.share is not None for pipeline in plan.pipelines)
+            is_asked = self._copies if copied else plan.is_shared
+            if is_asked and not check_pool(self._problem, plan):
+                found.append((COPIES if copied else SHARED, plan, score_pool(self._problem, plan), "simple use"))
+        return found
 
     def _value(self, score: PoolScore) -> Fraction:
         rates = self._problem.workload.goal is Goal.RATES

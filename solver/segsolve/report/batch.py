@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.batch.jobs import LAYOUTS
 from segsolve.batch.run import News
-from segsolve.batch.summary import REFERENCE, Extreme, Failure, Summary
+from segsolve.batch.summary import REFERENCE, Extreme, Failure, Pooled, Summary
 from segsolve.question import Objective
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD, SPILL
-from segsolve.report.units import times
+from segsolve.report.units import fps, ms, percent, times
 
 _NAME_WIDTH = 20
 _PLAIN = Objective.THROUGHPUT.value
@@ -22,6 +24,7 @@ def summary_table(summary: Summary) -> RenderableType:
     """Return the best pipelines and layouts against the others per TPU count, and what failed."""
     tables = sorted({(row.asked, row.device, row.reference) for row in summary.versus})
     parts: list[RenderableType] = [_versus(summary, *table) for table in tables]
+    parts += [_pooled(summary.pools)] if summary.pools else []
     parts += map(_failure, summary.failures)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items() if count)
     return Group(*parts, Text(f"{_jobs(summary.jobs)}: {counts}."))
@@ -65,6 +68,29 @@ def _versus(summary: Summary, asked: str, device: str, reference: str) -> Grid:
             _losses(row.losses),
         )
         shown = row.tpus
+    return table
+
+
+def _pooled(rows: Sequence[Pooled]) -> Grid:
+    soon = any(row.objective == Objective.LATENCY for row in rows)
+    table = Grid(
+        "Workloads on pools: periods per second, and how much better a plan might be (predicted)",
+        *("workload", "pool", "per second", "of wanted", "of simple", "worst ms", "open"),
+        left=("pool",),
+        optional=("of simple", "of wanted", "worst ms") if soon else ("worst ms", "of wanted", "of simple"),
+    )
+    for row in rows:
+        if row.scale_fps is None:
+            table.add_row(row.workload, row.pool, Text(row.outcome, style=SPILL))
+            continue
+        table.add_row(
+            row.workload,
+            row.pool,
+            fps(row.scale_fps),
+            *("-" if value is None else times(value) for value in (row.over_wanted, row.over_simple)),
+            "-" if row.latency_ns is None else ms(row.latency_ns),
+            Text("proven", style=GOOD) if row.is_optimal else percent(row.gap or 0),
+        )
     return table
 
 

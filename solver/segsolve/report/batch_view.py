@@ -138,7 +138,7 @@ def batch_view(folder: Path) -> BatchView:
     records = read_records(folder)
     missing, wanted = missing_jobs(folder, {record.key for record in records})
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in sorted(records, key=lambda r: r.order):
+    for record in sorted((r for r in records if not r.is_of_pool), key=lambda r: r.order):
         groups.setdefault((record.device, _rules(record)), []).append(record)
     return BatchView(
         name=resolved(folder).name,

@@ -1,0 +1,48 @@
+"""Jobs of workloads on pools, known by a key over everything that decides their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segsolve.batch.jobs import Job, Model, Versions
+
+if TYPE_CHECKING:
+    from segsolve.pool.answer import PoolAnswer
+
+POOL = "pool"
+"""Stands for a planner in jobs that ask what `segsolve solve --pool` asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How jobs are searched."""
+
+    time_limit_s: float | None = None
+    seed: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolJob:
+    """A workload on a pool. `model` stands for all `models`: the digest of their hashes, None if one cannot be read.
+
+    `pool` is what `--pool` takes, `notation` its kinds and counts, `asked` what is asked besides; `solve` answers it.
+    """
+
+    key: str
+    model: Model
+    models: tuple[Model, ...]
+    pool: str
+    notation: str
+    pool_sha256: str
+    tpus: int
+    asked: Mapping[str, Any]
+    search: Search
+    solve: Callable[[PoolJob], PoolAnswer]
+    versions: Versions
+    planner: str = POOL
+
+
+AnyJob = Job | PoolJob
