@@ -17,6 +17,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from segsolve.cost.plan import score_plan
+from segsolve.deadline import OutOfTime
 from segsolve.errors import SolverFault
 from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.problem import Problem
@@ -79,6 +80,8 @@ def solve_dag(
         return search.run(hint)
     except KeyboardInterrupt:
         return search.result(Stop.INTERRUPTED)
+    except OutOfTime:  # of what is around this search, which may have less of it left
+        return search.result(Stop.TIME_LIMIT)
 
 
 def largest_ns(problem: Problem) -> int:
