@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONGEST = ("test_readme.py", "test_mixed_devices.py", "test_first_day.py", "test_recipes.py")
+LONGEST = ("test_readme.py", "test_kills.py", "test_mixed_devices.py", "test_first_day.py", "test_recipes.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
