@@ -1,11 +1,12 @@
 """Hostile clients of `segsolve serve`: odd bodies, headers and bytes; some dawdle, half close, reset or go silent.
 
 One server, a real process, serves a classifier and a detector. Each seed is a connection: a request that is altered
-(its JSON, tensors, form or bytes), sent whole or in pieces, and then read, half closed, reset, or left hanging. An
-answer of 500 or more, a traceback in the log, and a good request that is not answered rightly afterwards are faults;
-so is a server that does not end with 0 when it is told to.
+(its JSON, tensors, form or bytes), sent whole or in pieces, and then read, half closed, reset, or left hanging; or a
+call of gRPC whose message, metadata or deadline are altered. An answer of 500 or more (UNKNOWN, INTERNAL), a traceback
+in the log, and a good request that is not answered rightly afterwards are faults; so is a server that does not end with
+0 when it is told to.
 
-    python -m benchmarks.hostile_clients [--record] [CONNECTIONS]
+    python -m benchmarks.hostile_clients [--record] [CONNECTIONS [CALLS]]
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,8 +32,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+import grpc
 import numpy as np
 from PIL import Image
+from tritonclient.grpc import service_pb2
 
 from benchmarks.hostile import altered, garbled
 from benchmarks.memory import resident_mib
@@ -42,7 +45,7 @@ from segsolve.zoo.files import write_network
 from segsolve_runtime.contract.plan import Plan, TensorSpec, load_plan
 from segsolve_runtime.serve.tensors import DATATYPES
 
-CONNECTIONS = 10_000
+CONNECTIONS = CALLS = 10_000
 SEED = 14
 _SLICE = 1000
 _PATIENCE_S = 120.0
@@ -67,14 +70,16 @@ _PATHS = (
 )
 
 
-def main(connections: int = CONNECTIONS, *, record: bool = False) -> bool:
+def main(connections: int = CONNECTIONS, calls: int = CALLS, *, record: bool = False) -> bool:
+    found = {}
     with served() as server:
-        attempt = partial(attack, server)
-        found = search(("hostile", "kinds", "clients"), connections, attempt, size=_SLICE, record=record)
+        for kind, count, tries in (("clients", connections, attack), ("rpc", calls, attack_rpc)):
+            attempt = partial(tries, server)
+            found[kind] = search(("hostile", "kinds", kind), count, attempt, size=_SLICE, record=record)
         faults = server.end()
     for fault in faults:
         print(f"fault: {fault}", flush=True)
-    return show([("clients", found)]) or bool(faults)
+    return show(found.items()) or bool(faults)
 
 
 @dataclass
@@ -84,6 +89,7 @@ class Served:
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     port: int
+    rpc_port: int
     plan: Plan
     silent: list[socket.socket] = field(default_factory=list)
 
@@ -130,31 +136,38 @@ def served() -> Iterator[Served]:
                 raise RuntimeError(done.stderr)
         plans = [f"{each}={folder / each}" for each in ("kinds", "objects")]
         command = [sys.executable, "-m", "segsolve", "serve", *plans, "--port", "0", "--grace", "5"]
+        command += ["--grpc", "--grpc-port", "0"]
         log = folder / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(command, stderr=stream, stdin=subprocess.DEVNULL)
         try:
             with log.open("rb") as reader:
-                yield Served(process, reader, _port(process, log), load_plan(folder / "kinds").plan)
+                yield Served(process, reader, *_ports(process, log), load_plan(folder / "kinds").plan)
         finally:
             process.kill()
             process.wait()
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    while process.poll() is None:
-        if found := re.search(r'"http": (\d+)', log.read_text(encoding="utf-8")):
-            return int(found[1])
+def _ports(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
+    end = time.monotonic() + _PATIENCE_S
+    while process.poll() is None and time.monotonic() < end:
+        if found := re.search(r'"grpc": (\d+), "http": (\d+)', log.read_text(encoding="utf-8")):
+            return int(found[2]), int(found[1])
         time.sleep(0.05)
     raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
-def attack(server: Served, seeds: Sequence[int]) -> Slice:
-    """Make a connection of each seed."""
+def attack(
+    server: Served,
+    seeds: Sequence[int],
+    kind: str = "clients",
+    one: Callable[[Served, random.Random], tuple[str, str]] | None = None,
+) -> Slice:
+    """Make a connection of each seed, or a call."""
     found = Slice()
     for seed in seeds:
-        rng = random.Random(f"{SEED} clients {seed}")
-        outcome, fault = _connection(server, rng)
+        rng = random.Random(f"{SEED} {kind} {seed}")
+        outcome, fault = (one or _connection)(server, rng)
         said = server.said()
         if "Traceback" in said or re.search(r'"status": 50[^4]|"fault"', said):
             fault = fault or f"it logs {said[-300:]}"
@@ -187,6 +200,94 @@ def _connection(server: Served, rng: random.Random) -> tuple[str, str]:
             return "no answer", f"neither an answer nor an end to {content[:200]!r}"
         except OSError:
             return "closed by the server", ""
+
+
+def attack_rpc(server: Served, seeds: Sequence[int]) -> Slice:
+    """Make a call of gRPC of each seed."""
+    return attack(server, seeds, "rpc", _call)
+
+
+def _call(server: Served, rng: random.Random) -> tuple[str, str]:
+    """Return the code of a call, and what is wrong with that."""
+    method = rng.choice(_METHODS) if rng.random() < 0.3 else "ModelInfer"
+    message, metadata = _message(rng, server.plan, method), rng.choice(_METADATA)
+    way, patience_s = rng.choice(("unary_unary", "unary_unary", "stream_stream")), rng.choice((0.0, 1e-4, 30.0, 30.0))
+    with grpc.insecure_channel(f"127.0.0.1:{server.rpc_port}") as channel:
+        ask = getattr(channel, way)(f"/inference.GRPCInferenceService/{method}")
+        try:
+            if way == "unary_unary":
+                ask(message, timeout=patience_s, metadata=metadata)
+            else:
+                for answer in ask(iter([message] * rng.randint(1, 3)), timeout=patience_s, metadata=metadata):
+                    if rng.random() < 0.2:
+                        return "left", ""
+                    if method == "ModelStreamInfer":
+                        service_pb2.ModelStreamInferResponse.FromString(answer)
+        except grpc.RpcError as error:
+            code, words = error.code().name, error.details()
+            is_ours = code not in ("UNKNOWN", "INTERNAL", "UNAVAILABLE") and "Unexpected" not in words
+            if code == "DEADLINE_EXCEEDED" and patience_s == 30:
+                is_ours = False
+            if code == "UNKNOWN" and way == "stream_stream" and method != "ModelStreamInfer":
+                is_ours = True  # of a call that is none of streams
+            return f"{method[:30]}: {code}", "" if is_ours else f"{way} {method}: {code} {words} to {message[:300]!r}"
+    return f"{method[:30]}: OK", ""
+
+
+def _message(rng: random.Random, plan: Plan, method: str) -> bytes:
+    """Return the bytes of a request, whose fields are altered, or its bytes."""
+    if method not in ("ModelInfer", "ModelStreamInfer"):
+        name = rng.choice(("kinds", "none", "", "\0", "x" * 50_000, "\u20ac" * 9000))
+        message = service_pb2.ModelReadyRequest(name=name, version=rng.choice(("", "1", "9", "x" * 50_000)))
+        return garbled(rng, message.SerializeToString()) if rng.random() < 0.3 else message.SerializeToString()
+    spec = plan.tensor(plan.inputs[0])
+    message = service_pb2.ModelInferRequest(model_name="kinds", id="x")
+    for _ in range(rng.choice((1, 1, 1, 0, 2))):
+        message.inputs.add(name=spec.name, datatype=DATATYPES[np.dtype(spec.dtype)], shape=spec.shape)
+    if rng.random() < 0.7:
+        message.raw_input_contents.append(bytes(rng.choice((_bytes(spec), _bytes(spec), 0, 1))))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        rng.choice(_ALTERATIONS)(message, rng)
+    content: bytes = message.SerializeToString()
+    return garbled(rng, content) if rng.random() < 0.3 else content
+
+
+def _text_of(rng: random.Random) -> str:
+    return rng.choice(("", "none", "objects", "x" * 50_000, "\u20ac" * 9000, "\0", "\n"))
+
+
+def _number_of(rng: random.Random) -> int:
+    return rng.choice((0, 1, -1, 2**31, 2**63 - 1, -(2**63)))
+
+
+_ALTERATIONS: Sequence[Callable[[Any, random.Random], object]] = (
+    lambda m, rng: setattr(m, "model_name", _text_of(rng)),
+    lambda m, rng: setattr(m, "model_version", _text_of(rng)),
+    lambda m, rng: setattr(m, "id", _text_of(rng)),
+    lambda m, rng: m.inputs.add(
+        name=_text_of(rng), datatype=_text_of(rng), shape=[_number_of(rng)] * rng.randint(0, 99)
+    ),
+    lambda m, rng: [each.shape.append(_number_of(rng)) for each in m.inputs],
+    lambda m, rng: [each.ClearField(rng.choice(("name", "datatype", "shape"))) for each in m.inputs],
+    lambda m, rng: [
+        each.contents.int_contents.extend([_number_of(rng) % 2**31] * rng.randint(0, 9)) for each in m.inputs
+    ],
+    lambda m, rng: [each.contents.fp32_contents.extend([1e38, float("nan")]) for each in m.inputs],
+    lambda m, rng: m.raw_input_contents.append(rng.randbytes(rng.randint(0, 9))),
+    lambda m, rng: [m.outputs.add(name=_text_of(rng)) for _ in range(rng.choice((1, 2000)))],
+    lambda m, rng: setattr(m.parameters["timeout"], "int64_param", _number_of(rng)),
+    lambda m, rng: setattr(m.parameters["timeout"], "string_param", _text_of(rng)),
+    lambda m, rng: setattr(m.parameters[_text_of(rng)], "bool_param", True),
+)
+_METHODS = (
+    *("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelConfig", "ModelStatistics"),
+    *("RepositoryIndex", "ModelStreamInfer", "SystemSharedMemoryRegister", "RepositoryModelUnload", "TraceSetting"),
+    *("None", "", "x" * 5000),
+)
+_METADATA: Sequence[Sequence[tuple[str, str | bytes]]] = (
+    *((), (), (), (("x" * 3000, "y" * 3000),), (("x-bin", b"\xff\0" * 500),), (("authorization", "Bearer x"),)),
+    *((("grpc-timeout", "99999999H"),), (("grpc-encoding", "none"),), (("content-type", "text/html"),)),
+)
 
 
 def _send(client: socket.socket, content: bytes, rng: random.Random) -> None:
@@ -303,4 +404,4 @@ _INFER = b"/v2/models/kinds/infer"
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if word != "--record"]
-    sys.exit(main(int(words[0]) if words else CONNECTIONS, record="--record" in sys.argv))
+    sys.exit(main(*map(int, words), record="--record" in sys.argv))

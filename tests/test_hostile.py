@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.hostile import KINDS
-from benchmarks.hostile_clients import attack, served
+from benchmarks.hostile_clients import attack, attack_rpc, served
 
 
 def test_an_altered_file_is_used_or_refused_in_one_sentence() -> None:
@@ -29,7 +29,8 @@ def test_an_altered_file_is_used_or_refused_in_one_sentence() -> None:
 
 def test_hostile_clients_harm_nobody() -> None:
     with served() as server:
-        found = attack(server, range(150))
+        found, called = attack(server, range(150)), attack_rpc(server, range(50))
         assert server.end() == []
-    assert found.faults == {}
+    assert found.faults == called.faults == {}
     assert {"200", "400"} <= set(found.outcomes)
+    assert {"ModelInfer: OK", "ModelInfer: INVALID_ARGUMENT"} <= set(called.outcomes)

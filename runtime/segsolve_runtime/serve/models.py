@@ -21,6 +21,7 @@ from segsolve_runtime.serve.tensors import tensor_metadata
 
 VERSION = "1"
 PLATFORM = "segsolve_plan"
+_LONGEST_MESSAGE = 1000  # gRPC sends it as metadata, of which clients take 16 KB: a character may have nine there
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -31,6 +32,10 @@ class Refusal(Exception):
     status: int
     message: str
     retry_after_s: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.message) > _LONGEST_MESSAGE:  # it may quote what was asked for
+            object.__setattr__(self, "message", f"{self.message[:_LONGEST_MESSAGE]}...")
 
     def __str__(self) -> str:
         return self.message

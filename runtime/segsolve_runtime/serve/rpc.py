@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from segsolve_runtime.contract.arrays import Array
@@ -34,6 +35,7 @@ _CONTENTS = {
     "FP64": "fp64_contents",
 }
 """The field of `InferTensorContents` that has the numbers of a type; FP16 has none."""
+_UNREADABLE = "the request is no message of the protocol"
 Context: TypeAlias = Any
 """`grpc.aio.ServicerContext`: the library says nothing of types."""
 
@@ -108,6 +110,9 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         """Yield a model's outputs for each frame of a stream; an error is about its own frame only."""
         async for request in requests:
+            if isinstance(request, DecodeError):
+                yield service_pb2.ModelStreamInferResponse(error_message=_UNREADABLE)
+                continue
             try:
                 answer = await self._infer(request, context.time_remaining())
                 yield service_pb2.ModelStreamInferResponse(infer_response=answer)
@@ -121,12 +126,14 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
             raise Refusal(503, "the server is about to end")
         try:
             inputs = _inputs(model, request)
-            wanted = [tensor.name for tensor in request.outputs] or [*model.outputs]
+            wanted = [*dict.fromkeys(tensor.name for tensor in request.outputs)] or [*model.outputs]
             if unknown := [name for name in wanted if name not in model.outputs]:
                 raise InputError(f"the model has no output {unknown[0]!r}; it makes {[*model.outputs]}")
         except InputError as error:
             raise Refusal(400, str(error)) from None
         limit_us = request.parameters["timeout"].int64_param if "timeout" in request.parameters else 0
+        if limit_us < 0:
+            raise Refusal(400, f"the parameter timeout is {limit_us}; it is a number of microseconds")
         limits = [limit for limit in (time_left_s, limit_us / 1e6 or None) if limit is not None]
         return _answer(model, request.id, wanted, await model.infer(inputs, min(limits, default=None)))
 
@@ -164,6 +171,35 @@ def _answer(model: ServedModel, request_id: str, wanted: list[str], result: Resu
     return answer
 
 
+class _Words(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Says what the library would say as an exception of its own: an unreadable request, a call that is not there."""
+
+    async def intercept_service(self, go_on: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        """Return what handles the call."""
+        handler = await go_on(details)
+        if handler is None:
+            return None
+        read, answer = handler.request_deserializer, handler.unary_unary
+
+        def tolerantly(content: bytes) -> Any:
+            try:
+                return read(content)
+            except DecodeError as error:
+                return error
+
+        async def in_words(request: Any, context: Context) -> Any:
+            if isinstance(request, DecodeError):
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _UNREADABLE)
+            try:
+                return await answer(request, context)
+            except NotImplementedError:
+                name = details.method.rpartition("/")[2]
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"there is no {name} here")
+
+        words = {} if answer is None else {"unary_unary": in_words}
+        return handler._replace(request_deserializer=tolerantly, **words) if read else handler
+
+
 class _Token(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Lets only those in who know the token; whether the server lives is for all."""
 
@@ -194,7 +230,7 @@ def grpc_server(service: Service, address: str, *, max_body: int, token: str | N
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.aio.server(interceptors=[_Token(token)] if token else [], options=options)
+    server = grpc.aio.server(interceptors=[*([_Token(token)] if token else []), _Words()], options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     try:
         port = server.add_insecure_port(address)

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
+
+from tests.runtime.runners import PATIENCE_S
 
 from .conftest import Running
 
@@ -149,6 +153,37 @@ def test_what_does_not_fit_is_told(
     assert message in caught.value.message()
     code = {"http": ("404", "400"), "grpc": ("StatusCode.NOT_FOUND", "StatusCode.INVALID_ARGUMENT")}[kind]
     assert caught.value.status() == code["there is no model" not in message and "no version" not in message]
+
+
+def test_what_is_no_message_is_told(server: Running) -> None:
+    """Also within a stream, which goes on; and what the protocol has besides is not there."""
+    service, given = "/inference.GRPCInferenceService", service_pb2.ModelInferRequest(model_name="adds")
+    given.inputs.add(name="t0", datatype="INT8", shape=[2])
+    given.raw_input_contents.append(bytes([1, 2]))
+    with grpc.insecure_channel(server.grpc) as channel:
+        messages = iter([b"\xff", given.SerializeToString()])
+        answers = channel.stream_stream(f"{service}/ModelStreamInfer")(messages, timeout=PATIENCE_S)
+        first, second = map(service_pb2.ModelStreamInferResponse.FromString, answers)
+        assert first.error_message == "the request is no message of the protocol"
+        assert second.infer_response.raw_output_contents[0] == bytes([4, 5])
+        given.parameters["timeout"].int64_param = -1
+        for method, content, code, words in (
+            ("ModelInfer", b"\xff", "INVALID_ARGUMENT", "is no message of the protocol"),
+            ("ModelInfer", given.SerializeToString(), "INVALID_ARGUMENT", "the parameter timeout is -1"),
+            ("TraceSetting", b"", "UNIMPLEMENTED", "there is no TraceSetting here"),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(f"{service}/{method}")(content, timeout=PATIENCE_S)
+            assert caught.value.code().name == code
+            assert words in caught.value.details()
+
+
+def test_what_is_told_is_short_enough_for_metadata(server: Running) -> None:
+    with (
+        grpc_client.InferenceServerClient(server.grpc) as client,
+        pytest.raises(InferenceServerException, match="there is no model '€€€"),
+    ):
+        client.get_model_metadata("€" * 9000)
 
 
 def test_an_input_that_is_missing_is_told(client: Client, kind: str) -> None:
