@@ -36,6 +36,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Run plans in turns: which is faster, or a tie."""
+    from segsolve.report.units import count as count_of
     from segsolve.report.write import check_writable, write_text
     from segsolve_runtime.backends.edgetpu.choose import parse_devices
     from segsolve_runtime.bench.entrants import entrants_of
@@ -62,7 +63,7 @@ def command(
         mode="latency" if mode == "latency" else "throughput",
     )
     entrants = entrants_of(plans)
-    with progress(f"running {len(entrants)} plans in turns on {backend}"):
+    with progress(f"running {count_of(len(entrants), 'plan')} in turns on {backend}"):
         take_turns(entrants, where, effort, lambda number, e: news(f"round {number + 1} of {rounds}: {e.name}"))
     if csv is not None:
         write_text(csv, csv_text(entrants))

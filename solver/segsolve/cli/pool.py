@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segsolve.cli.console import news, progress, show, show_json, show_text
+from segsolve.cli.console import news, progress, show, show_json, show_sentence
 from segsolve.cli.no_plan import Rule, no_plan
 from segsolve.errors import ExitCode, UsageError
 from segsolve_runtime.contract.document import jsonable
@@ -204,7 +204,7 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
             done = verify(plan, plan_model(plan, None), inputs=inputs, seed=seed)
         found[model.name] = {"identical": True, **jsonable(done)}
         if not as_json:
-            show_text(
+            show_sentence(
                 f"{model.name}: identical, byte for byte: {count(done.output_tensors, 'output')} and "
                 f"{count(done.crossing_tensors, 'crossing tensor')} on {count(done.inputs, 'random input')}"
             )

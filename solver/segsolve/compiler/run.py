@@ -199,7 +199,7 @@ def find_compiler(
     Raises:
         CompilerError: it is not there, or does not run.
     """
-    found = shutil.which(str(path or NAME))
+    found = shutil.which(str(path.absolute() if path and path.is_file() else path or NAME))  # "./x" is no bare name
     if found is None:
         raise CompilerError(
             f"{path or NAME} is not installed" if path is None else f"there is no program {path}", _HINT

@@ -146,7 +146,7 @@ class _Run:
             gap = float((value - Fraction(*said)) / value)
             self.claim += f", and within {gap:.1%} of those without copies of models on shared devices"
         elif said is not None and not self.is_optimal:
-            self.claim += "; the best of those without copies of models on shared devices"
+            self.claim += ", and none of those without copies of models on shared devices is better"
         solution = self._folder.pool.solution
         if solution.bound_ns > -(-bound.numerator // bound.denominator):
             self.claim += f"; that no {self._what} is below {solution.bound_ns / 1e6:.3f} ms is the solver's word"
