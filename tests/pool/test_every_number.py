@@ -35,6 +35,7 @@ UNSPOKEN = {
         "solution.seed",
         "solution.confirmed_by.*.seconds",
         "kinds.*.memory_bytes",  # the verdict is under the certificate's memory
+        "kinds.*.optimistic",
     },
     "models/*/plan.json": {
         "solution.wall_s",
@@ -161,6 +162,7 @@ def test_the_verdict_names_the_costs(folders: dict[str, Path], tmp_path: Path) -
         ("pool", ("solution", "status"), "optimal"),
         ("pool", ("kinds", 0, "link"), "none"),
         ("pool", ("solution", "gap"), 0.0),
+        ("pool", ("solution", "scale_fps"), "7"),
         ("certificate", ("pipelines", 0, "model"), 2),
         ("certificate", ("pipelines", 0, "stages", 0, "devices"), [7]),
         ("certificate", ("residents",), []),
@@ -176,6 +178,18 @@ def test_what_is_more_than_a_number(
     held = PoolDocuments.of(folder)
     made = _with(getattr(held, document), path, value)
     assert verdict(replace(held, **{document: made}), folder) is None
+
+
+@pytest.mark.parametrize("kind", ["copies", "shared"])
+def test_what_is_said_of_plans_without_copies_is_held_to_the_proof(
+    kind: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders[kind], tmp_path / "plan"))
+    held = PoolDocuments.of(folder)
+    before, path = verdict(held, folder), ("solution", "best_without_copies")
+    assert before is not None
+    made = _with(held.pool, path, not held.pool["solution"]["best_without_copies"])
+    assert verdict(replace(held, pool=made), folder) != before
 
 
 def _with(document: Any, path: Path_, value: object) -> Any:

@@ -81,9 +81,17 @@ def changed_folder(folder: Path, refuse: Callable[[Path], None]) -> Iterator[Cha
         raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
 
 
+def begins_with(file: Path, kind: str) -> bool:
+    """Whether a file is there that says near its beginning of which kind it is; it may be large, and anyone's."""
+    if not is_file(file):
+        return False
+    with file.open("rb") as opened:
+        return f'"{kind}"'.encode() in opened.read(4096)
+
+
 def _refuse_to_overwrite(folder: Path) -> None:
     file, segments = folder / planfile.PLAN_FILE, folder / _SEGMENTS
-    ours = is_file(file) and '"segsolve-plan"' in file.read_text(errors="replace")[:4096]
+    ours = begins_with(file, "segsolve-plan")
     if segments.is_symlink():
         ours = False
     elif ours and is_folder(segments):
@@ -216,7 +224,7 @@ def _write_shape(
 
 def _is_ours(record: Path) -> bool:
     """Whether it is our record of compiled segments, which belong to the older plan."""
-    return is_file(record) and '"segsolve-compile"' in record.read_text(errors="replace")[:4096]
+    return begins_with(record, "segsolve-compile")
 
 
 def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:

@@ -12,7 +12,7 @@ from pathlib import Path
 from segsolve.cost.plan import PlanScore, Score, rounded_down
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel
-from segsolve.plan.folder import CERTIFICATE_FILE, changed_folder, put_plan
+from segsolve.plan.folder import CERTIFICATE_FILE, begins_with, changed_folder, put_plan
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.certificate import certificate
@@ -94,7 +94,7 @@ def check_pool_writable(folder: Path) -> None:
 
 def _refuse_to_overwrite(folder: Path) -> None:
     file = folder / poolfile.POOL_FILE
-    ours = is_file(file) and '"segsolve-pool"' in file.read_text(errors="replace")[:4096]
+    ours = begins_with(file, "segsolve-pool")
     taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if is_there(folder / name)]
     if taken and not ours:
         raise OutputError(f"{folder} holds {taken[0]}, which is not of a pool's plan", "choose another folder with -o")

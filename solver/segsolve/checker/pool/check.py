@@ -148,6 +148,11 @@ class _Run:
         elif said is not None and not self.is_optimal:
             self.claim += ", and none of those without copies of models on shared devices is better"
         solution = self._folder.pool.solution
+        is_best = said is not None and Fraction(*said) == value and solution.status == "feasible"
+        if solution.best_without_copies != is_best:
+            if is_best or not copies or solution.status != "feasible":
+                raise CertificateFault("what pool.json says of plans without copies is not what was proven of them")
+            self.claim += "; that none of those without copies is better is the solver's word"
         if solution.bound_ns > -(-bound.numerator // bound.denominator):
             self.claim += f"; that no {self._what} is below {solution.bound_ns / 1e6:.3f} ms is the solver's word"
         return f"no {self._what} is below {float(bound) / 1e6:.3f} ms"
