@@ -14,8 +14,10 @@ from jsonschema import validate
 
 from generators.documents import device_toml
 from segsolve.errors import DeviceError, ExitCode, UsageError
+from segsolve.graph.read import read_graph
 from segsolve.library.named_pools import parse_pool
 from segsolve.library.pool_again import question_of, replan_pool
+from segsolve.profile.measured import MeasuredCosts
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.observe.measurement import load_measurement
 from segsolve_runtime.observe.trace import trace_schema
@@ -82,6 +84,23 @@ def test_a_run_gives_each_model_its_own_outputs(shared: Path, tmp_path: Path) ->
             assert outputs
             for name in outputs:
                 assert np.array_equal(one[name], other[name])
+
+
+def test_a_run_gives_each_model_a_profile_of_each_kind(shared: Path, networks: list[Path], tmp_path: Path) -> None:
+    into = tmp_path / "measured"
+    done = run("run", shared, "--count", "1", "--model", networks[0].parent, "--profile-out", into)
+    assert done.code == ExitCode.OK, done.stderr
+    text = done.stderr.rpartition("--pool ")[2].splitlines()[0]
+    pool = load_pool(shared).pool
+    lives = {(pool.kinds[device.kind].name, own.model) for device in pool.devices for own in device.residents}
+    assert {path.name for path in into.iterdir()} == {f"{kind}-{model}.json" for kind, model in lives}
+    assert all(f"{into}/{kind}-{model}.json" in text for kind, model in lives)
+    graphs = {path.stem: read_graph(path) for path in networks}
+    kinds = [kind.name for kind in pool.kinds]
+    for kind, model in lives:
+        costs = parse_pool(text).costs()[kinds.index(kind)](graphs[model])
+        assert isinstance(costs, MeasuredCosts)
+        assert costs.problem(tpus=1).measured == ()  # all share their TPUs: what they took is not theirs alone
 
 
 def test_constraints_are_of_each_model_and_certified(networks: list[Path], tmp_path: Path) -> None:

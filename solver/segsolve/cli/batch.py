@@ -95,7 +95,10 @@ def command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed jobs again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Solve every combination in parallel, or workloads on pools; go on after any stop."""
+    """Solve every combination in parallel; go on after any stop.
+
+    Workloads for pools, or models beside --pools, run together: each on each pool.
+    """
     from segsolve.batch.jobs import Options
     from segsolve.batch.pool_jobs import Search
     from segsolve.batch.record import Outcome

@@ -126,7 +126,7 @@ def _refuse_both(ctx: Context) -> None:
     for pool, others in _EXCLUDED.items():
         if pool not in ctx.params:
             continue
-        models = ctx.params["models"] if pool == "pools" else ()
+        models = ctx.params.get("models") or () if pool == "pools" else ()
         lists = [name for name in models if name.endswith((".toml", ".json"))]
         said = f"--{pool}" if _is_typed(ctx, pool) else lists[0] if lists else None
         for name in others:

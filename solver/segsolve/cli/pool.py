@@ -38,6 +38,7 @@ WeightText = Annotated[
 SharingText = Annotated[
     str, typer.Option("--sharing", help="Whether models share TPUs: auto, never, or co-compiled (always).")
 ]
+_SHORT = 40  # of a pool's text that fits beside what is told
 _TOO_FEW = Rule("serves every model", "give more TPUs, or let models share them (--sharing auto)")
 
 
@@ -216,7 +217,8 @@ def _solved(options: PoolOptions) -> SolvedPool:
     from segsolve.library.pools import solve_pool as solve
     from segsolve.report.units import count
 
-    with progress(f"solving {count(len(options.models), 'model')} on {options.pool}") as observe:
+    pool = options.pool if len(options.pool) <= _SHORT else "a pool"
+    with progress(f"solving {count(len(options.models), 'model')} on {pool}") as observe:
         return solve(
             options.models,
             pool=options.pool,

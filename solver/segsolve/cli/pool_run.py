@@ -43,23 +43,28 @@ class PoolLeg:
 
 @dataclass(frozen=True, slots=True)
 class PoolFiles:
-    """What a run leaves beside its results: a folder for a measurement of each model, and a file for its trace."""
+    """What a run leaves beside its results: a trace, and folders for a measurement and for profiles of each model."""
 
     timeline: Path | None = None
     trace: Path | None = None
+    profiles: Path | None = None
 
-    def check(self, folder: PoolFolder, backend: str) -> None:
+    def check(self, folder: PoolFolder, options: RunOptions) -> None:
         """Find out before the run whether they can be written (OutputError), and make sense (UsageError)."""
+        from segsolve.library.pool_again import question_of
         from segsolve.report.write import check_writable
 
-        if self.timeline is not None and backend == "simulated":
-            raise UsageError("--timeline: a simulated pool measures nothing", "--trace shows when what would run")
-        if self.timeline is not None and self.timeline.suffix:
-            raise UsageError(f"--timeline is {self.timeline}, but each model has one", "name a folder")
-        for path in (self.trace, *self._measurements(folder).values()):
+        for option, named in (("--timeline", self.timeline), ("--profile-out", self.profiles)):
+            if named is not None and options.backend == "simulated":
+                raise UsageError(f"{option}: a simulated pool measures nothing", "--trace shows when what would run")
+            if named is not None and named.suffix:
+                raise UsageError(f"{option} is {named}, but each model has one", "name a folder")
+        for path in (self.trace, *self._measurements(folder).values(), self.profiles and self.profiles / "any"):
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 check_writable(path)
+        if self.profiles is not None:
+            question_of(folder, models=options.model)  # not known only after the run would be too late
 
     def _measurements(self, folder: PoolFolder) -> dict[str, Path]:
         return {m.name: self.timeline / f"{m.name}.json" for m in folder.pool.models} if self.timeline else {}
@@ -75,9 +80,23 @@ class PoolFiles:
             write_text(path, measurement_json(measurement_of(plans[name], leg.metrics.models[name], options.backend)))
         if self.timeline is not None:
             news(f"wrote a measurement of each model to {self.timeline}")
+        if self.profiles is not None:
+            self._write_profiles(self.profiles, leg, options)
         if self.trace is not None:
             found = pool_trace(leg.folder, leg.metrics, backend=options.backend, queue_size=options.queue_size)
             self.write_trace(found)
+
+    def _write_profiles(self, into: Path, leg: PoolLeg, options: RunOptions) -> None:
+        from segsolve.library.pool_profiles import pool_text, profiles_of_run
+        from segsolve.profile.format import profile_json
+        from segsolve.report.write import write_text
+
+        file, paths = leg.folder.pool, {}
+        for (k, m), profile in profiles_of_run(leg.folder, leg.metrics.models, options.backend, options.model).items():
+            name = f"{file.kinds[k].name}-{file.models[m].name}"
+            paths[k, m] = into / f"{''.join(c if c.isalnum() or c in '-_.' else '_' for c in name)}.json"
+            write_text(paths[k, m], profile_json(profile))
+        news(f"wrote {', '.join(map(str, paths.values()))}: solve again with --pool {pool_text(leg.folder, paths)}")
 
     def write_trace(self, trace: dict[str, Any]) -> None:
         """Write a trace, if it is asked for."""
@@ -99,7 +118,7 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str],
     from segsolve_runtime.contract.pool import load_pool
 
     folder = load_pool(options.plan)
-    files.check(folder, options.backend)
+    files.check(folder, options)
     if options.backend == "simulated":
         _simulate(folder, options, wanted, files)
         return

@@ -114,7 +114,7 @@ def command(
         Path | None, typer.Option(help="File for the timeline, predicted and measured, for Perfetto.")
     ] = None,
     profile_out: Annotated[
-        Path | None, typer.Option(help="File for the measured costs, which `solve --device` takes.")
+        Path | None, typer.Option(help="File (of a pool: folder) for the measured costs, which `solve` takes.")
     ] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of an endpoint for Prometheus.")] = None,
     metrics_address: Annotated[str, typer.Option(help="Address of that endpoint.")] = "127.0.0.1",
@@ -172,10 +172,9 @@ def command(
         refuse_for_pools(
             "for the plan of a pool",
             "run one model's plan by itself: the folders under models/",
-            profile_out=profile_out,
             device=device,
         )
-        run_pool(options, wanted, labels or [], PoolFiles(timeline, trace))
+        run_pool(options, wanted, labels or [], PoolFiles(timeline, trace, profile_out))
         return
     folder = load_plan(plan)
     check_written((timeline, trace, profile_out), folder, options, profile=profile_out is not None)

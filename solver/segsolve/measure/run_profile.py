@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
 
@@ -17,30 +17,48 @@ from segsolve.profile.measured import MeasuredCosts
 from segsolve.question import Cuts, Question
 from segsolve.search.ask import answer
 from segsolve_runtime.contract.plan import Plan as PlanFile
-from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.contract.plan import Stage as PlanStage
+from segsolve_runtime.flow.metrics import Metrics, StageMetrics
 from segsolve_runtime.measure.bundle import SegmentTimes
-from segsolve_runtime.observe.drift import drift_of
 
 PLANNER = "dp"
 _ON_HOST = frozenset({"litert"})
 """Backends whose stages have the host's memory."""
 
 
-def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metrics, backend: str) -> Profile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnKind:
+    """Which stages of a plan, by number, ran on one kind of a pool's devices, and which of them shared theirs."""
+
+    device: str
+    stages: frozenset[int]
+    shared: frozenset[int]
+
+
+def profile_of_run(
+    graph: Graph, problem: Problem, plan: PlanFile, metrics: Metrics, backend: str, on: OnKind | None = None
+) -> Profile:
     """Return a profile with the plan's measured stages, and the ratio to their predictions as scale for all others.
 
-    `problem` has the costs that the plan was made with. Stages of several ranges of operations only give the ratio. On
-    `litert` the host's memory holds all weights, so that nothing streams: its profile has neither a limit of memory nor
-    a cost of streaming, and the ratio is that to predictions without it.
+    `problem` has the costs that the plan was made with, of a pool on the kind that the profile is to be `on`. Stages of
+    several ranges of operations only give the ratio, as do those that shared a device, and its memory. On `litert` the
+    host's memory holds all weights, so that nothing streams: its profile has neither a limit of memory nor a cost of
+    streaming, and the ratio is that to predictions without it.
     """
-    drifts, on_host = drift_of(plan, metrics), backend in _ON_HOST
-    measured_ns = sum(d.measured_ns for d in drifts)
-    predicted_ns = sum(d.predicted_ns for d in drifts) - (_streaming_ns(plan, metrics) if on_host else 0)
+    ran = [
+        (number, stage, done)
+        for number, (stage, done) in enumerate(zip(plan.all_stages, metrics.stages, strict=True))
+        if done.inferences and (on is None or number in on.stages)
+    ]
+    on_host = backend in _ON_HOST
+    measured_ns = sum(done.time_p50_ns for _, _, done in ran)
+    predicted_ns = sum(stage.prediction.time_ns - (stage.prediction.stream_ns if on_host else 0) for _, stage, _ in ran)
     scale = measured_ns / predicted_ns if measured_ns > 0 and predicted_ns > 0 else 1.0
+    own = [(stage, done) for number, stage, done in ran if on is None or number not in on.shared]
     return Profile(
         model=Model(name=graph.name, sha256=graph.sha256),
         device=Device(
-            name=f"{plan.device.name} on {backend}",
+            name=f"{on.device if on else plan.device.name} on {backend}",
             memory_bytes=None if on_host else problem.capacity_bytes,
             overhead_ns=problem.overhead_ns,
             host=None if on_host else _host(problem),
@@ -48,7 +66,7 @@ def profile_of_run(graph: Graph, problem: Problem, plan: PlanFile, metrics: Metr
         scale=min(1e6, max(1e-6, round(scale, 6))),
         layers=[_layer(problem, position, on_host=on_host) for position in range(len(problem.ops))],
         edges=list(_edges(problem)),
-        segments=_segments(problem, plan, metrics),
+        segments=_segments(problem, own),
         environment=Environment(date=datetime.now(UTC).date().isoformat(), backend=backend, clock="wall, median"),
         notes=f"stages of a run of {metrics.count} inferences; all else as predicted, times the scale",
     )
@@ -128,12 +146,6 @@ def _planned(plan: PlanFile) -> Plan:
     )
 
 
-def _streaming_ns(plan: PlanFile, metrics: Metrics) -> int:
-    """Return what streaming was predicted to add to the stages that ran."""
-    stages = zip(plan.all_stages, metrics.stages, strict=True)
-    return sum(stage.prediction.stream_ns for stage, done in stages if done.inferences)
-
-
 def _layer(problem: Problem, position: int, *, on_host: bool) -> Layer:
     op = problem.ops[position]
     return Layer(
@@ -164,11 +176,11 @@ def _edges(problem: Problem) -> Iterator[Edge]:
             )
 
 
-def _segments(problem: Problem, plan: PlanFile, metrics: Metrics) -> list[Segment]:
+def _segments(problem: Problem, ran: Sequence[tuple[PlanStage, StageMetrics]]) -> list[Segment]:
     """Return the measured ranges, those measured earlier too; of one that several pipelines have, the mean."""
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for stage, done in zip(plan.all_stages, metrics.stages, strict=True):
-        if done.inferences and len(stage.op_ranges) == 1:
+    for stage, done in ran:
+        if len(stage.op_ranges) == 1:
             found.setdefault((stage.first_op, stage.last_op), []).append((done.time_p50_ns, done.inferences))
     before = {
         (m.first, m.end - 1): Segment(first_op=m.first, last_op=m.end - 1, time_ns=m.time_ns) for m in problem.measured
