@@ -77,7 +77,8 @@ def _problem(seed: int) -> Problem:
 
 
 def _host(rng: random.Random) -> Host:
-    return Host(cores=rng.randint(1, 4), serial_ns=rng.choice((0, 5, 40)), work_ns=rng.choice((0, 20, 300)))
+    serial, work, frame = rng.choice((0, 5, 40)), rng.choice((0, 20, 300)), rng.choice((0, 30))
+    return Host(cores=rng.randint(1, 4), serial_ns=serial, work_ns=work, frame_ns=frame)
 
 
 def _question(seed: int) -> Question:

@@ -69,7 +69,7 @@ def prepare(folder: Path) -> None:
     compiler = folder / _COMPILER
     compiler.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_STANDIN}" "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
-    (folder / _DEVICE).write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    (folder / _DEVICE).write_text(device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8")
     done = forked(lambda: inside("zoo", "build", "synthetic-dense-50", "-o", folder / "in").code)
     done |= forked(lambda: inside("zoo", "build", "synthetic-dense-20", "-o", folder / "in").code)
     done |= forked(lambda: inside("solve", folder / _M, "--tpus", "2", "-o", folder / "in" / "plan").code)

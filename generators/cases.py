@@ -124,6 +124,7 @@ def _unasked(rng: random.Random, kind: str) -> Case:
         "link.bandwidth": rng.choice((300.0, 1000.0, 3000.0, 10000.0)),
         "host.cores": rng.choice((1, 2, 4)),
         "host.serial": rng.choice((0.0, 0.001, 0.01)),
+        "host.frame": rng.choice((0.0, 1.0, 30.0)),
     }
     network = random_network(rng, rng.randint(1, 4))
     return Case(kind=kind, content=network, tpus=tpus, asked=Asked(), no_spill=no_spill, device=device)
@@ -136,6 +137,7 @@ def _host(rng: random.Random, profile: Document, tpus: int) -> Document:
         "cores": rng.choice((1, 1, 2, 3)),
         "serial_ns": int(rng.choice((0.0, 0.1, 0.5, 1.2)) * work / tpus),
         "work_ns": rng.choice((0, 0, int(rng.choice((0.3, 1.0, 2.5)) * work / tpus))),
+        "frame_ns": int(rng.choice((0.0, 0.2, 0.8)) * work / tpus),
     }
 
 

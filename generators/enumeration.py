@@ -152,7 +152,7 @@ def _on_host(problem: Problem, stages: int) -> int:
     host = problem.host
     if host is None:
         return 0
-    busy = stages * host.serial_ns
+    busy = stages * host.serial_ns + host.frame_ns
     return max(busy, -(-(busy + host.work_ns) // host.cores))
 
 

@@ -46,7 +46,7 @@ def random_pool(
     )
     if hosted:
         cores, serial, work = rng.randint(1, 3), [rng.choice((20, 150, 500)) for _ in counts], rng.choice((0, 300))
-        hosts = [Host(cores=cores, serial_ns=ns, work_ns=work) for ns in serial]
+        hosts = [Host(cores=cores, serial_ns=ns, work_ns=work, frame_ns=rng.choice((0, 80, 400))) for ns in serial]
         costs = tuple(tuple(replace(p, host=host) for p, host in zip(row, hosts, strict=True)) for row in costs)
     return PoolProblem(pool=pool, workload=Workload(demands=demands), costs=costs)
 
@@ -291,7 +291,7 @@ def _host_loads(problem: PoolProblem, chosen: tuple[tuple[tuple[int, int, int], 
     serial = work = 0
     for row, weight, stages in zip(problem.costs, problem.workload.weights, chosen, strict=True):
         hosts = [row[problem.pool.devices[device]].host for _, _, device in stages]
-        serial += weight * sum(host.serial_ns for host in hosts if host)
+        serial += weight * (sum(host.serial_ns for host in hosts if host) + (hosts[0].frame_ns if hosts[0] else 0))
         work += weight * (hosts[0].work_ns if hosts[0] else 0)
     return serial, serial + work
 

@@ -170,7 +170,9 @@ def test_a_device(with_network: Tree) -> None:
     tree = with_network
     tree.add(
         "device/catalogue/generated.toml",
-        device_toml("edgetpu-usb", {"memory.onchip": 0.2, "time.invocation": 0.0, "host.serial": 0.0}),
+        device_toml(
+            "edgetpu-usb", {"memory.onchip": 0.2, "time.invocation": 0.0, "host.serial": 0.0, "host.frame": 0.0}
+        ),
     )
     assert "generated" in tree.segsolve("devices")
     tree.segsolve("zoo", "build", "novelnet")
@@ -369,7 +371,9 @@ def test_an_objective(with_network: Tree) -> None:
     tree.add("search/objectives/slack.py", OBJECTIVE)
     tree.add("checker/objectives/slack.py", CHECKED_OBJECTIVE)
     tree.segsolve("zoo", "build", "novelnet")
-    (tree.folder / "roomy.toml").write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    (tree.folder / "roomy.toml").write_text(
+        device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8"
+    )
     roomy = ("--device", "roomy.toml", "--tpu-memory", "32KiB")
     here = ("novelnet.tflite", "--tpus", "3", "--objective", "slack", *roomy)
     found = tree.json("solve", *here)

@@ -32,7 +32,8 @@ from segsolve_runtime.flow.shared import intervals
 from segsolve_runtime.pipeline import Pipeline
 
 LINKS = st.builds(SharedLink, ns_per_mib=st.integers(0, 10**7))
-HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
+NS = st.integers(0, 60)
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=NS, work_ns=st.integers(0, 200), frame_ns=NS)
 
 
 @st.composite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from segsolve.errors import DeviceError
@@ -98,21 +98,23 @@ class SharedLink:
 class Host:
     """The host that feeds all devices.
 
-    It drives the stages of inferences one after the other, `serial_ns` each; an inference takes `work_ns` of a core
-    besides, wherever it is cut: what its operations take that no device does. All of that is done on `cores`.
+    It drives the stages of inferences one after the other, `serial_ns` each, and in the same line hands over what an
+    inference takes and gives as a whole, in `frame_ns`. An inference takes `work_ns` of a core besides: what its
+    operations take that no device does. Only the first depends on the cuts. All of that is done on `cores`.
     """
 
     cores: int
     serial_ns: int
     work_ns: int = 0
+    frame_ns: int = 0
 
     def __post_init__(self) -> None:
-        if self.cores < 1 or min(self.serial_ns, self.work_ns) < 0:
+        if self.cores < 1 or min(self.serial_ns, self.work_ns, self.frame_ns) < 0:
             raise ValueError("a host has at least one core, and no negative times")
 
     def load_ns(self, stages: int) -> int:
         """Return how long an inference of so many stages occupies the host, rounded up to whole ns."""
-        return host_ns(stages, cores=self.cores, serial_ns=self.serial_ns, work_ns=self.work_ns)
+        return host_ns(stages, **asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +193,7 @@ class Problem:
         times = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in ops) + self.overhead_ns * len(ops)
         times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
         times += sum(m.time_ns for m in self.measured)
-        times += self.host.work_ns + self.host.serial_ns * len(ops) if self.host else 0
+        times += self.host.work_ns + self.host.frame_ns + self.host.serial_ns * len(ops) if self.host else 0
         nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) for op in ops)
         nbytes += sum(t.nbytes * (len(t.consumers) + 1) for t in tensors)
         scratch = (*(op.scratch_bytes for op in ops), *(t.scratch_bytes for t in tensors))

@@ -108,7 +108,7 @@ def drawn(problem: Problem, kind: str, seed: int = 4) -> Problem:
         replace(t, input_ns=rng.randint(1, 9), output_ns=rng.randint(1, 9), scratch_bytes=0) for t in problem.transfers
     )
     link = SharedLink(ns_per_mib=2**20 * 1200 // sum(t.nbytes for t in transfers)) if kind == "link" else None
-    host = Host(cores=2, serial_ns=100, work_ns=90) if "host" in kind else None
+    host = Host(cores=2, serial_ns=100, work_ns=90, frame_ns=30) if "host" in kind else None
     return replace(problem, ops=ops, transfers=transfers, capacity_bytes=75, overhead_ns=7, link=link, host=host)
 
 

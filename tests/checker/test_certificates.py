@@ -30,7 +30,8 @@ from ..trying import all_values
 from .cases import Case, solved
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
+NS = st.integers(0, 60)
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=NS, work_ns=st.integers(0, 200), frame_ns=NS)
 ORDERED = [o for o in Objective if o is not Objective.PARETO]
 
 

@@ -80,7 +80,8 @@ def test_constraints_are_kept(problem: Problem, ns_per_mib: int, latency_ns: int
         assert not values
 
 
-HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=st.integers(0, 60), work_ns=st.integers(0, 200))
+NS = st.integers(0, 60)
+HOSTS = st.builds(Host, cores=st.integers(1, 4), serial_ns=NS, work_ns=st.integers(0, 200), frame_ns=NS)
 
 
 @given(problems(max_ops=4, max_tpus=3), HOSTS, LAYOUTS, st.booleans())

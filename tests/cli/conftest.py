@@ -34,7 +34,7 @@ def net(models: Path) -> Path:
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device whose host costs nothing, so that it is not what limits a small network."""
     path = tmp_path_factory.mktemp("devices") / "roomy.toml"
-    path.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    path.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8")
     return path
 
 

@@ -21,7 +21,7 @@ from .tool import document, error, inside, run
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device whose host never limits: there are no certificates of fronts where it does."""
     path = tmp_path_factory.mktemp("device") / "roomy.toml"
-    path.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    path.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8")
     return path
 
 

@@ -18,7 +18,7 @@ def tail(tmp_path: Path) -> Path:
     """One convolution, and then layers in floating point, which no Edge TPU takes."""
     net = Net()
     x = net.dequantize(net.conv(net.input((1, 64, 64, 8)), 8))
-    for _ in range(4):
+    for _ in range(8):
         x = net.relu(x)
     return net.write(tmp_path, x)
 

@@ -212,7 +212,7 @@ def _free_device() -> str:
     sections = text.split("\n[")
     return "\n[".join(
         "\n".join("value = 0.0" if line.startswith("value") else line for line in section.split("\n"))
-        if section.startswith(("time.", "host.serial"))
+        if section.startswith(("time.", "host.serial", "host.frame"))
         else section
         for section in sections
     )

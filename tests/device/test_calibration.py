@@ -44,6 +44,7 @@ def test_a_written_description_loads(tmp_path: Path) -> None:
         "host.activation": devices.Figure(1, "ms/MiB", "a test", "unknown"),
         "host.cores": devices.Figure(4, "cores", "a test", "unknown"),
         "host.serial": devices.Figure(0.25, "ms", "a test", "unknown"),
+        "host.frame": devices.Figure(1.5, "ms/MiB", "a test", "unknown"),
     }
     ranges = {"small": devices.Range(0.9, 1.2, "a test")}
     described = devices.Description("mine", "Mine", "by hand", figures, ranges)
@@ -52,6 +53,7 @@ def test_a_written_description_loads(tmp_path: Path) -> None:
     assert device.invocation_ns == 2e6
     assert device.restream_bytes == MIB
     assert (device.runner, device.host_cores, device.host_serial_ns) == ("by hand", 4, 250_000)
+    assert device.host_frame_ns_per_byte * MIB == 1.5e6
     assert device.ranges == (("small", 0.9, 1.2),)
 
 

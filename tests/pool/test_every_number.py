@@ -67,7 +67,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     residual_net().write(root)
     one = Net()
     one.write(root, one.conv(one.input()), name="one")
-    (root / "roomy.toml").write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    (root / "roomy.toml").write_text(
+        device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8"
+    )
     for number, asked in enumerate(QUESTIONS.values()):
         models = ("net.tflite", "one.tflite")
         done = run("solve", *models, "--pool", *asked, "--time-limit", "60", "--no-verify", "-o", str(number), cwd=root)

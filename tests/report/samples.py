@@ -51,7 +51,7 @@ def make_sample(
         net.graph.tensors[x].name = f"{EVIL}{k}".encode()
     loaded = net.load(folder, x, name="evil")
     device = load_device(DEVICE)
-    device = device.with_memory(device.reserved_bytes + room)
+    device = replace(device, memory_bytes=device.reserved_bytes + room, host_frame_ns_per_byte=0.0)
     problem = AnalyticCosts(graph=loaded.graph, device=device).problem(tpus=tpus, no_spill=no_spill)
     plan = folder / "plan"
     write_plan(
@@ -80,7 +80,7 @@ def make_layout(
         left, right = net.conv(left, filters=16), net.conv(right, filters=32)
     loaded = net.load(folder, net.concat(left, right), name="branches")
     device = load_device(DEVICE)
-    device = device.with_memory(device.reserved_bytes + room)
+    device = replace(device, memory_bytes=device.reserved_bytes + room, host_frame_ns_per_byte=0.0)
     plan = Plan(
         pipelines=tuple(
             planned.Pipeline(

@@ -73,7 +73,7 @@ def test_it_is_not_copied_unless_asked(tmp_path: Path) -> None:
     assert len(plan["pipelines"]) == 1
     assert {stage["replicas"] for stage in plan["pipelines"][0]["stages"]} == {1}
     roomy = tmp_path / "roomy.toml"  # where the host of so small a model would limit copies
-    roomy.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0}), encoding="utf-8")
+    roomy.write_text(device_toml("edgetpu-usb", {"host.serial": 0.0, "host.frame": 0.0}), encoding="utf-8")
     here = ("solve", loaded.path, "--tpus", "2", "--device", roomy)
     done = inside(*here, "--layout", "any", "-o", tmp_path / "any", "--no-verify")
     assert done.code == 0, done.stderr

@@ -228,6 +228,12 @@ class Host(_Record):
     work_ns: int = Field(
         ge=0, le=_MOST, description="what the operations of an inference take of a core that fall back"
     )
+    frame_ns: int = Field(
+        default=0,
+        ge=0,
+        le=_MOST,
+        description="in which it hands over an inference's inputs and outputs and does no more",
+    )
 
 
 class Device(_Record):

@@ -29,7 +29,7 @@ def _host_ns(plan: Plan, pipeline: PlanPipeline) -> int:
     host = plan.device.host
     if host is None:
         return 0
-    return host_ns(len(pipeline.stages), cores=host.cores, serial_ns=host.serial_ns, work_ns=host.work_ns)
+    return host_ns(len(pipeline.stages), **host.model_dump())
 
 
 def _moved_bytes(pipeline: PlanPipeline) -> int:

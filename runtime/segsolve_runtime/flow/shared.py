@@ -47,13 +47,14 @@ def link_ns(nbytes: int, ns_per_mib: int) -> int:
     return -(-nbytes * ns_per_mib // 2**20)
 
 
-def host_ns(stages: int, *, cores: int, serial_ns: int, work_ns: int) -> int:
+def host_ns(stages: int, *, cores: int, serial_ns: int, work_ns: int, frame_ns: int) -> int:
     """Return how long an inference of so many stages occupies the host, rounded up to whole ns.
 
-    Each stage takes `serial_ns`, in which no other may; operations that fall back take `work_ns` of the cores in all.
-    The longer counts of what is done one after the other, and of what all cores have to do.
+    Each stage takes `serial_ns`, and handing over what the inference takes and gives `frame_ns`, in which no other may;
+    operations that fall back take `work_ns` of the cores in all. The longer counts of what is done one after the other,
+    and of what all cores have to do.
     """
-    serial = stages * serial_ns
+    serial = stages * serial_ns + frame_ns
     return max(serial, -(-(work_ns + serial) // cores))
 
 

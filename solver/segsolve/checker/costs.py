@@ -135,12 +135,13 @@ def link_ns(problem: Problem, nbytes: int) -> int:
 def host_ns(problem: Problem, stages: int) -> int:
     """Return how long an inference of so many stages occupies the host, rounded up to whole ns; 0 without one.
 
-    Stages are driven one after the other; that, and what falls back, is done by all cores together.
+    Stages are driven, and the inference's own tensors handed over, one after the other; that, and what falls back, is
+    done by all cores together.
     """
     host = problem.host
     if host is None:
         return 0
-    in_turn = host.serial_ns * stages
+    in_turn = host.serial_ns * stages + host.frame_ns
     return max(in_turn, -(-(in_turn + host.work_ns) // host.cores))
 
 

@@ -101,11 +101,15 @@ class Link(_Record):
 
 
 class Host(_Record):
-    """The host that feeds all devices: its cores, its ns for each stage of an inference, and for each inference."""
+    """The host that feeds all devices: its cores, its ns for each stage of an inference, and for each inference.
+
+    `work_ns` any core may do, `frame_ns` is in turn with the stages.
+    """
 
     cores: Count
     serial_ns: Amount
     work_ns: Amount = 0
+    frame_ns: Amount = 0
 
 
 class Problem(_Record):
@@ -297,5 +301,6 @@ def _total(problem: Problem) -> int:
     ops = sum(op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes for op in problem.ops)
     tensors = sum(t.nbytes + t.input_ns + t.output_ns + t.scratch_bytes for t in problem.transfers)
     measured = max((m.time_ns for m in problem.measured), default=0)
-    host = problem.host.work_ns + problem.host.serial_ns * len(problem.ops) if problem.host else 0
+    of = problem.host
+    host = of.work_ns + of.frame_ns + of.serial_ns * len(problem.ops) if of else 0
     return host + ops + tensors * (len(problem.ops) + 1) + measured + problem.overhead_ns + problem.capacity_bytes

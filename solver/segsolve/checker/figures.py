@@ -40,7 +40,7 @@ def check_belongs(plan: Plan, certificate: Certificate) -> None:
 
 def _host(problem: Problem, plan: Plan) -> Iterator[tuple[str, object, object]]:
     """Yield what both say of the host."""
-    for name in ("cores", "serial_ns", "work_ns"):
+    for name in ("cores", "serial_ns", "work_ns", "frame_ns"):
         yield f"the host's {name}", getattr(problem.host, name, None), getattr(plan.device.host, name, None)
 
 

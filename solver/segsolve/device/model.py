@@ -42,8 +42,9 @@ class Device:
     A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
     in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to one core of
-    its CPU, `host_cores` is how many there are, and `host_serial_ns` what `runner` keeps it busy per stage and
-    inference. `also_taken` are kinds of operations that the device takes beyond the table of `operations.toml`.
+    its CPU, `host_cores` is how many there are, `host_serial_ns` what `runner` keeps it busy per stage and inference,
+    and `host_frame_ns_per_byte` the same for what the mapped part as a whole takes and gives. `also_taken` are kinds of
+    operations that the device takes beyond the table of `operations.toml`.
     Images of more than `image_pixels` may leave less memory to the weights than is known: `image_bytes_per_pixel`, at
     most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it, which
     `is_optimistic` remembers.
@@ -86,6 +87,7 @@ class Device:
     host_ns_per_byte: float = 0.29
     host_cores: int = 1
     host_serial_ns: float = 0.0
+    host_frame_ns_per_byte: float = 0.0
     runner: str = ""
     start: Start | None = None
     ranges: tuple[tuple[str, float, float], ...] = ()
@@ -209,6 +211,7 @@ class Host(_Section):
     activation: Annotated[Figure, _in("ms/MiB")]
     cores: Annotated[Figure, _in("cores"), _whole(1)] | None = None
     serial: Annotated[Figure, _in("ms")] | None = None
+    frame: Annotated[Figure, _in("ms/MiB")] | None = None
 
 
 class Opening(_Section):
@@ -337,6 +340,7 @@ class DeviceFile(_Section):
             "host_ns_per_byte": self.host.activation.value * 1e6 / MIB,
             "host_cores": int(_value(self.host.cores) or 1),
             "host_serial_ns": _value(self.host.serial) * 1e6,
+            "host_frame_ns_per_byte": _value(self.host.frame) * 1e6 / MIB,
         }
 
 

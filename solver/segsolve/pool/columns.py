@@ -131,10 +131,10 @@ def _takes(problem: PoolProblem, model: int, tables: Sequence[StageTable]) -> li
     workload, kept = problem.workload, problem.workload.demands[model].kept
     is_timed = workload.goal is Goal.LATENCY or kept.most_latency_ns is not None
     for k, (kind, table) in enumerate(zip(pool.kinds, tables, strict=True)):
-        serial, work = problem.host_ns(model, k)
+        serial, *first_of_host = problem.host_ns(model, k)
         of_links = [table.moved_bytes * link.ns_per_mib * (kind.link == name) for name, link in pool.links]
         of_host = np.full(table.time.shape, serial, dtype=np.int64)
-        first = np.array([*(0 for _ in of_links), 0, work, 0, 0], dtype=np.int64)
+        first = np.array([*(0 for _ in of_links), *first_of_host, 0, 0], dtype=np.int64)
         of_plan = np.minimum(table.time, IMPOSSIBLE) * is_timed, np.full_like(of_host, kept.most_stages is not None)
         found.append((np.stack([*of_links, of_host, of_host, *of_plan], axis=-1), first))
     return found

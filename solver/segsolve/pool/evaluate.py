@@ -136,8 +136,8 @@ class PoolScore:
             )
             links.append(often * Fraction(moved * link.ns_per_mib, 2**20))
         hosts = [self.problem.host_ns(pipeline.model, kind) for kind in kinds]
-        serial, work = often * sum(serial for serial, _ in hosts), often * hosts[0][1]
-        return links, serial, (serial + work) / max(1, self.problem.host_cores)
+        serial, (_, host, cores) = sum(serial for serial, _, _ in hosts), hosts[0]
+        return links, often * (serial + host), often * (serial + cores) / max(1, self.problem.host_cores)
 
     @cached_property
     def _shared(self) -> tuple[list[Fraction], Fraction, Fraction]:

@@ -156,10 +156,10 @@ class PoolProblem:
         hosts = [problem.host for row in self.costs for problem in row]
         return min((host.cores if host else 0 for host in hosts), default=0)
 
-    def host_ns(self, model: int, kind: int) -> tuple[int, int]:
-        """Return what a stage of a model on a kind occupies the host for, and its cores besides if it is the first."""
+    def host_ns(self, model: int, kind: int) -> tuple[int, int, int]:
+        """Return what a stage of a model on a kind occupies the host for; a first one besides host and cores."""
         host = self.costs[model][kind].host if self.host_cores else None
-        return (host.serial_ns, host.work_ns) if host else (0, 0)
+        return (host.serial_ns, host.frame_ns, host.frame_ns + host.work_ns) if host else (0, 0, 0)
 
     @property
     def words(self) -> list[str]:

@@ -92,9 +92,9 @@ class Pricer:
             load += weight * price.time_ns
             busy += price.time_ns
             moved += weight * price.moved_bytes
-            serial, work = self._host_ns[m][kind]
-            host += weight * serial
-            cores += weight * (serial + (0 if a else work))
+            serial, of_host, of_cores = self._host_ns[m][kind]
+            host += weight * (serial + (0 if a else of_host))
+            cores += weight * (serial + (0 if a else of_cores))
         return Pattern(kind, order, load, busy, moved, host, cores)
 
     def _grown(self, kind: int, ordered: list[Held], room: int) -> list[tuple[Held, ...]]:

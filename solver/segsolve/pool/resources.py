@@ -194,7 +194,8 @@ class ResourceBound:
             takes.append(own)
         always = np.zeros(len(self._per_ns), dtype=np.int64)
         if self._problem.host_cores:
-            always[-1] = weight * min(each.problem.host.work_ns for each in row if each.problem.host)
+            of_host = [self._problem.host_ns(m, k)[1:] for k in range(kinds)]
+            always[-2:] = weight * np.array(of_host, dtype=np.int64).min(axis=0)
         ends = np.concatenate(last)
         order = np.argsort(ends, kind="stable")
         return _Ways(len(row[0]), np.concatenate(first)[order], ends[order], np.concatenate(takes)[order], always)

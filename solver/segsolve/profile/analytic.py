@@ -54,7 +54,20 @@ class AnalyticCosts:
             cores=self.device.host_cores,
             serial_ns=round(self.device.host_serial_ns),
             work_ns=sum(host_ns(self.device, self.graph, op) for op in outside),
+            frame_ns=round(self.device.host_frame_ns_per_byte * self._frame_bytes),
         )
+
+    @property
+    def _frame_bytes(self) -> int:
+        """What devices take and give of an inference as a whole, wherever it is cut."""
+        mapped = range(self.mapped.first, self.mapped.end)
+        taken = (t for t in self.transfers if t.producer not in mapped and any(c in mapped for c in t.consumers))
+        given = (
+            t
+            for t in self.transfers
+            if t.producer in mapped and (t.is_output or any(c not in mapped for c in t.consumers))
+        )
+        return sum(t.nbytes for t in (*taken, *given))
 
     @cached_property
     def mapped(self) -> MappedPart:

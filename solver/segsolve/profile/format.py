@@ -116,6 +116,7 @@ class Host(_Record):
     cores: Annotated[int, Field(ge=1, le=2**20)] = Field(default=1, description="of its CPU")
     serial_ns: Ns = Field(default=0, description="for a stage of an inference, in which it drives no other")
     work_ns: Ns = Field(default=0, description="of a core for an inference besides, wherever the layers are cut")
+    frame_ns: Ns = Field(default=0, description="for an inference, in which it hands over its inputs and outputs only")
 
 
 class Device(_Record):

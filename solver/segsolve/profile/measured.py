@@ -77,8 +77,12 @@ class MeasuredCosts:
         host = self.profile.device.host
         if host is None or self.cpus:
             return None
-        cores = host.cores if self.host_cores is None else self.host_cores
-        return Host(cores=cores, serial_ns=self._scaled(host.serial_ns), work_ns=self._scaled(host.work_ns))
+        return Host(
+            cores=host.cores if self.host_cores is None else self.host_cores,
+            serial_ns=self._scaled(host.serial_ns),
+            work_ns=self._scaled(host.work_ns),
+            frame_ns=self._scaled(host.frame_ns),
+        )
 
     def _title(self) -> str:
         if self.graph is not None:

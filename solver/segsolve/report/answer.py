@@ -244,8 +244,11 @@ def on_host(problem: Problem, score: PlanScore) -> Iterable[str]:
         )
     if host is None:
         return
-    if "host" in score.limited_by and host.serial_ns:
-        yield f"Driving one stage of one inference takes the host {ms(host.serial_ns)} ms (predicted)."
+    if "host" in score.limited_by:
+        parts = {"drive a stage": host.serial_ns, "hand over its inputs and outputs": host.frame_ns}
+        takes = [f"{ms(ns)} ms to {what}" for what, ns in parts.items() if ms(ns) != ms(0)]
+        if takes:
+            yield f"An inference takes the host {' and '.join(takes)} (predicted)."
     if host.work_ns:
         busy = float(score.rate * host.work_ns)
         yield (

@@ -149,10 +149,10 @@ class PoolCertificate(_Record):
         """The cores of the host, the fewest that is said of it; 0: its time is left aside."""
         return min(problem.host.cores if problem.host else 0 for row in self.problems for problem in row)
 
-    def host_ns(self, model: int, kind: int) -> tuple[int, int]:
-        """Return what a stage occupies the host for, and its cores besides if it is the first; ns."""
+    def host_ns(self, model: int, kind: int) -> tuple[int, int, int]:
+        """Return what a stage occupies the host for, and what a first one does besides, and any of its cores; ns."""
         host = self.problems[model][kind].host
-        return (host.serial_ns, host.work_ns) if host and self.host_cores else (0, 0)
+        return (host.serial_ns, host.frame_ns, host.work_ns) if host and self.host_cores else (0, 0, 0)
 
     @property
     def costs_sha256(self) -> str:

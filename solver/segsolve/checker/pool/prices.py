@@ -122,8 +122,8 @@ def cost_of(certificate: PoolCertificate) -> PoolCost:
     serial = work = Fraction(0)
     for p, pipeline in enumerate(certificate.pipelines):
         takes = [certificate.host_ns(pipeline.model, kinds[stage.devices[0]]) for stage in pipeline.stages]
-        serial += weights[p] * shares[p] * sum(each for each, _ in takes)
-        work += weights[p] * shares[p] * takes[0][1]
+        serial += weights[p] * shares[p] * (sum(each for each, _, _ in takes) + takes[0][1])
+        work += weights[p] * shares[p] * takes[0][2]
     return PoolCost(
         stages=stages,
         devices=loads,

@@ -76,7 +76,7 @@ def _cheapest(certificate: PoolCertificate, m: int, of: _Prices) -> int:
         numbers = [i for i, link in enumerate(certificate.links) if link.name == certificate.kinds[k].link]
         rate = certificate.links[numbers[0]].ns_per_mib if numbers else 0
         of_link = of.links[numbers[0]] if numbers else 0
-        serial, _ = certificate.host_ns(m, k)
+        serial, _, _ = certificate.host_ns(m, k)
         possible = ~for_ever
         if not possible.any():
             continue
@@ -94,5 +94,6 @@ def _cheapest(certificate: PoolCertificate, m: int, of: _Prices) -> int:
         least.append(min(ways))
     if least[-1] >= _MOST:
         raise CertificateFault(f"{certificate.models[m].name} has no plan at all")
-    work = min(certificate.host_ns(m, k)[1] for k in range(len(row)))
-    return least[-1] + weight * work * of.cores
+    once = [certificate.host_ns(m, k) for k in range(len(row))]
+    on_host, on_cores = min(frame for _, frame, _ in once), min(frame + work for _, frame, work in once)
+    return least[-1] + weight * (on_host * of.host + on_cores * of.cores)

@@ -191,7 +191,7 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
         if load == score.period:
             yield f"The {name} is what limits."
     if score.host_load == score.period:
-        yield "The host is what limits: it drives stages one after the other (host.serial of the device)."
+        yield "The host is what limits: it drives stages and hands over frames in turn (host.serial, host.frame)."
     if plan.is_shared and (swapped := swapping(answer.problem)) is not None:
         yield (
             f"Residents of a TPU must be compiled together (`segsolve build --compile`). All models on every TPU, "
