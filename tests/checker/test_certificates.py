@@ -229,6 +229,11 @@ def test_prefixes_of_a_graph_with_branches_prove_less() -> None:
     assert failed(boasting.check(), "optimum")
 
 
+def test_one_device_proves_its_plan_for_all_cuts() -> None:
+    order = solved(spilling_dag(8, 1, 1), Question())
+    assert order is not None and (order.check().is_certified, order.check().cuts) == (True, "dag")
+
+
 def test_states_that_are_missing_or_made_up() -> None:
     case = solved(spilling_dag(8, 3, 1), Question(cuts=Cuts.DAG), graph=True)
     assert case is not None

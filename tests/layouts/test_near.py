@@ -14,7 +14,10 @@ from segsolve.cost.plan import check_plan
 from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
+from segsolve.report.answer import instead
 from segsolve.search.ask import answer
+from segsolve.search.attainable import attainable
+from segsolve.search.bounds import least_work
 from segsolve.solvers.base import Limits, Status
 from tests.trying import best
 
@@ -52,6 +55,28 @@ def test_what_no_cut_of_the_order_keeps_is_found_elsewhere() -> None:
         assert answer(braided(4), replace(question, cuts=Cuts.CHAIN)).status is Status.INFEASIBLE
         found = answer(braided(4), question)
         assert found.score is not None and found.score.rate * 500 >= 1
+
+
+def test_one_tpu_has_one_plan_whatever_its_graph() -> None:
+    """Its weights stream, so that work alone does not show that nothing is better."""
+    found = answer(braided(1), Question())
+    assert found.status is Status.OPTIMAL and found.cuts == "dag" and found.best_over is None
+    kept = Constraints.of(min_fps=1e9 / (float(found.bound) - 1))
+    assert answer(braided(1), Question(constraints=kept)).status is Status.INFEASIBLE
+
+
+@pytest.mark.parametrize("asked", [{"max_latency_ns": 5}, {"min_fps": 1e9}])
+def test_what_no_cut_of_the_graph_can_keep_is_refused_for_sure(asked: dict[str, float]) -> None:
+    found = answer(braided(4), Question(constraints=Constraints.of(**asked)))
+    assert found.status is Status.INFEASIBLE and found.cuts == "dag"
+    assert found.proof is not None and "however the graph is cut" in found.proof
+
+
+def test_what_may_be_had_is_said_to_be_no_more_than_known() -> None:
+    asked = Question(constraints=Constraints.of(max_latency_ns=least_work(braided(4))))
+    assert answer(braided(4), asked).status is Status.UNKNOWN
+    (found,) = attainable(braided(4), asked, Limits())
+    assert found.answer.status is Status.FEASIBLE and "that is known is" in instead(found, asked)
 
 
 def test_a_limit_of_time_is_used_up_for_better_plans() -> None:

@@ -10,7 +10,7 @@ from segsolve.checker.claims import check_claims
 from segsolve.checker.document import Certificate, read_certificate
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.figures import check_belongs, check_figures, check_points
-from segsolve.checker.least import is_least
+from segsolve.checker.least import has_one_stage, is_least
 from segsolve.checker.objectives import objective
 from segsolve.checker.plans import Priced, Prices, check_valid, pieces_of
 from segsolve.checker.proof import prove
@@ -108,6 +108,8 @@ class _Run:
         count = len(self.states.members)
         if self.states.scope is Scope.GRAPH:
             return f"{count} states are all that the graph allows"
+        if has_one_stage(self.certificate.problem):
+            return f"{count} states are those of the execution order; one TPU runs it all, however the graph is cut"
         if self.scope is Scope.GRAPH:
             return f"{count} states are those of the execution order; no other cut of the graph does less work in all"
         return f"{count} states are those of the execution order; nothing is said of other cuts of the graph"
@@ -125,5 +127,6 @@ class _Run:
         return f"{claim}, over all cuts {where}"
 
     def _scope(self) -> Scope:
-        """Return what the proof holds for: the states, or more where a plan does no more than the work there is."""
-        return Scope.GRAPH if is_least(self.certificate) else self.states.scope
+        """Return what the proof holds for: the states, or more where a plan does the least work or nothing is cut."""
+        is_whole = has_one_stage(self.certificate.problem) or is_least(self.certificate)
+        return Scope.GRAPH if is_whole else self.states.scope

@@ -19,6 +19,11 @@ def is_least(certificate: Certificate) -> bool:
     return 0 < Fraction(*certificate.value) <= least_value(certificate)
 
 
+def has_one_stage(problem: Problem) -> bool:
+    """Whether one device runs every plan's whole graph, so that it does not matter how it could be cut."""
+    return problem.tpus == 1 and not problem.cpus
+
+
 def least_work_ns(problem: Problem) -> int:
     """Return the time that one inference takes of all devices together at least, however the network is cut.
 

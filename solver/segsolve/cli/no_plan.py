@@ -60,7 +60,7 @@ def no_plan(devices: str, result: Outcome, rule: Rule, who: str = "the search") 
         return typer.Exit(ExitCode.INTERRUPTED)
     if result.status is Status.INFEASIBLE:
         return impossible(devices, rule, result.proof)
-    hint = "give more time" if result.stopped_by is Stop.TIME_LIMIT else "try another --planner, or ask for less"
+    hint = "give more time" if result.stopped_by is Stop.TIME_LIMIT else rule.hint
     say_error(f"{who} found no plan on {devices}: {result.note or result.stopped_by}", hint)
     return typer.Exit(ExitCode.NO_PLAN)
 

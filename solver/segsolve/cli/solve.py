@@ -198,9 +198,11 @@ def command(
         _show(answer, points, as_json=as_json)
     if found.plan is None:
         rule = CONSTRAINTS if found.question.constraints else ON_CHIP
-        if found.status is Status.INFEASIBLE and found.question.constraints:
-            rule = replace(rule, hint="; ".join(_instead(problem, found.question, limits) or [rule.hint]))
-        raise no_plan(count(problem.tpus, "TPU"), found, rule, found.planner)
+        if found.stopped_by is Stop.FINISHED and found.question.constraints:
+            is_sure = found.status is Status.INFEASIBLE
+            said = _instead(problem, found.question, limits, is_sure=is_sure)
+            rule = replace(rule, hint="; ".join(said or [rule.hint]))
+        raise no_plan(count(problem.tpus, "TPU"), found, rule, found.found_by or found.planner)
     _write(output, answer, share, most_plans, verify=verify, as_json=as_json)
     if found.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -234,15 +236,15 @@ def _write(
     news(f"compile them with segsolve build {output} --compile, and compare them with segsolve bench {output}")
 
 
-def _instead(problem: Problem, asked: Question, limits: Limits) -> list[str]:
-    """Say what contradicts, and what can be had in place of a latency or a rate that cannot."""
+def _instead(problem: Problem, asked: Question, limits: Limits, *, is_sure: bool) -> list[str]:
+    """Say what contradicts, if it is sure that something does, and what can be had in place of a latency or a rate."""
     from segsolve.report.answer import contradicting, instead
     from segsolve.search.attainable import attainable
     from segsolve.search.contradiction import contradiction
 
     said = []
     with progress("looking for what can be had") as _:
-        if problem.no_spill or len([part for each in asked.constraints for part in each.parts]) > 1:
+        if is_sure and (problem.no_spill or len([part for each in asked.constraints for part in each.parts]) > 1):
             said.append(contradicting(contradiction(problem, asked, limits)))
         said += [instead(one, asked) for one in attainable(problem, asked, limits)]
     return said

@@ -114,10 +114,11 @@ def answer_table(
 
 
 def instead(found: Attainable, asked: Question) -> str:
-    """Say what can be had in place of a constraint that no plan keeps."""
+    """Say what can be had in place of a constraint that no plan is known to keep."""
     score, plan = found.answer.score, found.answer.plan
     assert score is not None and plan is not None
     others = "" if len(asked.constraints.values) == 1 else " with the other constraints"
+    others += "" if found.answer.status is Status.OPTIMAL else " that is known"
     if found.key == "max_latency_ns":
         return f"the least latency{others} is {ms(score.latency_ns)} ms, layout {plan.layout}"
     return f"the most{others} is {fps(score.throughput_fps)} inferences per second, layout {plan.layout}"

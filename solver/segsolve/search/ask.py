@@ -13,7 +13,7 @@ from segsolve.errors import UsageError
 from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
-from segsolve.search.bounds import least_value
+from segsolve.search.bounds import least_value, out_of_reach
 from segsolve.search.chain.table import is_long
 from segsolve.search.exact import draft, exact
 from segsolve.search.fallback import Fallback
@@ -26,6 +26,8 @@ from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Stat
 
 _TOO_MANY = "its graph allows too many cuts to list (one pipeline: --layout pipeline --cuts dag bounds them)"
 _NEAR = f"the plan is the best near its own cuts: {_TOO_MANY}"
+_LEAST_WORK = "no cut of the graph does less work in all"
+_ONE_STAGE = "one TPU runs the whole graph as one stage, however it is cut"
 _SHARE = 0.3  # of the time, for plans near the known one; the rest is for those anywhere, and their bound
 _OTHERS = f"leave --planner away, or give one of: {', '.join(EXACT)}"
 _FEW_STATES = 600  # a trade-off between two costs takes a search per point
@@ -159,21 +161,23 @@ class _Search:
 
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""
+        if chain.plan is None and (reason := out_of_reach(self.problem, self.question.constraints)) is not None:
+            return _shown(replace(chain, confirmed_by=()), reason)
+        if self.problem.tpus == 1 and not self.problem.cpus:
+            return _shown(self._last(chain), _ONE_STAGE)
         if self._cannot_pay(chain):
-            return self._no_less_work(self._last(chain))
+            return _shown(self._last(chain), _LEAST_WORK)
         if self._is_late:
             return replace(self._of_the_order(chain), stopped_by=Stop.TIME_LIMIT)
         table = lattice_table(self.problem)
-        if table is None:
-            return self._without_lattice(chain)
+        return self._without_lattice(chain) if table is None else self._of_lattice(table, chain)
+
+    def _of_lattice(self, table: StageTable, chain: Answer) -> Answer:
+        """Return the best plan over all stages that the graph allows, unless that takes too long unasked."""
         if len(table.members) == len(self.problem.cuts) + 2:
             return replace(self._last(chain), cuts="dag")
-        if (
-            chain.plan is not None
-            and self._needs_fronts
-            and len(table.members) > _FEW_STATES
-            and self.question.cuts is Cuts.AUTO
-        ):
+        is_long = chain.plan is not None and self._needs_fronts and len(table.members) > _FEW_STATES
+        if is_long and self.question.cuts is Cuts.AUTO:
             return self._of_the_order(chain, "--cuts dag also tries cuts between branches")
         graph = exact(self._asked(table, "dag"))
         self._tell(graph)
@@ -195,7 +199,7 @@ class _Search:
         if found is chain and not (is_bounded and chain.plan):
             return self._of_the_order(chain, _TOO_MANY)
         if found.value is not None and self._cannot_pay(found):
-            return self._no_less_work(replace(found, status=Status.OPTIMAL, bound=found.value))
+            return _shown(replace(found, status=Status.OPTIMAL, bound=found.value), _LEAST_WORK)
         if is_bounded and found.stopped_by is not Stop.INTERRUPTED:
             from segsolve.search.wide import wide_answer  # loads the second solver, which few questions need
 
@@ -237,18 +241,11 @@ class _Search:
     def _drafted_over(self, table: StageTable) -> Answer:
         return draft(self._asked(table, "dag"))
 
-    def _no_less_work(self, found: Answer) -> Answer:
-        """Return the answer that no plan over any cuts is better, which its value shows."""
-        proof = Confirmation(
-            by="bounds", claim="no cut of the graph does less work in all", strength="exact", seconds=0.0
-        )
-        return replace(found, cuts="dag", confirmed_by=(*found.confirmed_by, proof))
-
     def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
         """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
         chain = self._last(chain)
         if chain.status is Status.INFEASIBLE:
-            note = f"no cuts of the execution order keep the constraints; others were not tried{why and f': {why}'}"
+            note = f"no cuts of the execution order keep the constraints; others were not all tried{why and f': {why}'}"
             return replace(chain, status=Status.UNKNOWN, bound=self._least, note=note)
         if chain.value is None:
             return replace(chain, bound=min(chain.bound, self._least))
@@ -290,3 +287,9 @@ class _Search:
         bound = min(found.bound, self._least) if found.cuts == "chain" else found.bound
         elapsed = time.perf_counter() - self.start
         self.observe(Progress(objective_ns=found.objective_ns, bound_ns=int(bound), wall_s=elapsed))
+
+
+def _shown(found: Answer, claim: str) -> Answer:
+    """Return an answer of the execution order as one over all cuts of the graph, for a reason that needs no search."""
+    proof = Confirmation(by="bounds", claim=claim, strength="exact", seconds=0.0)
+    return replace(found, cuts="dag", confirmed_by=(*found.confirmed_by, proof))

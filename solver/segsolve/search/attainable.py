@@ -9,14 +9,14 @@ from segsolve.problem import Problem
 from segsolve.question import Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
-from segsolve.solvers.base import Limits, Status
+from segsolve.solvers.base import Limits
 
 _KINDS = {"max_latency_ns": Objective.LATENCY, "min_fps": Objective.THROUGHPUT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attainable:
-    """The best answer without one constraint, whose key is `key`; all others hold."""
+    """The best answer without one constraint, whose key is `key`; all others hold. It may not be proven."""
 
     key: str
     answer: Answer
@@ -30,5 +30,5 @@ def attainable(problem: Problem, asked: Question, limits: Limits) -> Iterator[At
             continue
         others = asked.constraints.without(key)
         found = answer(problem, replace(asked, objective=objective, constraints=others), limits=limits)
-        if found.plan is not None and found.status is Status.OPTIMAL:
+        if found.plan is not None:
             yield Attainable(key=key, answer=found)

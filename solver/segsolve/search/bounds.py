@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.problem import Problem
-from segsolve.question import Question
+from segsolve.question import Constraints, Question
 from segsolve.search.objectives import aim
 
 
@@ -33,3 +33,14 @@ def least_value(problem: Problem, question: Question) -> Fraction:
     goal = aim(question.objective)
     least = goal.least(question, Fraction(least_work(problem)), problem.tpus)
     return max(least, Fraction(least_host(problem))) if goal.is_rate else least
+
+
+def out_of_reach(problem: Problem, constraints: Constraints) -> str | None:
+    """Return why no plan keeps a limit of latency or rate, whatever its cuts and layout; None if that is not known."""
+    work, rate = least_work(problem), constraints.least_fps
+    if work and not constraints.allow_latency(work):
+        return f"no inference takes less than {work} ns, however the graph is cut"
+    period = max(Fraction(work, problem.tpus), Fraction(least_host(problem)))
+    if rate is not None and period * rate > 10**9:
+        return f"no plan makes more than {float(10**9 / period):.1f} inferences per second, however the graph is cut"
+    return None
