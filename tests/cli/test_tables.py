@@ -172,3 +172,14 @@ def test_units() -> None:
     assert [percent(x) for x in (0, 1e-6, 0.25, 1.5, 20)] == ["0 %", "<0.1 %", "25.0 %", "150 %", "2,000 %"]
     assert [million(n) for n in (512, 3_400_000, 7_600_000_000)] == ["0.00051", "3.4", "7,600"]
     assert [ms(n) for n in (1e4, 12.3e6, 123.4e6, 12345e6)] == ["0.01", "12.30", "123.4", "12,345"]
+
+
+@pytest.mark.parametrize("width", [45, 60, 80])
+def test_names_are_cut_short_before_a_figure_is(width: int) -> None:
+    table = Grid("", "#", "name", "first", "second", "third", names=("name",), optional=("third",))
+    table.add_row("123", "a name that is much too long for any terminal " * 2, "12345.67", "1234.5", "0.123")
+    text = StringIO()
+    Console(file=text, width=width).print(table)
+    shown = text.getvalue()
+    assert all(figure in shown for figure in ("123 ", "12345.67", "1234.5")) and "…" in shown
+    assert max(map(len, shown.splitlines())) <= width

@@ -11,6 +11,7 @@ from typing import Any
 
 from segsolve_runtime.bench.turns import Effort, Entrant, Where
 from segsolve_runtime.bench.verdict import NOISE, UNDECIDED, compare, estimate
+from segsolve_runtime.observe.drift import BEHIND
 
 _UNITS = {"throughput": "inferences/s", "latency": "ms"}
 
@@ -38,6 +39,7 @@ def _entry(entrant: Entrant, first: Entrant, noise: float) -> dict[str, Any]:
         "open_s": median(turn.open_s for turn in entrant.turns),
         "first_result_s": median(turn.first_s for turn in entrant.turns),
         "hottest_c": max(heat, default=None),
+        "late": median(turn.late for turn in entrant.turns),
         "ratio_to_first": against.ratio.as_dict(),
         "verdict": None if entrant is first else against.verdict,
         "turns": entrant.values,
@@ -51,7 +53,7 @@ def _unit(entrants: Sequence[Entrant], effort: Effort) -> str:
 def csv_text(entrants: Sequence[Entrant]) -> str:
     """Return a row per turn."""
     stream = io.StringIO()
-    columns = ("plan", "turn", "value", "stage_ms", "open_s", "first_s", "hottest_c")
+    columns = ("plan", "turn", "value", "stage_ms", "open_s", "first_s", "hottest_c", "late")
     writer = csv.DictWriter(stream, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     for entrant in entrants:
@@ -65,7 +67,8 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
     found, unit = document(entrants, where, effort, noise), _unit(entrants, effort)
     width = max(len(entrant.name) for entrant in entrants)
     turns = f"{effort.rounds} turns of {effort.count} inferences each, shuffled"
-    yield f"{effort.mode} on {where.backend}, {turns}; medians with {found['plans'][0]['confidence']:.0%} intervals"
+    yield f"{effort.mode} on {where.backend}, {turns};"
+    yield f"medians with {found['plans'][0]['confidence']:.0%} intervals"
     for entry in found["plans"]:
         interval = f"{entry['low']:.2f} to {entry['high']:.2f}"
         text = f"{entry['name']:{width}}  {entry['median']:10.2f} {unit}  ({interval})"
@@ -77,5 +80,7 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
             text += f"  {entry['verdict']}"
             text += f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}" if is_apart else ""
         yield text
+    if slow := [entry["name"] for entry in found["plans"] if entry["late"] > BEHIND]:
+        yield f"This machine did not keep up with {', '.join(slow)}: what was measured is the machine, not the plans."
     if len(entrants) > 1:
         yield f"Against {entrants[0].name}, turn by turn; less than {noise:.0%} is a tie, as repeats differ that much."

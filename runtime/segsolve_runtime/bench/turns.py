@@ -51,7 +51,8 @@ class Turn:
 
     `value` is inferences per second (of a pool periods), or the median ms of a single one; `stage_ms` that of the
     slowest stage per inference, without what is between stages; `open_s` and `first_s` from nothing to an open pipeline
-    and from there to the first result; `hottest_c` of the devices that say it.
+    and from there to the first result; `hottest_c` of the devices that say it; `late` the share of the inferences of a
+    stage that this machine was still at work on when an emulated device would have been done, of the latest stage.
     """
 
     value: float
@@ -59,6 +60,7 @@ class Turn:
     open_s: float
     first_s: float
     hottest_c: float | None
+    late: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,6 +144,7 @@ def _turn(folder: PlanFolder | PoolFolder, where: Where, effort: Effort) -> Turn
             open_s=opened - begin,
             first_s=first - opened,
             hottest_c=hottest_c(pipeline.devices.values()),
+            late=_late(pipeline.metrics()),
         )
 
 
@@ -181,7 +184,13 @@ def _pool_turn(folder: PoolFolder, where: Where, effort: Effort) -> Turn:
             open_s=opened - begin,
             first_s=first - opened,
             hottest_c=hottest_c(devices),
+            late=max(map(_late, metrics.models.values())),
         )
+
+
+def _late(metrics: Metrics) -> float:
+    """Return the share of inferences that were late, of the stage with most of them."""
+    return max((stage.late / stage.inferences for stage in metrics.stages if stage.inferences), default=0.0)
 
 
 def _latency_ms(pipeline: Pipeline, count: int) -> float:

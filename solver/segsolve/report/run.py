@@ -19,7 +19,7 @@ from segsolve_runtime.observe.began import Began
 from segsolve_runtime.observe.drift import drift_of
 
 _BAR_WIDTH = 16
-_KINDS = {
+KINDS = {
     "simulated": "virtual time",
     "litert": "measured on this machine's CPU",
     "emulated": "this machine's CPU, held to the predicted times",
@@ -77,7 +77,7 @@ def run_table(
     began: Began | None = None,
 ) -> RenderableType:
     """Return one row per stage: where its time went, and the device's predicted stage time beside it."""
-    kind = _KINDS.get(backend, "measured")
+    kind = KINDS.get(backend, "measured")
     table = Grid(
         f"{plan.model.name}: {count(metrics.count, 'inference')} on {backend}, {kind}",
         *("stage", "operations", "", "busy", "inference\nms", "blocked", "starved", "predicted\nms"),

@@ -117,7 +117,7 @@ def _operations(graph: Graph, problem: Problem) -> Grid:
         "streamed\nms",
         "cut before\nKiB",
     )
-    table = Grid("", *columns, left=("kind",), optional=("weights\nKiB", "streamed\nms", "MMAC"))
+    table = Grid("", *columns, names=("kind",), optional=("weights\nKiB", "streamed\nms", "MMAC"))
     legal = set(graph.cuts)
     for op, cost in zip(graph.ops, problem.ops, strict=True):
         table.add_row(

@@ -114,7 +114,8 @@ def _devices_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid
     table = Grid(
         f"{problem.pool.notation}: who lives on each TPU, in co-compilation order (predicted)",
         *("TPU", "model", "operations", "", "busy", "ms", "stream", "on chip", "off chip"),
-        left=("model", "operations", ""),
+        left=("operations", ""),
+        names=("model",),
         optional=("", "stream"),
     )
     for d, residents in enumerate(plan.residents):
@@ -143,6 +144,7 @@ def _models_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid:
     table = Grid(
         "",
         *("model", "weight", "TPUs", "per second", "wanted", "latency ms", "worst ms"),
+        names=("model",),
     )
     wanted = answer.problem.workload.scale_fps
     for m, demand in enumerate(answer.problem.workload.demands):

@@ -19,7 +19,7 @@ def compiled_pool_table(done: Sequence[CompiledResident], version: str) -> Rende
     table = Grid(
         f"compiled together, TPU by TPU, with edgetpu_compiler {version}: weights in MiB",
         *("TPU", "model", "stage", "on chip", "predicted", "streamed", "predicted"),
-        left=("model",),
+        names=("model",),
     )
     last = ""
     for each in done:

@@ -43,6 +43,7 @@ def pool_difference_table(one: PoolView, other: PoolView, names: tuple[str, str]
     models = Grid(
         "rates and worst latencies (predicted)",
         *("model", f"per second, {names[0]}", names[1], "ratio", f"worst ms, {names[0]}", f"{names[1]} "),
+        names=("model",),
     )
     for name, (before, after) in _models(one, other):
         models.add_row(
@@ -53,7 +54,12 @@ def pool_difference_table(one: PoolView, other: PoolView, names: tuple[str, str]
             "-" if before is None else ms(before.latency_ns),
             "-" if after is None else ms(after.latency_ns),
         )
-    devices = Grid("residents, in co-compilation order", "TPU", "plan", "busy", "residents", left=("plan", "residents"))
+    devices = Grid(
+        "residents, in co-compilation order",
+        *("TPU", "plan", "busy", "residents"),
+        left=("plan",),
+        text=("residents",),
+    )
     differ = 0
     for name, pair in _devices(one, other):
         if pair[0] is not None and pair[1] is not None and _residents(pair[0]) == _residents(pair[1]):

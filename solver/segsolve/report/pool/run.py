@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 
 from segsolve.report.grid import Grid
+from segsolve.report.run import KINDS
 from segsolve.report.units import count, fps, long_bar, ms, percent
 
 if TYPE_CHECKING:
@@ -47,13 +48,9 @@ def pool_run_document(folder: PoolFolder, metrics: PoolMetrics, backend: str) ->
 def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> RenderableType:
     """Return the models' rates and the devices' use beside the predicted ones."""
     models = Grid(
-        f"{count(len(folder.plans), 'model')} on {backend}",
-        "model",
-        "inferences",
-        "per second",
-        "predicted",
-        "latency p50 ms",
-        "p95 ms",
+        f"{count(len(folder.plans), 'model')} on {backend}, {KINDS[backend]}",
+        *("model", "inferences", "per second", "predicted", "latency p50 ms", "p95 ms"),
+        names=("model",),
     )
     for model in folder.pool.models:
         own = metrics.models[model.name]
@@ -65,7 +62,7 @@ def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> Re
             ms(own.latency_p50_ns),
             ms(own.latency_p95_ns),
         )
-    devices = Grid("", "device", "residents", "", "busy", "predicted", left=("residents", ""))
+    devices = Grid("", "device", "residents", "", "busy", "predicted", left=("",), names=("residents",))
     for device in folder.pool.devices:
         busy = metrics.busy_ns[device.name] / metrics.elapsed_ns if metrics.elapsed_ns else 0.0
         devices.add_row(
@@ -87,6 +84,7 @@ def simulated_table(pool: PoolFile, run: SharedRun, asked: SharedRun | None) -> 
         "simulated, virtual time: as fast as it can"
         + (", and the longest latency of frames at the rates asked for" if asked else ""),
         *("model", "inferences", "per second", "predicted", "longest ms", "predicted worst ms"),
+        names=("model",),
     )
     for m, model in enumerate(pool.models):
         table.add_row(
