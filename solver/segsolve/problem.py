@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 from segsolve.errors import DeviceError
@@ -114,7 +114,7 @@ class Host:
 
     def load_ns(self, stages: int) -> int:
         """Return how long an inference of so many stages occupies the host, rounded up to whole ns."""
-        return host_ns(stages, **asdict(self))
+        return host_ns(stages, cores=self.cores, serial_ns=self.serial_ns, work_ns=self.work_ns, frame_ns=self.frame_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
