@@ -84,13 +84,16 @@ class _Solve:
         search = SharedSearch(self._problem, self._arcs, self._limits, self._news)
         alone = self._problem.models == 1  # one pipeline of a model shares with none
         try:
-            if self._copies:
+            if self._copies:  # half a second for a bound over all plans, of which a short limit would leave nothing
+                self._timed("resource bound", partial(self._priced, search))
                 self._timed("search of copies", partial(self._copy, search.pricer, None))
-            if self._shares or (
+            if self._is_settled:
+                pass
+            elif self._shares or (
                 alone and (self._problem.workload.goal is Goal.LATENCY or not self._is_closed(dedicated))
             ):
                 search.run(partial(self._timed, "resource bound", partial(self._priced, search)))
-            if self._copies and search.best is not None:
+            if self._copies and search.best is not None and not self._is_settled:
                 self._timed("search of copies", partial(self._copy, search.pricer, search.best))
         except KeyboardInterrupt:
             self._interrupted = True
@@ -99,6 +102,12 @@ class _Solve:
         if self._prices is None and (self._shares or dedicated is None or self._limited is not None):
             self._timed("resource bound", partial(self._priced, search))
         return self._chosen(dedicated, search if self._shares or search.best else None)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether no plan at all is better than the one with copies that is known."""
+        known = self._copied
+        return known is not None and self._prices is not None and self._rank(known[1]) == (False, self._least)
 
     @property
     def _limits_shared(self) -> bool:
@@ -112,6 +121,8 @@ class _Solve:
 
     def _priced(self, search: SharedSearch) -> None:
         workload = self._problem.workload
+        if self._prices is not None:
+            return
         with contextlib.suppress(OutOfTime):
             if workload.goal is Goal.LATENCY and workload.scale_fps is not None:
                 bound: ResourceBound = LatencyBound(self._problem, self._arcs, workload.scale_fps)
