@@ -162,10 +162,9 @@ def _models_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid:
 
 def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[str]:
     workload = answer.problem.workload
-    yield (
-        f"A period of {ms(score.period_ns)} ms: {fps(float(score.scale_fps))} times per second each model's weight of "
-        "inferences (predicted)."
-    )
+    often, alone = fps(float(score.scale_fps)), len(workload.demands) == 1
+    what = f"{often} inferences per second" if alone else f"{often} times per second each model's weight of inferences"
+    yield f"A period of {ms(score.period_ns)} ms: {what} (predicted)."
     if workload.scale_fps is not None:
         ratio = float(score.scale_fps / workload.scale_fps)
         yield f"That is {ratio:.2f} times the rates asked for."

@@ -73,8 +73,11 @@ def pool_difference_table(one: PoolView, other: PoolView, names: tuple[str, str]
                 "not there" if device is None else "; ".join(_residents(device)) or "nobody",
             )
     ratio = one.period_ns / other.period_ns
+    weights = [{model.file.name: model.file.weight for model in view.models} for view in (one, other)]
     period = (
         f"A period takes {ms(one.period_ns)} ms in {names[0]}, {ms(other.period_ns)} ms in {names[1]}: {times(ratio)}."
+        if weights[0] == weights[1]
+        else "In a period, models do other numbers of inferences in one than in the other."
     )
     return Group(models, *([devices] if differ else [Text("Every TPU has the same residents.")]), Text(period))
 
