@@ -48,7 +48,7 @@ def pool_run_document(folder: PoolFolder, metrics: PoolMetrics, backend: str) ->
 def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> RenderableType:
     """Return the models' rates and the devices' use beside the predicted ones."""
     models = Grid(
-        f"{count(len(folder.plans), 'model')} on {backend}, {KINDS.get(backend, "measured")}",
+        f"{count(len(folder.plans), 'model')} on {backend}, {KINDS.get(backend, 'measured')}",
         *("model", "inferences", "per second", "predicted", "latency p50 ms", "p95 ms"),
         names=("model",),
     )
