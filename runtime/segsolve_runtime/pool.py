@@ -383,7 +383,10 @@ def _names(folder: PoolFolder, devices: Sequence[str]) -> list[str]:
     if all(known):
         return [name for name in known if name]
     if len(folder.pool.kinds) > 1:
-        raise BackendError("which Edge TPU is which of the pool? name them in the pool's order: --devices usb:0,pci:0")
+        likely = ["usb" if "usb" in device.name else "pci" for device in folder.pool.devices]
+        named = ",".join(f"{bus}:{likely[:number].count(bus)}" for number, bus in enumerate(likely))
+        kinds = ", ".join(dict.fromkeys(device.name.rpartition(":")[0] for device in folder.pool.devices))
+        raise BackendError(f"which Edge TPU is which of the pool? name them in its order ({kinds}): --devices {named}")
     from segsolve_runtime.backends.edgetpu.choose import choose_devices
     from segsolve_runtime.backends.edgetpu.library import open_library
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from numbers import Real
 
 from segsolve.errors import UsageError
 
@@ -24,13 +25,13 @@ _TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "": 10**6}
 _LONGEST_NS = 10**15
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str | float) -> int:
     """Return a size such as ``6MiB``, ``7.5M`` or ``8000000`` in bytes.
 
     Raises:
         UsageError: the text is not a size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(text), re.ASCII)
     if not match or match[2].lower() not in _UNITS:
         raise UsageError(f"{text!r} is not a size", "write bytes or a unit, e.g. 8000000, 7.5MiB, 512KiB")
     return round(Decimal(match[1]) * _UNITS[match[2].lower()])
@@ -69,7 +70,7 @@ def parse_names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]
     return names
 
 
-def parse_memory(text: str) -> int:
+def parse_memory(text: str | float) -> int:
     """Return the bytes that ``--tpu-memory`` asks for.
 
     Raises:
@@ -80,12 +81,13 @@ def parse_memory(text: str) -> int:
     return memory
 
 
-def parse_time(option: str, text: str) -> int:
+def parse_time(option: str, given: str | float) -> int:
     """Return a time such as ``20ms``, ``0.5 s`` or ``20`` (ms) in ns.
 
     Raises:
         UsageError: the text is no time, or none that makes sense.
     """
+    text = str(given)
     number = text.strip().rstrip("nums ").strip()
     unit = text.strip()[len(number) :].strip()
     try:
@@ -98,6 +100,8 @@ def parse_time(option: str, text: str) -> int:
 
 def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> None:
     """Raise a UsageError if an option's value is outside of what makes sense, or of what the libraries take."""
+    if not isinstance(value, Real):
+        raise UsageError(f"{option} is {value!r}", "give a number")
     if not value >= least:
         raise UsageError(f"{option} is {value}", f"give at least {least}")
     if value > most:

@@ -38,7 +38,7 @@ def test_it_is_said_that_the_host_limits(tail: Path) -> None:
     done = inside("solve", tail, "--tpus=8", "--host-cores=1")
     text = " ".join(done.stdout.split())
     assert "The host that feeds all TPUs limits the rate" in text
-    assert "of the host's 1 core at this rate (--host-cores)" in text
+    assert "of the host's 1 core at this rate (predicted; --host-cores)" in text
     beside = " ".join(inside("compare", tail, "--tpus=8", "--host-cores=1").stdout.split())
     assert "8.00x" not in beside and "4.00x" not in beside
 

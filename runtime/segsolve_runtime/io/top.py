@@ -74,7 +74,7 @@ def top_classes(outputs: Sequence[TensorSpec], count: int, labels: Path | None) 
     vectors = [spec for spec in outputs if spec.shape and np.prod(spec.shape) == max(spec.shape) > 1]
     if len(vectors) != 1:
         found = ", ".join(f"{spec.name} {spec.shape}" for spec in outputs)
-        raise InputError(f"the best classes are those of an output that is one vector of scores; the model has {found}")
+        raise InputError(f"--top needs one output that is a vector of scores (a detector: --detections); found {found}")
     return TopClasses(spec=vectors[0], count=count, labels=read_labels(labels) if labels else {})
 
 

@@ -82,7 +82,8 @@ def whole(certificate: Certificate) -> int:
 def layout(certificate: Certificate) -> str:
     """Return which layouts were allowed, in words."""
     tpus, what = certificate.problem.tpus, kind(certificate)
-    size = f"of up to {tpus} TPUs" if certificate.question.layout == "pipeline" else f"of {tpus} TPUs"
+    noun = "TPU" if tpus == 1 else "TPUs"
+    size = f"of up to {tpus} {noun}" if certificate.question.layout == "pipeline" else f"of {tpus} {noun}"
     return f"{what} {size}{kept(certificate)}"
 
 

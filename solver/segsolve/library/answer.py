@@ -90,6 +90,15 @@ class Answer:
         """Distance from the bound, as a share of the value."""
         return self.found.gap
 
+    def __repr__(self) -> str:
+        """Return a line, as an answer holds all costs of all operations."""
+        found = "" if self.plan is None else f", layout {self.plan.layout}, {self.throughput_fps:.1f} per second"
+        return f"<Answer {self.status}: {self._title}{found} (predicted)>"
+
+    @property
+    def _title(self) -> str:
+        return f"{self.problem.name} on {self.problem.tpus} x {self.device.name}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `segsolve solve --json` prints."""
         from segsolve.report.answer import answer_document
@@ -104,7 +113,7 @@ class Answer:
         from segsolve.report.front import plot_svg
 
         document = self.to_dict()
-        head = f"{self.problem.name} on {self.problem.tpus} x {self.device.name}: {self.status}"
+        head = f"{self._title}: {self.status}"
         if self.plan is None:
             return f"<p>{escape(head)}</p>"
         said = "; ".join(f"{c.by}: {c.claim}" for c in self.confirmed_by)

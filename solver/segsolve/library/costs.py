@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ def load_costs(
 
 def placement_notes(costs: CostSource) -> Iterator[str]:
     """Yield what an Edge TPU does of a model, and what the host's CPU does, and why, a sentence each."""
+    from segsolve.device.latency import host_ns
     from segsolve.profile.analytic import AnalyticCosts
 
     if not isinstance(costs, AnalyticCosts):
@@ -92,7 +94,11 @@ def placement_notes(costs: CostSource) -> Iterator[str]:
     yield from _large_images(costs)
     custom = [op for op in graph.ops[mapped.end :] if op.kind.startswith("CUSTOM:")]
     if custom:
-        yield (f"what {custom[0].kind.removeprefix('CUSTOM:')} costs there is not known; segsolve profile measures it")
+        guess = host_ns(costs.device, graph, custom[0]) / 1e6
+        yield (
+            f"what {custom[0].kind.removeprefix('CUSTOM:')} costs there is not known: {guess:.2f} ms is a guess; "
+            "segsolve profile measures it"
+        )
 
 
 def _large_images(costs: AnalyticCosts) -> Iterator[str]:
@@ -160,6 +166,8 @@ def tpus_or(given: int | None, said: int | None) -> int:
     tpus = said if given is None else given
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
+    if not isinstance(tpus, Integral):
+        raise UsageError(f"--tpus is {tpus!r}", "give a whole number")
     within("--tpus" if given is not None else "the number of accelerators", tpus, 1, MOST_TPUS)
     return tpus
 

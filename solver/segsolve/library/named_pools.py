@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TEXT = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,6})\s*)?")
 _FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1, or card8; or name a file (POOL.toml); or say attached"
-_CARD = re.compile(r"^\s*card([0-9]+)\s*$")  # a card of so many
+_CARD = re.compile(r"^\s*card:?([0-9]+)\s*$")  # a card of so many
 _OF_KIND = {"name", "count", "device", "link", "devices", "memory"}
 _OF_POOL = {"kind", "host_cores", "optimistic"}
 
@@ -115,7 +115,7 @@ def parse_pool(text: str) -> NamedPool:
         return _from_file(Path(text))
     counts: dict[str, int] = {}
     for part in text.split(","):
-        match = _TEXT.fullmatch(_CARD.sub(r"edgetpu-card:\1", part))
+        match = None if part.strip().isdecimal() else _TEXT.fullmatch(_CARD.sub(r"edgetpu-card:\1", part))
         if not match:
             raise UsageError(f"--pool is {text!r}", _FORM)
         number = int(match[2] or 1)

@@ -254,7 +254,7 @@ def on_host(problem: Problem, score: PlanScore) -> Iterable[str]:
         busy = float(score.rate * host.work_ns)
         yield (
             f"Operations that no TPU does take {ms(host.work_ns)} ms of a core per inference: {busy:.1f} of the host's "
-            f"{count(host.cores, 'core')} at this rate (--host-cores)."
+            f"{count(host.cores, 'core')} at this rate (predicted; --host-cores)."
         )
 
 

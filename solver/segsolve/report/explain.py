@@ -238,8 +238,10 @@ def _on_the_host(view: PlanView, details: Details) -> Iterator[Paragraph]:
         where = " and ".join(view.strategy.name(stage) for stage in held)
         where = f"in the stage of {where}" if view.strategy.is_plain else f"in {where}"
         layers = details.layers[part.first : part.last + 1]
-        ns = sum(layer.compute_ns for layer in layers)
-        texts.append(f"{sentence(what)} on the host's CPU, {where}, {ms(ns)} ms per inference: {part.reason}.")
+        own = sum(layer.compute_ns if layer.cpu_ns is None else layer.cpu_ns for layer in layers)
+        moved = sum(layer.compute_ns for layer in layers) - own
+        after = f", after {ms(moved)} ms in which what the TPU made comes back" if moved > 0 else ""
+        texts.append(f"{sentence(what)} on the host's CPU, {where}, {ms(own)} ms per inference{after}: {part.reason}.")
         if unknown := [layer.kind.removeprefix("CUSTOM:") for layer in layers if layer.kind.startswith("CUSTOM:")]:
             texts.append(f"What {unknown[0]} costs there is not known: a guess; segsolve profile measures it.")
     if texts:
@@ -283,10 +285,8 @@ def _one_tpu(view: PlanView, details: Details) -> Iterator[Paragraph]:
     one, used = details.one_tpu, len(view.strategy.devices)
     gain = one.time_ns / max(1, view.strategy.period_ns)
     streams = f"{size(one.offchip_bytes)} of weights stream" if one.offchip_bytes else "all weights stay on chip"
-    text = (
-        f"On a single TPU {streams} and an inference takes {ms(one.time_ns)} ms; "
-        f"{used} TPUs are {gain:.1f} times as fast."
-    )
+    more = f"; {used} TPUs are {gain:.1f} times as fast" if used > 1 else ""
+    text = f"On a single TPU {streams} and an inference takes {ms(one.time_ns)} ms{more}."
     yield Paragraph(topic="One TPU", text=text)
 
 

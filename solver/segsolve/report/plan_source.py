@@ -202,6 +202,7 @@ def _layers(graph: Graph, problem: Problem) -> Iterable[Layer]:
             weight_bytes=cost.weight_bytes,
             compute_ns=cost.compute_ns,
             streamed_ns=cost.streamed_ns,
+            cpu_ns=cost.cpu_ns,
         )
 
 

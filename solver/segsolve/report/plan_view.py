@@ -33,6 +33,7 @@ class Layer:
     weight_bytes: int
     compute_ns: int
     streamed_ns: int
+    cpu_ns: int | None
 
     @property
     def title(self) -> str:

@@ -98,7 +98,7 @@ def test_labels_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_models_without_scores() -> None:
     for outputs in ([MASK], [SCORES, REAL]):
-        with pytest.raises(InputError, match="one vector of scores"):
+        with pytest.raises(InputError, match="a vector of scores"):
             top_classes(outputs, 1, None)
 
 

@@ -1,0 +1,51 @@
+"""Arguments of the functions as people write them in a notebook: numbers without units, one in place of a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import segsolve
+from segsolve.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"max_latency": 60}, {"max_latency": "60ms"}),
+        ({"cut_before": 2}, {"cut_before": ["2"]}),
+        ({"cut_before": "2"}, {"cut_before": [2]}),
+        ({"keep_together": "1,2"}, {"keep_together": [(1, 2)]}),
+        ({"pin": "2=1"}, {"pin": [(2, 1)]}),
+        ({"tpu_memory": 6_000_000}, {"tpu_memory": "6MB"}),
+    ],
+)
+def test_what_means_the_same(given: dict[str, Any], same: dict[str, Any], net: Path) -> None:
+    one, other = (segsolve.solve(net, tpus=2, cuts="chain", **each) for each in (given, same))
+    assert one.plan == other.plan and one.found.question == other.found.question
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tpus": "2"},
+        {"tpus": 2.5},
+        {"min_fps": "30"},
+        {"max_stages": "2"},
+        {"pin": (2, 1)},
+        {"keep_together": (1, 2)},
+        {"cut_before": 1.5},
+        {"max_latency": [1]},
+    ],
+)
+def test_what_makes_no_sense_is_named(given: dict[str, Any], net: Path) -> None:
+    arguments = {"tpus": 2, **given}
+    with pytest.raises(UsageError, match=next(iter(given)).replace("_", "[-_]")):
+        segsolve.solve(net, **arguments)
+
+
+def test_an_answer_is_shown_in_a_line(net: Path) -> None:
+    shown = repr(segsolve.solve(net, tpus=2))
+    assert shown.startswith("<Answer optimal: ") and len(shown) < 200
