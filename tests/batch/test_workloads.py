@@ -93,10 +93,13 @@ def test_the_command_shows_exports_and_reports_them(workloads: Path, tmp_path: P
     ("text", "words"),
     [
         ("pools = []", "lists no workloads"),
-        ("[[workload]]\nmodels = []", "names no models"),
+        ("[[workload]]\nmodels = []", "models"),
+        ('[[workload]]\nmodels = ["a"]\nrates = 3', "rates"),
+        ('[[workload]]\nmodels = ["a"]\nweights = {a = 0}', "weights.a"),
+        ('[[workload]]\nmodels = ["a"]\nno_spill = "yes"', "no-spill"),
         ('[[workload]]\nmodels = ["a"]', "a has no pools"),
-        ('pools = "card2"\n[[workload]]\nmodels = ["a"]', "pools is 'card2'"),
-        ('[[workload]]\nmodel = "a"', "has no 'model'"),
+        ('pools = "card2"\n[[workload]]\nmodels = ["a"]', "pools"),
+        ('[[workload]]\nmodel = "a"', "model"),
         ("[[workload", "lists no workloads"),
     ],
 )

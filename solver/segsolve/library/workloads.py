@@ -7,7 +7,9 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from segsolve.batch.jobs import Model, digest, installed
 from segsolve.batch.pool_jobs import POOL, AnyJob, PoolJob, Search
@@ -19,15 +21,50 @@ from segsolve.question.constraints import KINDS
 from segsolve.solvers.base import Limits
 from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
+from segsolve_runtime.contract.wording import first_fault
 
 if TYPE_CHECKING:
     from segsolve.pool.answer import PoolAnswer
 
 _FORM = 'write [[workload]] with models = ["a.tflite", "mobilenetv2"] and pools = ["card2"]'
-_OF_ALL = ("pools", "workload")
-_OWN = ("name", "models", "pools")
-_ASKED = ("rates", "weights", "objective", "sharing", "tpu_memory", "host_cores", "optimistic", "no_spill")
-_CONSTRAINTS = tuple(kind.option.argument for kind in KINDS.values())
+_OF_DEVICES = ("tpu_memory", "host_cores", "optimistic", "no_spill")
+_Text = Annotated[str, Field(min_length=1)]
+_Rate = Annotated[int | float, Field(gt=0)] | _Text
+_Asked = str | int | float | list[str | int]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+
+class _Own(_Part):
+    name: _Text | None = None
+    models: Annotated[list[_Text], Field(min_length=1)]
+    pools: list[_Text] = []
+    rates: dict[str, _Rate] | None = None
+    weights: dict[str, Annotated[int, Field(ge=1, le=10_000)]] | None = None
+    objective: str | None = None
+    sharing: str | None = None
+    tpu_memory: str | None = None
+    host_cores: int | None = None
+    optimistic: bool | None = None
+    no_spill: bool | None = None
+
+
+_CONSTRAINTS = {kind.option.argument: kind.option for kind in KINDS.values()}
+_ASKED: Any = dict.fromkeys(_CONSTRAINTS, (_Asked | None, None))
+_Row: Any = create_model("_Row", __base__=_Own, **_ASKED)
+
+
+class _List(_Part):
+    pools: list[_Text] = []
+    workload: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,46 +105,36 @@ def read_workloads(path: Path, pools: Sequence[str], asked: Mapping[str, Any]) -
         raise UsageError(f"{path} cannot be read: {error.strerror}", _FORM) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} lists no workloads: {error}", _FORM) from None
-    rows = document.get("workload") if isinstance(document, dict) else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{path} lists no workloads", _FORM)
-    _known(f"{path}: a list of workloads", document, _OF_ALL)
-    common = tuple(pools) or _texts(path, document, "pools")
-    return tuple(_workload(path, row, common, asked) for row in rows)
+    found = _valid(_List, document, path)
+    return tuple(_workload(path, row, tuple(pools) or tuple(found.pools), asked) for row in found.workload)
 
 
 def _workload(path: Path, row: Mapping[str, Any], pools: tuple[str, ...], asked: Mapping[str, Any]) -> Workload:
-    own = {key.replace("-", "_"): value for key, value in row.items()}
-    _known(f"{path}: a workload", own, (*_OWN, *_ASKED, *_CONSTRAINTS))
-    models = _texts(path, own, "models")
-    if not models:
-        raise UsageError(f"{path}: a workload names no models", _FORM)
-    name = own.get("name", named(models))
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"{path}: the name of a workload is {name!r}", "write a text")
-    pools = _texts(path, own, "pools") or pools
+    own = _valid(_Row, {key.replace("_", "-"): value for key, value in row.items()}, path)
+    name, pools = own.name or named(own.models), tuple(own.pools) or pools
     if not pools:
-        raise UsageError(f"{path}: {name} has no pools", "give --pool, or write pools = [...] in the file")
-    said = {key: value for key, value in own.items() if key in (*_ASKED, *_CONSTRAINTS)}
+        raise UsageError(f"{path}: {name} has no pools", "give --pools, or write pools = [...] in the file")
+    said = {key: value for key, value in own.model_dump(exclude_none=True).items() if key not in _OF_LIST}
+    for key, option in _CONSTRAINTS.items():
+        if key in said and option.is_repeatable and not isinstance(said[key], list):
+            said[key] = [said[key]]
     rates = {"rates", "weights"} & set(said)
     return Workload(
         name=name,
-        models=tuple(str(path.parent / model) if model.endswith(".tflite") else model for model in models),
+        models=tuple(str(path.parent / model) if model.endswith(".tflite") else model for model in own.models),
         pools=tuple(str(path.parent / pool) if pool.endswith(".toml") else pool for pool in pools),
         asked={key: value for key, value in asked.items() if not (rates and key in ("rates", "weights"))} | said,
     )
 
 
-def _texts(path: Path, own: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = own.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-        raise UsageError(f"{path}: {key} is {value!r}", _FORM)
-    return tuple(value)
+_OF_LIST = ("name", "models", "pools")
 
 
-def _known(what: str, own: Mapping[str, Any], known: Sequence[str]) -> None:
-    if wrong := sorted(set(own) - set(known)):
-        raise UsageError(f"{what} has no {wrong[0]!r}", f"known: {', '.join(sorted(known))}")
+def _valid(form: Any, document: Any, path: Path) -> Any:
+    try:
+        return form.model_validate(document)
+    except ValidationError as error:
+        raise UsageError(f"{path} lists no workloads: {first_fault(error, 'the document')}", _FORM) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +169,12 @@ def _check(names: Iterable[str], asked: Mapping[str, Any]) -> None:
     asked_of(tuple(names), own, rates, weights, objective, sharing)
 
 
-_OF_DEVICES = ("tpu_memory", "host_cores", "optimistic", "no_spill")
-
-
 def _jobs(workload: Workload, members: tuple[Model, ...], search: Search) -> Iterable[PoolJob]:
     hashes = [model.sha256 for model in members]
     asked = json.loads(json.dumps(dict(workload.asked), default=str))  # as records have it
     for pool in workload.pools:
-        named = parse_pool(pool)
+        known = {key: asked.get(key) for key in ("tpu_memory", "host_cores")}
+        named = parse_pool(pool).changed(**known, optimistic=bool(asked.get("optimistic")))
         what = {"models": [[model.name, model.sha256] for model in members], "pool": named.sha256, "asked": asked}
         key = digest({"planner": POOL, **what, **asdict(search), **asdict(installed())})
         unread = next((model for model in members if model.sha256 is None), None)

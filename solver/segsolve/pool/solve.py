@@ -87,11 +87,8 @@ class _Solve:
             if self._copies:  # half a second for a bound over all plans, of which a short limit would leave nothing
                 self._timed("resource bound", partial(self._priced, search))
                 self._timed("search of copies", partial(self._copy, search.pricer, None))
-            if self._is_settled:
-                pass
-            elif self._shares or (
-                alone and (self._problem.workload.goal is Goal.LATENCY or not self._is_closed(dedicated))
-            ):
+            is_open = alone and (self._problem.workload.goal is Goal.LATENCY or not self._is_closed(dedicated))
+            if (self._shares or is_open) and not self._is_settled:
                 search.run(partial(self._timed, "resource bound", partial(self._priced, search)))
             if self._copies and search.best is not None and not self._is_settled:
                 self._timed("search of copies", partial(self._copy, search.pricer, search.best))
