@@ -17,6 +17,8 @@ import random
 import shutil
 import signal
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -76,6 +78,8 @@ link = "hub"
 """
 _TOLD_OTHERWISE = (ExitCode.BAD_PLAN, ExitCode.HARDWARE)  # by --check-coral and doctor, as a table
 _LONGEST_S = 100  # of a command; the seconds are real ones, and the machine may be busy
+_CHANGING: list[threading.Thread] = []
+"""What changes files while the last command reads them."""
 Change = Callable[[random.Random, Path], None]
 Commands = Sequence[Sequence[str]] | Callable[[random.Random], Sequence[str]]
 
@@ -171,6 +175,8 @@ def _try(name: str, seed: int, root: Path) -> dict[str, Any]:
     rng = random.Random(f"{SEED} {name} {seed}")
     change, commands = KINDS[name]
     work = root / "work"
+    while _CHANGING:
+        _CHANGING.pop().join()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     change(rng, work)
@@ -405,6 +411,38 @@ def _change_pool_behind_its_hashes(rng: random.Random, work: Path) -> None:
         replace(held, **{part: altered(rng, getattr(held, part))}).write(work / "pool")
 
 
+def _change_while_they_are_read(rng: random.Random, work: Path) -> None:
+    """Begin a thread in which files grow, shrink, go and are replaced, in one step or as they are."""
+    shutil.copytree(work.parent / "plan", work / "plan")
+    for name in (_MODEL, "frames.npy"):
+        shutil.copy(work.parent / name, work / name)
+    (work / "device.toml").write_text(device_toml("edgetpu-dev-board", {}), encoding="utf-8")
+    contents = {path: path.read_bytes() for path in sorted(work.rglob("*")) if path.is_file()}
+
+    def change() -> None:
+        for _ in range(rng.randrange(100)):
+            path = rng.choice([*contents])
+            other = path.with_name("other")
+            match rng.randrange(5):
+                case 0:
+                    os.truncate(path, rng.randrange(len(contents[path])))
+                case 1:
+                    with path.open("ab") as stream:
+                        stream.write(contents[path])
+                case 2:
+                    path.unlink()
+                case 3:
+                    other.write_bytes(contents[path][: rng.randrange(len(contents[path]))])
+                    other.replace(path)
+            time.sleep(rng.uniform(0, 0.01))
+            other.write_bytes(contents[path])
+            other.replace(path)
+
+    thread = threading.Thread(target=change, daemon=True)
+    thread.start()
+    _CHANGING.append(thread)
+
+
 def _odd_places(rng: random.Random, work: Path) -> None:
     """Make what `command_lines` names."""
     (work.parent / "profile.json").write_text(json.dumps(by_hand()), encoding="utf-8")
@@ -500,6 +538,20 @@ KINDS: Mapping[str, tuple[Change, Commands]] = {
         ),
     ),
     "commands": (_odd_places, command_line),
+    "changing": (
+        _change_while_they_are_read,
+        (
+            ("run", "work/plan", "--count", "2"),
+            ("check", "work/plan"),
+            ("report", "work/plan", "-o", "page.html"),
+            ("verify", "work/plan", _MODEL, "--inputs", "1"),
+            ("build", "work/plan", "--check-coral"),
+            ("run", "plan", "--input", "work/frames.npy", "--output", "scores.npz"),
+            ("solve", f"work/{_MODEL}", "--tpus", "2", "--planner", "dp", "--no-verify"),
+            ("inspect", f"work/{_MODEL}"),
+            ("devices", "work/device.toml"),
+        ),
+    ),
 }
 
 if __name__ == "__main__":

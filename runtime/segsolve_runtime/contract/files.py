@@ -25,9 +25,10 @@ def read_bounded(path: Path, limit: Limit) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise UnfitFileError(None, "it is not a regular file")
         if found.st_size <= limit.most_bytes:
-            content = stream.read(found.st_size + 1)  # it may have grown since
-            if len(content) <= found.st_size:
-                return content
+            content = stream.read(found.st_size + 1)
+            if len(content) > found.st_size:
+                raise UnfitFileError(None, "it grew while it was read; try again")
+            return content
     raise UnfitFileError(None, f"it is larger than {limit.said()}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from segsolve.graph.examine import Examination
+from segsolve.graph.load import LONGEST_S
 from segsolve_runtime.contract.plan import Plan, PlanFolder, Stage
 from segsolve_runtime.errors import PlanError
 from segsolve_runtime.native import NativeCrash, call
@@ -53,7 +54,7 @@ def open_sizes(folder: PlanFolder) -> tuple[Breach, ...]:
     found = []
     for k, path in enumerate(folder.segment_paths()):
         try:
-            seen: Examination = call("segsolve.graph.examine:examine", path.read_bytes())
+            seen: Examination = call("segsolve.graph.examine:examine", path.read_bytes(), timeout_s=LONGEST_S)
         except NativeCrash as crash:
             raise PlanError(f"LiteRT {crash}: the plan's segment {path}") from None
         if seen.unsized:

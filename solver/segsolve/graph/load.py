@@ -21,7 +21,7 @@ from segsolve_runtime.native import NativeCrash, call, prepare
 _EXAMINE = "segsolve.graph.examine:examine"
 _DELEGATES_ALIKE = "segsolve.graph.examine:delegates_alike"
 _BLAME = "segsolve.graph.examine:blame"
-_LONGEST_S = 120.0  # to load and prepare a model; real ones take milliseconds
+LONGEST_S = 120.0  # to load and prepare a model; real ones take milliseconds
 _CONVERTER_FAULT = "convert the model again with a newer converter"
 _HINTS = {
     "quantized_dimension": f"{_CONVERTER_FAULT}: old ones wrote a quantized_dimension that the tensor does not have",
@@ -59,7 +59,7 @@ def load(content: bytes, path: Path, signature: str | None = None) -> Loaded:
     except ValueError:
         empty = False
     try:
-        found: Examination = call(_EXAMINE, content, timeout_s=_LONGEST_S)
+        found: Examination = call(_EXAMINE, content, timeout_s=LONGEST_S)
     except NativeCrash as crash:
         found = Examination()
         if not empty:
@@ -105,7 +105,7 @@ def died(path: Path, content: bytes, crash: NativeCrash) -> ModelError:
     if not where.startswith("loading"):  # a file that cannot be loaded may not be one
         with suppress(Exception):
             try:
-                call(_BLAME, content, timeout_s=_LONGEST_S)
+                call(_BLAME, content, timeout_s=LONGEST_S)
             except NativeCrash as second:
                 where = second.where or where
     said = f" ({crash.said})" if crash.said else ""
@@ -135,7 +135,7 @@ def _hint(said: str) -> str:
 
 def _asked(function: str, content: bytes, path: Path, *more: Any) -> Any:
     try:
-        return call(function, content, *more, timeout_s=_LONGEST_S)
+        return call(function, content, *more, timeout_s=LONGEST_S)
     except NativeCrash as crash:
         raise died(path, content, crash) from None
 
