@@ -226,7 +226,7 @@ def _call(server: Served, rng: random.Random) -> tuple[str, str]:
         except grpc.RpcError as error:
             code, words = error.code().name, error.details()
             is_ours = code not in ("UNKNOWN", "INTERNAL", "UNAVAILABLE") and "Unexpected" not in words
-            if code == "DEADLINE_EXCEEDED" and patience_s == 30:
+            if code == "DEADLINE_EXCEEDED" and patience_s == 30 and "no result of" not in words:
                 is_ours = False
             if code == "UNKNOWN" and way == "stream_stream" and method != "ModelStreamInfer":
                 is_ours = True  # of a call that is none of streams

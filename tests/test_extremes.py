@@ -16,7 +16,7 @@ from generators.problems import chain as problem_of
 from generators.problems import op_cost
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.errors import DeviceError, ExitCode
-from segsolve.question import Cuts, Layout, Question
+from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
 from segsolve.solvers.dynamic.mix import mixes
@@ -43,6 +43,19 @@ def test_costs_at_the_upper_end_add_up(planner: str) -> None:
     problem = problem_of(*(op_cost(most) for _ in range(4)), tpus=2, ns=0)
     found = answer(problem, Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN), planner=planner)
     assert (found.status, found.objective_ns, found.bound_ns) == (Status.OPTIMAL, 2 * most, 2 * most)
+
+
+def test_costs_beyond_what_floats_hold_are_exact() -> None:
+    """CP-SAT's numbers are floats; where all that may be adds up to more than 64 bits, it is not asked."""
+    times = [2**60 // 6 - k for k in range(6)]
+    problem = problem_of(*map(op_cost, times), tpus=3, ns=0)
+    for objective, least in ((Objective.THROUGHPUT, times[0] + times[1]), (Objective.LATENCY, sum(times))):
+        question = Question(objective=objective, layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
+        for planner in ("cpsat", "dp"):
+            found = answer(problem, question, planner=planner)
+            assert (found.status, found.objective_ns, found.bound_ns) == (Status.OPTIMAL, least, least)
+            claims = {each.by for each in found.confirmed_by}
+            assert ("cpsat" in claims) <= (objective is Objective.THROUGHPUT)
 
 
 def test_costs_that_add_up_to_more_are_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def run(
     interrupted = _solve_interruptibly(solver, program, reporter)
     if reporter.failure is not None:
         raise reporter.failure
-    return _answer(solver, variables, interrupted)
+    return _answer(solver, program, variables, interrupted)
 
 
 def _solver(limits: Limits, start: float, linear_relaxation: bool) -> cp_model.CpSolver:
@@ -131,18 +131,30 @@ def _solve_interruptibly(solver: cp_model.CpSolver, program: cp_model.CpModel, r
     return interrupted
 
 
-def _answer(solver: cp_model.CpSolver, variables: Sequence[cp_model.IntVar], interrupted: bool) -> Solution:
-    response = solver.response_proto
+def _answer(
+    solver: cp_model.CpSolver, program: cp_model.CpModel, variables: Sequence[cp_model.IntVar], interrupted: bool
+) -> Solution:
+    response, minimised = solver.response_proto, program.proto.objective
     if response.status == cp_model.MODEL_INVALID:
+        if "overflow" in program.validate():  # the sum of all costs that may be does not fit; others can add them up
+            return Solution(
+                status=Status.UNKNOWN, values=(), objective=None, bound=0, stopped_by=Stop.FINISHED, deterministic_s=0
+            )
         raise SolverFault("CP-SAT calls the constraint program invalid", "please report this with the model")
     status = _STATUS[response.status]
     found = status in (Status.OPTIMAL, Status.FEASIBLE)
-    finished = status in (Status.OPTIMAL, Status.INFEASIBLE)
+    finished, may_be = status in (Status.OPTIMAL, Status.INFEASIBLE), status is not Status.INFEASIBLE
     return Solution(
         status=status,
         values=tuple(solver.value(v) for v in variables) if found else (),
-        objective=round(solver.objective_value) if found else None,
-        bound=max(0, round(solver.best_objective_bound)) if status != Status.INFEASIBLE else 0,
+        # Summed up here, since CP-SAT's own numbers are floats, which are exact up to 2^53 only.
+        objective=_sum(minimised, response.solution) if found else None,
+        bound=max(0, response.inner_objective_lower_bound + int(minimised.offset)) if may_be else 0,
         stopped_by=Stop.FINISHED if finished else Stop.INTERRUPTED if interrupted else Stop.TIME_LIMIT,
         deterministic_s=response.deterministic_time,
     )
+
+
+def _sum(minimised: Any, values: Sequence[int]) -> int:
+    terms: list[int] = [c * values[v] for v, c in zip(minimised.vars, minimised.coeffs, strict=True)]
+    return int(minimised.offset) + sum(terms)
