@@ -4,11 +4,39 @@ Imports nothing that is not built into Python: it is there before the libraries 
 """
 
 import errno
+import os
+import sys
 
 _MEMORY = (errno.ENOMEM,)
 _FILES = (errno.EMFILE, errno.ENFILE)
 _PROCESSES = (errno.EAGAIN,)
+_NUMPY_BYTES = 90 * 2**20  # of address space, of which its OpenBLAS takes most at once
 _ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
+
+
+def prepare_numpy() -> None:
+    """Let it have one thread: the matrices here are small, and threads would only wait for each other.
+
+    Its import raises a MemoryError where a limit (ulimit -v) leaves no room, since OpenBLAS would end the process.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+    except ImportError:  # no such limits on this system
+        return
+    if getrlimit(RLIMIT_AS)[0] != RLIM_INFINITY:
+        sys.meta_path.insert(0, _Room())
+
+
+class _Room:
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "numpy":
+            from mmap import mmap
+
+            try:
+                mmap(-1, _NUMPY_BYTES).close()
+            except OSError as error:
+                raise MemoryError from error
 
 
 def shortage(error: BaseException | None) -> str:

@@ -51,6 +51,13 @@ def _done(command: Sequence[str | Path], **streams: Any) -> Done:
     return Done(code=done.returncode, stdout=done.stdout or "", stderr=done.stderr or "")
 
 
+@pytest.mark.parametrize("program", [_SEGSOLVE, _SEGSOLVE_RUN])
+def test_too_little_memory_for_numpy(program: Path) -> None:
+    """OpenBLAS would end the process with a sentence of its own."""
+    done = _done(["sh", "-c", 'ulimit -v 100000; exec "$0" devices', program])
+    error(done, ExitCode.INTERNAL, "out of memory")
+
+
 def test_too_little_memory_for_a_library(net: Path) -> None:
     done = _limited("AS", 20 * 2**20, "segsolve", "solve", net, "--tpus", "2")
     error(done, ExitCode.INTERNAL, "out of memory")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from segsolve.cli.commands import PLAIN, Commands
 from segsolve.cli.guard import exit_code
 from segsolve.version import __version__
 from segsolve_runtime import interruption, streams
+from segsolve_runtime.shortage import prepare_numpy
 
 app = typer.Typer(
     name="segsolve",
@@ -41,10 +41,9 @@ def _root(
 
 def run() -> None:
     """Run the command line of this process, and end it."""
-    # The matrices here are small: on a busy machine, threads of the linear algebra only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     streams.prepare()
     completing.prepare()
+    prepare_numpy()
     interruption.interrupt_from_now_on()
     code = exit_code(app)
     interruption.nothing_to_interrupt()
