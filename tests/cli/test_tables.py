@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from generators.problems import chain, op_cost
 from segsolve.comparison import compare
 from segsolve.device.model import device_names, load_device
 from segsolve.errors import ExitCode
 from segsolve.graph.read import read_model
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.grid import Grid
+from segsolve.report.layouts import layouts_table
 from segsolve.report.table import compare_table
 from segsolve.report.units import count, million, ms, percent, size
+from segsolve.search.simple_layouts import layouts_beside
+from segsolve.solvers.base import Status
 from segsolve_runtime.contract.wording import hanging
 
 from ..models import Net
@@ -183,3 +189,15 @@ def test_names_are_cut_short_before_a_figure_is(width: int) -> None:
     shown = text.getvalue()
     assert all(figure in shown for figure in ("123 ", "12345.67", "1234.5")) and "…" in shown
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_nothing_is_called_optimal_without_a_bound() -> None:
+    problem = chain(*(op_cost(10 + n) for n in range(6)), tpus=2)
+    found = layouts_beside(problem)
+    unknown = replace(found, answer=replace(found.answer, status=Status.FEASIBLE, bound=Fraction(0)))
+    for layouts, is_proven in ((found, True), (unknown, False)):
+        console = Console(width=100, file=StringIO(), record=True)
+        console.print(layouts_table(compare(problem, strategies=("dp",)), layouts, 15))
+        table, _, verdict = console.export_text().partition("Layout ")
+        assert (" optimal" in table, "over" in table and "bound" in table) == (is_proven, not is_proven)
+        assert ("is proven" in verdict) is is_proven

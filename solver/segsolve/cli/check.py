@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from segsolve.checker.check import Report
     from segsolve.checker.steps import Step
 
+_NAMES = len("resources")
+
 
 @guarded
 def command(plan: PlanDir, as_json: Json = False) -> None:
@@ -50,7 +52,7 @@ def _check_pool(plan: Path, *, as_json: bool) -> None:
 
 
 def _line(step: Step, width: int | None) -> str:
-    head = f"{'ok' if step.ok else 'failed':<7}{step.name:<8} "
+    head = f"{'ok' if step.ok else 'failed':<7}{step.name:<{_NAMES}} "
     return hanging(head, step.text, width)
 
 

@@ -82,7 +82,8 @@ def command(
     if pool is not None or len(models) > 1 or rate or weights:
         check_search(None, time_limit, workers, seed)
         if as_csv:
-            raise UsageError("--csv is not for pools", "use --json")
+            hint = "it prints on stdout; for a file: > FILE.csv" if pool is None else "use --json"
+            raise UsageError("--csv is a flag for one model, without a pool", hint)
         refuse_in_questions(signature=signature)
         asked = PoolOptions(
             models=models,

@@ -194,7 +194,8 @@ def command(
     say_heat(last)
     _show(legs, backend, as_json=as_json)
     if not last.finished:
-        say_error(f"interrupted after {plural(done, 'inference')} of {flow.count or 'unknown many'}")
+        of = f" of {flow.count}" if flow.count else ""
+        say_error(f"interrupted after {plural(done, 'inference')}{of}")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if failed := last.metrics.accepted - last.metrics.count:
         say_error(f"{plural(failed, 'inference')} failed")

@@ -54,6 +54,7 @@ def _versus(summary: Summary, asked: str, device: str, reference: str) -> Grid:
         f"{what} {_WHOSE[reference]} is (predicted)",
         *("TPUs", "over", "models", "geometric\nmean", "best", "worst", "losses"),
         left=("over", "losses"),
+        names=("best", "worst"),
         optional=("models",),
     )
     shown = 0
@@ -96,7 +97,7 @@ def _pooled(rows: Sequence[Pooled]) -> Grid:
 
 def _extreme(extreme: Extreme) -> str:
     name = extreme.model if len(extreme.model) <= _NAME_WIDTH else extreme.model[: _NAME_WIDTH - 3] + "..."
-    return f"{name} {times(extreme.speedup)}"
+    return f"{times(extreme.speedup)} {name}"
 
 
 def _losses(models: tuple[str, ...]) -> Text:

@@ -14,7 +14,7 @@ from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.ranges import period_range, range_document, ties_sentence
-from segsolve.report.table import GOOD, SPILL
+from segsolve.report.table import GOOD, SPILL, over_cell, over_header
 from segsolve.report.units import bar, count, fps, mib, ms, percent, times
 from segsolve.search.simple_layouts import Layout, Layouts
 from segsolve.solvers.base import Status, Stop
@@ -31,7 +31,7 @@ def layouts_table(comparison: Comparison, layouts: Layouts, batch: int, ranges: 
     table = Grid(
         f"Layouts of {count(layouts.problem.tpus, 'TPU')}: pipelines that share one stream of inferences",
         *("layout", "stages", "per inference\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
-        *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
+        *("vs\n1 TPU", "vs\ncompiler", over_header(layouts.answer.status)),
         left=("stages",),
         optional=(batch_column, "vs\n1 TPU", "stages", "off chip\nMiB", "vs\ncompiler", "latency\nms", "fps"),
     )
@@ -80,7 +80,7 @@ def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int)
         Text(mib(score.offchip_bytes), style=SPILL if score.offchip_bytes else ""),
         times(_gain(comparison.one_tpu, layout)),
         times(_gain(comparison.vendor, layout)),
-        Text("optimal" if over == 0 else f"+{percent(float(over))}", style=GOOD if over == 0 else ""),
+        over_cell(None if over is None else float(over)),
     )
 
 
@@ -142,10 +142,10 @@ def _document(layouts: Layouts, layout: Layout, batch: int, ranges: Ranges) -> D
 def _row(layouts: Layouts, layout: Layout, comparison: Comparison, batch: int, ranges: Ranges) -> Document:
     document = _document(layouts, layout, batch, ranges)
     stages = [" ".join(str(s["time_ns"]) for s in pipeline["stages"]) for pipeline in document["pipelines"]]
-    found = layout.answer
+    found, over = layout.answer, layouts.over_bound(layout)
     return document | {
         "planner": found.planner if found else _PLANNER,
-        "gap": float(layouts.over_bound(layout) / (1 + layouts.over_bound(layout))),
+        "gap": 1.0 if over is None else float(over / (1 + over)),
         "stopped_by": found.stopped_by if found else Stop.FINISHED,
         **members(found, "wall_s"),
         "speedup_over_one_tpu": _gain(comparison.one_tpu, layout),

@@ -42,7 +42,7 @@ def compare_table(
     table = Grid(
         f"{problem.name} on {problem.tpus} x {device}: predicted",
         *("strategy", "stages", "bottleneck\nms", "fps", "latency\nms", batch_column, "off chip\nMiB"),
-        *("vs\n1 TPU", "vs\ncompiler", "over\noptimum"),
+        *("vs\n1 TPU", "vs\ncompiler", over_header(comparison.best.answer.status if comparison.best else None)),
         *(("solved\nin s",) if solve_times else ()),
         left=("stages",),
         optional=("solved\nin s", batch_column, "vs\n1 TPU", "off chip\nMiB", "vs\ncompiler", "latency\nms", "fps"),
@@ -137,7 +137,7 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
     answer, score = strategy.answer, strategy.score
     if score is None:
         return answer.planner, Text("no plan", style=SPILL)
-    over = score.period_ns / answer.bound_ns - 1 if answer.bound_ns else 0.0
+    over = score.period_ns / answer.bound_ns - 1 if answer.bound_ns else None if score.period_ns else 0.0
     return (
         Text(answer.planner, style="bold" if answer.status is Status.OPTIMAL else ""),
         _stage_bars(score),
@@ -148,8 +148,20 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
         Text(mib(score.offchip_bytes), style=SPILL if score.offchip_bytes else ""),
         times(strategy.speedup_over_one_tpu),
         times(strategy.speedup_over_compiler),
-        Text("optimal" if over == 0 else f"+{percent(over)}", style=GOOD if over == 0 else ""),
+        over_cell(over),
     )
+
+
+def over_header(status: Status | None) -> str:
+    """Return what a time is held against: the optimum, or where that is not known, the bound."""
+    return "over\noptimum" if status is Status.OPTIMAL else "over\nbound"
+
+
+def over_cell(over: float | None) -> Text:
+    """Return by what share a time is above the optimum or the bound; None stands for no bound."""
+    if over is None:
+        return Text("-")
+    return Text("optimal" if over == 0 else f"+{percent(over)}", style=GOOD if over == 0 else "")
 
 
 def _stage_bars(score: Score) -> Text:

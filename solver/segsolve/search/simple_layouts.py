@@ -53,10 +53,12 @@ class Layouts:
             return self.simple
         return (*(s for s in self.simple if (s.plan.layout, s.value) != (best.plan.layout, best.value)), best)
 
-    def over_bound(self, layout: Layout) -> Fraction:
-        """Return by what share a layout takes longer than the bound of all; 0 for a proven optimum."""
+    def over_bound(self, layout: Layout) -> Fraction | None:
+        """Return by what share a layout takes longer than the bound of all; 0 for an optimum, None without bound."""
         bound = self.answer.bound
-        return max(Fraction(0), layout.value / bound - 1) if bound else Fraction(0)
+        if not bound:
+            return None if layout.value else Fraction(0)
+        return max(Fraction(0), layout.value / bound - 1)
 
     @property
     def is_interrupted(self) -> bool:

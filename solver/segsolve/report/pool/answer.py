@@ -160,6 +160,16 @@ def _models_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid:
     return table
 
 
+def _left_open(answer: PoolAnswer) -> str:
+    """Say how far an answer that is not proven may be from the best."""
+    if not answer.bound:
+        return "how far it is from the best is not known"
+    return (
+        f"no {answer.unit} is below {ms(float(answer.bound))} ms: {percent(answer.gap or 0)} are left open. "
+        f"That is over the cuts of the execution orders, with {answer.over}"
+    )
+
+
 def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[str]:
     workload = answer.problem.workload
     often, alone = fps(float(score.scale_fps)), len(workload.demands) == 1
@@ -177,11 +187,7 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
             f"{answer.found_by}."
         )
     else:
-        yield (
-            f"Found by {answer.found_by}; no {answer.unit} is below {ms(float(answer.bound))} ms: "
-            f"{percent(answer.gap or 0)} are left open. That is over the cuts of the execution orders, with "
-            f"{answer.over}."
-        )
+        yield f"Found by {answer.found_by}; {_left_open(answer)}."
     if answer.problem.words:
         yield f"Kept by all plans that count: {'; '.join(answer.problem.words)}."
     if answer.best_without_copies:

@@ -80,6 +80,8 @@ def _quality(view: PoolView) -> str:
     said = view.solution
     if view.is_optimal:
         return f"Proven: none is better of {said.over}, over cuts of the execution order."
+    if not said.bound_ns:
+        return "How far it is from the best is not known."
     unit = "period" if said.objective == "throughput" else "worst latency"
     return (
         f"No {unit} is below {ms(said.bound_ns)} ms, so that {percent(said.gap)} are left open. That is over "
