@@ -56,3 +56,8 @@ def test_devices_and_graphs_keep_to_their_schemas() -> None:
 def test_an_unknown_schema_is_refused_with_those_that_there_are() -> None:
     done = inside("schema", "plam")
     assert done.code == 2 and "there is no schema 'plam'" in done.stderr and "solve-output" in done.stderr
+
+
+def test_without_a_name_it_tells_the_names() -> None:
+    done = inside("schema")
+    assert done.code == 2 and "which schema?" in done.stderr and "solve-output" in done.stderr

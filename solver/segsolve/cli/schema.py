@@ -31,7 +31,7 @@ def command(
     name: Annotated[
         str,
         typer.Argument(help="A kind of file, such as plan, or what a command prints with --json: solve-output."),
-    ],
+    ] = "",
 ) -> None:
     """Print the JSON Schema of a kind of file or of --json. Without a known name, tells the names."""
     if name in FILES:
@@ -40,7 +40,7 @@ def command(
         show_json(document_schema(name.removesuffix(_OUTPUT)))
     else:
         known = ", ".join((*FILES, *(f"{each}{_OUTPUT}" for each in DOCUMENTS)))
-        raise UsageError(f"there is no schema {name!r}", f"known: {known}")
+        raise UsageError(f"there is no schema {name!r}" if name else "which schema?", f"known: {known}")
 
 
 def document_schema(name: str) -> Schema:
