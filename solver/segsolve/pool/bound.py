@@ -28,7 +28,7 @@ from segsolve.pool.patterns import Held, Pricer
 from segsolve.pool.region import Region, Split, best_split, everything
 from segsolve.pool.rooms import Bools
 from segsolve.pool.steps import Steps
-from segsolve.solvers.potentials import Floats, most_worth
+from segsolve.solvers.potentials import Floats, Program
 
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
@@ -140,6 +140,7 @@ class PatternBound:
         self._counts = problem.pool.counts
         self._sizes = [len(row[0]) for row in pricer.arcs]
         self._columns: dict[tuple[int, frozenset[Held]], int] = {}
+        self._program = Program(self._sizes, self._counts)
         self._parts = _PARTS[0]
         self._high = period
         self._mix = _Mix()
@@ -305,7 +306,7 @@ class PatternBound:
     def _master(self, region: Region, period: int) -> tuple[float, list[Floats]]:
         """Return the largest sum of ends under which no known pattern of a region is worth more than its kind."""
         usable = [key for key, load in self._columns.items() if load <= period and region.has(key[1])]
-        most, potentials, slack, amounts = most_worth(self._sizes, self._counts, usable)
+        most, potentials, slack, amounts = self._program.solve(usable)
         if len(usable) > _MOST_COLUMNS:
             for i in np.argsort(slack)[_MOST_COLUMNS * 3 // 4 :].tolist():
                 del self._columns[usable[i]]

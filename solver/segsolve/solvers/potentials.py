@@ -1,76 +1,96 @@
-"""The linear program behind the pattern bound, for HiGHS: potentials under which known patterns are worth little.
+"""The linear program behind the pattern bound, for GLOP: potentials under which known patterns are worth little.
 
 maximise    sum over m of pi_m(end)
 subject to  sum over stages (m, a, b) of p of pi_m(b) - pi_m(a) <= z_kind(p)    for every pattern p
             sum over kinds of n_c z_c = 1,   pi_m(0) = 0,   pi_m does not fall
+
+It is solved as its dual, whose columns are the patterns: how many TPUs have each, so that all models are covered, at
+the least part t of all TPUs. That begins where the last one ended: patterns come, and some are left aside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Pattern = tuple[int, frozenset[tuple[int, int, int]]]
+"""A kind of TPU, and stages: (model, first state, last state)."""
+
 _MOST = 100.0  # of a potential: the program is bounded before patterns are known for all states
+_IDLE = 4  # times as many patterns as are used: beyond, the program is made anew
 
 
-def most_worth(
-    states: Sequence[int], counts: Sequence[int], patterns: Iterable[tuple[int, frozenset[tuple[int, int, int]]]]
-) -> tuple[float, list[Floats], Floats, Floats]:
-    """Return the largest sum of ends, potentials [states] of models, each pattern's distance from its kind and dual.
+class Program:
+    """The program for models of so many states each, and so many TPUs of each kind."""
 
-    The dual says how many TPUs have the pattern in the program's answer, where all there are have the sum of ends.
+    def __init__(self, states: Sequence[int], counts: Sequence[int]) -> None:
+        self._counts = counts
+        self._starts = [0, *accumulate(n - 1 for n in states)]  # of each model's potentials but for the first, 0
+        self._begin()
 
-    `states` are the numbers of states of each model, `counts` the devices of each kind; a pattern is a kind and stages
-    (model, first state, last state).
-    """
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array
+    def solve(self, patterns: Collection[Pattern]) -> tuple[float, list[Floats], Floats, Floats]:
+        """Return the largest sum of ends, potentials [states] of models, each pattern's distance from its kind and dual.
 
-    starts = [0, *accumulate(n - 1 for n in states)]  # of each model's potentials but for the first, which is 0
-    width = starts[-1] + len(counts)
-    known = list(patterns)
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
-    for row, (kind, stages) in enumerate(known):
+        The dual says how many TPUs have the pattern in the program's answer, where all there are have the sum of ends.
+        """
+        if len(self._columns) > _IDLE * (len(patterns) + 100):
+            self._begin()
+        used = dict.fromkeys(patterns)
+        for pattern in self._used.keys() - used.keys():
+            self._columns[pattern].SetUb(0.0)
+        for pattern in used:
+            if pattern not in self._columns:
+                self._columns[pattern] = self._column(pattern)
+            elif pattern not in self._used:
+                self._columns[pattern].SetUb(self._solver.infinity())
+        self._used = used
+        if self._solver.Solve(self._parameters) != self._solver.OPTIMAL:
+            raise ArithmeticError("GLOP found no potentials")
+        worths = np.array([row.dual_value() for row in self._states])
+        potentials = [np.concatenate(([0.0], worths[low:high])) for low, high in pairwise(self._starts)]
+        columns = [self._columns[pattern] for pattern in patterns]
+        slack = np.array([column.reduced_cost() for column in columns])
+        amounts = np.array([column.solution_value() for column in columns])
+        return float(self._solver.Objective().Value()), potentials, slack, amounts
+
+    def _begin(self) -> None:
+        from ortools.linear_solver import pywraplp
+
+        solver: Any = pywraplp.Solver.CreateSolver("GLOP")
+        self._solver, self._parameters = solver, pywraplp.MPSolverParameters()
+        # without presolve it goes on from the last basis, in an eighth of the time
+        self._parameters.SetIntegerParam(self._parameters.PRESOLVE, self._parameters.PRESOLVE_OFF)
+        self._parameters.SetIntegerParam(self._parameters.LP_ALGORITHM, self._parameters.PRIMAL)
+        self._columns: dict[Pattern, Any] = {}
+        self._used: dict[Pattern, None] = {}
+        infinity, ends = solver.infinity(), {start - 1 for start in self._starts[1:]}
+        self._states = [solver.Constraint(float(i in ends), infinity) for i in range(self._starts[-1])]
+        self._kinds = [solver.Constraint(0.0, infinity) for _ in self._counts]
+        for i, row in enumerate(self._states):
+            self._enter(_MOST, {row: 1.0})
+            if i not in ends:
+                row.SetBounds(0.0, 0.0)
+                self._enter(0.0, {row: 1.0, self._states[i + 1]: -1.0})
+        self._enter(1.0, dict(zip(self._kinds, map(float, self._counts), strict=True)))
+
+    def _column(self, pattern: Pattern) -> Any:
+        kind, stages = pattern
+        rows: dict[Any, float] = {self._kinds[kind]: -1.0}
         for m, a, b in stages:
-            rows.append(row)
-            columns.append(starts[m] + b - 1)
-            values.append(1.0)
+            rows[self._states[self._starts[m] + b - 1]] = 1.0
             if a:
-                rows.append(row)
-                columns.append(starts[m] + a - 1)
-                values.append(-1.0)
-        rows.append(row)
-        columns.append(starts[-1] + kind)
-        values.append(-1.0)
-    falls = np.setdiff1d(np.arange(starts[-1]), np.array(starts[1:]) - 1)  # from each potential to the next
-    extra = len(known) + np.arange(len(falls))
-    held = csr_array(
-        (
-            np.concatenate((values, np.ones(len(falls)), -np.ones(len(falls)))),
-            (np.concatenate((rows, extra, extra)), np.concatenate((columns, falls, falls + 1)).astype(np.int64)),
-        ),
-        shape=(len(known) + len(falls), width),
-    )
-    worth = np.concatenate((np.zeros(starts[-1]), np.array(counts, dtype=float)))
-    ends = np.zeros(width)
-    ends[np.array(starts[1:]) - 1] = -1.0
-    found = linprog(
-        ends,
-        A_ub=held,
-        b_ub=np.zeros(held.shape[0]),
-        A_eq=csr_array(worth[None, :]),
-        b_eq=[1.0],
-        bounds=(0, _MOST),
-        method="highs-ds",
-    )
-    if found.x is None:
-        raise ArithmeticError(f"HiGHS found no potentials: {found.message}")
-    potentials = [np.concatenate(([0.0], found.x[low:high])) for low, high in pairwise(starts)]
-    slack, dual = found.slack[: len(known)], -found.ineqlin.marginals[: len(known)]
-    return -float(found.fun), potentials, np.asarray(slack, dtype=np.float64), np.asarray(dual, dtype=np.float64)
+                rows[self._states[self._starts[m] + a - 1]] = -1.0
+        return self._enter(0.0, rows)
+
+    def _enter(self, cost: float, rows: dict[Any, float]) -> Any:
+        """Return a new column."""
+        column = self._solver.NumVar(0.0, self._solver.infinity(), "")
+        self._solver.Objective().SetCoefficient(column, cost)
+        for row, value in rows.items():
+            row.SetCoefficient(column, value)
+        return column
