@@ -33,24 +33,21 @@ from segsolve.solvers.potentials import Floats, Program
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
 
-_PART_OF_RAISE = 0.5  # of what is left between what is proven and what could not be, to try next
-_LAST_RAISE = 0.001  # that is tried
 _NEAR = 0.2  # how far from the best potentials towards those of the program the next ones are
-_ROUNDS = 80  # of pricing at one period
+_ROUNDS = 60  # of pricing at one period
 _FIRST_ROUNDS = 40  # of pricing at the period of the best plan known, before there are good potentials
-_FIRST_STEPS, _LAST_STEPS = 6, 2  # of bisection with what they are in the end
+_FIRST_STEPS = 6  # of bisection with what they are in the end
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
 _LEVEL_BYTES = 64 * 1024
-_TAIL = 0.05  # of a raise: where the linear program is so near to 1, nothing will come of it
+_TAIL = 0.0001  # where the linear program is so near to 1, nothing will come of it
 _MOST_COLUMNS = 800  # of the linear program; those that are far from tight are dropped beyond
 _PARTS = 2**23, 2**27  # residents that are placed for one pricing of a kind: at first, at most
 _MOST_LEARNT = 500  # patterns of a pricing that are kept to price with
 _ENOUGH = 400  # patterns that show that potentials prove nothing
-_CLIMBS, _CLIMBERS, _MOST_CLIMBED = 8, 40, 4000  # rounds; patterns that are changed; changes that are priced
+_CLIMBS, _CLIMBERS, _MOST_CLIMBED = 8, 40, 1000  # rounds; patterns that are changed; changes that are priced
 _MOST_NEW = 12  # patterns of a kind that a pricing adds to the program
-_LEAST_TAIL = 0.0001  # even if there is no such raise
 _WHOLE, _NOTHING = 0.999, 1e-6  # so much of a pattern is all of it, or none
-_PART_OF_GAP = 0.35  # of what is left between the bound and the best plan, by which all regions are raised at once
+_PART_OF_GAP = 0.5  # of what is left between the bound and the best plan, by which all regions are raised at once
 _LAST_GAP = 0.002  # that is left where all of it is tried
 
 
@@ -159,21 +156,14 @@ class PatternBound:
         root, high = self._root, 0
         while high != self._high and not is_over():  # each time a better plan came up
             high = self._high
-            self._attempt(root, high - 1, 0.0, _FIRST_ROUNDS)
+            self._attempt(root, high - 1, _FIRST_ROUNDS)
         self._climb(root, root.low, self._high - 1, _FIRST_STEPS)
 
-    def raise_to(self, period: int) -> None:
-        """Prove a bound as near to a period as potentials for all plans do."""
-        root, self._high = self._root, min(self._high, period)
-        open_ = self._high - 1
-        while open_ - root.low > max(1, _LAST_RAISE * open_) and not is_over():
-            attempt = root.low + max(1, int((open_ - root.low) * _PART_OF_RAISE))
-            if not self._attempt(root, attempt, open_ / attempt - 1, _ROUNDS):
-                open_ = min(attempt, self._high - 1)
-                self._climb(root, root.low, open_, _LAST_STEPS)
+    def raise_to(self, period: int, *, splits: bool = True) -> None:
+        """Prove a bound as near to a period as the time allows, where it helps by splitting the plans into regions.
 
-    def split_to(self, period: int) -> None:
-        """Split the plans into regions until they prove that none has less than a period, if the time allows."""
+        Without `splits`, it ends where potentials for all plans prove nothing more.
+        """
         self._high = min(self._high, period)
         while (low := self._root_low) < self._high - 1 and not is_over():
             gap = self._high - 1 - low
@@ -182,13 +172,13 @@ class PatternBound:
             while left:
                 node = left.pop()
                 period = min(period, self._high - 1)
-                if is_over() or node.low >= period or self._attempt(node, period, 0.0, _ROUNDS):
+                if is_over() or node.low >= period or self._attempt(node, period, _ROUNDS):
                     continue
                 if period >= self._high:  # a better plan came up
                     left.append(node)
                     continue
                 split = best_split([own for _, own in self._mix.patterns], self._mix.amounts, self._sizes)
-                if is_over() or split is None:
+                if is_over() or split is None or not splits:
                     return
                 node.split, node.leaf = split, None
                 node.halves = tuple(_Node(region, node.point, node.low) for region in node.region.halves(split))
@@ -238,7 +228,7 @@ class PatternBound:
             else:
                 high = middle
 
-    def _attempt(self, node: _Node, period: int, step: float, rounds: int) -> bool:
+    def _attempt(self, node: _Node, period: int, rounds: int) -> bool:
         """Look for potentials that prove that a region has no plan of a period."""
         self._enter(node.region)
         point = node.point
@@ -255,7 +245,7 @@ class PatternBound:
                 self._high = min(self._high, self._offer(self._mix.patterns))
                 if self._high <= period:
                     return False
-            if most <= 1 + max(_LEAST_TAIL, step * _TAIL):
+            if most <= 1 + _TAIL:
                 return False
             point = self._between(potentials, node.point, self._hope(node.point, period))
         return False
@@ -381,23 +371,28 @@ class _Kind:
             np.where(allowed, own[steps.pairs[1]] - own[steps.pairs[0]], -UNIT)
             for own, steps, allowed in zip(potentials, self.exact.steps, self._allowed, strict=True)
         ]
+        leasts = self.exact.tables[0]
         for _ in range(_CLIMBS):
             worths = self._worths(potentials, period)
             best = np.argsort(-worths, kind="stable")[:_CLIMBERS]
             best = best[worths[best] > 0]
+            soonest = [np.append(own[: len(gain)], 0) for own, gain in zip(leasts, gains, strict=True)]
+            busy = sum(own[stages] for own, stages in zip(soonest, self._stages[best].T, strict=True))
             is_better = False
             for m, gain in enumerate(gains):
                 most = int(worths.max(initial=0))
                 own = self._stages[best, m]
                 without = worths[best] - np.append(gain, 0)[own]
-                which, stage = np.nonzero(without[:, None] + gain[None, :] > most)
+                spare = period - busy + soonest[m][own]
+                is_more = without[:, None] + gain[None, :] > most
+                which, stage = np.nonzero(is_more & (soonest[m][None, :-1] <= spare[:, None]))
                 if not len(which):
                     continue
                 order = np.argsort(-(without[which] + gain[stage]), kind="stable")[:_MOST_CLIMBED]
                 which, stage = which[order], stage[order]
                 tried = self._stages[best[which]]
                 tried[:, m] = stage
-                loads = self.exact.loads(tried)
+                loads = self.exact.loads(tried, period)
                 inside = np.flatnonzero(loads <= period)
                 if len(inside):
                     is_better = True

@@ -88,13 +88,13 @@ class Exact:
         pairs = [own.pairs for own in self.steps]
         return frozenset((m, int(pairs[m][0][i]), int(pairs[m][1][i])) for m, i in enumerate(stages) if i >= 0)
 
-    def loads(self, stages: Ints) -> Ints:
-        """Return the least load [n] of patterns [n, models] in any order of their residents."""
+    def loads(self, stages: Ints, most: int = IMPOSSIBLE - 1) -> Ints:
+        """Return the least load [n] of patterns [n, models] in any order of their residents, or one above `most`."""
         needs = [np.append(steps.scratch, 0)[own] for own, steps in zip(stages.T, self.steps, strict=True)]
         room = np.maximum(0, self.capacity - np.maximum.reduce(needs))
         _, firsts, steps = self.tables
         orders = np.array(list(permutations(range(len(self.steps)))), dtype=np.int64)
-        found: Ints = least_loads(stages, room, firsts, steps, LEVEL_BITS, orders)
+        found: Ints = least_loads(stages, room, firsts, steps, LEVEL_BITS, orders, most)
         return found
 
     def search(self, potentials: Sequence[Ints], period: int, allowed: Sequence[Bools]) -> Search:

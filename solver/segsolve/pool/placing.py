@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from segsolve.cost.arrays import Ints
-from segsolve.cost.table import IMPOSSIBLE
 from segsolve.jit import compiled
 from segsolve.pool.rooms import Narrow
 
@@ -124,15 +123,17 @@ def _bound(most: Narrow, rest: int, level: int, time: float) -> int:
 
 
 @compiled()
-def least_loads(stages: Ints, rooms: Ints, firsts: Narrow, steps: Ints, level_bits: int, orders: Ints) -> Ints:
-    """Return the least load [n] of patterns [n, models] in rooms [n] for their weights; `orders` are those to try.
+def least_loads(
+    stages: Ints, rooms: Ints, firsts: Narrow, steps: Ints, level_bits: int, orders: Ints, most: int
+) -> Ints:
+    """Return the least load [n] of patterns [n, models] in rooms [n] for their weights, where it is not above `most`.
 
-    `firsts` and `steps` are as `place` takes them.
+    `orders` are those to try, `firsts` and `steps` are as `place` takes them.
     """
     best = np.empty(len(stages), dtype=np.int64)
     levels = firsts.shape[2] - 1
     for i in range(len(stages)):
-        best[i] = IMPOSSIBLE
+        best[i] = most + 1
         for order in orders:
             room, load = rooms[i], 0
             for m in order:

@@ -24,10 +24,9 @@ News = Callable[[Fraction | None, int], object]
 _SEEDS = 6  # of local search
 _MOVES = 20_000  # of each
 _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
-_FIRST_EFFORT, _EFFORT = 0.5, 4.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
+_FIRST_EFFORT, _EFFORT = 0.5, 1.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
 _MOST_PATTERNS = 12_000  # that are all which there are
-_ROUNDS = 3  # of search, CP-SAT and bound
 
 
 @dataclass(eq=False)
@@ -54,7 +53,7 @@ class SharedSearch:
         self._pattern_bound: PatternBound | None = None
 
     def run(self, after_search: Callable[[], object] = lambda: None) -> None:
-        """Search plans, then bounds, then plans among the patterns that the bound says matter.
+        """Search plans, among all patterns that were seen, too, then bounds, which come upon better plans.
 
         `after_search` is done as soon as there are good plans.
         """
@@ -76,18 +75,9 @@ class SharedSearch:
             self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
         self._timed("pattern bound", self._bound)
         if not self._is_proven:
-            self._timed("cp-sat", partial(self._choose, _FIRST_EFFORT))
-            self._timed("pattern bound", self._raise)
-        for _ in range(_ROUNDS):
-            if self._is_proven:
-                return
-            before = self.best
-            self._timed("cp-sat", self._choose)
-            if self.best is before or is_over():
-                break
-            self._timed("local search", partial(self._improve, self.best, _SEEDS))
-        if every is None and not self._is_proven:
-            self._timed("pattern bound", self._split)
+            self._timed("cp-sat", partial(self._choose, _EFFORT))
+        if not self._is_proven:
+            self._timed("pattern bound", partial(self._raise, splits=every is None))
 
     @property
     def _is_proven(self) -> bool:
@@ -116,15 +106,10 @@ class SharedSearch:
             self._pattern_bound = PatternBound(self.problem, self.pricer, self._period, self._tell, self._offered)
             self._pattern_bound.probe()
 
-    def _raise(self) -> None:
+    def _raise(self, *, splits: bool) -> None:
         if self._pattern_bound is not None:
             with contextlib.suppress(OutOfTime):
-                self._pattern_bound.raise_to(self._period)
-
-    def _split(self) -> None:
-        if self._pattern_bound is not None:
-            with contextlib.suppress(OutOfTime):
-                self._pattern_bound.split_to(self._period)
+                self._pattern_bound.raise_to(self._period, splits=splits)
 
     @property
     def _period(self) -> int:
@@ -153,7 +138,7 @@ class SharedSearch:
         self.proof = proof
         self.news(self.best.value if self.best else None, proof.period_ns + 1)
 
-    def _choose(self, effort: float = _EFFORT) -> None:
+    def _choose(self, effort: float) -> None:
         """Let CP-SAT choose among the known patterns that come nearest to what they should be worth."""
         if is_over() or self.best is None:
             return

@@ -10,6 +10,7 @@ the least part t of all TPUs. That begins where the last one ended: patterns com
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -31,12 +32,15 @@ class Program:
     def __init__(self, states: Sequence[int], counts: Sequence[int]) -> None:
         self._counts = counts
         self._starts = [0, *accumulate(n - 1 for n in states)]  # of each model's potentials but for the first, 0
+        self._columns: dict[Pattern, Any] = {}
+        self._used: dict[Pattern, None] = {}
+        self._states: list[Any] = []
         self._begin()
 
     def solve(self, patterns: Collection[Pattern]) -> tuple[float, list[Floats], Floats, Floats]:
-        """Return the largest sum of ends, potentials [states] of models, each pattern's distance from its kind and dual.
+        """Return the largest sum of ends, potentials [states] of models, patterns' distances from their kinds, amounts.
 
-        The dual says how many TPUs have the pattern in the program's answer, where all there are have the sum of ends.
+        The amounts say how many TPUs have each pattern in the answer, where all there are have the sum of ends.
         """
         if len(self._columns) > _IDLE * (len(patterns) + 100):
             self._begin()
@@ -59,22 +63,22 @@ class Program:
         return float(self._solver.Objective().Value()), potentials, slack, amounts
 
     def _begin(self) -> None:
-        from ortools.linear_solver import pywraplp
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of SWIG's; as an error, it ends the process
+            from ortools.linear_solver import pywraplp
 
         solver: Any = pywraplp.Solver.CreateSolver("GLOP")
         self._solver, self._parameters = solver, pywraplp.MPSolverParameters()
         # without presolve it goes on from the last basis, in an eighth of the time
         self._parameters.SetIntegerParam(self._parameters.PRESOLVE, self._parameters.PRESOLVE_OFF)
         self._parameters.SetIntegerParam(self._parameters.LP_ALGORITHM, self._parameters.PRIMAL)
-        self._columns: dict[Pattern, Any] = {}
-        self._used: dict[Pattern, None] = {}
+        self._columns, self._used = {}, {}
         infinity, ends = solver.infinity(), {start - 1 for start in self._starts[1:]}
         self._states = [solver.Constraint(float(i in ends), infinity) for i in range(self._starts[-1])]
         self._kinds = [solver.Constraint(0.0, infinity) for _ in self._counts]
         for i, row in enumerate(self._states):
             self._enter(_MOST, {row: 1.0})
             if i not in ends:
-                row.SetBounds(0.0, 0.0)
                 self._enter(0.0, {row: 1.0, self._states[i + 1]: -1.0})
         self._enter(1.0, dict(zip(self._kinds, map(float, self._counts), strict=True)))
 
