@@ -48,6 +48,8 @@ _CLIMBS, _CLIMBERS, _MOST_CLIMBED = 8, 40, 1000  # rounds; patterns that are cha
 _MOST_NEW = 12  # patterns of a kind that a pricing adds to the program
 _WHOLE, _NOTHING = 0.999, 1e-6  # so much of a pattern is all of it, or none
 _PART_OF_GAP = 0.5  # of what is left between the bound and the best plan, by which all regions are raised at once
+_LEAST_PART = 1 / 16
+_FAR = 0.006  # from 1: the linear program has not come to its end
 _LAST_GAP = 0.002  # that is left where all of it is tried
 
 
@@ -107,10 +109,11 @@ class _Node:
 
 @dataclass(eq=False)
 class _Mix:
-    """What the linear program chose last: patterns by kind and stages, and how much of each."""
+    """What the linear program chose last: patterns by kind and stages, how much of each, and of all TPUs."""
 
     patterns: list[tuple[int, frozenset[Held]]] = field(default_factory=list)
     amounts: list[float] = field(default_factory=list)
+    most: float = 0.0
 
 
 class PatternBound:
@@ -165,25 +168,32 @@ class PatternBound:
         Without `splits`, it ends where potentials for all plans prove nothing more.
         """
         self._high = min(self._high, period)
+        part = _PART_OF_GAP
         while (low := self._root_low) < self._high - 1 and not is_over():
             gap = self._high - 1 - low
-            period = low + (gap if gap < _LAST_GAP * self._high else int(gap * _PART_OF_GAP) + 1)
+            period = low + (gap if gap < _LAST_GAP * self._high else int(gap * part) + 1)
             left = [node for node in self._root.walk() if not node.halves and node.low < period]
             while left:
                 node = left.pop()
+                if is_over():  # so that not all regions are proven
+                    return
                 period = min(period, self._high - 1)
-                if is_over() or node.low >= period or self._attempt(node, period, _ROUNDS):
+                if node.low >= period or self._attempt(node, period, _ROUNDS):
                     continue
                 if period >= self._high:  # a better plan came up
                     left.append(node)
                     continue
+                if self._mix.most > 1 + _FAR and part > _LEAST_PART:  # so that more rounds would prove it: less, first
+                    part /= 2
+                    break
                 split = best_split([own for _, own in self._mix.patterns], self._mix.amounts, self._sizes)
                 if is_over() or split is None or not splits:
                     return
                 node.split, node.leaf = split, None
                 node.halves = tuple(_Node(region, node.point, node.low) for region in node.region.halves(split))
                 left += node.halves[::-1]
-            self._keep_tree(self._root, period)
+            else:
+                self._keep_tree(self._root, period)
 
     @property
     def _root_low(self) -> int:
@@ -301,7 +311,7 @@ class PatternBound:
             for i in np.argsort(slack)[_MOST_COLUMNS * 3 // 4 :].tolist():
                 del self._columns[usable[i]]
         chosen = np.flatnonzero(amounts > _NOTHING).tolist()
-        self._mix = _Mix([usable[i] for i in chosen], [float(amounts[i]) for i in chosen])
+        self._mix = _Mix([usable[i] for i in chosen], [float(amounts[i]) for i in chosen], most)
         return most, potentials
 
     def _simple(self, period: int) -> list[list[Floats]]:
