@@ -20,7 +20,7 @@ from segsolve_runtime.contract.pool import PoolFolder, load_pool
 from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_arrivals, schedule_shared
-from segsolve_runtime.flow.sharing import Proportion, SharedDevice
+from segsolve_runtime.flow.sharing import Proportion, SharedDevice, room_of
 from segsolve_runtime.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Pool:
                         threads=threads,
                         devices=[names[where[place]] for place in places(plan.plan)] if names else (),
                         isolate=isolate,
-                        queue_size=queue_size,
+                        queue_size=room_of(model.weight, queue_size),
                         record=record,
                         faults=faults,
                         households=households,

@@ -17,7 +17,7 @@ from fractions import Fraction
 from math import inf
 
 from segsolve_runtime.flow.shared import Gate
-from segsolve_runtime.flow.sharing import Proportion
+from segsolve_runtime.flow.sharing import Proportion, room_of
 
 _LATE = 2  # periods by which what waits for a shared device may begin late, and make up for it
 
@@ -151,10 +151,11 @@ class _Simulation:
         source: _Endless | _Arriving,
         queue_size: int,
     ) -> None:
-        self._lanes, self._queue_size, self._source = lanes, queue_size, source
+        self._lanes, self._source = lanes, source
         models = len(source.arrivals_ns)
         self._devices = [_Device() for _ in range(1 + max(d for lane in lanes for s in lane.devices for d in s))]
         self._weights, self._is_fair = weights or [1] * models, weights is not None
+        self._rooms = [room_of(self._weights[lane.model], queue_size) for lane in lanes]
         self._seats = [
             [[_Seat(number, k, device) for device in stage] for k, stage in enumerate(lane.devices)]
             for number, lane in enumerate(lanes)
@@ -204,7 +205,7 @@ class _Simulation:
         if seat.has_result is None:
             return False
         queue = self._queues[seat.lane][seat.stage + 1]
-        if len(queue) >= self._queue_size:
+        if len(queue) >= self._rooms[seat.lane]:
             return False
         queue.append(seat.has_result)
         seat.has_result, seat.is_idle = None, True
@@ -259,7 +260,7 @@ class _Simulation:
     def _goes_on(self, seat: _Seat) -> bool:
         """Whether a resident can hand on what it has done, and has a next inference."""
         following = seat.stage + 1
-        if following < len(self._seats[seat.lane]) and len(self._queues[seat.lane][following]) >= self._queue_size:
+        if following < len(self._seats[seat.lane]) and len(self._queues[seat.lane][following]) >= self._rooms[seat.lane]:
             return False
         if seat.stage:
             return bool(self._queues[seat.lane][seat.stage])

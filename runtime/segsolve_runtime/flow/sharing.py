@@ -8,6 +8,17 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 
+_MOST_ROOM = 16  # inferences
+
+
+def room_of(weight: int, queue_size: int) -> int:
+    """Return how many inferences may wait for a stage of a model that does `weight` in a period.
+
+    While a device does another model's long inference, the stages behind it live on what waits for them.
+    """
+    return max(queue_size, min(weight, _MOST_ROOM))
+
+
 class SharedDevice:
     """A device whose residents, stages of several pipelines, run there one at a time.
 
