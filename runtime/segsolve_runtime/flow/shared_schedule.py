@@ -259,8 +259,8 @@ class _Simulation:
 
     def _goes_on(self, seat: _Seat) -> bool:
         """Whether a resident can hand on what it has done, and has a next inference."""
-        following = seat.stage + 1
-        if following < len(self._seats[seat.lane]) and len(self._queues[seat.lane][following]) >= self._rooms[seat.lane]:
+        following, queues = seat.stage + 1, self._queues[seat.lane]
+        if following < len(queues) and len(queues[following]) >= self._rooms[seat.lane]:
             return False
         if seat.stage:
             return bool(self._queues[seat.lane][seat.stage])

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 
-
 _MOST_ROOM = 16  # inferences
 
 

@@ -50,7 +50,6 @@ _WHOLE, _NOTHING = 0.999, 1e-6  # so much of a pattern is all of it, or none
 _PART_OF_GAP = 0.5  # of what is left between the bound and the best plan, by which all regions are raised at once
 _LEAST_PART = 1 / 16
 _FAR = 0.006  # from 1: the linear program has not come to its end
-_PATIENCE = 2  # times as many rounds where it has not
 _LAST_GAP = 0.002  # that is left where all of it is tried
 
 
@@ -244,8 +243,8 @@ class PatternBound:
         """Look for potentials that prove that a region has no plan of a period."""
         self._enter(node.region)
         point = node.point
-        for number in range(_PATIENCE * rounds):
-            if is_over() or (number >= rounds and self._mix.most <= 1 + _FAR):
+        for _ in range(rounds):
+            if is_over():
                 return False
             self.rounds += 1
             if self._proves(node, point, period):
