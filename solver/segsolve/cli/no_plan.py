@@ -61,7 +61,8 @@ def no_plan(devices: str, result: Outcome, rule: Rule, who: str = "the search") 
     if result.status is Status.INFEASIBLE:
         return impossible(devices, rule, result.proof)
     hint = "give more time" if result.stopped_by is Stop.TIME_LIMIT else rule.hint
-    say_error(f"{who} found no plan on {devices}: {result.note or result.stopped_by}", hint)
+    done = "none that was tried keeps what was asked for" if result.stopped_by is Stop.FINISHED else result.stopped_by
+    say_error(f"{who} found no plan on {devices}: {result.note or done}", hint)
     return typer.Exit(ExitCode.NO_PLAN)
 
 

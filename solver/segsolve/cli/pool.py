@@ -39,7 +39,7 @@ SharingText = Annotated[
     str, typer.Option("--sharing", help="Whether models share TPUs: auto, never, or co-compiled (always).")
 ]
 _SHORT = 40  # of a pool's text that fits beside what is told
-_TOO_FEW = Rule("serves every model", "give more TPUs, or let models share them (--sharing auto)")
+_TOO_FEW = Rule("serves every model", "give more TPUs, let models share them (--sharing auto), or ask for less")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
