@@ -19,7 +19,7 @@ from pathlib import Path
 from segsolve.compiler.log import Report, read_report
 from segsolve.compiler.package import CompiledModel, compiled_model
 from segsolve.errors import CompilerError, ModelError
-from segsolve_runtime.contract.files import home
+from segsolve_runtime.contract.files import home, is_file
 
 NAME = "edgetpu_compiler"
 DEFAULT_TIMEOUT_S = 600.0
@@ -199,7 +199,8 @@ def find_compiler(
     Raises:
         CompilerError: it is not there, or does not run.
     """
-    found = shutil.which(str(path.absolute() if path and path.is_file() else path or NAME))  # "./x" is no bare name
+    named = path.absolute() if path and is_file(path) else path or NAME  # "./x" is no bare name
+    found = shutil.which(str(named))
     if found is None:
         raise CompilerError(
             f"{path or NAME} is not installed" if path is None else f"there is no program {path}", _HINT
