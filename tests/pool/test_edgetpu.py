@@ -92,4 +92,4 @@ def test_a_lost_stick_replans_the_pool(
     assert "lost edgetpu-usb:0: " in done.stderr
     assert "solved again for 1 device: " in done.stderr
     assert_same(tmp_path / "out", whole)
-    assert set(standin.used[-5:]) == {PCI}
+    assert standin.used[-1] == PCI  # where at least the frame is done again that was lost
