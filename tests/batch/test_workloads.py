@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from segsolve.batch.log import read_records
-from segsolve.batch.pool_jobs import Search
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.workloads import Workloads, read_workloads
+from segsolve.solvers.base import Limits
 
 from ..cli.tool import error, inside
 from .runs import lines, run
@@ -42,7 +42,7 @@ def workloads(models: Path) -> Path:
 
 
 def test_every_workload_is_recorded_once_with_what_is_proven(workloads: Path, tmp_path: Path) -> None:
-    batch = Workloads(workloads=read_workloads(workloads, (), {}), search=Search(time_limit_s=60.0))
+    batch = Workloads(workloads=read_workloads(workloads, (), {}), limits=Limits(time_limit_s=60.0))
     summary = run(batch, tmp_path)
     content = (tmp_path / "results.jsonl").read_bytes()
     records = {(record.model, record.device): record for record in read_records(tmp_path)}
@@ -66,7 +66,7 @@ def test_every_workload_is_recorded_once_with_what_is_proven(workloads: Path, tm
 
     assert run(batch, tmp_path) == summary
     assert (tmp_path / "results.jsonl").read_bytes() == content
-    other = Workloads(workloads=batch.workloads, search=Search(time_limit_s=60.0, seed=1))
+    other = Workloads(workloads=batch.workloads, limits=Limits(time_limit_s=60.0, seed=1))
     assert {job.key for job in other.jobs(tmp_path, 1, lambda *_: None)}.isdisjoint(
         line["key"] for line in lines(tmp_path)
     )

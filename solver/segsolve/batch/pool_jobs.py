@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segsolve.batch.jobs import Job, Model, Versions
+from segsolve.solvers.base import Limits
 
 if TYPE_CHECKING:
     from segsolve.pool.answer import PoolAnswer
 
 POOL = "pool"
 """Stands for a planner in jobs that ask what `segsolve solve --pool` asks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """How jobs are searched."""
-
-    time_limit_s: float | None = None
-    seed: int = 0
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +31,7 @@ class PoolJob:
     pool_sha256: str
     tpus: int
     asked: Mapping[str, Any]
-    search: Search
+    limits: Limits
     solve: Callable[[PoolJob], PoolAnswer]
     versions: Versions
     planner: str = POOL

@@ -100,13 +100,13 @@ def command(
     Workloads for pools, or models beside --pools, run together: each on each pool.
     """
     from segsolve.batch.jobs import Options
-    from segsolve.batch.pool_jobs import Search
     from segsolve.batch.record import Outcome
     from segsolve.batch.run import Batch, default_processes, run_batch
     from segsolve.library.pools import parse_rates, parse_weights
     from segsolve.library.workloads import Workloads, is_list
     from segsolve.question.given import parsed
     from segsolve.report.batch import summary_table
+    from segsolve.solvers.base import Limits
 
     counts = parse_counts("--tpus", tpus)
     check_search(counts[0], time_limit, workers, seed)
@@ -129,8 +129,8 @@ def command(
             "rates": rate and {k: str(v) for k, v in parse_rates(rate).items()},
             "weights": parse_weights(weights),
         }
-        search = Search(time_limit_s=time_limit, seed=seed, workers=workers)
-        wanted = Workloads(workloads=_workloads(models, (pools or "").split(), asked), search=search)
+        limits = Limits(time_limit_s=time_limit, seed=seed, workers=workers)
+        wanted = Workloads(workloads=_workloads(models, (pools or "").split(), asked), limits=limits)
     else:
         if host_cores is not None or optimistic:
             raise UsageError(

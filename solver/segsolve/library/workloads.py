@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from segsolve.batch.jobs import Model, digest, installed
-from segsolve.batch.pool_jobs import POOL, AnyJob, PoolJob, Search
+from segsolve.batch.pool_jobs import POOL, AnyJob, PoolJob
 from segsolve.batch.sources import find_models
 from segsolve.errors import UsageError
 from segsolve.library.named_pools import parse_pool
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from segsolve.pool.answer import PoolAnswer
 
 _FORM = 'write [[workload]] with models = ["a.tflite", "mobilenetv2"] and pools = ["card2"]'
+_OF_LIST = ("name", "models", "pools")
 _OF_DEVICES = ("tpu_memory", "host_cores", "optimistic", "no_spill")
 _Text = Annotated[str, Field(min_length=1)]
 _Rate = Annotated[int | float, Field(gt=0)] | _Text
@@ -127,9 +128,6 @@ def _workload(path: Path, row: Mapping[str, Any], pools: tuple[str, ...], asked:
     )
 
 
-_OF_LIST = ("name", "models", "pools")
-
-
 def _valid(form: Any, document: Any, path: Path) -> Any:
     try:
         return form.model_validate(document)
@@ -142,7 +140,7 @@ class Workloads:
     """A batch of workloads, each on its pools."""
 
     workloads: tuple[Workload, ...]
-    search: Search
+    limits: Limits
 
     def jobs(self, models: Path, processes: int, observe: Callable[[str, int, int], None]) -> tuple[AnyJob, ...]:
         """Return the jobs, each key once; networks of the zoo are built into the folder `models`.
@@ -156,7 +154,7 @@ class Workloads:
         for workload in self.workloads:  # whose networks are there now
             members = find_models(workload.models, models, processes, observe)
             _check([model.name for model in members], workload.asked)
-            for job in _jobs(workload, members, self.search):
+            for job in _jobs(workload, members, self.limits):
                 found.setdefault(job.key, job)
         return tuple(found.values())
 
@@ -169,14 +167,14 @@ def _check(names: Iterable[str], asked: Mapping[str, Any]) -> None:
     asked_of(tuple(names), own, rates, weights, objective, sharing)
 
 
-def _jobs(workload: Workload, members: tuple[Model, ...], search: Search) -> Iterable[PoolJob]:
+def _jobs(workload: Workload, members: tuple[Model, ...], limits: Limits) -> Iterable[PoolJob]:
     hashes = [model.sha256 for model in members]
     asked = json.loads(json.dumps(dict(workload.asked), default=str))  # as records have it
     for pool in workload.pools:
         known = {key: asked.get(key) for key in ("tpu_memory", "host_cores")}
         named = parse_pool(pool).changed(**known, optimistic=bool(asked.get("optimistic")))
         what = {"models": [[model.name, model.sha256] for model in members], "pool": named.sha256, "asked": asked}
-        key = digest({"planner": POOL, **what, **asdict(search), **asdict(installed())})
+        key = digest({"planner": POOL, **what, **asdict(limits), **asdict(installed())})
         unread = next((model for model in members if model.sha256 is None), None)
         yield PoolJob(
             key=key,
@@ -191,13 +189,11 @@ def _jobs(workload: Workload, members: tuple[Model, ...], search: Search) -> Ite
             pool_sha256=named.sha256,
             tpus=len(named.pool.devices),
             asked=asked,
-            search=search,
+            limits=limits,
             solve=_solve,
             versions=installed(),
         )
 
 
 def _solve(job: PoolJob) -> PoolAnswer:
-    search = job.search
-    limits = Limits(time_limit_s=search.time_limit_s, workers=search.workers, seed=search.seed)
-    return solve_pool([Path(model.path) for model in job.models], pool=job.pool, limits=limits, **job.asked).found
+    return solve_pool([Path(model.path) for model in job.models], pool=job.pool, limits=job.limits, **job.asked).found
