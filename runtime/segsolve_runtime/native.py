@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, Literal
 
@@ -42,7 +42,9 @@ def call(function: str, *args: Any, timeout_s: float | None = None) -> Any:
     Raises:
         NativeCrash: the child ended without an answer, or had none within `timeout_s`.
     """
-    request = pickle.dumps((function, args), protocol=5)
+    files = [a for a in args if isinstance(a, bytes)]  # which go through as they are
+    head = pickle.dumps((function, [len(a) if isinstance(a, bytes) else (a,) for a in args]), protocol=5)
+    request = [_LENGTH.pack(len(head)), head, *files]
     with _lock:
         is_fresh = _child is None or not _child.is_alive()
         try:
@@ -58,6 +60,12 @@ def prepare() -> None:
     """Start a child that is not there yet, which then gets ready beside whatever else is to be done."""
     with _lock:
         _ready()
+
+
+def beside(work: Callable[[], object]) -> None:
+    """Do some work in the thread of the next call, while the child is at its own."""
+    with _lock:
+        _besides.append(work)
 
 
 def note(where: str) -> None:
@@ -83,33 +91,48 @@ class _Child:
     def is_alive(self) -> bool:
         return self.owner == os.getpid() and self._process.poll() is None
 
-    def call(self, request: bytes, timeout_s: float | None) -> Any:
+    def call(self, request: Sequence[bytes], timeout_s: float | None) -> Any:
         where, timer = "", threading.Timer(timeout_s or 0, self._process.kill)
         if timeout_s is not None:
             timer.start()
+        sending = threading.Thread(target=self._send, args=(request,), daemon=True)
+        answered = False
         try:
-            assert self._process.stdin is not None and self._process.stdout is not None
-            with suppress(BrokenPipeError):
-                self._process.stdin.write(_LENGTH.pack(len(request)) + request)
-                self._process.stdin.flush()
-            while (record := _read(self._process.stdout)) is not None:
+            sending.start()
+            while _besides:
+                _besides.pop()()
+            while (record := self._record()) is not None:
                 kind, value = record
-                if kind == "returned":
+                if answered := kind != "note":
+                    if kind == "raised":
+                        raise value
                     return value
-                if kind == "raised":
-                    raise value
                 where = value
             code = self._process.wait()
-        except BaseException as error:
-            if not isinstance(error, Exception):  # interrupted: the answer would come to the next call
+        except BaseException:
+            if not answered:  # an interruption: the answer would come to the next call
                 self.close()
             raise
         finally:
             timed_out = timeout_s is not None and timer.finished.is_set()
             timer.cancel()
+            sending.join()
         how = f"does not end within {timeout_s:g} s" if timed_out else how_it_ended(code)
         self._errors.seek(0)
         raise NativeCrash(how, where, complaint(self._errors.read()))
+
+    def _send(self, request: Sequence[bytes]) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError, ValueError):  # it is gone, or closed
+            for part in request:
+                self._process.stdin.write(part)
+            self._process.stdin.flush()
+
+    def _record(self) -> tuple[_Kind, Any] | None:
+        """Return the next that it says, None where it ends."""
+        assert self._process.stdout is not None
+        data = _framed(self._process.stdout)
+        return None if data is None else pickle.loads(data)
 
     def close(self) -> None:
         """End the process; one that a fork left to another process is let alone."""
@@ -125,6 +148,7 @@ class _Child:
 
 _lock = threading.RLock()
 _child: _Child | None = None
+_besides: list[Callable[[], object]] = []
 _answers: IO[bytes] | None = None
 
 
@@ -145,14 +169,15 @@ def _end() -> None:
 def _serve() -> None:
     global _answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
-    _answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb", buffering=0)
+    _answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # what native code prints must not come between the answers
     with suppress(ImportError):  # what nearly every call needs, while the parent is still at other things
         import ai_edge_litert.interpreter  # noqa: F401
-    while select.select([requests], [], [], _IDLE_S)[0] and (request := _read(requests)) is not None:
+    while select.select([requests], [], [], _IDLE_S)[0] and (head := _framed(requests)) is not None:
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
-        function, args = request
+        function, described = pickle.loads(head)
+        args = [requests.read(a) if isinstance(a, int) else a[0] for a in described]
         try:
             module, name = function.split(":")
             _put("returned", getattr(__import__(module, fromlist=[name]), name)(*args))
@@ -171,23 +196,14 @@ def _put(kind: _Kind, value: Any) -> None:
     _answers.flush()
 
 
-def _read(stream: IO[bytes]) -> Any:
-    """Return the next record of a stream, None where it ends."""
-    head = _take(stream, _LENGTH.size)
-    if head is None:
+def _framed(stream: IO[bytes]) -> bytes | None:
+    """Return the bytes of the next record of a stream, None where it ends."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
         return None
-    data = _take(stream, *_LENGTH.unpack(head))
-    return None if data is None else pickle.loads(data)
-
-
-def _take(stream: IO[bytes], size: int) -> bytearray | None:
-    taken, done = bytearray(size), 0
-    with memoryview(taken) as view:
-        while done < size:
-            if not (count := stream.readinto(view[done:])):  # type: ignore[attr-defined]
-                return None
-            done += count
-    return taken
+    (size,) = _LENGTH.unpack(head)
+    data = stream.read(size)
+    return data if len(data) == size else None
 
 
 def how_it_ended(code: int) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +60,45 @@ def test_a_child_that_nobody_calls_ends_itself(monkeypatch: pytest.MonkeyPatch) 
     while native._child is not None and native._child.is_alive() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert native.call("os:getpid") != before
+
+
+def test_what_is_to_be_done_beside_a_call_is_done_once_while_the_child_is_at_it(tmp_path: Path) -> None:
+    go, done = tmp_path / "go", []
+
+    def work() -> None:
+        done.append(threading.current_thread())
+        go.touch()
+
+    native.beside(work)
+    assert native.call(f"{__name__}:waiting_for", str(go), timeout_s=60)
+    native.call("os:getpid")
+    assert done == [threading.current_thread()]
+
+
+def waiting_for(path: str) -> bool:
+    while not Path(path).exists():
+        time.sleep(0.001)
+    return True
+
+
+def test_files_that_no_pipe_holds_go_through_as_they_are() -> None:
+    content = os.urandom(2**22)
+    assert native.call(f"{__name__}:hashes", content, "between", content[:1]) == [
+        sha256(content).hexdigest(),
+        "between",
+        sha256(content[:1]).hexdigest(),
+    ]
+
+
+def hashes(*parts: bytes | str) -> list[str]:
+    return [sha256(part).hexdigest() if isinstance(part, bytes) else part for part in parts]
+
+
+def test_an_interruption_beside_a_call_ends_the_child_and_the_next_call_has_its_own_answer() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    native.beside(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        native.call(f"{__name__}:hashes", os.urandom(2**22))
+    assert native.call("os.path:basename", "a/b") == "b"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,8 +151,10 @@ def load_model_or_profile(
         ModelError, DeviceError, UsageError: as the model, the device, the profile or the memory is at fault.
     """
     from segsolve.profile.load import is_profile, profile_costs
+    from segsolve_runtime.native import beside
 
     if not is_profile(model):
+        beside(partial(import_module, "segsolve.solvers.cpsat.engine"))  # a quarter of a second, and mostly pandas
         return load_costs(model, device, changes, signature, tell)
     if device != DEFAULT_DEVICE:
         raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
