@@ -44,7 +44,7 @@ def measure(name: str, inferences: int) -> dict[str, Any]:
 
 
 def _compare(folder: PlanFolder, inferences: int) -> dict[str, Any]:
-    with Pipeline.open(folder, backend="emulated", queue_size=QUEUE_SIZE, record=True) as pipeline:
+    with Pipeline.load(folder, backend="emulated", queue_size=QUEUE_SIZE, record=True) as pipeline:
         pipeline.warm_up()
         for _ in pipeline.map(random_frames(folder.plan, inferences, seed=0), copy=False):
             pass

@@ -45,7 +45,7 @@ def compare(loaded: LoadedModel, stages: Iterable[int], replicas: Iterable[int])
             for each in replicas:
                 where = f"{loaded.path.name}, {len(pipeline.stages)} stages of {each} replicas"
                 folder = write(loaded, Path(scratch) / "plan", [with_replicas(pipeline, each)])
-                with Pipeline.open(folder) as running:
+                with Pipeline.load(folder) as running:
                     compared = _modes(running, frames, expected, where)
                 row = {"model": loaded.path.name, "stages": len(pipeline.stages), "replicas": each, **compared}
                 print(row, flush=True)

@@ -93,7 +93,7 @@ def model_row(name: str, stages: int, trials: int) -> dict[str, Any]:
         folder = write(loaded, Path(scratch) / "plan", [even_stages(loaded, stages)])
         frames = list(random_frames(folder.plan, 100, seed=0))
         ratios, rates = [], []
-        with Pipeline.open(folder, isolate="none") as bare, Pipeline.open(folder, isolate="all") as isolated:
+        with Pipeline.load(folder, isolate="none") as bare, Pipeline.load(folder, isolate="all") as isolated:
             for _ in range(trials):
                 found = {}
                 for kind, pipeline in zip(kinds, (bare, isolated), strict=True):

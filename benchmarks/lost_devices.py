@@ -49,11 +49,11 @@ def lose(inferences: int, losses: int, kinds: Sequence[str] = KINDS) -> dict[str
     with TemporaryDirectory() as scratch, zoo_file(MODEL) as path:
         folder = _compiled(path, Path(scratch))
         frames = list(random_frames(folder.plan, FRAMES, seed=0))
-        with Pipeline.open(folder) as pipeline:
+        with Pipeline.load(folder) as pipeline:
             expected = [_bytes(result) for result in pipeline.map(frames)]
         with standins.attached(Path(scratch) / "standin", [f"usb={path}" for path in paths]):
             policy = FaultPolicy(on_fault="retry", attempts=50, stage_timeout_s=TIMEOUT_S, rejoin_s=60)
-            with Pipeline.open(folder, backend="edgetpu", faults=policy) as pipeline:
+            with Pipeline.load(folder, backend="edgetpu", faults=policy) as pipeline:
                 trouble = _Trouble(pipeline, Path(scratch) / "standin", inferences, losses, kinds)
                 return _run(pipeline, trouble, frames, expected, inferences)
 

@@ -186,7 +186,7 @@ def _read_and_run(path: Path, folder: Path, seed: int) -> tuple[str, str]:
             return "too much work", ""
         plan = write(loaded, folder / "plan", [even_stages(loaded, 1 + seed % 3)])
         verify(plan, loaded, inputs=1)
-        with Pipeline.open(plan) as pipeline:
+        with Pipeline.load(plan) as pipeline:
             for _ in pipeline.map(random_frames(plan.plan, 2, seed)):
                 pass
     except (SegsolveError, RuntimeFault) as error:

@@ -67,7 +67,7 @@ def _run(plan: Path) -> dict[str, Any]:
     pool = folder.pool
     periods = max(20, round(SECONDS * 1e9 / pool.period_ns))
     ends: dict[str, list[int]] = {model.name: [] for model in pool.models}
-    with Pool.open(folder, backend="emulated") as running:
+    with Pool.load(folder, backend="emulated") as running:
         running.warm_up()
         frames = {
             model.name: random_frames(part.plan, periods * model.weight, seed=0)

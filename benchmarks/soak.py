@@ -93,7 +93,7 @@ def without_faults(
 ) -> dict[str, Any]:
     """Use one pipeline through futures, then with dropped frames."""
     each = inferences // 4
-    with Pipeline.open(folder) as pipeline:
+    with Pipeline.load(folder) as pipeline:
         memory = _check(_submitted(pipeline, frames, each), expected, each)
         received, last = 0, -1
         for result in pipeline.map((frames[i % FRAMES] for i in range(each)), drop="oldest", copy=False):

@@ -13,31 +13,48 @@ _MOST_NAMED = 12
 
 
 class RuntimeFault(Exception):
-    """Base of this package's errors; the message is one sentence for the user."""
+    """Base of this package's errors; the message is one sentence for the user.
+
+    `exit_code` is what ``segsolve`` and ``segsolve-run`` end with; README lists them.
+    """
+
+    exit_code = 9
 
 
 class PlanError(RuntimeFault):
     """The plan folder cannot be used: missing, altered, of another version, or not self-consistent."""
 
+    exit_code = 6
+
 
 class BackendError(RuntimeFault):
     """No backend has the name that was asked for."""
+
+    exit_code = 2
 
 
 class HardwareError(RuntimeFault):
     """An Edge TPU, or what drives it, is missing or cannot be used."""
 
+    exit_code = 12
+
 
 class SettingError(RuntimeFault):
     """A variable of the environment has a value that makes no sense."""
+
+    exit_code = 2
 
 
 class InputError(RuntimeFault):
     """A frame does not fit the model's inputs."""
 
+    exit_code = 2
+
 
 class ResultError(RuntimeFault):
     """A result cannot be written where it should go."""
+
+    exit_code = 8
 
 
 class ClosedError(RuntimeFault):

@@ -109,47 +109,7 @@ class Pipeline:
     @classmethod
     def load(
         cls,
-        folder: str | Path,
-        *,
-        backend: str = "litert",
-        threads: int = 1,
-        devices: Sequence[str] = (),
-        isolate: Isolation = "auto",
-        queue_size: int = 2,
-        record: bool | int = False,
-        faults: FaultPolicy | None = None,
-    ) -> Self:
-        """Open a plan folder on a backend.
-
-        ``litert`` runs it on the CPU, ``edgetpu`` on Edge TPUs: on `devices`, such as ``usb:0`` and ``pci:1``, or on
-        the first that are attached. Devices on USB have a process of their own each, because their driver ends its
-        process when a transfer fails; `isolate` gives one to ``all`` stages, or to ``none``. ``emulated`` runs it on
-        the CPU and holds each stage to its predicted time. ``simulated`` takes the predicted times on a virtual clock
-        and has no results.
-
-        Raises:
-            PlanError: the folder or a segment cannot be used.
-            BackendError: no backend has this name, or it has not these devices.
-            HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
-            ValueError: `threads` (per stage) or `queue_size` is smaller than 1, or `isolate` is unknown.
-        """
-        if threads < 1:
-            raise ValueError(f"the number of threads is {threads}; it must be at least 1")
-        return cls.open(
-            load_plan(Path(folder)),
-            backend=backend,
-            threads=threads,
-            devices=devices,
-            isolate=isolate,
-            queue_size=queue_size,
-            record=record,
-            faults=faults,
-        )
-
-    @classmethod
-    def open(
-        cls,
-        folder: PlanFolder,
+        folder: str | Path | PlanFolder,
         *,
         backend: str = "litert",
         threads: int = 1,
@@ -161,10 +121,25 @@ class Pipeline:
         shared: Mapping[Place, Resident] | None = None,
         households: Mapping[str, Household] | None = None,
     ) -> Self:
-        """Open a plan that was loaded; all else as for `load` and the constructor.
+        """Open a plan folder, or one that `load_plan` has read, on a backend.
 
-        `households` are the processes of those of its `devices`, by name, that stages of other plans live on, too.
+        ``litert`` runs it on the CPU, ``edgetpu`` on Edge TPUs: on `devices`, such as ``usb:0`` and ``pci:1``, or on
+        the first that are attached. Devices on USB have a process of their own each, because their driver ends its
+        process when a transfer fails; `isolate` gives one to ``all`` stages, or to ``none``. ``emulated`` runs it on
+        the CPU and holds each stage to its predicted time. ``simulated`` takes the predicted times on a virtual clock
+        and has no results. All else as for the constructor; `households` are the processes of those of its `devices`,
+        by name, that stages of other plans live on, too.
+
+        Raises:
+            PlanError: the folder or a segment cannot be used.
+            BackendError: no backend has this name, or it has not these devices.
+            HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
+            ValueError: `threads` (per stage) or `queue_size` is smaller than 1, or `isolate` is unknown.
         """
+        if threads < 1:
+            raise ValueError(f"the number of threads is {threads}; it must be at least 1")
+        if not isinstance(folder, PlanFolder):
+            folder = load_plan(Path(folder))
         options = BackendOptions(threads=threads, devices=tuple(devices), isolate=isolate, shared=households or {})
         stages = open_stages(backend, folder, options)
         made = cls(

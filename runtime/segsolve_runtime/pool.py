@@ -70,7 +70,7 @@ class Pool:
     @classmethod
     def load(
         cls,
-        folder: str | Path,
+        folder: str | Path | PoolFolder,
         *,
         backend: str = "litert",
         threads: int = 1,
@@ -80,7 +80,7 @@ class Pool:
         record: bool | int = False,
         faults: FaultPolicy | None = None,
     ) -> Self:
-        """Open the plan of a pool on a backend: litert, emulated or edgetpu.
+        """Open the plan of a pool, or one that `load_pool` has read, on a backend: litert, emulated or edgetpu.
 
         `devices` are the Edge TPUs in the pool's order, such as ``usb:0``; else those that the plan names, if it does.
 
@@ -89,31 +89,8 @@ class Pool:
             BackendError: there is no such backend for pools, or it has not these devices.
             HardwareError: an Edge TPU, or what drives it, is missing or cannot be used.
         """
-        return cls.open(
-            load_pool(Path(folder)),
-            backend=backend,
-            threads=threads,
-            devices=devices,
-            isolate=isolate,
-            queue_size=queue_size,
-            record=record,
-            faults=faults,
-        )
-
-    @classmethod
-    def open(
-        cls,
-        folder: PoolFolder,
-        *,
-        backend: str = "litert",
-        threads: int = 1,
-        devices: Sequence[str] = (),
-        isolate: Isolation = "auto",
-        queue_size: int = 2,
-        record: bool | int = False,
-        faults: FaultPolicy | None = None,
-    ) -> Self:
-        """Open a plan that was loaded; all else as for `load`."""
+        if not isinstance(folder, PoolFolder):
+            folder = load_pool(Path(folder))
         if backend == "simulated":
             raise BackendError(
                 "a simulated pool has no results to give, only times (`simulate`, or run --backend simulated)"
@@ -127,7 +104,7 @@ class Pool:
             for m, (model, plan) in enumerate(zip(folder.pool.models, folder.plans, strict=True)):
                 where = folder.device_of(model.name)
                 pipelines[model.name] = opened.enter_context(
-                    Pipeline.open(
+                    Pipeline.load(
                         plan,
                         backend=backend,
                         threads=threads,

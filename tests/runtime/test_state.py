@@ -50,7 +50,7 @@ def test_every_map_begins_with_the_first_state(tmp_path: Path, cuts: tuple[int, 
     expected = plainly(loaded, frames)
     assert not np.array_equal(expected[0], plainly(loaded, frames[1:])[0])
     assert len({result.tobytes() for result in expected}) > 6
-    with Pipeline.open(folder) as pipeline:
+    with Pipeline.load(folder) as pipeline:
         pipeline.warm_up()
         for _ in range(2):
             found = [next(iter(outputs.values())) for outputs in pipeline.map(frames)]
@@ -85,7 +85,7 @@ def test_a_fault_ends_what_cannot_go_on(tmp_path: Path) -> None:
     folder = cut(counting(tmp_path), tmp_path / "plan", (1,))
     for on_fault in ("skip", "retry", "give-back"):
         with pytest.raises(PlanError, match="on_fault must be stop"):
-            Pipeline.open(folder, faults=FaultPolicy(on_fault=on_fault))
+            Pipeline.load(folder, faults=FaultPolicy(on_fault=on_fault))
     done = inside("run", tmp_path / "plan", "--count", "2", "--on-fault", "retry")
     assert done.code != 0 and "the variable 'seen'" in done.stderr
 

@@ -45,7 +45,7 @@ def test_any_plan_gives_the_whole_models_outputs(build: Callable[[], Net], seed:
     folder = write(loaded, tmp_path / "plan", plan)
     frames = [frame_of(loaded, n) for n in range(12)]
     expected = [run_whole(loaded, dict.fromkeys(loaded.graph.outputs), frame) for frame in frames]
-    with Pipeline.open(folder) as pipeline:
+    with Pipeline.load(folder) as pipeline:
         results = list(pipeline.map(frames))
         futures = [pipeline.submit(frame) for frame in frames]
         results += [future.result(30) for future in futures]

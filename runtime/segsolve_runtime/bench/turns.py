@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from time import perf_counter, perf_counter_ns
 from typing import Literal
@@ -118,14 +118,7 @@ def _turn(folder: PlanFolder | PoolFolder, where: Where, effort: Effort) -> Turn
         return _pool_turn(folder, where, effort)
     frames = list(random_frames(folder.plan, min(_FRAMES, effort.count), effort.seed))
     begin = perf_counter()
-    with Pipeline.open(
-        folder,
-        backend=where.backend,
-        threads=where.threads,
-        devices=where.devices,
-        isolate=where.isolate,
-        queue_size=where.queue_size,
-    ) as pipeline:
+    with Pipeline.load(folder, **asdict(where)) as pipeline:
         opened = perf_counter()
         for _ in pipeline.map(frames[:1], copy=False):
             pass
@@ -156,14 +149,7 @@ def _pool_turn(folder: PoolFolder, where: Where, effort: Effort) -> Turn:
         for model, plan in zip(folder.pool.models, folder.plans, strict=True)
     }
     begin = perf_counter()
-    with Pool.open(
-        folder,
-        backend=where.backend,
-        threads=where.threads,
-        devices=where.devices,
-        isolate=where.isolate,
-        queue_size=where.queue_size,
-    ) as pool:
+    with Pool.load(folder, **asdict(where)) as pool:
         opened = perf_counter()
 
         def run(inferences: int) -> int:

@@ -8,30 +8,12 @@ from collections.abc import Sequence
 
 from segsolve_runtime import interruption, streams
 from segsolve_runtime.command import bench, devices, doctor, measure, run_plan
-from segsolve_runtime.errors import (
-    BackendError,
-    HardwareError,
-    InputError,
-    PlanError,
-    ResultError,
-    RuntimeFault,
-    SettingError,
-)
+from segsolve_runtime.errors import HardwareError, RuntimeFault
 from segsolve_runtime.shortage import no_room, shortage
 from segsolve_runtime.streams import say
 from segsolve_runtime.version import __version__
 
 _COMMANDS = {"run": run_plan, "doctor": doctor, "devices": devices, "measure": measure, "bench": bench}
-_EXIT_CODES = {
-    PlanError: 6,
-    BackendError: 2,
-    InputError: 2,
-    SettingError: 2,
-    HardwareError: 12,
-    ResultError: 8,
-    RuntimeFault: 9,
-}
-"""The same as those of ``segsolve``, which README lists."""
 _SHORTAGE, _USAGE, _OUTPUT = 1, 2, 8
 
 
@@ -59,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         _say(str(error))
         if isinstance(error, HardwareError):
             say("hint: segsolve-run doctor tells what is missing")
-        return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+        return error.exit_code
     except ValueError as error:
         _say(str(error))
         return _USAGE

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from segsolve.cli.console import news
 from segsolve.cli.fault import fault_report
 from segsolve.errors import ExitCode, SegsolveError
+from segsolve_runtime.errors import HardwareError, RuntimeFault
 from segsolve_runtime.shortage import no_room, shortage
 
 _errors_said = 0
@@ -36,12 +37,9 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
         except KeyboardInterrupt:
             say_error("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except Exception as error:
-            code = _runtime_exit_code(error)
-            if code is None:
-                raise
-            say_error(str(error), "segsolve doctor tells what is missing" if code is ExitCode.HARDWARE else "")
-            raise typer.Exit(code) from None
+        except RuntimeFault as error:
+            say_error(str(error), "segsolve doctor tells what is missing" if isinstance(error, HardwareError) else "")
+            raise typer.Exit(error.exit_code) from None
 
     return run
 
@@ -119,26 +117,3 @@ def _sentence(message: str) -> str:
     text = message.replace("Value error, ", "").removesuffix(".")
     text = re.sub(r"Input should be (a valid \w+), unable to parse .*", r"it is not \1", text)
     return text[:1].lower() + text[1:]
-
-
-def _runtime_exit_code(error: Exception) -> ExitCode | None:
-    from segsolve_runtime.errors import (
-        BackendError,
-        HardwareError,
-        InputError,
-        PlanError,
-        ResultError,
-        RuntimeFault,
-        SettingError,
-    )
-
-    codes = {
-        PlanError: ExitCode.BAD_PLAN,
-        BackendError: ExitCode.USAGE,
-        HardwareError: ExitCode.HARDWARE,
-        InputError: ExitCode.USAGE,
-        SettingError: ExitCode.USAGE,
-        ResultError: ExitCode.OUTPUT,
-        RuntimeFault: ExitCode.RUN_FAILED,
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

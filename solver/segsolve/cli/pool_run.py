@@ -15,7 +15,7 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.guard import say_error
-from segsolve.cli.running import RunOptions, compiler_of, fault_policy, isolation, served
+from segsolve.cli.running import RunOptions, compiler_of, opening, served
 from segsolve.cli.traffic import Traffic, TrafficOptions, traffic
 from segsolve.errors import ExitCode, UsageError
 from segsolve_runtime.contract.files import make_folder
@@ -230,16 +230,7 @@ def _run_legs(options: RunOptions, folder: PoolFolder, flows: Mapping[str, Traff
 def _opened(folder: PoolFolder, options: RunOptions) -> Pool:
     from segsolve_runtime.pool import Pool
 
-    pool = Pool.open(
-        folder,
-        backend=options.backend,
-        threads=options.threads,
-        devices=options.devices,
-        isolate=isolation(options),
-        queue_size=options.queue_size,
-        record=options.recorded,
-        faults=fault_policy(options),
-    )
+    pool = Pool.load(folder, **opening(options))
     try:
         pool.warm_up()
     except BaseException:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segsolve.cli.console import news
 from segsolve.cli.traffic import Traffic
@@ -19,7 +19,6 @@ from segsolve.values import within
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.graph.read import LoadedModel
-    from segsolve_runtime.backends import Isolation
     from segsolve_runtime.contract.arrays import Array
     from segsolve_runtime.contract.places import Place
     from segsolve_runtime.contract.plan import Plan, PlanFolder
@@ -154,16 +153,7 @@ def open_pipeline(options: RunOptions, folder: PlanFolder) -> Opened:
     from segsolve_runtime.pipeline import Pipeline
 
     began = perf_counter()
-    pipeline = Pipeline.open(
-        folder,
-        backend=options.backend,
-        threads=options.threads,
-        devices=options.devices,
-        isolate=isolation(options),
-        queue_size=options.queue_size,
-        record=options.recorded,
-        faults=fault_policy(options),
-    )
+    pipeline = Pipeline.load(folder, **opening(options))
     opened = perf_counter()
     if options.backend != "simulated":
         pipeline.warm_up()
@@ -184,12 +174,20 @@ def say_first_result(plan: Plan, backend: str) -> None:
         news(f"opening the devices: the first result is predicted after {seconds(found.total_ns)}")
 
 
-def isolation(options: RunOptions) -> Isolation:
-    """Return which stages have processes of their own: only of those can a device be opened again."""
-    return "all" if options.rejoin else cast("Isolation", options.isolate)
+def opening(options: RunOptions) -> dict[str, Any]:
+    """Return how a plan is opened, as `Pipeline.load` and `Pool.load` take it."""
+    return {
+        "backend": options.backend,
+        "threads": options.threads,
+        "devices": options.devices,
+        "isolate": "all" if options.rejoin else options.isolate,  # only a process of its own can open a device again
+        "queue_size": options.queue_size,
+        "record": options.recorded,
+        "faults": _fault_policy(options),
+    }
 
 
-def fault_policy(options: RunOptions) -> FaultPolicy:
+def _fault_policy(options: RunOptions) -> FaultPolicy:
     """Return what happens after a fault, as `--on-fault` says."""
     from segsolve_runtime.flow.faults import FaultPolicy
 

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +80,13 @@ def command(
             raise UsageError(f"{option} is {value:g}", "give a positive number")
     if not 0 <= grace < 1e6:
         raise UsageError(f"--grace is {grace:g}", "give a number of seconds")
-    policy = _policy(on_fault, stage_timeout, rejoin)
+    how = {
+        "backend": backend,
+        "threads": threads,
+        "queue_size": queue_size,
+        "faults": _policy(on_fault, stage_timeout, rejoin),
+        "isolate": "all" if rejoin else "auto",
+    }
     check_installed(grpc=grpc)
     token = _token(token_file)
     if token is None and host not in _LOOPBACK:
@@ -91,8 +96,7 @@ def command(
         served: dict[str, ServedModel] = {}
         named = _shared_out(folders, backend, devices)
         for name, folder in folders.items():
-            how = Opening(backend, threads, named[name], queue_size, policy)
-            for one, pipeline, homes in _opened(name, folder, how, stack):
+            for one, pipeline, homes in _opened(name, folder, how | {"devices": named[name]}, stack):
                 if one in served:
                     raise UsageError(f"two models are called {one!r}", "give their plans other names: NAME=PLAN/")
                 served[one] = ServedModel(one, pipeline, most_waiting=max_queue, timeout_s=timeout, homes=homes)
@@ -117,28 +121,6 @@ def _policy(on_fault: str, stage_timeout_s: float | None, rejoin: bool) -> Fault
             return FaultPolicy(on_fault=on_fault, stage_timeout_s=stage_timeout_s, rejoin_s=rejoin_s)
         case _:
             raise UsageError(f"--on-fault is {on_fault!r}", "known: retry, skip")
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How plans are opened."""
-
-    backend: str
-    threads: int
-    devices: tuple[str, ...]
-    queue_size: int
-    faults: FaultPolicy
-
-    def as_options(self, faults: FaultPolicy) -> dict[str, Any]:
-        """Return what `Pipeline.open` and `Pool.open` take."""
-        return {
-            "backend": self.backend,
-            "threads": self.threads,
-            "devices": self.devices,
-            "queue_size": self.queue_size,
-            "faults": faults,
-            "isolate": "auto" if self.faults.rejoin_s is None else "all",
-        }
 
 
 def _folders(plans: list[str]) -> dict[str, PlanFolder | PoolFolder]:
@@ -191,9 +173,9 @@ def _needed(folder: PlanFolder | PoolFolder) -> int:
 
 
 def _opened(
-    name: str, folder: PlanFolder | PoolFolder, how: Opening, stack: ExitStack
+    name: str, folder: PlanFolder | PoolFolder, how: dict[str, Any], stack: ExitStack
 ) -> Iterator[tuple[str, Pipeline, Mapping[Place, str]]]:
-    """Open a plan, or all of a pool's; yield names, pipelines, and the names of the devices of their places."""
+    """Open a plan, or all of a pool's, with the arguments `how`; yield names, pipelines, and their places' devices."""
     from segsolve_runtime.contract.pool import PoolFolder
     from segsolve_runtime.flow.faults import FaultPolicy
     from segsolve_runtime.pipeline import Pipeline
@@ -201,7 +183,7 @@ def _opened(
     from segsolve_runtime.serve.models import url_name
 
     if isinstance(folder, PoolFolder):
-        pool = stack.enter_context(Pool.open(folder, **how.as_options(how.faults)))
+        pool = stack.enter_context(Pool.load(folder, **how))
         pool.warm_up()
         for model, pipeline in pool.pipelines.items():
             yield url_name(f"{name}.{model}" if name else model), pipeline, pool.homes(model)
@@ -209,9 +191,9 @@ def _opened(
     keeps = folder.plan.model.state
     if keeps is not None:
         news(f"warning: {name} keeps {keeps} from one request to the next, whoever asks; a fault begins it anew")
-    faults = how.faults if keeps is None else FaultPolicy(stage_timeout_s=how.faults.stage_timeout_s)
-    pipeline = stack.enter_context(Pipeline.open(folder, **how.as_options(faults)))
-    if how.backend != "simulated":
+        how = how | {"faults": FaultPolicy(stage_timeout_s=how["faults"].stage_timeout_s)}
+    pipeline = stack.enter_context(Pipeline.load(folder, **how))
+    if how["backend"] != "simulated":
         pipeline.warm_up()
     yield name, pipeline, pipeline.devices
 
