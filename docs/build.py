@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from segsolve.cli.schema import FILES
+from segsolve.cli.schema import FILES, file_schema
 from segsolve_runtime.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -74,8 +74,8 @@ def _commands() -> Iterator[str]:
 
 def _files() -> Iterator[str]:
     yield f"# Files\n\nMade from segsolve {__version__}: the JSON Schema of every kind of file (`segsolve schema`).\n"
-    for name, made in FILES.items():
-        schema = made()
+    for name in FILES:
+        schema = file_schema(name)
         yield f"## {name}\n\n{schema.get('description', '')}\n"
         properties = schema.get("properties")
         if isinstance(properties, dict):

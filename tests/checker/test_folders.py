@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from segsolve.checker.check import Report, check_folder
-from segsolve.checker.document import CERTIFICATE_FILE, certificate_schema
+from segsolve.checker.document import CERTIFICATE_FILE
+from segsolve.cli.schema import file_schema
 from segsolve_runtime.contract.plan import load_plan
 
 from ..shared import MODELS
@@ -39,7 +40,7 @@ def test_older_folders_are_checked_as_far_as_they_go(name: str) -> None:
     assert report.verdict is not None and not report.verdict.is_bound
     assert "no hash ties the certificate" in str(report.verdict)
     assert ("other points" in str(report.verdict)) == (name == "pareto")
-    schema = jsonschema.Draft202012Validator(certificate_schema())
+    schema = jsonschema.Draft202012Validator(file_schema("certificate"))
     schema.validate(json.loads((SAMPLES / name / CERTIFICATE_FILE).read_text()))
 
 
@@ -119,7 +120,7 @@ def test_certificates_fit_their_schema(kind: str, tmp_path: Path) -> None:
 
 def test_the_published_schema_is_that_of_the_code() -> None:
     published = files("segsolve.checker").joinpath("certificate.schema.json").read_text(encoding="utf-8")
-    assert published == json.dumps(certificate_schema(), indent=2) + "\n"
+    assert published == json.dumps(file_schema("certificate"), indent=2) + "\n"
 
 
 HOSTILE: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from segsolve.cli.schema import FILES
+from segsolve.cli.schema import file_schema
 from segsolve.errors import ExitCode
 from segsolve_runtime.command import main as light
 from segsolve_runtime.measure.bundle import TIMES_FILE, load_bundle, load_times
@@ -113,7 +113,7 @@ def test_bundles_that_cannot_be_used(
     assert "is not compiled" in capsys.readouterr().err
     assert light(["measure", str(bundle), "--backend", "litert"]) == 0
     for kind in ("bundle", "times"):
-        jsonschema.validate(json.loads((bundle / f"{kind}.json").read_text()), FILES[kind]())
+        jsonschema.validate(json.loads((bundle / f"{kind}.json").read_text()), file_schema(kind))
     assert inside("profile", model, "--import", bundle, "-o", tmp_path / "p.json").code == ExitCode.OK
     (bundle / TIMES_FILE).write_text("{")
     error(inside("profile", model, "--import", bundle, "-o", tmp_path / "p.json"), ExitCode.BAD_PLAN, "is not JSON")

@@ -232,11 +232,6 @@ def content_sha256(document: dict[str, Any]) -> str:
     return digest(document | {"certificate_sha256": None})
 
 
-def pool_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``pool.json``."""
-    return PoolFile.model_json_schema()
-
-
 def load_pool(folder: Path) -> PoolFolder:
     """Read and verify a pool's folder with the plans of its models.
 

@@ -237,11 +237,6 @@ def read_certificate(folder: PlanFolder) -> Certificate:
     return certificate
 
 
-def certificate_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``certificate.json``."""
-    return Certificate.model_json_schema()
-
-
 def parse(text: str) -> Certificate:
     """Return the certificate that a text says.
 

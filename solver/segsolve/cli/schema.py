@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from inspect import isfunction
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +36,7 @@ def command(
 ) -> None:
     """Print the JSON Schema of a kind of file or of --json. Without a known name, tells the names."""
     if name in FILES:
-        show_json(FILES[name]())
+        show_json(file_schema(name))
     elif name.endswith(_OUTPUT) and name.removesuffix(_OUTPUT) in DOCUMENTS:
         show_json(document_schema(name.removesuffix(_OUTPUT)))
     else:
@@ -49,92 +50,30 @@ def document_schema(name: str) -> Schema:
     return schema
 
 
-def _plan() -> Schema:
-    from segsolve_runtime.contract.plan import plan_schema
+FILES = {
+    "plan": "segsolve_runtime.contract.plan:plan_schema",
+    "certificate": "segsolve.checker.document:Certificate",
+    "compile": "segsolve_runtime.contract.compiled:record_schema",
+    "profile": "segsolve.profile.format:profile_schema",
+    "device": "segsolve.device.model:DeviceFile",
+    "graph": "segsolve.profile.placement:PlacementGraph",
+    "measurement": "segsolve_runtime.observe.measurement:Measurement",
+    "record": "segsolve.batch.record:Record",
+    "trace": "segsolve_runtime.observe.trace:trace_schema",
+    "pool": "segsolve_runtime.contract.pool:PoolFile",
+    "bundle": "segsolve_runtime.measure.bundle:Bundle",
+    "times": "segsolve_runtime.measure.bundle:Times",
+}
+"""Of each kind of file, the type of its content, or the function that returns its schema.
 
-    return plan_schema()
-
-
-def _certificate() -> Schema:
-    from segsolve.checker.document import certificate_schema
-
-    return certificate_schema()
-
-
-def _compile() -> Schema:
-    from segsolve_runtime.contract.compiled import record_schema
-
-    return record_schema()
-
-
-def _profile() -> Schema:
-    from segsolve.profile.format import profile_schema
-
-    return profile_schema()
+A device's is that of its TOML, a record's that of a line of results.jsonl.
+"""
 
 
-def _device() -> Schema:
-    from segsolve.device.model import DeviceFile
-
-    return DeviceFile.model_json_schema()
-
-
-def _graph() -> Schema:
-    from segsolve.profile.placement import PlacementGraph
-
-    return PlacementGraph.model_json_schema()
-
-
-def _measurement() -> Schema:
-    from segsolve_runtime.observe.measurement import Measurement
-
-    return Measurement.model_json_schema()
-
-
-def _record() -> Schema:
+def file_schema(kind: str) -> Schema:
+    """Return the schema of a kind of file."""
     from pydantic import TypeAdapter
 
-    from segsolve.batch.record import Record
-
-    return TypeAdapter(Record).json_schema()
-
-
-def _trace() -> Schema:
-    from segsolve_runtime.observe.trace import trace_schema
-
-    return trace_schema()
-
-
-def _pool() -> Schema:
-    from segsolve_runtime.contract.pool import pool_schema
-
-    return pool_schema()
-
-
-def _bundle() -> Schema:
-    from segsolve_runtime.measure.bundle import Bundle
-
-    return Bundle.model_json_schema()
-
-
-def _times() -> Schema:
-    from segsolve_runtime.measure.bundle import Times
-
-    return Times.model_json_schema()
-
-
-FILES: dict[str, Callable[[], Schema]] = {
-    "plan": _plan,
-    "certificate": _certificate,
-    "compile": _compile,
-    "profile": _profile,
-    "device": _device,
-    "graph": _graph,
-    "measurement": _measurement,
-    "record": _record,
-    "trace": _trace,
-    "pool": _pool,
-    "bundle": _bundle,
-    "times": _times,
-}
-"""The schemas of files; a device's is that of its TOML, a record's that of a line of results.jsonl."""
+    found = resolve_name(FILES[kind])
+    schema: Schema = found() if isfunction(found) else TypeAdapter(found).json_schema()
+    return schema
