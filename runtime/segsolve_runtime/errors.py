@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from segsolve_runtime.contract.wording import runs
+
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Tensors
     from segsolve_runtime.contract.places import Place
@@ -114,13 +116,7 @@ class PoolDevicesLeftError(RuntimeFault):
 
 def named_numbers(numbers: Sequence[int]) -> str:
     """Return numbers as text, consecutive ones as ranges: ``inferences 3-5, 9``."""
-    spans: list[list[int]] = []
-    for n in sorted(numbers):
-        if spans and spans[-1][1] == n - 1:
-            spans[-1][1] = n
-        else:
-            spans.append([n, n])
-    texts = [str(a) if a == b else f"{a}-{b}" for a, b in spans]
+    texts = [str(a) if a == b else f"{a}-{b}" for a, b in runs(sorted(numbers))]
     more = f" and {len(texts) - _MOST_NAMED} more ranges" if len(texts) > _MOST_NAMED else ""
     noun = "inference" if len(numbers) == 1 else "inferences"
     return f"{noun} {', '.join(texts[:_MOST_NAMED])}{more}"

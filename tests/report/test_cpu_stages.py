@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsolve.compiler.build import plan_of
 from segsolve.cost.plan import score_plan
 from segsolve.device.model import load_device
 from segsolve.graph.read import read_graph
 from segsolve.plan.folder import write_plan
+from segsolve.plan.model import plan_of
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.report.answer import answer_table

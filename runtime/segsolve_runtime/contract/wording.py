@@ -1,7 +1,8 @@
-"""How a document's fault is put into one sentence, whatever the document holds."""
+"""How faults of documents, long texts and many numbers are put into words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ def first_fault(error: ValidationError, whole: str) -> str:
     where = ".".join(shortened(str(part)) for part in first["loc"]) or whole
     text = f"{where}: {first['msg'].removeprefix('Value error, ')}"
     return " ".join(text.encode(errors="replace").decode().split())
+
+
+def runs(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return the maximal runs of consecutive numbers among ascending ones, as (first, last), both inclusive."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return tuple(found)
 
 
 def hanging(head: str, text: str, width: int | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segsolve_runtime.backends.edgetpu.library import AttachedDevice
-from segsolve_runtime.backends.edgetpu.system import ROOT
+from segsolve_runtime.backends.edgetpu.system import ROOT, text_of
 from segsolve_runtime.doctor import DEVICE, Finding, State
 from segsolve_runtime.observe.heat import heat_of
 
@@ -23,14 +23,14 @@ def attached_findings(devices: Sequence[AttachedDevice], root: Path = ROOT) -> I
     usb = [device for device in devices if device.kind == "usb"]
     for device in usb:
         folder = root / device.path.lstrip("/")
-        speed = _text(folder / "speed")
+        speed = text_of(folder / "speed")
         if speed.isdigit() and int(speed) <= _SLOW_MBITS:
             hint = "plug it into a USB 3 port: transfers take several times as long"
             yield _finding(device, State.WARN, f"{device.path}: attached with {speed} Mbit/s", hint)
-        if (_text(folder / "idVendor"), _text(folder / "idProduct")) == _NEW_ID:
+        if (text_of(folder / "idVendor"), text_of(folder / "idProduct")) == _NEW_ID:
             text = "1a6e:089a until its first inference, then 18d1:9302"
             yield _finding(device, State.OK, text, "rules for permissions and containers must name both ids")
-    model = _text(root / "proc/device-tree/model")
+    model = text_of(root / "proc/device-tree/model")
     if "Raspberry Pi" in model and len(usb) > _FREE_ON_A_PI:
         text = f"{len(usb)} on the USB ports of a {model.strip(chr(0))}, which give 1.2 A in all"
         hint = "put them on a hub of its own power: each may draw 0.9 A, and goes away when it lacks"
@@ -46,10 +46,3 @@ def attached_findings(devices: Sequence[AttachedDevice], root: Path = ROOT) -> I
 
 def _finding(device: AttachedDevice, state: State, text: str, hint: str) -> Finding:
     return Finding(name=f"on {device.name}", state=state, text=text, hint=hint)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

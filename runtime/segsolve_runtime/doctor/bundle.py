@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from segsolve_runtime.backends.edgetpu.system import ROOT, pci_devices, usb_devices
+from segsolve_runtime.backends.edgetpu.system import ROOT, pci_devices, text_of, usb_devices
 from segsolve_runtime.contract.files import home
 from segsolve_runtime.contract.writing import replacing
 from segsolve_runtime.doctor import Finding, lines
@@ -65,12 +65,5 @@ def _versions() -> Iterator[str]:
 
 def _devices() -> Iterator[str]:
     for folder in (*usb_devices(ROOT), *pci_devices(ROOT)):
-        told = {name: _text(folder / name) for name in _ATTRIBUTES}
+        told = {name: text_of(folder / name) for name in _ATTRIBUTES}
         yield f"{folder.name}: " + ", ".join(f"{name} {value}" for name, value in told.items() if value)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

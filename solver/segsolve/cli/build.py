@@ -237,10 +237,10 @@ def _refine(
     solve: Solve | None,
     rounds: int,
 ) -> Refinement:
-    from segsolve.compiler.build import plan_of
     from segsolve.compiler.fallback import Fallbacks
     from segsolve.compiler.refine import refine
     from segsolve.compiler.truth import StageTruth, stream_ns_per_byte, truth_of
+    from segsolve.plan.model import plan_of
     from segsolve.report.compiled import round_news
 
     rate, fallbacks = stream_ns_per_byte(costs), Fallbacks(graph=loaded.graph, costs=costs)

@@ -11,7 +11,6 @@ from pathlib import Path
 from segsolve.compiler.run import Compiled, Compiler
 from segsolve.errors import OutputError
 from segsolve.graph.read import LoadedModel
-from segsolve.plan.model import Pipeline, Plan, Processor, Stage
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime.contract import plan as planfile
 from segsolve_runtime.contract.changes import changing
@@ -54,21 +53,6 @@ class CompiledStages:
                 path.write_bytes(segment_bytes(loaded, segment_of(loaded.graph, ops)))
                 files.append(path)
             return self.compile_files(files, done)
-
-
-def plan_of(document: planfile.Plan) -> Plan:
-    """Return the solver's form of a plan's file."""
-    return Plan(
-        pipelines=tuple(
-            Pipeline(
-                stages=tuple(
-                    Stage(ops=stage.ops, replicas=stage.replicas, processor=Processor(stage.processor))
-                    for stage in pipeline.stages
-                )
-            )
-            for pipeline in document.pipelines
-        )
-    )
 
 
 def tpu_files(folder: planfile.PlanFolder) -> tuple[str, ...]:

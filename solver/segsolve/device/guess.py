@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from segsolve_runtime.backends.edgetpu.library import AttachedDevice
-from segsolve_runtime.backends.edgetpu.system import ROOT, apex_nodes, pci_devices, usb_devices
+from segsolve_runtime.backends.edgetpu.system import ROOT, apex_nodes, pci_devices, text_of, usb_devices
 
 Kind = Literal["usb", "pci"]
 _ON_A_CARD = 3  # on PCIe, from so many on: an M.2 module has two at most
@@ -38,7 +38,7 @@ class Guess:
 
 def machine(root: Path = ROOT) -> str:
     """Return the model of a board as its firmware names it; "" for a PC, which has no such name."""
-    return _text(root / "proc/device-tree/model").strip("\0")
+    return text_of(root / "proc/device-tree/model").strip("\0")
 
 
 def seen(root: Path = ROOT) -> tuple[AttachedDevice, ...]:
@@ -70,7 +70,7 @@ def _on_usb(paths: tuple[str, ...], root: Path) -> Guess:
     notes = [
         f"{path} has {speed} Mbit/s, less than USB 3: transfers take several times as long as described"
         for path in paths
-        if (speed := _text(root / path.lstrip("/") / "speed")).isdigit() and int(speed) < _USB_3
+        if (speed := text_of(root / path.lstrip("/") / "speed")).isdigit() and int(speed) < _USB_3
     ]
     if described:
         return Guess(kind="usb", paths=paths, device=described, why=f"USB on a {board}", notes=tuple(notes))
@@ -93,7 +93,7 @@ def _on_pcie(paths: tuple[str, ...], root: Path) -> Guess:
         notes.append(f"the host is a {board}, of which nothing was measured: see the host's figures of edgetpu-usb-pi5")
     switches = _switches(root)
     if switches or len(paths) >= _ON_A_CARD:
-        width = next((w for s in switches if (w := _text(s / "current_link_width")).isdigit()), "")
+        width = next((w for s in switches if (w := text_of(s / "current_link_width")).isdigit()), "")
         if width and int(width) < _LANES:
             notes.append(f"its slot has {width} of the {_LANES} lanes described: copy it with another link.bandwidth")
         why = "several behind one switch" if switches else f"{len(paths)} on PCIe, more than a module has"
@@ -110,10 +110,3 @@ def _switches(root: Path) -> list[Path]:
 def _board(root: Path) -> tuple[str, str, str]:
     name = machine(root)
     return name, *next(((usb, pci) for known, usb, pci in _BOARDS if known in name), ("", ""))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

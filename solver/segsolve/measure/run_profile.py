@@ -10,7 +10,7 @@ from statistics import median
 from segsolve.cost.plan import score_plan
 from segsolve.cost.stage import stage_score
 from segsolve.graph.model import Graph
-from segsolve.plan.model import Pipeline, Plan, Processor, Stage
+from segsolve.plan.model import plan_of
 from segsolve.problem import Problem
 from segsolve.profile.format import Device, Edge, Environment, Host, Layer, Model, Profile, Segment, Statistics
 from segsolve.profile.measured import MeasuredCosts
@@ -128,22 +128,8 @@ def better_plan(profile: Profile, graph: Graph, plan: PlanFile) -> tuple[int, in
         return None
     problem = MeasuredCosts(profile=profile, graph=graph).problem(tpus=plan.solution.tpus_requested)
     best = answer(problem, Question(cuts=Cuts.CHAIN), planner=PLANNER).score
-    now = score_plan(problem, _planned(plan))
+    now = score_plan(problem, plan_of(plan))
     return (now.period_ns, best.period_ns) if best is not None and best.rate > now.rate else None
-
-
-def _planned(plan: PlanFile) -> Plan:
-    return Plan(
-        pipelines=tuple(
-            Pipeline(
-                stages=tuple(
-                    Stage(ops=stage.ops, replicas=stage.replicas, processor=Processor(stage.processor))
-                    for stage in pipeline.stages
-                )
-            )
-            for pipeline in plan.pipelines
-        )
-    )
 
 
 def _layer(problem: Problem, position: int, *, on_host: bool) -> Layer:

@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from segsolve_runtime.contract.wording import runs
+
+if TYPE_CHECKING:
+    from segsolve_runtime.contract import plan as planfile
 
 
 class Processor(StrEnum):
@@ -27,13 +33,7 @@ class Stage:
     @property
     def op_ranges(self) -> tuple[tuple[int, int], ...]:
         """The maximal runs of consecutive operations, as (first, last), both inclusive."""
-        runs: list[tuple[int, int]] = []
-        for op in self.ops:
-            if runs and runs[-1][1] == op - 1:
-                runs[-1] = (runs[-1][0], op)
-            else:
-                runs.append((op, op))
-        return tuple(runs)
+        return runs(self.ops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,21 @@ class Plan:
         """The pipelines' sizes, equal ones counted: ``3+3+2`` is written ``2x3+2``, one pipeline of eight ``8``."""
         counted = Counter(pipeline.notation for pipeline in self.pipelines)
         return "+".join(name if count == 1 else f"{count}x{name}" for name, count in counted.items())
+
+
+def plan_of(document: planfile.Plan) -> Plan:
+    """Return the solver's form of a plan's file."""
+    return Plan(
+        pipelines=tuple(
+            Pipeline(
+                stages=tuple(
+                    Stage(ops=stage.ops, replicas=stage.replicas, processor=Processor(stage.processor))
+                    for stage in pipeline.stages
+                )
+            )
+            for pipeline in document.pipelines
+        )
+    )
 
 
 def cut_at(cuts: Iterable[int], operations: int) -> Plan:

@@ -9,6 +9,7 @@ from functools import cached_property
 from segsolve.cost.plan import PlanScore, Score, score_of
 from segsolve.cost.stage import StageScore
 from segsolve.problem import Shared
+from segsolve_runtime.contract.wording import runs
 
 Ranges = tuple[tuple[int, int], ...]
 Part = tuple[Ranges, int, StageScore, bool]
@@ -266,11 +267,5 @@ def make_strategy(key: str, pipelines: Iterable[Sequence[Part]], shared: Shared 
 
 def tpus_text(numbers: Sequence[int]) -> str:
     """Return TPUs in words, neighbours joined: TPU 3, TPUs 0-2, 5."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    text = ", ".join(f"{a}–{b}" if a != b else str(a) for a, b in runs)
+    text = ", ".join(f"{a}–{b}" if a != b else str(a) for a, b in runs(numbers))
     return f"TPU {text}" if len(numbers) == 1 else f"TPUs {text}"

@@ -21,13 +21,13 @@ _PCI_ID = ("0x1ac1", "0x089a")
 def usb_devices(root: Path = ROOT) -> tuple[Path, ...]:
     """Return the folders in sysfs of the Edge TPUs on USB."""
     folders = sorted((root / "sys/bus/usb/devices").glob("*"))
-    return tuple(f for f in folders if (_text(f / "idVendor"), _text(f / "idProduct")) in _USB_IDS)
+    return tuple(f for f in folders if (text_of(f / "idVendor"), text_of(f / "idProduct")) in _USB_IDS)
 
 
 def pci_devices(root: Path = ROOT) -> tuple[Path, ...]:
     """Return the folders in sysfs of the Edge TPUs on PCIe, whether or not a driver is bound to them."""
     folders = sorted((root / "sys/bus/pci/devices").glob("*"))
-    return tuple(f for f in folders if (_text(f / "vendor"), _text(f / "device")) == _PCI_ID)
+    return tuple(f for f in folders if (text_of(f / "vendor"), text_of(f / "device")) == _PCI_ID)
 
 
 def apex_nodes(root: Path = ROOT) -> tuple[Path, ...]:
@@ -45,7 +45,7 @@ def node_of(device: AttachedDevice, root: Path = ROOT) -> Path | None:
 
 def usb_node(folder: Path, root: Path = ROOT) -> Path | None:
     """Return the node of a USB device, given its folder in sysfs."""
-    bus, number = _text(folder / "busnum"), _text(folder / "devnum")
+    bus, number = text_of(folder / "busnum"), text_of(folder / "devnum")
     if not (bus.isdigit() and number.isdigit()):
         return None
     return root / f"dev/bus/usb/{int(bus):03}/{int(number):03}"
@@ -58,7 +58,7 @@ def may_open(node: Path) -> bool:
 
 def holders(node: Path, root: Path = ROOT) -> tuple[str, ...]:
     """Return the other processes that have a node open, as ``python (4711)``, as far as this user may see them."""
-    return tuple(f"{_text(process / 'comm') or '?'} ({process.name})" for process in _processes_with(node, root))
+    return tuple(f"{text_of(process / 'comm') or '?'} ({process.name})" for process in _processes_with(node, root))
 
 
 def _processes_with(node: Path, root: Path) -> Iterator[Path]:
@@ -70,7 +70,8 @@ def _processes_with(node: Path, root: Path) -> Iterator[Path]:
                 yield process
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return what a file of the system says, without white space around it; "" where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
