@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segsolve.device.guess import Guess, fitting, guess, machine, seen
+from segsolve.device.guess import Guess, fitting, guess, host_of, machine, seen
 from segsolve.device.model import describe_device
 from segsolve_runtime.backends.edgetpu.library import AttachedDevice
 
@@ -64,6 +64,19 @@ def test_on_usb_of_a_pc(names: tuple[str, ...], device: str, tmp_path: Path) -> 
 def test_usb_2_is_said(tmp_path: Path) -> None:
     usb(tmp_path, "1-2", speed=480)
     assert "480 Mbit/s" in the_guess(tmp_path).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("Raspberry Pi 5 Model B Rev 1.0", "edgetpu-usb-pi5"),
+        ("Freescale i.MX8MQ Phanbell", "edgetpu-dev-board"),
+        ("Some other board", None),
+    ],
+)
+def test_the_host(name: str, device: str | None, tmp_path: Path) -> None:
+    board(tmp_path, name)
+    assert host_of(tmp_path) == device
 
 
 @pytest.mark.parametrize(

@@ -354,9 +354,25 @@ def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: 
     assert sizes[0] == sizes[1] >= 0
 
 
+def test_a_pool_has_one_host(networks: list[Path], tmp_path: Path) -> None:
+    two = "edgetpu-m2:1,edgetpu-usb-pi5:1"
+    refused = inside("solve", networks[2], "--pool", two)
+    error(refused, ExitCode.BAD_DEVICE, "one host", "edgetpu-m2 (", "edgetpu-usb-pi5 (")
+    asked = ("--host-of", "edgetpu-usb-pi5", "--no-verify")
+    assert inside("solve", networks[2], "--pool", two, *asked, "-o", tmp_path / "plan").code == ExitCode.OK
+    problem = question_of(load_pool(tmp_path / "plan"), models=networks[0].parent).problem
+    assert len({costs.host for costs in problem.costs[0]}) == 1
+    on_pi = parse_pool("edgetpu-usb-pi5").costs()[0](read_graph(networks[2])).problem(tpus=1)
+    assert problem.costs[0][0].host == on_pi.host
+    assert document(inside("check", tmp_path / "plan", "--json"))["certified"] is True
+    error(inside("solve", networks[2], "--tpus", "2", *asked[:2]), ExitCode.USAGE, "--host-of is of a pool")
+    error(inside("batch", *networks[::2], "--pools", two, "-o", tmp_path / "batch"), ExitCode.BAD_DEVICE, "one host")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('host_of = 3\n[[kind]]\ndevice = "edgetpu-m2"\n', "host_of is 3"),
         ('hosts = 3\n[[kind]]\ndevice = "edgetpu-m2"\n', "a pool has no 'hosts'"),
         ('host_cores = "3"\n[[kind]]\ndevice = "edgetpu-m2"\n', "host_cores is '3'"),
         ('optimistic = 1\n[[kind]]\ndevice = "edgetpu-m2"\n', "optimistic is 1"),

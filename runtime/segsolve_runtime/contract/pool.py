@@ -142,6 +142,9 @@ class PoolFile(_Record):
     host_cores: _Count | None = Field(
         default=None, description="cores of the host; 0: its time is left aside, none: nobody said"
     )
+    host_of: str | None = Field(
+        default=None, description="the device description that is right about the host; none: each kind's own"
+    )
     certificate_sha256: _Sha256 | None = None
 
     @property

@@ -16,7 +16,7 @@ from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import HostCores, Json, NoSpill, Optimistic, Seed, TimeLimit, TpuMemory, Workers, check_search
-from segsolve.cli.pool import RateTexts, SharingText, WeightText
+from segsolve.cli.pool import HostOf, RateTexts, SharingText, WeightText, refuse_without_pool
 from segsolve.errors import ExitCode, UsageError
 from segsolve.question import Cuts, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, MOST_THREADS, parse_counts, parse_memory, parse_names, within
@@ -78,6 +78,7 @@ def command(
     sharing: SharingText = "auto",
     tpu_memory: TpuMemory = None,
     host_cores: HostCores = None,
+    host_of: HostOf = None,
     optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     time_limit: TimeLimit = None,
@@ -123,6 +124,7 @@ def command(
             "sharing": sharing,
             "tpu_memory": tpu_memory,
             "host_cores": host_cores,
+            "host_of": host_of,
         }
         asked |= {"optimistic": optimistic, "no_spill": no_spill, **constraints}
         asked |= {
@@ -132,6 +134,7 @@ def command(
         limits = Limits(time_limit_s=time_limit, seed=seed, workers=workers)
         wanted = Workloads(workloads=_workloads(models, (pools or "").split(), asked), limits=limits)
     else:
+        refuse_without_pool(host_of=host_of)
         if host_cores is not None or optimistic:
             raise UsageError(
                 "--host-cores and --optimistic are for pools here", "segsolve solve takes them for a model"

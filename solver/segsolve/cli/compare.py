@@ -28,6 +28,7 @@ from segsolve.cli.options import (
     load_model_or_profile,
 )
 from segsolve.cli.pool import (
+    HostOf,
     PoolOptions,
     PoolText,
     RateTexts,
@@ -35,6 +36,7 @@ from segsolve.cli.pool import (
     compare_pool,
     pool_or_error,
     refuse_in_questions,
+    refuse_without_pool,
 )
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.costs import changes_of, keeps_state
@@ -57,6 +59,7 @@ def command(
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
     host_cores: HostCores = None,
+    host_of: HostOf = None,
     optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     constraints: Mapping[str, Any] = MappingProxyType({}),
@@ -90,17 +93,19 @@ def command(
             pool=pool_or_error(pool, models, rate),
             rates=rate or (),
             weights=weights,
-            objective="throughput",
-            sharing="auto",
-            tpu_memory=tpu_memory,
-            host_cores=host_cores,
-            optimistic=optimistic,
-            no_spill=no_spill,
             limits=Limits(time_limit_s=time_limit, workers=workers, seed=seed),
-            constraints=constraints,
+            more={
+                "tpu_memory": tpu_memory,
+                "host_cores": host_cores,
+                "host_of": host_of,
+                "optimistic": optimistic,
+                "no_spill": no_spill,
+                **constraints,
+            },
         )
         compare_pool(asked, as_json=as_json)
         return
+    refuse_without_pool(host_of=host_of)
     if asked_of := [name for name, value in constraints.items() if value not in (None, [], ())]:
         flag = f"--{asked_of[0].replace('_', '-')}"
         raise UsageError(f"{flag} is for a --pool", "segsolve solve takes it for one model; strategies know none")

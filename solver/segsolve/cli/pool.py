@@ -38,6 +38,12 @@ WeightText = Annotated[
 SharingText = Annotated[
     str, typer.Option("--sharing", help="Whether models share TPUs: auto, never, or co-compiled (always).")
 ]
+HostOf = Annotated[
+    str | None,
+    typer.Option(
+        "--host-of", help="Of a pool: the device whose description is right about the host, if not each kind's own is."
+    ),
+]
 _SHORT = 40  # of a pool's text that fits beside what is told
 _TOO_FEW = Rule("serves every model", "give more TPUs, let models share them (--sharing auto), or ask for less")
 
@@ -50,14 +56,17 @@ class PoolOptions:
     pool: str
     rates: Sequence[str]
     weights: str | None
-    objective: str
-    sharing: str
-    tpu_memory: str | None = None
-    host_cores: int | None = None
-    optimistic: bool = False
-    no_spill: bool
     limits: Limits
-    constraints: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else `segsolve.solve_pool` takes: the objective, what is known of the devices, constraints."""
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """Return what the library is asked, but for the models."""
+        from segsolve.library.pools import parse_rates, parse_weights
+
+        rates, weights = dict(parse_rates(self.rates)), parse_weights(self.weights)
+        return {"pool": self.pool, "rates": rates, "weights": weights, "limits": self.limits, "tell": news, **self.more}
 
 
 def without_pool(
@@ -129,20 +138,7 @@ def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
     from segsolve.report.pool.ways import ways_document, ways_table
 
     with progress("comparing ways to use the pool") as observe:
-        problem, ways = compared(
-            options.models,
-            pool=options.pool,
-            rates=_rates(options),
-            weights=_weights(options),
-            tpu_memory=options.tpu_memory,
-            host_cores=options.host_cores,
-            optimistic=options.optimistic,
-            no_spill=options.no_spill,
-            limits=options.limits,
-            observe=observe,
-            tell=news,
-            **options.constraints,
-        )
+        problem, ways = compared(options.models, observe=observe, **options.question)
     weights = {demand.model: demand.weight for demand in problem.workload.demands}
     if as_json:
         show_json(ways_document(ways, weights))
@@ -161,6 +157,14 @@ _INSTEAD = {
     "pick": "a pool has no front; give --objective latency or throughput",
 }
 """What to do instead of options that make no sense for a pool."""
+
+
+def refuse_without_pool(**options: object) -> None:
+    """Raise a UsageError if an option was given that only pools have."""
+    for name, value in options.items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is of a pool", f"name the TPUs as one: --pool edgetpu-m2:2 {flag} {value}")
 
 
 def refuse_in_questions(**options: object) -> None:
@@ -219,34 +223,7 @@ def _solved(options: PoolOptions) -> SolvedPool:
 
     pool = options.pool if len(options.pool) <= _SHORT else "a pool"
     with progress(f"solving {count(len(options.models), 'model')} on {pool}") as observe:
-        return solve(
-            options.models,
-            pool=options.pool,
-            rates=_rates(options),
-            weights=_weights(options),
-            objective=options.objective,
-            sharing=options.sharing,
-            tpu_memory=options.tpu_memory,
-            host_cores=options.host_cores,
-            optimistic=options.optimistic,
-            no_spill=options.no_spill,
-            limits=options.limits,
-            observe=observe,
-            tell=news,
-            **options.constraints,
-        )
-
-
-def _rates(options: PoolOptions) -> dict[str, Any]:
-    from segsolve.library.pools import parse_rates
-
-    return dict(parse_rates(options.rates))
-
-
-def _weights(options: PoolOptions) -> dict[str, int]:
-    from segsolve.library.pools import parse_weights
-
-    return parse_weights(options.weights)
+        return solve(options.models, observe=observe, **options.question)
 
 
 def _verified(plan: PlanFolder, loaded: Any) -> None:

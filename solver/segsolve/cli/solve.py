@@ -33,6 +33,7 @@ from segsolve.cli.options import (
     check_search,
 )
 from segsolve.cli.pool import (
+    HostOf,
     PoolOptions,
     PoolText,
     RateTexts,
@@ -40,6 +41,7 @@ from segsolve.cli.pool import (
     WeightText,
     pool_or_error,
     refuse_in_questions,
+    refuse_without_pool,
     solve_pool,
     without_pool,
 )
@@ -99,6 +101,7 @@ def command(
     ] = None,
     tpu_memory: TpuMemory = None,
     host_cores: HostCores = None,
+    host_of: HostOf = None,
     optimistic: Optimistic = False,
     no_spill: NoSpill = False,
     cpus: Cpus = None,
@@ -123,7 +126,9 @@ def command(
     check_search(tpus, time_limit, workers, seed)
     limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     model = models[0]
-    pool, tpus, device = without_pool(pool, tpus, device, is_alone=len(models) == 1 and not (rate or weights))
+    pool, tpus, device = without_pool(
+        pool, tpus, device, is_alone=len(models) == 1 and not (rate or weights or host_of)
+    )
     if pool is not None or len(models) > 1 or rate or weights:
         refuse_in_questions(
             layout=layout,
@@ -140,17 +145,21 @@ def command(
             pool=pool_or_error(pool, models, rate),
             rates=rate or (),
             weights=weights,
-            objective=objective.value,
-            sharing=sharing,
-            tpu_memory=tpu_memory,
-            host_cores=host_cores,
-            optimistic=optimistic,
-            no_spill=no_spill,
             limits=limits,
-            constraints=constraints,
+            more={
+                "objective": objective.value,
+                "sharing": sharing,
+                "tpu_memory": tpu_memory,
+                "host_cores": host_cores,
+                "host_of": host_of,
+                "optimistic": optimistic,
+                "no_spill": no_spill,
+                **constraints,
+            },
         )
         solve_pool(asked_for, output, verify=verify, as_json=as_json)
         return
+    refuse_without_pool(host_of=host_of)
     asking = Asking(
         objective=objective,
         layout=layout,

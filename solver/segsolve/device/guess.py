@@ -63,6 +63,12 @@ def fitting(kind: Kind, root: Path = ROOT) -> str:
     return one.device
 
 
+def host_of(root: Path = ROOT) -> str | None:
+    """Return the device whose description is right about this machine as a host; None for a PC and unknown boards."""
+    _, *described = _board(root)
+    return next(filter(None, described), None)
+
+
 def _on_usb(paths: tuple[str, ...], root: Path) -> Guess:
     board, described, _ = _board(root)
     names = [Path(path).name for path in paths]

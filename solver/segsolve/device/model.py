@@ -23,12 +23,14 @@ _CATALOGUE = resources.files("segsolve.device") / "catalogue"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a user knows better than a description: the on-chip memory in bytes, the cores of the host's CPU.
+    """What a user knows better than a description: the on-chip memory in bytes, the host, the cores of its CPU.
 
-    With `optimistic`, what no rule is known for takes nothing of the memory, instead of the most that was seen.
+    `host_of` is the device whose description is right about the host. With `optimistic`, what no rule is known for
+    takes nothing of the memory, instead of the most that was seen.
     """
 
     memory_bytes: int | None = None
+    host_of: str | None = None
     host_cores: int | None = None
     optimistic: bool = False
 
@@ -101,8 +103,28 @@ class Device:
     def changed(self, changes: Changes) -> Device:
         """Return the same device with what a user knows better."""
         device = self if changes.memory_bytes is None else self.with_memory(changes.memory_bytes)
+        device = device if changes.host_of is None else device.driven_as(load_device(changes.host_of))
         device = device.optimistic() if changes.optimistic else device
         return device if changes.host_cores is None else replace(device, host_cores=changes.host_cores)
+
+    @property
+    def machine(self) -> tuple[float, float, int]:
+        """What tells one host from another: what an operation and a byte take on its cores, and how many it has."""
+        return self.host_ns_per_mac, self.host_ns_per_byte, self.host_cores
+
+    def driven_as(self, other: Device) -> Device:
+        """Return the same device on the host of another; of one that is on such a host, nothing changes."""
+        if self.machine == other.machine:
+            return self
+        return replace(
+            self,
+            host_ns_per_mac=other.host_ns_per_mac,
+            host_ns_per_byte=other.host_ns_per_byte,
+            host_cores=other.host_cores,
+            host_serial_ns=other.host_serial_ns,
+            host_frame_ns_per_byte=other.host_frame_ns_per_byte,
+            ranges=(*(r for r in self.ranges if r[0] != "host"), *(r for r in other.ranges if r[0] == "host")),
+        )
 
     def optimistic(self) -> Device:
         """Return the same device with the other end of what is not known: large images take no more than small ones."""

@@ -27,7 +27,9 @@ def quiet(_: str) -> None:
     """Hear, and say nothing."""
 
 
-def changes_of(tpu_memory: str | None, host_cores: int | None = None, *, optimistic: bool = False) -> Changes:
+def changes_of(
+    tpu_memory: str | None, host_cores: int | None = None, *, host_of: str | None = None, optimistic: bool = False
+) -> Changes:
     """Return what a user knows better than a device's description, from what was typed.
 
     Raises:
@@ -38,7 +40,7 @@ def changes_of(tpu_memory: str | None, host_cores: int | None = None, *, optimis
     if host_cores is not None:
         within("--host-cores", host_cores, 1, MOST_HOST_CORES)
     memory = None if tpu_memory is None else parse_memory(tpu_memory)
-    return Known(memory_bytes=memory, host_cores=host_cores, optimistic=optimistic)
+    return Known(memory_bytes=memory, host_of=host_of, host_cores=host_cores, optimistic=optimistic)
 
 
 def refuse_changes(host_cores: int | None, *, optimistic: bool) -> None:

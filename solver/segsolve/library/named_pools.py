@@ -19,7 +19,7 @@ from segsolve_runtime.contract.files import read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
 
 if TYPE_CHECKING:
-    from segsolve.device.model import Changes
+    from segsolve.device.model import Changes, Device
     from segsolve.graph.model import Graph
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.model import Pool
@@ -30,14 +30,14 @@ _TEXT = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,6})\s*)?")
 _FORM = "write kinds and counts, e.g. edgetpu-m2:2,edgetpu-usb:1, or card8; or name a file (POOL.toml); or say attached"
 _CARD = re.compile(r"^\s*card:?([0-9]+)\s*$")  # a card of so many
 _OF_KIND = {"name", "count", "device", "link", "devices", "memory"}
-_OF_POOL = {"kind", "host_cores", "optimistic"}
+_OF_POOL = {"kind", "host_cores", "host_of", "optimistic"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedPool:
     """A pool, for each of its kinds the device that the costs come from, and what is known better than its description.
 
-    A host feeds all kinds: its cores are those of each.
+    A host feeds all kinds: it and its cores are those of each.
     """
 
     pool: Pool
@@ -55,12 +55,13 @@ class NamedPool:
         from segsolve.device.model import load_device
         from segsolve.profile.load import is_profile, kind_parts
 
-        def said(part: str) -> Any:
+        def said(part: str, known: Changes) -> Any:
             if is_profile(part):
                 return read_bounded_text(Path(part), DOCUMENT)
-            return asdict(replace(load_device(part), start=None))  # which decides no plan
+            return asdict(replace(load_device(part).changed(known), start=None))  # which decides no plan
 
-        known = [[said(part) for part in kind_parts(device)] for device in self.devices]
+        kinds = zip(self.devices, self.changes, strict=True)
+        known = [[said(part, changes) for part in kind_parts(device)] for device, changes in kinds]
         content = [[asdict(kind) for kind in self.pool.kinds], [asdict(c) for c in self.changes], known]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -70,25 +71,52 @@ class NamedPool:
 
         return [kind_costs(device, known) for device, known in zip(self.devices, self.changes, strict=True)]
 
-    def changed(self, tpu_memory: str | None, host_cores: int | None, *, optimistic: bool) -> NamedPool:
+    @property
+    def host_of(self) -> str | None:
+        """The device whose description is right about the host of all kinds, if one was named."""
+        return self.changes[0].host_of
+
+    def changed(
+        self,
+        tpu_memory: str | None = None,
+        host_cores: int | None = None,
+        host_of: str | None = None,
+        *,
+        optimistic: bool = False,
+    ) -> NamedPool:
         """Return the pool with what a user knows better of it: memory as ``6MiB``, or by kind as ``edgetpu-m2=6MiB``.
 
         Raises:
             UsageError: a value makes no sense, or names a kind that is not there.
+            DeviceError: a device is not known, or the kinds' descriptions are of different hosts, and none was named.
         """
         memory = self._memory(tpu_memory)
         found = []
         for kind, known in zip(self.pool.kinds, self.changes, strict=True):
-            own = changes_of(memory.get(kind.name), host_cores, optimistic=optimistic)
-            found.append(
-                replace(
-                    known,
-                    memory_bytes=known.memory_bytes if own.memory_bytes is None else own.memory_bytes,
-                    host_cores=known.host_cores if own.host_cores is None else own.host_cores,
-                    optimistic=known.optimistic or own.optimistic,
+            own = changes_of(memory.get(kind.name), host_cores, host_of=host_of, optimistic=optimistic)
+            better = {name: value for name, value in asdict(own).items() if value is not None and value is not False}
+            found.append(replace(known, **better))
+        better_known = replace(self, changes=tuple(found))
+        better_known._check_host()
+        return better_known
+
+    def _check_host(self) -> None:
+        """Raise a DeviceError if two kinds were described on different hosts: a machine has one."""
+        from segsolve.device.model import load_device
+        from segsolve.profile.load import is_profile, kind_parts
+
+        first: tuple[str, Device] | None = None
+        for device, known in zip(self.devices, self.changes, strict=True):
+            name = kind_parts(device)[0]
+            if is_profile(name):  # which was measured where it runs
+                continue
+            found = load_device(name).changed(known)
+            first = first or (name, found)
+            if found.machine != first[1].machine:
+                raise DeviceError(
+                    f"a pool has one host, and {first[0]} ({first[1].title}) and {name} ({found.title}) describe two",
+                    f"name the description of yours: --host-of {name}, or host_of in the file of the pool",
                 )
-            )
-        return replace(self, changes=tuple(found))
 
     def _memory(self, text: str | None) -> dict[str, str]:
         names = [kind.name for kind in self.pool.kinds]
@@ -159,33 +187,37 @@ def _from_file(path: Path) -> NamedPool:
 def _known(path: Path, document: Mapping[str, Any], kind: Mapping[str, Any]) -> Changes:
     """Return what a pool's file knows better of one of its kinds."""
     cores, is_optimistic, memory = document.get("host_cores"), document.get("optimistic", False), kind.get("memory")
+    host_of = document.get("host_of")
     if isinstance(cores, bool) or not isinstance(cores, int | None):
         raise DeviceError(f"{path}: host_cores is {cores!r}", "give a number of cores")
+    if not isinstance(host_of, str | None):
+        raise DeviceError(f"{path}: host_of is {host_of!r}", 'name a device, as "edgetpu-usb-pi5"')
     if not isinstance(is_optimistic, bool):
         raise DeviceError(f"{path}: optimistic is {is_optimistic!r}", "say true or false")
     if isinstance(memory, bool) or not isinstance(memory, int | str | None):
         raise DeviceError(f"{path}: the memory of {kind['device']} is {memory!r}", 'write a size, as "6MiB"')
     try:
-        return changes_of(None if memory is None else str(memory), cores, optimistic=is_optimistic)
+        return changes_of(None if memory is None else str(memory), cores, host_of=host_of, optimistic=is_optimistic)
     except UsageError as error:
         raise DeviceError(f"{path}: {error}", error.hint) from None
 
 
 def _attached() -> NamedPool:
     """Return what `segsolve devices --attached` finds, as `--guess` describes it: USB devices, and those on PCIe."""
-    from segsolve.device.guess import guess
+    from segsolve.device.guess import guess, host_of
     from segsolve_runtime.backends.edgetpu.library import open_library
 
     found = open_library().devices()
     if not found:
         raise DeviceError("no Edge TPU is attached", "`segsolve doctor` says what is missing")
     names = {device.path: device.name for device in found}
-    return _named(
+    named = _named(
         [
             {"device": one.device, "count": len(one.paths), "devices": [names[path] for path in one.paths]}
             for one in guess(found)
         ]
     )
+    return replace(named, changes=(changes_of(None, host_of=host_of()),) * len(named.changes))
 
 
 def _named(kinds: Sequence[Mapping[str, Any]]) -> NamedPool:

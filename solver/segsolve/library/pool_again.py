@@ -102,7 +102,12 @@ def _pool(file: PoolFile, left: Collection[int] | None) -> NamedPool:
         kinds.append(Kind(name=kind.name, count=len(kept), link=kind.link, names=known))
         devices.append(kind.device)
         changes.append(
-            Changes(memory_bytes=kind.memory_bytes, host_cores=file.host_cores or None, optimistic=kind.optimistic)
+            Changes(
+                memory_bytes=kind.memory_bytes,
+                host_of=file.host_of,
+                host_cores=file.host_cores or None,
+                optimistic=kind.optimistic,
+            )
         )
     if not kinds:
         raise UsageError("no device of the pool is left", "name the devices that are there")

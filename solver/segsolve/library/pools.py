@@ -55,6 +55,7 @@ def solve_pool(
     sharing: str = "auto",
     tpu_memory: str | None = None,
     host_cores: int | None = None,
+    host_of: str | None = None,
     optimistic: bool = False,
     no_spill: bool = False,
     limits: Limits | None = None,
@@ -64,6 +65,7 @@ def solve_pool(
 ) -> SolvedPool:
     """Return the best plan for models on a pool, as `segsolve solve A B --pool` does.
 
+    `host_of` is a device whose description is right about the host, where those of the kinds are of different ones.
     `rates` (inferences per second) or `weights` (whole numbers: the proportion of the rates) are by model, the name of
     its file without the ending. `constraints` are those of `segsolve.solve` (``max_latency="20ms"``), of all models, or
     as texts that begin with a model's name (``max_latency="detector=20ms"``, ``cut_before=["detector=12"]``).
@@ -75,7 +77,7 @@ def solve_pool(
     from segsolve.pool.solve import solve_pool as solve
     from segsolve.solvers.base import ignore
 
-    named = parse_pool(pool).changed(tpu_memory, host_cores, optimistic=optimistic)
+    named = parse_pool(pool).changed(tpu_memory, host_cores, host_of, optimistic=optimistic)
     problem, loaded, memory = pool_problem(
         [Path(model) for model in models],
         named,
@@ -98,11 +100,16 @@ def write_solved(solved: SolvedPool, folder: Path) -> PoolFolder:
         OutputError: the folder cannot be written.
         ValueError: the answer has no plan.
     """
-    from segsolve.pool.folder import write_pool
+    from segsolve.pool.folder import Described, write_pool
 
     named = solved.named
-    optimistic = [known.optimistic for known in named.changes]
-    return write_pool(folder, solved.found, solved.models, named.devices, solved.memory_bytes, optimistic)
+    described = Described(
+        devices=named.devices,
+        memory_bytes=solved.memory_bytes,
+        optimistic=[known.optimistic for known in named.changes],
+        host_of=named.host_of,
+    )
+    return write_pool(folder, solved.found, solved.models, described)
 
 
 def compared(
@@ -113,6 +120,7 @@ def compared(
     weights: Mapping[str, int] | None = None,
     tpu_memory: str | None = None,
     host_cores: int | None = None,
+    host_of: str | None = None,
     optimistic: bool = False,
     no_spill: bool = False,
     limits: Limits | None = None,
@@ -132,7 +140,7 @@ def compared(
 
     problem, _, _ = pool_problem(
         [Path(model) for model in models],
-        parse_pool(pool).changed(tpu_memory, host_cores, optimistic=optimistic),
+        parse_pool(pool).changed(tpu_memory, host_cores, host_of, optimistic=optimistic),
         rates=fractions_of(rates),
         weights=weights or {},
         no_spill=no_spill,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FORM = 'write [[workload]] with models = ["a.tflite", "mobilenetv2"] and pools = ["card2"]'
 _OF_LIST = ("name", "models", "pools")
-_OF_DEVICES = ("tpu_memory", "host_cores", "optimistic", "no_spill")
+_OF_DEVICES = ("tpu_memory", "host_cores", "host_of", "optimistic", "no_spill")
 _Text = Annotated[str, Field(min_length=1)]
 _Rate = Annotated[int | float, Field(gt=0)] | _Text
 _Asked = str | int | float | list[str | int]
@@ -54,6 +54,7 @@ class _Own(_Part):
     sharing: str | None = None
     tpu_memory: str | None = None
     host_cores: int | None = None
+    host_of: str | None = None
     optimistic: bool | None = None
     no_spill: bool | None = None
 
@@ -171,7 +172,7 @@ def _jobs(workload: Workload, members: tuple[Model, ...], limits: Limits) -> Ite
     hashes = [model.sha256 for model in members]
     asked = json.loads(json.dumps(dict(workload.asked), default=str))  # as records have it
     for pool in workload.pools:
-        known = {key: asked.get(key) for key in ("tpu_memory", "host_cores")}
+        known = {key: asked.get(key) for key in ("tpu_memory", "host_cores", "host_of")}
         named = parse_pool(pool).changed(**known, optimistic=bool(asked.get("optimistic")))
         what = {"models": [[model.name, model.sha256] for model in members], "pool": named.sha256, "asked": asked}
         key = digest({"planner": POOL, **what, **asdict(limits), **asdict(installed())})

@@ -31,6 +31,20 @@ from segsolve_runtime.contract.start import Start
 _MODELS = "models"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the costs of a pool come from.
+
+    By kind: the device, its on-chip memory, and whether what large images may take of it is left aside. `host_of` is
+    the device whose description is right about the host, where that was said.
+    """
+
+    devices: Sequence[str]
+    memory_bytes: Sequence[int]
+    optimistic: Sequence[bool]
+    host_of: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What a model's plan says of the devices of a pool."""
@@ -46,14 +60,9 @@ def write_pool(
     folder: Path,
     answer: PoolAnswer,
     models: Sequence[LoadedModel],
-    devices: Sequence[str],
-    memory_bytes: Sequence[int],
-    optimistic: Sequence[bool],
+    described: Described,
 ) -> poolfile.PoolFolder:
     """Write a pool's folder, in place of an older one there, and read it back.
-
-    `devices` are the descriptions that the costs of each kind come from, `memory_bytes` their on-chip memories, and
-    `optimistic` whether they leave aside what large images may take of it.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else.
@@ -64,12 +73,12 @@ def write_pool(
     plan, score = answer.plan, answer.score
     facts = _Facts(
         name="+".join(kind.name for kind in answer.problem.pool.kinds),
-        memory_bytes=max(memory_bytes),
-        is_optimistic=any(optimistic),
+        memory_bytes=max(described.memory_bytes),
+        is_optimistic=any(described.optimistic),
     )
     with changed_folder(folder, _refuse_to_overwrite) as change:
         hashes = [_put_model(change, folder, answer, m, plan, score, loaded, facts) for m, loaded in enumerate(models)]
-        document = _document(answer, plan, score, hashes, devices, memory_bytes, optimistic)
+        document = _document(answer, plan, score, hashes, described)
         proof = certificate(answer, plan)
         if proof is not None:
             binding = {
@@ -178,9 +187,7 @@ def _document(
     plan: PoolPlan,
     score: PoolScore,
     hashes: Sequence[str],
-    devices: Sequence[str],
-    memory_bytes: Sequence[int],
-    optimistic: Sequence[bool],
+    described: Described,
 ) -> poolfile.PoolFile:
     problem = answer.problem
     pool, workload = problem.pool, problem.workload
@@ -190,7 +197,9 @@ def _document(
             poolfile.PoolKind(
                 name=kind.name, count=kind.count, device=device, memory_bytes=memory, optimistic=known, link=kind.link
             )
-            for kind, device, memory, known in zip(pool.kinds, devices, memory_bytes, optimistic, strict=True)
+            for kind, device, memory, known in zip(
+                pool.kinds, described.devices, described.memory_bytes, described.optimistic, strict=True
+            )
         ],
         links=[
             poolfile.PoolLink(name=name, ns_per_mib=link.ns_per_mib, load_ns=up(load))
@@ -222,6 +231,7 @@ def _document(
         ],
         host_load_ns=up(score.host_load),
         host_cores=problem.host_cores,
+        host_of=described.host_of,
         solution=poolfile.PoolSolution(
             status="optimal" if answer.status is Status.OPTIMAL else "feasible",
             objective=workload.goal.value,
