@@ -273,7 +273,7 @@ def _text(rng: random.Random, document: Any) -> bytes:
 
 
 def _with_digest(document: Any) -> Any:
-    from segsolve_runtime.contract.plan import digest
+    from segsolve_runtime.contract.digest import digest
 
     if isinstance(document, dict):
         document.pop("digest", None)

@@ -16,7 +16,8 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.question import Question
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, load_plan, plan_json
+from segsolve_runtime.contract.digest import digested_json
+from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, load_plan
 
 DEVICE = load_device("edgetpu-pcie")
 
@@ -67,5 +68,5 @@ def predict(folder: PlanFolder, time_ns: Callable[[int], int]) -> PlanFolder:
             number += 1
         pipelines.append(pipeline.model_copy(update={"stages": stages}))
     changed = folder.plan.model_copy(update={"pipelines": pipelines})
-    (folder.root / PLAN_FILE).write_text(plan_json(changed), encoding="utf-8")
+    (folder.root / PLAN_FILE).write_text(digested_json(changed), encoding="utf-8")
     return load_plan(folder.root)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from segsolve.plan.folder import CERTIFICATE_FILE
-from segsolve_runtime.contract.plan import PLAN_FILE, digest
-from segsolve_runtime.contract.pool import POOL_FILE
+from segsolve_runtime.contract.digest import digest
+from segsolve_runtime.contract.plan import PLAN_FILE, POOL_FILE
 
 Document = dict[str, Any]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.plan import (
     PLAN_FILE,
     Device,
@@ -17,7 +18,6 @@ from segsolve_runtime.contract.plan import (
     Stage,
     StagePrediction,
     TensorSpec,
-    plan_json,
 )
 from segsolve_runtime.flow.schedule import Lane
 
@@ -99,7 +99,7 @@ def write_folder(folder: Path, plan: Plan, sketches: Sequence[Sketch]) -> Path:
         path = folder / stage.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sketch.content)
-    (folder / PLAN_FILE).write_text(plan_json(plan), encoding="utf-8")
+    (folder / PLAN_FILE).write_text(digested_json(plan), encoding="utf-8")
     return folder
 
 

@@ -20,7 +20,8 @@ from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
 from segsolve.solvers.base import Status
-from segsolve_runtime.contract.plan import PLAN_FILE, digest
+from segsolve_runtime.contract.digest import digest
+from segsolve_runtime.contract.plan import PLAN_FILE
 
 from ..models import Net
 

@@ -14,14 +14,9 @@ import pytest
 
 from segsolve.checker.check import check_folder
 from segsolve.checker.document import CERTIFICATE_FILE
-from segsolve_runtime.contract.compiled import (
-    COMPILE_FILE,
-    CompiledSegment,
-    CompileRecord,
-    MappedOperations,
-    record_json,
-)
-from segsolve_runtime.contract.plan import PLAN_FILE, digest, file_sha256, load_plan
+from segsolve_runtime.contract.compiled import COMPILE_FILE, CompiledSegment, CompileRecord, MappedOperations
+from segsolve_runtime.contract.digest import digest, digested_json
+from segsolve_runtime.contract.plan import PLAN_FILE, file_sha256, load_plan
 from segsolve_runtime.errors import PlanError
 
 from .folders import QUESTIONS, Documents, branching_net, documents, make_folder
@@ -184,7 +179,7 @@ def test_the_compilers_record(folders: dict[str, Path], tmp_path: Path) -> None:
         operations=operations,
     )
     path = folder / COMPILE_FILE
-    path.write_text(record_json(CompileRecord(compiler="16.0", segments=[segment])))
+    path.write_text(digested_json(CompileRecord(compiler="16.0", segments=[segment])))
     before = verdict(folder)
     assert isinstance(before, dict)
     document = json.loads(path.read_text())

@@ -12,7 +12,8 @@ import segsolve
 from generators.documents import device_toml
 from segsolve.errors import ExitCode
 from segsolve.search.front import spread
-from segsolve_runtime.contract.plan import load_plan, plan_json
+from segsolve_runtime.contract.digest import digested_json
+from segsolve_runtime.contract.plan import load_plan
 
 from .tool import document, error, inside, run
 
@@ -69,7 +70,7 @@ def test_a_plan_that_is_not_the_picked_point_is_not_certified(dense: Path, roomy
     for point in (1, 99, None):
         solution = plan.solution.model_copy(update={"point": point})
         altered = plan.model_copy(update={"solution": solution, "certificate_sha256": None})
-        (tmp_path / "plan.json").write_text(plan_json(altered))
+        (tmp_path / "plan.json").write_text(digested_json(altered))
         error(run("check", tmp_path), ExitCode.NOT_CERTIFIED)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsolve.errors import ExitCode
-from segsolve_runtime.contract.plan import digest
+from segsolve_runtime.contract.digest import digest
 
 from .tool import error, inside
 

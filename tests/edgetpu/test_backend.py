@@ -15,10 +15,11 @@ import pytest
 from segsolve_runtime.backends.edgetpu.library import LIBRARY_VARIABLE
 from segsolve_runtime.backends.edgetpu.pycoral import find_pycoral
 from segsolve_runtime.contract.arrays import Array, Frame
-from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord, compiled_name, record_json
+from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord, compiled_name
+from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import Place
-from segsolve_runtime.contract.plan import PLAN_FILE, file_sha256, load_plan, plan_json
+from segsolve_runtime.contract.plan import PLAN_FILE, file_sha256, load_plan
 from segsolve_runtime.errors import BackendError, HardwareError, PlanError, RuntimeFault, StageError
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.pipeline import Pipeline
@@ -72,7 +73,7 @@ def _changed(folder: Path, pipelines: int = 1, **fields: Any) -> None:
     (pipeline,) = plan.pipelines
     stages = [s.model_copy(update=fields) if k == 1 else s for k, s in enumerate(pipeline.stages)]
     changed = [pipeline.model_copy(update={"stages": stages})] * pipelines
-    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"pipelines": changed})))
+    (folder / PLAN_FILE).write_text(digested_json(plan.model_copy(update={"pipelines": changed})))
 
 
 @pytest.mark.parametrize(("pipelines", "replicas"), [(1, 2), (1, 3), (2, 1), (3, 2)])
@@ -139,7 +140,7 @@ def _record(folder: Path, **changes: str) -> None:
     known = {"segment": file, "segment_sha256": file_sha256(folder / file), "sha256": file_sha256(folder / name)}
     facts = {"onchip_bytes": 1, "onchip_free_bytes": 1, "offchip_bytes": 0, "subgraphs": 1, "operations": []}
     segment = CompiledSegment.model_validate({**known, "file": name, **facts, **changes})
-    (folder / "compile.json").write_text(record_json(CompileRecord(compiler="16.0", segments=[segment])))
+    (folder / "compile.json").write_text(digested_json(CompileRecord(compiler="16.0", segments=[segment])))
 
 
 def test_what_was_recorded_when_it_was_compiled(plan_folder: Path, standin: StandIn) -> None:

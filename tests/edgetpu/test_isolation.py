@@ -18,9 +18,10 @@ from segsolve_runtime.backends.edgetpu import mappings
 from segsolve_runtime.backends.edgetpu import open as opening
 from segsolve_runtime.backends.isolated.runner import IsolatedRunner
 from segsolve_runtime.contract.arrays import Array, Frame
+from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.places import Place
-from segsolve_runtime.contract.plan import PLAN_FILE, load_plan, plan_json
+from segsolve_runtime.contract.plan import PLAN_FILE, load_plan
 from segsolve_runtime.errors import HardwareError, StageError
 from segsolve_runtime.flow.faults import FaultKind, FaultPolicy
 from segsolve_runtime.flow.rejoin import THREAD_NAME
@@ -56,7 +57,7 @@ def changed(folder: Path, pipelines: int = 1, replicas: int = 1) -> Path:
     (pipeline,) = plan.pipelines
     stages = [s.model_copy(update={"replicas": replicas}) if k == 1 else s for k, s in enumerate(pipeline.stages)]
     several = [pipeline.model_copy(update={"stages": stages})] * pipelines
-    (folder / PLAN_FILE).write_text(plan_json(plan.model_copy(update={"pipelines": several})))
+    (folder / PLAN_FILE).write_text(digested_json(plan.model_copy(update={"pipelines": several})))
     return folder
 
 

@@ -15,7 +15,8 @@ import pytest
 from segsolve.checker.pool.check import check_pool
 from segsolve.errors import ExitCode
 from segsolve.plan.folder import CERTIFICATE_FILE
-from segsolve_runtime.contract.pool import PoolFile, content_sha256, load_pool, pool_json
+from segsolve_runtime.contract.digest import digested_json
+from segsolve_runtime.contract.pool import PoolFile, content_sha256, load_pool
 
 from ..cli.tool import run
 
@@ -30,7 +31,7 @@ def signed(folder: Path, pool: Document, certificate: Document) -> None:
     content = json.dumps(certificate).encode()
     (folder / CERTIFICATE_FILE).write_bytes(content)
     plan = plan.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
-    (folder / "pool.json").write_text(pool_json(plan))
+    (folder / "pool.json").write_text(digested_json(plan))
 
 
 def refusal(shared: Path, tmp_path: Path, change: Callable[[Document, Document], object]) -> str:

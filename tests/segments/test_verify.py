@@ -16,7 +16,8 @@ from segsolve.measure.operations import Effort
 from segsolve.measure.run import measure_model
 from segsolve.segments.verify import Verification, verify
 from segsolve_runtime.backends import open_stages
-from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, PlanPipeline, load_plan, plan_json
+from segsolve_runtime.contract.digest import digested_json
+from segsolve_runtime.contract.plan import PLAN_FILE, PlanFolder, PlanPipeline, load_plan
 from segsolve_runtime.errors import PlanError
 from tests.models import Net, residual_net
 
@@ -35,7 +36,7 @@ def replace_segment(folder: PlanFolder, k: int, content: bytes) -> PlanFolder:
     changed = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     stages[k] = stages[k].model_copy(update=changed)
     (folder.root / PLAN_FILE).write_text(
-        plan_json(folder.plan.model_copy(update={"pipelines": [PlanPipeline(stages=stages)]}))
+        digested_json(folder.plan.model_copy(update={"pipelines": [PlanPipeline(stages=stages)]}))
     )
     return load_plan(folder.root)
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segsolve_runtime.contract.digest import digest, digested_schema
 from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text
 from segsolve_runtime.contract.limits import DOCUMENT
-from segsolve_runtime.contract.plan import PlanFolder, Stage, digest, file_sha256
+from segsolve_runtime.contract.plan import PlanFolder, Stage, file_sha256
 from segsolve_runtime.contract.wording import NO_TEXT, first_fault
 from segsolve_runtime.errors import PlanError
 
@@ -123,20 +124,10 @@ def read_record(root: Path) -> CompileRecord | None:
     return record
 
 
-def record_json(record: CompileRecord) -> str:
-    """Return the text of ``compile.json``: the record and a digest of it, by which an edit is noticed."""
-    document = record.model_dump(mode="json")
-    return json.dumps({**document, "digest": digest(document)}, indent=2) + "\n"
-
-
 def record_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``compile.json``."""
-    schema = CompileRecord.model_json_schema()
-    schema["properties"]["digest"] = {
-        "type": "string",
-        "pattern": "^[0-9a-f]{64}$",
-        "description": "SHA-256 of the document without this member, keys sorted, no white space, UTF-8",
-    }
+    schema = digested_schema(CompileRecord)
+    schema["required"].remove("digest")  # of version 1
     schema["if"] = {"properties": {"version": {"const": VERSION}}, "required": ["version"]}
     schema["then"] = {"required": ["digest"]}
     return schema

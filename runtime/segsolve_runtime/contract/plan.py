@@ -13,17 +13,20 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segsolve_runtime.contract.changes import WORK, settle
+from segsolve_runtime.contract.digest import digest, digested_schema, read_digested
 from segsolve_runtime.contract.files import is_file, is_there, read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.planrules import MOST_DEVICES, check_plan, check_stage
 from segsolve_runtime.contract.start import Start
-from segsolve_runtime.contract.wording import NO_TEXT, first_fault, shortened
+from segsolve_runtime.contract.wording import shortened
 from segsolve_runtime.errors import PlanError
 
 PLAN_FILE = "plan.json"
+POOL_FILE = "pool.json"
+"""Of the plan of a pool, whose models have plans of their own (`pool`)."""
 BEFORE_FILE = "before.json"
 """What `segsolve build --compile` found as ``plan.json``, if it put a better plan there."""
 VERSION: Final = 2
@@ -322,12 +325,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def plan_json(plan: Plan) -> str:
-    """Return the text of ``plan.json``: the plan and a digest of it, by which an edit is noticed."""
-    document = plan.model_dump(mode="json")
-    return json.dumps({**document, "digest": digest(document)}, indent=2) + "\n"
-
-
 def content_sha256(plan: Plan) -> str:
     """Return the digest of a plan without its certificate's, by which the certificate names it."""
     return _content_sha256(plan.model_dump(mode="json"))
@@ -335,14 +332,7 @@ def content_sha256(plan: Plan) -> str:
 
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``plan.json``."""
-    schema = Plan.model_json_schema()
-    schema["properties"]["digest"] = {
-        "type": "string",
-        "pattern": "^[0-9a-f]{64}$",
-        "description": "SHA-256 of the document without this member, keys sorted, no white space, UTF-8",
-    }
-    schema["required"] = [*schema["required"], "digest"]
-    return schema
+    return digested_schema(Plan)
 
 
 def load_plan(folder: Path) -> PlanFolder:
@@ -373,15 +363,6 @@ def load_before(folder: Path) -> Plan | None:
     return _parse(path)[0] if is_there(path) else None
 
 
-def digest(document: dict[str, Any]) -> str:
-    """Return the SHA-256 of a document: keys sorted, no white space, UTF-8 (UnicodeEncodeError for lone surrogates).
-
-    It tells of an edit; it is no signature, since whoever edits can write it anew.
-    """
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _content_sha256(document: dict[str, Any]) -> str:
     return digest({name: member for name, member in document.items() if name != "certificate_sha256"})
 
@@ -389,25 +370,13 @@ def _content_sha256(document: dict[str, Any]) -> str:
 def _parse(path: Path) -> tuple[Plan, str]:
     """Return a plan and the digest by which its certificate names it."""
     document = _read(path)
-    if not isinstance(document, dict) or document.get("format") != "segsolve-plan":
-        raise PlanError(f"{path} is not a segsolve plan")
-    if document.get("version") != VERSION:
-        found = document.get("version")
-        raise PlanError(f"{path} is a plan of version {found}; this release reads version {VERSION}")
-    said = document.pop("digest", None)
-    try:
-        plan = Plan.model_validate(document)
-        found = digest(document)
-    except ValidationError as error:
-        raise PlanError(f"{path} is not a valid plan: {first_fault(error, 'the plan')}") from None
-    except UnicodeEncodeError:
-        raise PlanError(f"{path} is not a valid plan: {NO_TEXT}") from None
+    plan, is_unaltered = read_digested(path, document, Plan, what="a segsolve plan")
     for stage in plan.all_stages:
         if not _is_name(stage.file):
             raise PlanError(f"{path} names {shortened(stage.file)!r}, which cannot be a file's name; refused")
         if not _is_inside(stage.file):
             raise PlanError(f"{path} names {shortened(stage.file)!r}, which leaves the plan's folder; refused")
-    if said != found:
+    if not is_unaltered:
         raise PlanError(f"{path} was altered after it was written; solve again instead of editing it")
     return plan, _content_sha256(document)
 
@@ -416,12 +385,12 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(read_bounded_text(path, DOCUMENT))
     except FileNotFoundError:
-        if is_file(path.parent / "pool.json"):
+        if is_file(path.parent / POOL_FILE):
             where = f"{path.parent} is the plan of a pool, which this command does not take"
             raise PlanError(f"{where}; those of its models are under models/") from None
         raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
     except NotADirectoryError:
-        around = (p for p in path.parent.parents if any(is_file(p / name) for name in (PLAN_FILE, "pool.json")))
+        around = (p for p in path.parent.parents if any(is_file(p / name) for name in (PLAN_FILE, POOL_FILE)))
         named = next((f"name {folder}" for folder in around), "name the one that segsolve solve MODEL -o DIR wrote")
         raise PlanError(f"{path.parent} is a file, and a plan is a folder: {named}") from None
     except OSError as error:

@@ -14,17 +14,16 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segsolve_runtime.contract.changes import settle
+from segsolve_runtime.contract.digest import digest, digested_schema, read_digested
 from segsolve_runtime.contract.files import is_file, read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
-from segsolve_runtime.contract.plan import PlanFolder, digest, load_plan
-from segsolve_runtime.contract.wording import NO_TEXT, first_fault
+from segsolve_runtime.contract.plan import POOL_FILE, PlanFolder, load_plan
 from segsolve_runtime.errors import PlanError
 
-POOL_FILE = "pool.json"
 VERSION: Final = 1
 
 _MOST = 2**62
@@ -224,15 +223,14 @@ def is_pool(folder: Path) -> bool:
     return is_file(folder / POOL_FILE) or folder.name == POOL_FILE
 
 
-def pool_json(pool: PoolFile) -> str:
-    """Return the text of ``pool.json``: the plan and a digest of it, by which an edit is noticed."""
-    document = pool.model_dump(mode="json")
-    return json.dumps({**document, "digest": digest(document)}, indent=2) + "\n"
-
-
 def content_sha256(document: dict[str, Any]) -> str:
     """Return the digest of ``pool.json`` without its certificate's, by which the certificate names it."""
     return digest(document | {"certificate_sha256": None})
+
+
+def pool_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``pool.json``."""
+    return digested_schema(PoolFile)
 
 
 def load_pool(folder: Path) -> PoolFolder:
@@ -276,18 +274,7 @@ def _parse(path: Path) -> tuple[PoolFile, str]:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{path} is not JSON: {error}") from None
-    if not isinstance(document, dict) or document.get("format") != "segsolve-pool":
-        raise PlanError(f'{path} is not the plan of a pool: it does not say "format": "segsolve-pool"')
-    if document.get("version") != VERSION:
-        raise PlanError(f"{path} is of version {document.get('version')!r}, this release reads version {VERSION}")
-    written = document.pop("digest", None)
-    try:
-        pool = PoolFile.model_validate(document)
-        found = digest(document)
-    except ValidationError as error:
-        raise PlanError(f"{path} is not valid: {first_fault(error, 'the document')}") from None
-    except UnicodeEncodeError:
-        raise PlanError(f"{path} is not valid: {NO_TEXT}") from None
-    if written != found:
+    pool, is_unaltered = read_digested(path, document, PoolFile, what="the plan of a pool")
+    if not is_unaltered:
         raise PlanError(f"{path} was altered after it was written")
     return pool, content_sha256(document)

@@ -19,9 +19,10 @@ from segsolve.checker.constraint import Op as OpNumber
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
 from segsolve.checker.objectives import NAMES
+from segsolve_runtime.contract.digest import digest
 from segsolve_runtime.contract.files import read_bounded
 from segsolve_runtime.contract.limits import CERTIFICATE
-from segsolve_runtime.contract.plan import PlanFolder, digest
+from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.contract.wording import first_fault
 
 CERTIFICATE_FILE = "certificate.json"

@@ -60,7 +60,7 @@ FILES = {
     "measurement": "segsolve_runtime.observe.measurement:Measurement",
     "record": "segsolve.batch.record:Record",
     "trace": "segsolve_runtime.observe.trace:trace_schema",
-    "pool": "segsolve_runtime.contract.pool:PoolFile",
+    "pool": "segsolve_runtime.contract.pool:pool_schema",
     "bundle": "segsolve_runtime.measure.bundle:Bundle",
     "times": "segsolve_runtime.measure.bundle:Times",
 }

@@ -20,8 +20,8 @@ from segsolve_runtime.contract.compiled import (
     CompileRecord,
     MappedOperations,
     compiled_name,
-    record_json,
 )
+from segsolve_runtime.contract.digest import digested_json
 
 Ops = tuple[int, ...]
 
@@ -75,7 +75,7 @@ def write_compiled(folder: planfile.PlanFolder, compiled: Mapping[str, Compiled]
         with changing(folder.root, check=folder.check_unchanged) as change:
             for file, made in compiled.items():
                 change.put(compiled_name(file), made.content)
-            change.put(COMPILE_FILE, record_json(record).encode())
+            change.put(COMPILE_FILE, digested_json(record).encode())
     except OSError as error:
         raise OutputError(f"{folder.root} cannot be written: {error.strerror or error}") from None
     return record

@@ -29,6 +29,7 @@ from segsolve.solvers.base import Status
 from segsolve_runtime.contract import plan as planfile
 from segsolve_runtime.contract.changes import Change, changing
 from segsolve_runtime.contract.compiled import COMPILE_FILE
+from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.files import is_file, is_folder, is_there, resolved
 
 CERTIFICATE_FILE = "certificate.json"
@@ -150,7 +151,7 @@ def put_plan(
         content = _certificate(document, answer.certificate)
         change.put(CERTIFICATE_FILE, content)
         document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
-    change.put(planfile.PLAN_FILE, planfile.plan_json(document).encode())
+    change.put(planfile.PLAN_FILE, digested_json(document).encode())
     _remove_older(change, folder)
     return planfile.content_sha256(document)
 

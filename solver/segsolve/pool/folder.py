@@ -23,9 +23,10 @@ from segsolve.search.answer import Answer
 from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
 from segsolve_runtime.contract.changes import Change, settle
+from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.document import jsonable
 from segsolve_runtime.contract.files import is_file, is_there
-from segsolve_runtime.contract.plan import PLAN_FILE
+from segsolve_runtime.contract.plan import PLAN_FILE, POOL_FILE
 from segsolve_runtime.contract.start import Start
 
 _MODELS = "models"
@@ -88,7 +89,7 @@ def write_pool(
             content = json.dumps(proof | {"binding": binding}, separators=(",", ":")).encode()
             change.put(CERTIFICATE_FILE, content)
             document = document.model_copy(update={"certificate_sha256": hashlib.sha256(content).hexdigest()})
-        change.put(poolfile.POOL_FILE, poolfile.pool_json(document).encode())
+        change.put(POOL_FILE, digested_json(document).encode())
         for stale in (folder / CERTIFICATE_FILE, *(folder / _MODELS).rglob("*")):
             if is_file(stale) or stale.is_symlink():
                 change.remove(stale.relative_to(folder).as_posix())
@@ -102,9 +103,9 @@ def check_pool_writable(folder: Path) -> None:
 
 
 def _refuse_to_overwrite(folder: Path) -> None:
-    file = folder / poolfile.POOL_FILE
+    file = folder / POOL_FILE
     ours = begins_with(file, "segsolve-pool")
-    taken = [name for name in (poolfile.POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if is_there(folder / name)]
+    taken = [name for name in (POOL_FILE, _MODELS, PLAN_FILE, CERTIFICATE_FILE) if is_there(folder / name)]
     if taken and not ours:
         raise OutputError(f"{folder} holds {taken[0]}, which is not of a pool's plan", "choose another folder with -o")
     for model in (folder / _MODELS).glob("*"):

@@ -14,9 +14,9 @@ from segsolve.checker.constraint import MOST_TOTAL
 from segsolve.checker.document import CERTIFICATE_FILE, Problem
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
+from segsolve_runtime.contract.digest import digest
 from segsolve_runtime.contract.files import read_bounded
 from segsolve_runtime.contract.limits import CERTIFICATE
-from segsolve_runtime.contract.plan import digest
 from segsolve_runtime.contract.pool import PoolFolder
 from segsolve_runtime.contract.wording import first_fault
 
