@@ -32,7 +32,7 @@ class Estimate:
         }
 
 
-def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def estimate(values: Sequence[float]) -> Estimate:
     """Return the median of at least one value, and the narrowest symmetric pair of values around it that will do.
 
     The interval between the k-th smallest and the k-th largest of n values misses the median with the probability
@@ -40,7 +40,7 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
     """
     ascending, n = sorted(values), len(values)
     rank = 1
-    while rank + 1 <= (n + 1) // 2 and _covers(n, rank + 1) >= confidence:
+    while rank + 1 <= (n + 1) // 2 and _covers(n, rank + 1) >= CONFIDENCE:
         rank += 1
     return Estimate(
         median=median(ascending), low=ascending[rank - 1], high=ascending[n - rank], confidence=_covers(n, rank)

@@ -57,7 +57,7 @@ def command(chosen: argparse.Namespace) -> int:
     sink = open_output(chosen.output, outputs, reading) if chosen.output is not None else nullcontext()
     skips = chosen.on_fault == "skip" and not chosen.rejoin
     since = perf_counter()
-    with _opened(chosen, plan) as pipeline, sink as taken:
+    with _opened(chosen) as pipeline, sink as taken:
         opened = perf_counter()
         if chosen.backend != "simulated":
             pipeline.warm_up()
@@ -82,7 +82,7 @@ def command(chosen: argparse.Namespace) -> int:
     return _PARTIAL if metrics.accepted > metrics.count else 0
 
 
-def _opened(chosen: argparse.Namespace, plan: Plan) -> Pipeline:
+def _opened(chosen: argparse.Namespace) -> Pipeline:
     return Pipeline.load(
         chosen.plan,
         backend=chosen.backend,

@@ -192,7 +192,7 @@ class ThreadEngine:
 
     def stages(self) -> Sequence[StageView]:
         """Return what the stages' records say now."""
-        return [_view(self._lanes, p, line) for p, lane in enumerate(self._lanes) for line in lane]
+        return [_view(p, line) for p, lane in enumerate(self._lanes) for line in lane]
 
     def slots(self) -> list[Slot]:
         """Return which inference ran where and when, as far as that is recorded."""
@@ -508,7 +508,7 @@ def _lane(setting: Setting, pipeline: int) -> list[Line]:
     return lane
 
 
-def _view(lanes: Sequence[Sequence[Line]], pipeline: int, line: Line) -> StageView:
+def _view(pipeline: int, line: Line) -> StageView:
     return StageView(
         pipeline=pipeline,
         stage=line.position,

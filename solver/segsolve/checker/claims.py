@@ -106,7 +106,7 @@ class _Potentials:
         self._enough = claim.tpus + 1 if claim.at_least is None else claim.at_least
         self._values = self._read(claim.potentials, len(states.members))
         self.cost = claim.cost
-        self._check_layers(certificate, len(states.members))
+        self._check_layers(certificate)
         self._check_ends()
 
     def is_open(self, row: int, columns: Ints, least_ns: Ints) -> Flags:
@@ -170,7 +170,7 @@ class _Potentials:
             raise CertificateFault(f"{self._name}: a potential grows with the devices that are left")
         return values
 
-    def _check_layers(self, certificate: Certificate, states: int) -> None:
+    def _check_layers(self, certificate: Certificate) -> None:
         """Without layers a claim ignores the numbers of stages; with them it must have one for each there can be."""
         limits = (certificate.question.constraints.most_stages, self._claim.most_stages)
         runs = len(certificate.problem.cuts) + 1

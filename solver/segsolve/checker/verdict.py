@@ -60,7 +60,7 @@ def verdict(plan: Plan, certificate: Certificate, scope: Scope, claim: str) -> V
         scope=scope,
         is_optimal=is_optimal,
         constraints=constraints_in_words(certificate),
-        limits=tuple(_limits(plan, certificate, scope, is_optimal=is_optimal, is_bound=is_bound)),
+        limits=tuple(_limits(plan, certificate, is_optimal=is_optimal, is_bound=is_bound)),
         is_bound=is_bound,
         costs_sha256=certificate.problem.sha256,
         model_sha256=plan.model.sha256,
@@ -94,7 +94,7 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
         raise CertificateFault(f"the gap of {solution.gap} is not that of the bound, {solution.bound_ns} ns")
 
 
-def _limits(plan: Plan, certificate: Certificate, scope: Scope, *, is_optimal: bool, is_bound: bool) -> Iterator[str]:
+def _limits(plan: Plan, certificate: Certificate, *, is_optimal: bool, is_bound: bool) -> Iterator[str]:
     bound = plan.solution.bound_ns
     if not is_optimal:
         if plan.solution.status == "optimal" or not objective(certificate.question.objective).is_time or not bound:

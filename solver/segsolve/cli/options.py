@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled.")]
-ModelOrProfile = Annotated[
-    Path,
-    typer.Argument(metavar="MODEL.tflite|PROFILE.json", help="Quantised model, not yet compiled, or measured costs."),
-]
 ModelsOrGraph = Annotated[
     list[Path],
     typer.Argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,17 +33,15 @@ class CompiledStages:
     compiler: Compiler
     known: dict[str, Compiled] = field(default_factory=dict)
 
-    def compile_files(self, files: Sequence[Path], done: Callable[[Path], None] = lambda path: None) -> list[Compiled]:
+    def compile_files(self, files: Sequence[Path]) -> list[Compiled]:
         """Return the compiled segments (CompilerError if one cannot be compiled)."""
         digests = [planfile.file_sha256(file) for file in files]
         new = {digest: file for digest, file in zip(digests, files, strict=True) if digest not in self.known}
-        made = self.compiler.compile_all(list(new.values()), done)
+        made = self.compiler.compile_all(list(new.values()))
         self.known.update(zip(new, made, strict=True))
         return [self.known[digest] for digest in digests]
 
-    def compile_ops(
-        self, loaded: LoadedModel, stages: Sequence[Ops], done: Callable[[Path], None] = lambda path: None
-    ) -> list[Compiled]:
+    def compile_ops(self, loaded: LoadedModel, stages: Sequence[Ops]) -> list[Compiled]:
         """Do the same for stages that are no files yet, given their operations."""
         with tempfile.TemporaryDirectory(prefix="segsolve-segments-") as folder:
             files: list[Path] = []
@@ -52,7 +50,7 @@ class CompiledStages:
                 path = path.with_name(f"{path.stem}_{len(files)}.tflite")  # stages with gaps can have the same ends
                 path.write_bytes(segment_bytes(loaded, segment_of(loaded.graph, ops)))
                 files.append(path)
-            return self.compile_files(files, done)
+            return self.compile_files(files)
 
 
 def tpu_files(folder: planfile.PlanFolder) -> tuple[str, ...]:

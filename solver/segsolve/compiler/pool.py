@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from segsolve.compiler.build import write_compiled
@@ -23,9 +22,7 @@ class CompiledResident:
     compiled: Compiled
 
 
-def compile_pool(
-    folder: PoolFolder, compiler: Compiler, observe: Callable[[str], object] = lambda device: None
-) -> list[CompiledResident]:
+def compile_pool(folder: PoolFolder, compiler: Compiler) -> list[CompiledResident]:
     """Compile the residents of each device together, and write the results into the folders of the models' plans.
 
     Raises:
@@ -41,7 +38,6 @@ def compile_pool(
         names = [resident.model for resident in device.residents]
         group = tuple((name, stage.file) for name, stage in zip(names, stages, strict=True))
         if group and group not in groups:
-            observe(device.name)
             groups.add(group)
             files = [plans[name].root / stage.file for name, stage in zip(names, stages, strict=True)]
             for name, stage, compiled in zip(names, stages, compiler.compile_together(files), strict=True):

@@ -53,14 +53,14 @@ def answer(
     return replace(search.run(), wall_s=time.perf_counter() - search.start)
 
 
-def best_pipeline(problem: Problem, planner: str, limits: Limits | None = None, observe: Observer = ignore) -> Answer:
+def best_pipeline(problem: Problem, planner: str, limits: Limits | None = None) -> Answer:
     """Return the best single pipeline that the execution order can be cut into, one TPU per stage.
 
     Raises:
         SolverFault: two ways to the same optimum disagree.
     """
     question = Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
-    return answer(problem, question, planner=planner, limits=limits, observe=observe)
+    return answer(problem, question, planner=planner, limits=limits)
 
 
 def check_question(question: Question, planner: str) -> None:

@@ -13,7 +13,6 @@ from segsolve.zoo.builder import Builder
 from segsolve.zoo.steps import Value
 
 CLASSES = 80
-STRIDES = (8, 16, 32)
 _BINS = 16  # of YOLOv8's distributions over distances
 
 

@@ -42,13 +42,9 @@ _Grown = tuple[
 
 
 def best_sharing(
-    fronts: Mapping[int, Iterable[tuple[int, int]]],
-    takes: Callable[[int], int],
-    tpus: int,
-    *,
-    least: Fraction = Fraction(0),
+    fronts: Mapping[int, Iterable[tuple[int, int]]], takes: Callable[[int], int], tpus: int
 ) -> tuple[Fraction, tuple[Choice, ...]]:
-    """Return the largest rate in inferences per ns, and the pipelines that reach it; 0 and none if it is below `least`.
+    """Return the largest rate in inferences per ns, and the pipelines that reach it.
 
     `fronts[k]` are the undominated (bottleneck in ns, cost) of pipelines of at most k devices, `takes` says for how
     many ns an inference of such a cost occupies what is shared.
@@ -58,14 +54,14 @@ def best_sharing(
     about = _best(
         [(o, 1 / o.bottleneck_ns, o.takes_ns / o.bottleneck_ns) for o in options], tpus, 1.0, free_ns, beam=_BEAM
     )
-    floor = max(least, Fraction(about.rate * (1 - _MARGIN)))
+    floor = Fraction(about.rate * (1 - _MARGIN))
     options = _promising(options, tpus, free_ns, float(floor) * (1 - _MARGIN))
     # So many parts that all rates and loads, and what is left of a throttled one, are whole numbers of them: to compare
     # these takes a hundredth of the time of fractions.
     whole = lcm(*(o.bottleneck_ns for o in options)) * lcm(*(o.takes_ns for o in options if o.takes_ns))
     steps = [(o, rate := whole // o.bottleneck_ns, rate * o.takes_ns) for o in options]
     best = _best(steps, tpus, whole, free_ns, floor=int(floor * whole))
-    return (Fraction(best.rate, whole), best.choices) if best.rate >= least * whole else (Fraction(0), ())
+    return Fraction(best.rate, whole), best.choices
 
 
 def promising(
