@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from generators.runtime_plans import chain_plan
 from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.plan import Plan
@@ -12,6 +14,11 @@ from segsolve_runtime.flow.worker import THREAD_NAME
 from segsolve_runtime.pipeline import Pipeline
 
 PATIENCE_S = 30
+
+
+def frame(value: int) -> Array:
+    """A frame for `chain_plan` and `lanes_plan`."""
+    return np.full(2, value % 100, np.int8)
 
 
 def stage_threads() -> list[threading.Thread]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,21 +11,17 @@ from hypothesis import strategies as st
 from benchmarks.faulty import FaultPlan, faulty
 from generators.runtime_plans import lanes_plan
 from segsolve_runtime import ClosedError, DevicesLeftError, FaultPolicy, InputError, Pipeline, StageError, State
-from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.faults import OnFault
 from segsolve_runtime.flow.schedule import Lane
 
-from .runners import PATIENCE_S, IncrementRunner, in_time, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, frame, in_time
 
 COUNT = 50
 Case = tuple[list[Lane], dict[int, FaultPlan], OnFault, int]
 
 
-@pytest.fixture(autouse=True)
-def _leaves_no_thread() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
+pytestmark = pytest.mark.usefixtures("leaves_no_thread")
 
 
 @st.composite
@@ -47,10 +41,6 @@ def opened(case: Case) -> Pipeline:
     plan = lanes_plan(lanes)
     runners = faulty([IncrementRunner(stage_at(plan, place).outputs[0]) for place in places(plan)], plans)
     return Pipeline(plan, runners, queue_size=queue_size, faults=FaultPolicy(on_fault=on_fault))
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value, np.int8)
 
 
 def is_right(case: Case, outputs: object, value: int) -> bool:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.faulty import FaultPlan, FaultyRunner, faulty
 from generators.runtime_plans import lanes_plan
-from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import Place, places, stage_at
 from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError, named_numbers
 from segsolve_runtime.flow.faults import FaultPolicy, OnFault
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.pipeline import Pipeline
 
-from .runners import PATIENCE_S, IncrementRunner, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, frame, stage_threads
 
 GONE = FaultPlan(lost_from=5)
 MANY = 2_000
@@ -29,10 +27,7 @@ CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))
 DOUBLE = Lane(stage_ns=(1, 1, 1), replicas=(1, 2, 1))
 
 
-@pytest.fixture(autouse=True)
-def _leaves_no_thread() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
+pytestmark = pytest.mark.usefixtures("leaves_no_thread")
 
 
 def increments(
@@ -49,10 +44,6 @@ def increments(
     runners = faulty([IncrementRunner(stage_at(plan, place).outputs[0]) for place in places(plan)], plans)
     policy = FaultPolicy(on_fault=on_fault, stage_timeout_s=timeout_s, attempts=attempts, strikes=strikes)
     return Pipeline(plan, runners, faults=policy), runners
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value % 100, np.int8)
 
 
 def check(pipeline: Pipeline, count: int, stages: int = 3) -> None:

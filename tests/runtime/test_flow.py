@@ -17,17 +17,9 @@ from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.flow.threads import ThreadEngine
 from segsolve_runtime.pipeline import Pipeline
 
-from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads, wait_for
+from .runners import PATIENCE_S, IncrementRunner, frame, increments, wait_for
 
-
-@pytest.fixture(autouse=True)
-def _leaves_no_thread() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value, np.int8)
+pytestmark = pytest.mark.usefixtures("leaves_no_thread")
 
 
 def test_replicas_and_pipelines_keep_the_order() -> None:

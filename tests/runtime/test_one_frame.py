@@ -29,7 +29,7 @@ from segsolve_runtime.errors import DeviceLostError
 from segsolve_runtime.flow.faults import OnFault
 from segsolve_runtime.flow.schedule import Lane
 
-from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, frame, increments, stage_threads
 
 CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))
 DOUBLE = Lane(stage_ns=(1, 1, 1), replicas=(1, 2, 1))
@@ -37,10 +37,7 @@ POISON = 77
 Check = Callable[[Place, int, int], None]
 
 
-@pytest.fixture(autouse=True)
-def _leaves_no_thread() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
+pytestmark = pytest.mark.usefixtures("leaves_no_thread")
 
 
 class CheckedRunner:
@@ -65,10 +62,6 @@ def opened(
     plan = lanes_plan(lanes)
     runners = [CheckedRunner(place, stage_at(plan, place).outputs[0], check) for place in places(plan)]
     return Pipeline(plan, runners, record=True, faults=FaultPolicy(on_fault=on_fault, stage_timeout_s=timeout_s))
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value, np.int8)
 
 
 def poisoned(at: int) -> Check:

@@ -18,17 +18,9 @@ from segsolve_runtime.contract.plan import load_plan
 from segsolve_runtime.errors import BackendError, ClosedError, InputError, StageError
 from segsolve_runtime.pipeline import Pipeline
 
-from .runners import PATIENCE_S, IncrementRunner, increments, stage_threads
+from .runners import PATIENCE_S, IncrementRunner, frame, increments, stage_threads
 
-
-@pytest.fixture(autouse=True)
-def _leaves_no_thread() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value, np.int8)
+pytestmark = pytest.mark.usefixtures("leaves_no_thread")
 
 
 def values(results: Iterator[dict[str, Array]]) -> list[int]:

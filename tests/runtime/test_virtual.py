@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from generators.runtime_plans import lanes_plan
 from segsolve_runtime import FaultPolicy, Pipeline, StageError
-from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.places import places, stage_at
 from segsolve_runtime.flow.schedule import Lane
 
-from .runners import IncrementRunner, stage_threads
-
-
-def frame(value: int) -> Array:
-    return np.full(2, value, np.int8)
+from .runners import IncrementRunner, frame, stage_threads
 
 
 def opened(lanes: list[Lane], *, fails: int | None = None, policy: FaultPolicy | None = None) -> Pipeline:
