@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -24,9 +24,9 @@ class Done:
     stderr: str
 
 
-def inside(*args: str | Path) -> Done:
+def inside(*args: str | Path, cwd: Path | None = None) -> Done:
     """Run ``segsolve`` without a process, where that would add nothing but time."""
-    with patch.object(sys, "argv", ["segsolve", *map(str, args)]):
+    with patch.object(sys, "argv", ["segsolve", *map(str, args)]), chdir(cwd or Path.cwd()):
         return _done(lambda: exit_code(app))
 
 

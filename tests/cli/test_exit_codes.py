@@ -53,13 +53,13 @@ def test_bad_model(kind: str, tmp_path: Path) -> None:
     content = BAD_MODELS[kind]()
     if content is not None:
         (tmp_path / "bad.tflite").write_bytes(content)
-    done = run("inspect", "bad.tflite", cwd=tmp_path)
+    done = inside("inspect", "bad.tflite", cwd=tmp_path)
     error(done, ExitCode.BAD_MODEL, "bad")
     assert has_hint(done) and not done.stdout
 
 
 def test_model_that_is_a_folder(tmp_path: Path) -> None:
-    error(run("compare", tmp_path, "--tpus", "2"), ExitCode.BAD_MODEL, str(tmp_path))
+    error(inside("compare", tmp_path, "--tpus", "2"), ExitCode.BAD_MODEL, str(tmp_path))
 
 
 BAD_OPTIONS = [
@@ -117,7 +117,7 @@ def test_process_says_the_same(command: str, net: Path) -> None:
 
 
 def test_unknown_backend(plan: Path) -> None:
-    done = run("run", plan, "--backend", "quantum")
+    done = inside("run", plan, "--backend", "quantum")
     sentence = error(done, ExitCode.USAGE, "quantum")
     assert "simulated" in sentence and not done.stdout
 
@@ -130,7 +130,7 @@ def test_no_arguments_show_the_help(command: tuple[str, ...]) -> None:
 
 
 def test_unknown_device(net: Path) -> None:
-    done = run("solve", net, "--tpus", "2", "--device", "edgetpu-quantum")
+    done = inside("solve", net, "--tpus", "2", "--device", "edgetpu-quantum")
     error(done, ExitCode.BAD_DEVICE, "edgetpu-quantum")
     assert "edgetpu-dev-board" in done.stderr and not done.stdout
 
@@ -156,7 +156,7 @@ def test_broken_device_description(kind: str, net: Path, tmp_path: Path) -> None
 
 def test_output_below_a_file(net: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
-    done = run("solve", net, "--tpus", "2", "-o", tmp_path / "file" / "plan")
+    done = inside("solve", net, "--tpus", "2", "-o", tmp_path / "file" / "plan")
     error(done, ExitCode.OUTPUT, str(tmp_path / "file"))
     assert has_hint(done) and not done.stdout
     assert (tmp_path / "file").read_text() == "precious"
@@ -164,7 +164,7 @@ def test_output_below_a_file(net: Path, tmp_path: Path) -> None:
 
 def test_zoo_output_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
-    done = run("zoo", "build", "synthetic-dense-2048", "-o", tmp_path / "file")
+    done = inside("zoo", "build", "synthetic-dense-2048", "-o", tmp_path / "file")
     error(done, ExitCode.OUTPUT, str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "precious"
 
@@ -174,7 +174,7 @@ def test_foreign_files_under_a_plans_names_are_left_alone(name: str, net: Path, 
     foreign = tmp_path / name
     foreign.parent.mkdir(exist_ok=True)
     foreign.write_text("precious")
-    done = run("solve", net, "--tpus", "2", "-o", tmp_path)
+    done = inside("solve", net, "--tpus", "2", "-o", tmp_path)
     error(done, ExitCode.OUTPUT, str(tmp_path))
     assert has_hint(done) and not done.stdout
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [foreign]
@@ -183,7 +183,7 @@ def test_foreign_files_under_a_plans_names_are_left_alone(name: str, net: Path, 
 
 def test_other_foreign_files_do_not_matter(net: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("precious")
-    done = run("solve", net, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", tmp_path)
+    done = inside("solve", net, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", tmp_path)
     assert done.code == ExitCode.OK
     assert (tmp_path / "notes.txt").read_text() == "precious"
     assert {p.name for p in tmp_path.iterdir()} == {"notes.txt", "plan.json", "segments"}
@@ -235,7 +235,7 @@ def test_verify_also_refuses_a_tampered_plan(plan: Path, net: Path, tmp_path: Pa
     copy = tmp_path / "copy"
     shutil.copytree(plan, copy)
     _alter_segment(copy)
-    error(run("verify", copy, net), ExitCode.BAD_PLAN, "copy")
+    error(inside("verify", copy, net), ExitCode.BAD_PLAN, "copy")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_verify_also_refuses_a_tampered_plan(plan: Path, net: Path, tmp_path: Pa
 )
 def test_plan_of_another_model(command: str, plan: Path, models: Path, tmp_path: Path) -> None:
     names = {"PLAN": plan, "ONE": models / "one.tflite", "OUT": tmp_path / "out"}
-    done = run(*(names.get(word, word) for word in command.split()))
+    done = inside(*(names.get(word, word) for word in command.split()))
     error(done, ExitCode.BAD_MODEL, "one.tflite is not the model that the plan was made from")
     assert has_hint(done) and not done.stdout
 
@@ -267,7 +267,7 @@ def test_plan_of_another_model(command: str, plan: Path, models: Path, tmp_path:
 def test_an_empty_path_is_refused(command: str, option: str, net: Path, plan: Path, tmp_path: Path) -> None:
     """As `-o "$OUT"` gives it where OUT is not set; it is not the current folder."""
     names = {"MODEL": str(net), "PLAN": str(plan), "EMPTY": "", "OUT": str(tmp_path)}
-    done = run(*(names.get(word, word) for word in command.split()), cwd=tmp_path)
+    done = inside(*(names.get(word, word) for word in command.split()), cwd=tmp_path)
     error(done, ExitCode.USAGE, f"{option} is empty")
     assert has_hint(done) and not done.stdout and not list(tmp_path.iterdir())
 
@@ -278,7 +278,7 @@ def _infeasible(done: Done) -> None:
 
 
 def test_no_spill_that_is_infeasible(dense: Path) -> None:
-    done = run("solve", dense, "--tpus", "2", "--no-spill", "--json")
+    done = inside("solve", dense, "--tpus", "2", "--no-spill", "--json")
     _infeasible(done)
     result = document(done.stdout)
     assert (result["status"], result["objective_ns"], result["gap"], result["stages"]) == ("infeasible", None, None, [])
@@ -286,7 +286,7 @@ def test_no_spill_that_is_infeasible(dense: Path) -> None:
 
 
 def test_no_spill_that_is_infeasible_writes_nothing(dense: Path, tmp_path: Path) -> None:
-    done = run("solve", dense, "--tpus", "2", "--no-spill", "-o", tmp_path / "plan")
+    done = inside("solve", dense, "--tpus", "2", "--no-spill", "-o", tmp_path / "plan")
     _infeasible(done)
     assert not done.stdout and not (tmp_path / "plan" / "plan.json").exists()
 
@@ -307,13 +307,13 @@ def test_profile_of_a_run_without_the_model_is_refused_before_it_starts(plan: Pa
 
 
 def test_progress_without_a_plan_shows_no_absurd_bound(net: Path) -> None:
-    done = run("solve", net, "--tpus", "2", "--no-spill", "--tpu-memory", "1")
+    done = inside("solve", net, "--tpus", "2", "--no-spill", "--tpu-memory", "1")
     _infeasible(done)
     assert "no plan yet" in done.stderr and "bound" not in done.stderr
 
 
 def test_comparison_without_any_plan(dense: Path) -> None:
-    done = run("compare", dense, "--tpus", "2", "--no-spill", "--json")
+    done = inside("compare", dense, "--tpus", "2", "--no-spill", "--json")
     _infeasible(done)
     strategies = document(done.stdout)["strategies"]
     assert {s["status"] for s in strategies} <= {"unknown", "infeasible"}
@@ -321,7 +321,7 @@ def test_comparison_without_any_plan(dense: Path) -> None:
 
 
 def test_planner_that_gives_up(mobilenet: Path) -> None:
-    done = run("solve", mobilenet, "--tpus", "12", "--planner", "brute", "--json")
+    done = inside("solve", mobilenet, "--tpus", "12", "--planner", "brute", "--json")
     error(done, ExitCode.NO_PLAN, "brute")
     assert has_hint(done)
     assert document(done.stdout)["status"] == "unknown"
@@ -349,7 +349,7 @@ def _python(script: str, net: Path, option: str) -> Done:
 
 def test_error_does_not_depend_on_json(tmp_path: Path) -> None:
     for option in ((), ("--json",)):
-        done = run("solve", tmp_path / "none.tflite", "--tpus", "2", *option)
+        done = inside("solve", tmp_path / "none.tflite", "--tpus", "2", *option)
         error(done, ExitCode.BAD_MODEL, "none.tflite")
         assert not done.stdout
 

@@ -15,7 +15,7 @@ from segsolve.search.front import spread
 from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.plan import load_plan
 
-from .tool import document, error, inside, run
+from .tool import document, error, inside
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +71,15 @@ def test_a_plan_that_is_not_the_picked_point_is_not_certified(dense: Path, roomy
         solution = plan.solution.model_copy(update={"point": point})
         altered = plan.model_copy(update={"solution": solution, "certificate_sha256": None})
         (tmp_path / "plan.json").write_text(digested_json(altered))
-        error(run("check", tmp_path), ExitCode.NOT_CERTIFIED)
+        error(inside("check", tmp_path), ExitCode.NOT_CERTIFIED)
 
 
 def test_screen_and_json(front: segsolve.Answer, dense: Path, roomy: Path) -> None:
     args = ("solve", dense, "--tpus", "6", "--device", roomy, "--objective", "pareto")
-    shown = run(*args, "--points", "3").stdout
+    shown = inside(*args, "--points", "3").stdout
     assert len(re.findall(r"^ [> ] \d+ ", shown, re.MULTILINE)) == 3
     assert f"3 of {len(front.points)} points" in shown and "latency in ms" in shown
-    found = document(run(*args, "--points", "3", "--pick", "2", "--json").stdout)
+    found = document(inside(*args, "--points", "3", "--pick", "2", "--json").stdout)
     assert len(found["points"]) == len(front.points) and found["point"] == 2
     assert found["layout"] == front.points[1].plan.layout == found["points"][1]["layout"]
 
@@ -89,20 +89,21 @@ def test_a_notebook_shows_the_front(front: segsolve.Answer) -> None:
 
 
 def test_a_point_that_is_not_there(dense: Path) -> None:
-    error(run("solve", dense, "--tpus", "2", "--pick", "1"), ExitCode.USAGE, "--pick")
-    error(run("solve", dense, "--tpus", "2", "--objective", "pareto", "--pick", "99"), ExitCode.USAGE, "--pick is 99")
-    error(run("solve", dense, "--tpus", "2", "--objective", "pareto", "--pick", "0"), ExitCode.USAGE, "--pick is 0")
+    error(inside("solve", dense, "--tpus", "2", "--pick", "1"), ExitCode.USAGE, "--pick")
+    front = ("solve", dense, "--tpus", "2", "--objective", "pareto", "--pick")
+    error(inside(*front, "99"), ExitCode.USAGE, "--pick is 99")
+    error(inside(*front, "0"), ExitCode.USAGE, "--pick is 0")
 
 
 def test_a_limit_that_cannot_be_kept_says_what_can(dense: Path) -> None:
     least = segsolve.solve(dense, tpus=2, objective="latency").latency_ns
     most = segsolve.solve(dense, tpus=2).throughput_fps
     assert least is not None and most is not None
-    done = run("solve", dense, "--tpus", "2", "--max-latency", "0.1ms")
+    done = inside("solve", dense, "--tpus", "2", "--max-latency", "0.1ms")
     error(done, ExitCode.NO_PLAN)
     assert f"the least latency is {least / 1e6:.2f} ms" in done.stderr
-    done = run("solve", dense, "--tpus", "2", "--min-fps", "1000000")
+    done = inside("solve", dense, "--tpus", "2", "--min-fps", "1000000")
     error(done, ExitCode.NO_PLAN)
     assert f"the most is {most:.1f} inferences per second" in done.stderr
-    done = run("solve", dense, "--tpus", "2", "--min-fps", "1000000", "--max-latency", f"{least / 1e6 + 1}ms")
+    done = inside("solve", dense, "--tpus", "2", "--min-fps", "1000000", "--max-latency", f"{least / 1e6 + 1}ms")
     assert "the most with the other constraints is" in done.stderr and "the least" not in done.stderr

@@ -11,7 +11,7 @@ import pytest
 from generators.documents import by_hand, placement, write
 from segsolve.errors import ExitCode
 
-from .tool import inside, run
+from .tool import inside
 
 
 def graph(**changes: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_memory_is_a_hard_limit(tmp_path: Path) -> None:
 
 
 def test_the_table_shows_the_parts_and_the_proof(tmp_path: Path) -> None:
-    done = run("solve", write(tmp_path, graph()), "--tpus", "2", "--cpus", "1")
+    done = inside("solve", write(tmp_path, graph()), "--tpus", "2", "--cpus", "1")
     assert done.code == ExitCode.OK
     for text in (
         "accelerator",

@@ -13,7 +13,7 @@ import pytest
 from segsolve.errors import ExitCode
 
 from ..models import Net
-from .tool import document, keys, run
+from .tool import document, inside, keys
 
 SOLVE: dict[str, type | tuple[type, ...]] = {
     "status": str,
@@ -34,7 +34,7 @@ ONE_CHAIN = ("--layout", "pipeline", "--cuts", "chain")
 
 
 def call(*args: str | Path) -> Any:
-    done = run(*args, "--json")
+    done = inside(*args, "--json")
     assert done.code == ExitCode.OK, done.stderr
     return document(done.stdout)
 
@@ -152,7 +152,7 @@ def test_zoo_list() -> None:
 
 
 def test_writing_a_plan_leaves_stdout_to_the_document(net: Path, tmp_path: Path) -> None:
-    done = run("solve", net, "--tpus", "2", *ONE_CHAIN, "-o", tmp_path / "plan", "--json")
+    done = inside("solve", net, "--tpus", "2", *ONE_CHAIN, "-o", tmp_path / "plan", "--json")
     consistent(document(done.stdout), operations=11)
     assert "wrote" in done.stderr and "verified" in done.stderr
 
@@ -201,7 +201,7 @@ def test_device_on_which_nothing_takes_time(net: Path, tmp_path: Path) -> None:
     result = call("compare", net, "--tpus", "2", "--device", tmp_path / "free.toml")
     for strategy in result["strategies"]:
         assert (strategy["objective_ns"], strategy["throughput_fps"], strategy["gap"]) == (0, 1e9, 0)
-    assert run("compare", net, "--tpus", "2", "--device", tmp_path / "free.toml").code == ExitCode.OK
+    assert inside("compare", net, "--tpus", "2", "--device", tmp_path / "free.toml").code == ExitCode.OK
 
 
 def _free_device() -> str:
@@ -254,13 +254,13 @@ def test_compare_shows_layouts(tpus: int, mobilenet: Path) -> None:
 
 
 def test_no_layout_without_a_plan(dense: Path) -> None:
-    done = run("compare", dense, "--tpus", "2", "--no-spill", "--json")
+    done = inside("compare", dense, "--tpus", "2", "--no-spill", "--json")
     assert done.code == ExitCode.NO_PLAN
     assert json.loads(done.stdout)["layouts"] == []
 
 
 def test_compare_as_csv(net: Path, roomy: Path) -> None:
-    done = run("compare", net, "--tpus", "2,3", "--csv", "--device", roomy)
+    done = inside("compare", net, "--tpus", "2,3", "--csv", "--device", roomy)
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert {(row["tpus"], row["planner"]) for row in rows} >= {("2", "compiler"), ("3", "cpsat")}
     layouts = [row for row in rows if "x" in row["layout"] or row["planner"] == "layout"]

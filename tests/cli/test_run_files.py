@@ -16,7 +16,7 @@ from segsolve_runtime.contract.arrays import Array
 
 from ..models import Net
 from ..shared import real_models
-from .tool import SCRIPT, document, error, has_hint, run
+from .tool import SCRIPT, document, error, has_hint, inside
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net = Net()
     x = net.relu(net.conv(net.input((1, 8, 12, 3)), 8))
     net.write(folder, net.dense(net.conv(x, 4), 10), name="model")
-    done = run("solve", "model.tflite", "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", "plan", cwd=folder)
+    done = inside(
+        "solve", "model.tflite", "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", "plan", cwd=folder
+    )
     assert done.code == ExitCode.OK, done.stderr
     rng = np.random.default_rng(0)
     for i in range(5):
@@ -47,7 +49,7 @@ def _whole(folder: Path, name: str) -> Array:
 
 
 def test_images_to_npz(classifier: Path, tmp_path: Path) -> None:
-    done = run("run", "plan", "--input", "*.png", "--output", tmp_path / "o.npz", "--json", cwd=classifier)
+    done = inside("run", "plan", "--input", "*.png", "--output", tmp_path / "o.npz", "--json", cwd=classifier)
     assert done.code == ExitCode.OK, done.stderr
     assert document(done.stdout)["count"] == 5
     with np.load(tmp_path / "o.npz") as found:
@@ -60,10 +62,10 @@ def test_images_to_npz(classifier: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", real_models())
 def test_real_numbers_of_a_real_model(path: Path, tmp_path: Path) -> None:
     """What LiteRT's own figures make of the whole model's outputs, on the frame that the run drew."""
-    done = run("solve", path, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", tmp_path / "plan")
+    done = inside("solve", path, "--tpus", "2", "--planner", "uniform", "--no-verify", "-o", tmp_path / "plan")
     assert done.code == ExitCode.OK, done.stderr
     for name, options in (("whole.npz", ()), ("real.npz", ("--dequantize",)), ("real.jsonl", ("--dequantize",))):
-        ran = run("run", tmp_path / "plan", "--count", "1", "--output", tmp_path / name, *options)
+        ran = inside("run", tmp_path / "plan", "--count", "1", "--output", tmp_path / name, *options)
         assert ran.code == ExitCode.OK, ran.stderr
     (record,) = (json.loads(text) for text in (tmp_path / "real.jsonl").read_text().splitlines())
     interpreter = Interpreter(model_path=str(path))
@@ -95,7 +97,7 @@ def test_a_pattern_that_the_shell_expanded(classifier: Path, tmp_path: Path) -> 
 
 
 def test_best_classes_on_stdout(classifier: Path) -> None:
-    done = run("run", "plan", "--input", "0.png", "--top", "1", "--labels", "labels.txt", cwd=classifier)
+    done = inside("run", "plan", "--input", "0.png", "--top", "1", "--labels", "labels.txt", cwd=classifier)
     best = int(np.argmax(_whole(classifier, "0.png")))
     assert done.stdout.startswith(f"0.png: class {best} ")
     assert "1 inference on litert" in done.stdout
@@ -116,7 +118,7 @@ def test_bytes_through_a_pipe(classifier: Path) -> None:
 
 def test_several_inputs_by_name(plan: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 4, 4, 8), np.int8))
-    done = run("run", plan, "-i", "input_0=x.npy", "-i", "input_1=x.npy", "-o", "o.npz", cwd=tmp_path)
+    done = inside("run", plan, "-i", "input_0=x.npy", "-i", "input_1=x.npy", "-o", "o.npz", cwd=tmp_path)
     assert done.code == ExitCode.OK, done.stderr
     with np.load(tmp_path / "o.npz") as found:
         assert sorted(len(found[name]) for name in found.files if name != "output_quantisation") == [2, 2, 2]
@@ -141,7 +143,7 @@ def test_several_inputs_by_name(plan: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_options(options: list[str], code: ExitCode, words: str, classifier: Path) -> None:
-    done = run("run", "plan", *options, cwd=classifier)
+    done = inside("run", "plan", *options, cwd=classifier)
     error(done, code, words)
     assert not done.stdout
 
@@ -149,16 +151,16 @@ def test_bad_options(options: list[str], code: ExitCode, words: str, classifier:
 def test_a_model_with_an_unusual_range_is_told(tmp_path: Path) -> None:
     net = Net()
     net.write(tmp_path, net.conv(net.input((1, 8, 12, 3))), name="model")
-    run("solve", "model.tflite", "--tpus", "1", "--no-verify", "-o", "plan", cwd=tmp_path)
+    inside("solve", "model.tflite", "--tpus", "1", "--no-verify", "-o", "plan", cwd=tmp_path)
     Image.new("RGB", (12, 8)).save(tmp_path / "a.png")
-    done = run("run", "plan", "--input", "a.png", cwd=tmp_path)
+    done = inside("run", "plan", "--input", "a.png", cwd=tmp_path)
     assert done.code == ExitCode.OK and "warning: the input 'input_0' stands for -6.4 to 6.35" in done.stderr
-    quiet = run("run", "plan", "--input", "a.png", "--mean", "127.5", "--std", "127.5", cwd=tmp_path)
+    quiet = inside("run", "plan", "--input", "a.png", "--mean", "127.5", "--std", "127.5", cwd=tmp_path)
     assert quiet.code == ExitCode.OK and "warning" not in quiet.stderr
 
 
 def test_best_classes_of_a_model_with_two_outputs(plan: Path) -> None:
-    done = run("run", plan, "--count", "2", "--top", "3")
+    done = inside("run", plan, "--count", "2", "--top", "3")
     assert done.code == ExitCode.OK, done.stderr
     assert done.stdout.startswith("random[0]: ")
     assert not has_hint(done)

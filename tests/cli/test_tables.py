@@ -26,7 +26,7 @@ from segsolve.solvers.base import Status
 from segsolve_runtime.contract.wording import hanging
 
 from ..models import Net
-from .tool import Done, run
+from .tool import Done, inside, run
 
 TIMES = re.compile(r"\d+\.\d\d s\b")
 
@@ -43,7 +43,7 @@ def _good(done: Done, width: int = 100) -> None:
 
 @pytest.mark.parametrize("tpus", ["1", "2", "16", "100"])
 def test_compare(tpus: str, mobilenet: Path) -> None:
-    done = run("compare", mobilenet, "--tpus", tpus)
+    done = inside("compare", mobilenet, "--tpus", tpus)
     _good(done)
     assert "The optimum is proven" in done.stdout
     assert ("unused" in done.stdout) == (tpus in {"16", "100"})
@@ -51,7 +51,7 @@ def test_compare(tpus: str, mobilenet: Path) -> None:
 
 @pytest.mark.parametrize("args", [("--tpus", "2"), ("--tpus", "1"), ("--tpus", "7", "--tpu-memory", "1MiB")])
 def test_solve(args: tuple[str, ...], dense: Path) -> None:
-    done = run("solve", dense, *args)
+    done = inside("solve", dense, *args)
     _good(done)
     assert "Proven optimal: found by" in done.stdout
     assert "CP-SAT: no pipeline" in done.stdout
@@ -59,7 +59,7 @@ def test_solve(args: tuple[str, ...], dense: Path) -> None:
 
 
 def test_plan_that_uses_fewer_tpus_says_so(models: Path) -> None:
-    done = run("solve", models / "one.tflite", "--tpus", "2", "--layout", "pipeline")
+    done = inside("solve", models / "one.tflite", "--tpus", "2", "--layout", "pipeline")
     _good(done)
     assert "Uses 1 of 2 TPUs" in done.stdout
 
@@ -67,12 +67,12 @@ def test_plan_that_uses_fewer_tpus_says_so(models: Path) -> None:
 def test_a_terminal_is_told_how_long_each_strategy_took_and_a_pipe_is_not(mobilenet: Path) -> None:
     args = ("compare", mobilenet, "--tpus", "2")
     assert "solved" in run(*args, FORCE_COLOR="1", COLUMNS="100").stdout
-    first, second = run(*args).stdout, run(*args).stdout
+    first, second = inside(*args).stdout, inside(*args).stdout
     assert first == second and "solved" not in first
 
 
 def test_comparison_without_any_plan(dense: Path) -> None:
-    done = run("compare", dense, "--tpus", "2", "--no-spill")
+    done = inside("compare", dense, "--tpus", "2", "--no-spill")
     assert done.code == ExitCode.NO_PLAN
     assert done.stdout.count("no plan\n") == 7
     assert "compiler: stage 1 cannot hold" in done.stdout
@@ -81,7 +81,7 @@ def test_comparison_without_any_plan(dense: Path) -> None:
 
 @pytest.mark.parametrize("args", [(), ("--ops",)])
 def test_inspect(args: tuple[str, ...], mobilenet: Path) -> None:
-    done = run("inspect", mobilenet, *args)
+    done = inside("inspect", mobilenet, *args)
     _good(done)
     assert done.stdout.startswith("mobilenet\n")
 
@@ -90,13 +90,13 @@ def test_names_that_look_like_markup(tmp_path: Path) -> None:
     net = Net()
     net.graph.tensors[net.input()].name = b"in[/red]put"
     path = net.write(tmp_path, net.conv(0), name="[red]net")
-    text = run("inspect", path, "--ops").stdout
+    text = inside("inspect", path, "--ops").stdout
     assert "[red]net" in text and "in[/red]put" in text
     assert "[red]net" in run("solve", path, "--tpus", "1", FORCE_COLOR="1", COLUMNS="100").stdout
 
 
 def test_litert_says_nothing_of_itself(plan: Path) -> None:
-    done = run("run", plan, "--count", "1")
+    done = inside("run", plan, "--count", "1")
     assert done.code == ExitCode.OK and "INFO" not in done.stderr
 
 
@@ -110,17 +110,17 @@ def test_long_lines_end_between_words(width: int) -> None:
 
 
 def test_run_and_verify(plan: Path, net: Path) -> None:
-    _good(run("run", plan, "--backend", "simulated", "--count", "1"))
-    _good(run("verify", plan, net, "--inputs", "1"))
+    _good(inside("run", plan, "--backend", "simulated", "--count", "1"))
+    _good(inside("verify", plan, net, "--inputs", "1"))
 
 
 @pytest.mark.parametrize("command", ["zoo list", "devices"])
 def test_lists(command: str) -> None:
-    _good(run(*command.split()))
+    _good(inside(*command.split()))
 
 
 def test_devices_stand_in_columns() -> None:
-    lines = [line for line in run("devices").stdout.splitlines() if line]
+    lines = [line for line in inside("devices").stdout.splitlines() if line]
     header = next(line for line in lines if "what it is" in line)
     column, rows = header.index("what it is"), lines[lines.index(header) + 2 :][: len(device_names())]
     assert [row.split()[0] for row in rows] == list(device_names())

@@ -1,4 +1,4 @@
-"""What a user types about a pool, from solve to run, with the real command and real models."""
+"""What a user types about a pool, from solve to run, with the real command, in this process, and real models."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from segsolve_runtime.observe.measurement import load_measurement
 from segsolve_runtime.observe.trace import trace_schema
 from segsolve_runtime.pool import Pool, simulate
 
-from ..cli.tool import Done, error, inside, run
+from ..cli.tool import Done, error
 from ..cli.tool import document as parsed
+from ..cli.tool import inside as run
 from .conftest import MODELS, POOL
 
 
@@ -267,7 +268,7 @@ def test_compare_shows_every_way(networks: list[Path]) -> None:
 
 
 def test_compare_leaves_out_ways_that_do_not_keep_what_is_asked(networks: list[Path]) -> None:
-    done = inside(
+    done = run(
         "compare",
         *networks[::2],
         "--pool",
@@ -336,7 +337,7 @@ def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: 
         'host_cores = 3\n[[kind]]\ndevice = "edgetpu-m2"\nmemory = "7MiB"\n[[kind]]\ndevice = "edgetpu-usb"\n'
     )
     known = ("--tpu-memory", "edgetpu-usb=6MiB", "--optimistic", "--sharing", "never", "--no-verify")
-    done = inside("solve", *networks[::2], "--pool", file, *known, "-o", tmp_path / "plan")
+    done = run("solve", *networks[::2], "--pool", file, *known, "-o", tmp_path / "plan")
     assert done.code == ExitCode.OK, done.stderr
     folder = load_pool(tmp_path / "plan")
     assert [(kind.memory_bytes, kind.optimistic) for kind in folder.pool.kinds] == [
@@ -344,7 +345,7 @@ def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: 
         (6 * 2**20, True),
     ]
     assert folder.pool.host_cores == 3
-    assert document(inside("check", tmp_path / "plan", "--json"))["certified"] is True
+    assert document(run("check", tmp_path / "plan", "--json"))["certified"] is True
     again = question_of(folder, models=networks[0].parent).problem
     assert again.host_cores == 3
     sizes = [
@@ -356,17 +357,17 @@ def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: 
 
 def test_a_pool_has_one_host(networks: list[Path], tmp_path: Path) -> None:
     two = "edgetpu-m2:1,edgetpu-usb-pi5:1"
-    refused = inside("solve", networks[2], "--pool", two)
+    refused = run("solve", networks[2], "--pool", two)
     error(refused, ExitCode.BAD_DEVICE, "one host", "edgetpu-m2 (", "edgetpu-usb-pi5 (")
     asked = ("--host-of", "edgetpu-usb-pi5", "--no-verify")
-    assert inside("solve", networks[2], "--pool", two, *asked, "-o", tmp_path / "plan").code == ExitCode.OK
+    assert run("solve", networks[2], "--pool", two, *asked, "-o", tmp_path / "plan").code == ExitCode.OK
     problem = question_of(load_pool(tmp_path / "plan"), models=networks[0].parent).problem
     assert len({costs.host for costs in problem.costs[0]}) == 1
     on_pi = parse_pool("edgetpu-usb-pi5").costs()[0](read_graph(networks[2])).problem(tpus=1)
     assert problem.costs[0][0].host == on_pi.host
-    assert document(inside("check", tmp_path / "plan", "--json"))["certified"] is True
-    error(inside("solve", networks[2], "--tpus", "2", *asked[:2]), ExitCode.USAGE, "--host-of is of a pool")
-    error(inside("batch", *networks[::2], "--pools", two, "-o", tmp_path / "batch"), ExitCode.BAD_DEVICE, "one host")
+    assert document(run("check", tmp_path / "plan", "--json"))["certified"] is True
+    error(run("solve", networks[2], "--tpus", "2", *asked[:2]), ExitCode.USAGE, "--host-of is of a pool")
+    error(run("batch", *networks[::2], "--pools", two, "-o", tmp_path / "batch"), ExitCode.BAD_DEVICE, "one host")
 
 
 @pytest.mark.parametrize(
@@ -419,14 +420,14 @@ def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...]
 )
 def test_nothing_that_was_asked_for_is_passed_over(networks: list[Path], line: str, words: str) -> None:
     name, *more = line.split()
-    error(inside(name, networks[0], *more), ExitCode.USAGE, words)
+    error(run(name, networks[0], *more), ExitCode.USAGE, words)
 
 
 @pytest.mark.parametrize("more", [(), ("--sharing", "never"), ("--objective", "latency", "--rate", "one=1")])
 def test_a_time_limit_that_is_over_at_once(networks: list[Path], more: tuple[str, ...]) -> None:
     models = [networks[0]] if "--rate" in more else networks[:2]
     more = tuple(word.replace("one=", f"{networks[0].stem}=") for word in more)
-    done = inside("solve", *models, "--pool", "edgetpu-m2:2,edgetpu-usb:1", *more, "--time-limit", "1e-6")
+    done = run("solve", *models, "--pool", "edgetpu-m2:2,edgetpu-usb:1", *more, "--time-limit", "1e-6")
     assert done.code == ExitCode.OK, done.stderr
     assert "Found by whole models" in done.stdout and "Stopped by: time limit" in done.stdout
 
