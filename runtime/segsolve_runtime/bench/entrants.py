@@ -7,8 +7,8 @@ from pathlib import Path
 
 from segsolve_runtime.bench.turns import Entrant
 from segsolve_runtime.contract.files import is_folder, is_there
-from segsolve_runtime.contract.plan import PLAN_FILE, load_plan
-from segsolve_runtime.contract.pool import PoolFolder, is_pool, load_pool
+from segsolve_runtime.contract.plan import PLAN_FILE, is_pool, load_plan
+from segsolve_runtime.contract.pool import PoolFolder, load_pool
 from segsolve_runtime.errors import PlanError
 
 

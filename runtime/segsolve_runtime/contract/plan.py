@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -333,6 +334,13 @@ def content_sha256(plan: Plan) -> str:
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``plan.json``."""
     return digested_schema(Plan)
+
+
+def is_pool(folder: Path) -> bool:
+    """Whether a folder holds the plan of a pool, or will once a change that was decided there is finished."""
+    with suppress(OSError):
+        settle(folder)
+    return is_file(folder / POOL_FILE) or folder.name == POOL_FILE
 
 
 def load_plan(folder: Path) -> PlanFolder:

@@ -8,7 +8,6 @@ co-compiled, and at which rates the models run together.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segsolve_runtime.contract.changes import settle
 from segsolve_runtime.contract.digest import digest, digested_schema, read_digested
-from segsolve_runtime.contract.files import is_file, read_bounded_text, resolved
+from segsolve_runtime.contract.files import read_bounded_text, resolved
 from segsolve_runtime.contract.limits import DOCUMENT
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import POOL_FILE, PlanFolder, load_plan
@@ -214,13 +213,6 @@ class PoolFolder:
             for resident in device.residents
             if resident.model == model
         }
-
-
-def is_pool(folder: Path) -> bool:
-    """Whether a folder holds the plan of a pool, or will once a change that was decided there is finished."""
-    with suppress(OSError):
-        settle(folder)
-    return is_file(folder / POOL_FILE) or folder.name == POOL_FILE
 
 
 def content_sha256(document: dict[str, Any]) -> str:

@@ -85,8 +85,7 @@ def command(
     from segsolve.compiler.run import find_compiler
     from segsolve.solvers.base import Limits
     from segsolve_runtime.bench.entrants import plan_folders
-    from segsolve_runtime.contract.plan import load_plan
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool, load_plan
 
     if [compile_segments, co_compile, check_coral].count(True) != 1:
         raise UsageError("build does one thing at a time", "give --compile, --co-compile or --check-coral")

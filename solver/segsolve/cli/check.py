@@ -22,7 +22,7 @@ _NAMES = len("resources")
 def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
     from segsolve.library.plans import check
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool
 
     if is_pool(plan):
         _check_pool(plan, as_json=as_json)

@@ -26,8 +26,7 @@ def command(
     """Say how two plans differ, and why; or what compiling changed."""
     from segsolve.report.difference import Side, difference_document, difference_table
     from segsolve_runtime.contract.compiled import read_record
-    from segsolve_runtime.contract.plan import load_before, load_plan
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool, load_before, load_plan
 
     if is_pool(before) or (after is not None and is_pool(after)):
         _pools(before, after, as_json=as_json)
@@ -50,7 +49,8 @@ def command(
 def _pools(before: Path, after: Path | None, *, as_json: bool) -> None:
     from segsolve.report.pool.difference import pool_difference_document, pool_difference_table
     from segsolve.report.pool.view import pool_view
-    from segsolve_runtime.contract.pool import is_pool, load_pool
+    from segsolve_runtime.contract.plan import is_pool
+    from segsolve_runtime.contract.pool import load_pool
 
     if after is None or not is_pool(before) or not is_pool(after):
         raise UsageError("a pool's plan is compared with another pool's", "name two such folders")

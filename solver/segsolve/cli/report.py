@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Write a report on a plan, a pool's plan or a batch. It shows why they are as fast as they are."""
     from segsolve.report.write import report_text, write_text
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool
 
     lacking = "the network's operations and other strategies"
     if is_pool(source):

@@ -123,8 +123,7 @@ def command(
     """Run a plan as a pipeline and measure it."""
     from segsolve.report.units import count as plural
     from segsolve_runtime.backends.edgetpu.choose import parse_devices
-    from segsolve_runtime.contract.plan import load_plan
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool, load_plan
     from segsolve_runtime.observe.trace import TRACED
 
     several = is_pool(plan)

@@ -125,8 +125,8 @@ def _policy(on_fault: str, stage_timeout_s: float | None, rejoin: bool) -> Fault
 
 def _folders(plans: list[str]) -> dict[str, PlanFolder | PoolFolder]:
     """Return what is served by the name that it was given; a pool may have the empty name."""
-    from segsolve_runtime.contract.plan import load_plan
-    from segsolve_runtime.contract.pool import is_pool, load_pool
+    from segsolve_runtime.contract.plan import is_pool, load_plan
+    from segsolve_runtime.contract.pool import load_pool
     from segsolve_runtime.serve.models import model_name
 
     named: list[tuple[str, PlanFolder | PoolFolder]] = []

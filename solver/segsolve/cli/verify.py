@@ -44,8 +44,7 @@ def command(
     from segsolve.library.plans import plan_model
     from segsolve.report.units import count
     from segsolve.segments.verify import verify
-    from segsolve_runtime.contract.plan import load_plan
-    from segsolve_runtime.contract.pool import is_pool
+    from segsolve_runtime.contract.plan import is_pool, load_plan
 
     if inputs is not None:
         within("--inputs", inputs, 1)
