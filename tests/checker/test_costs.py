@@ -59,9 +59,9 @@ def rows_agree(problem: Problem, members: NDArray[np.bool_], *, every: int = 1) 
     read = ours(problem)
     states = States(members, Scope.GRAPH)
     rows = Rows(read, states)
-    for a in range(0, len(members), every):
-        columns = rows.above(a)
-        time, moved, least = rows.time(a, columns), rows.moved_bytes(a, columns), rows.least_time(a, columns)
+    stages = [(a, rows.above(a)) for a in range(0, len(members), every)]
+    for (a, columns), time, moved in zip(stages, rows.times(stages), rows.moved_bytes(stages), strict=True):
+        least = rows.least_time(a, columns)
         assert list(columns) == [b for b in range(len(members)) if b != a and (members[a] <= members[b]).all()]
         for k, b in list(enumerate(columns))[::every]:
             cost = costs.stage_cost(read, np.flatnonzero(members[b] & ~members[a]).tolist())
@@ -95,8 +95,8 @@ def test_real_networks(path: Path) -> None:
             agree(problem, read, tuple(range(first, end, 3)))
     table = segment_table(problem)
     rows = Rows(read, States(table.members, Scope.ORDER))
-    for a in range(table.end):
-        time = rows.time(a, rows.above(a))
+    stages = [(a, rows.above(a)) for a in range(table.end)]
+    for (a, _), time in zip(stages, rows.times(stages), strict=True):
         assert np.array_equal(time, table.time[a][table.time[a] < IMPOSSIBLE])
 
 

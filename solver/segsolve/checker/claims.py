@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,11 @@ from segsolve.checker.constraint import MOST_TOTAL, Mask
 from segsolve.checker.document import Certificate, Claim
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
-from segsolve.checker.rows import FORBIDDEN, Flags, Ints, Rows
+from segsolve.checker.rows import FORBIDDEN, Flags, Ints, Row, Rows
 from segsolve.checker.states import States
 
 _INFINITE = 2**62
+_BLOCK = 64  # states whose stages are priced together
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +47,38 @@ def check_claims(certificate: Certificate, states: States) -> Checked:
     rows = Rows(certificate.problem, states)
     allowed = _Allowed(certificate.question.constraints, states)
     inequalities = priced = 0
-    for row in range(len(states.members) - 1 if claims else 0):
-        columns = rows.above(row)
-        columns = columns[allowed.anywhere(row, columns)]
-        priced += _check_row(row, columns, rows, claims, allowed)
-        inequalities += len(columns) * len(claims)
+    states_left = range(len(states.members) - 1 if claims else 0)
+    for first in states_left[::_BLOCK]:
+        opened = []
+        for row in states_left[first : first + _BLOCK]:
+            columns = rows.above(row)
+            columns = columns[allowed.anywhere(row, columns)]
+            inequalities += len(columns) * len(claims)
+            columns = columns[_is_open(row, columns, rows, claims)]
+            if len(columns):
+                opened.append((row, columns))
+        _check_rows(opened, rows, claims, allowed)
+        priced += sum(len(columns) for _, columns in opened)
     return Checked(inequalities, priced)
 
 
-def _check_row(row: int, columns: Ints, rows: Rows, claims: list[_Potentials], allowed: _Allowed) -> int:
-    """Check the stages from one state; return how many of them had to be priced."""
+def _is_open(row: int, columns: Ints, rows: Rows, claims: list[_Potentials]) -> Flags:
+    """Return which stages have to be priced."""
     least = rows.least_time(row, columns)
     open_ = np.zeros(len(columns), dtype=np.bool_)
     for claim in claims:
         open_ |= claim.is_open(row, columns, least)
-    columns = columns[open_]
-    if not len(columns):
-        return 0
-    time = rows.time(row, columns)
-    costs = {"stages": np.ones_like(time)}
-    if any(claim.cost == "bytes" for claim in claims):
-        costs["bytes"] = rows.moved_bytes(row, columns)
-    for claim in claims:
-        claim.check(row, columns, time, costs.get(claim.cost or "", time), allowed)
-    return len(columns)
+    return open_
+
+
+def _check_rows(opened: list[Row], rows: Rows, claims: list[_Potentials], allowed: _Allowed) -> None:
+    """Check stages, at their exact costs."""
+    counts_bytes = any(claim.cost == "bytes" for claim in claims)
+    moved = rows.moved_bytes(opened) if counts_bytes else repeat(np.zeros(0, dtype=np.int64))
+    for (row, columns), time, nbytes in zip(opened, rows.times(opened), moved, strict=False):
+        costs = {None: time, "latency": time, "stages": np.ones_like(time), "bytes": nbytes}
+        for claim in claims:
+            claim.check(row, columns, time, costs[claim.cost], allowed)
 
 
 class _Allowed:

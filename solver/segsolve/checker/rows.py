@@ -1,4 +1,4 @@
-"""What the stages that begin at one state cost, many at once; tests hold it against `costs`, stage by stage.
+"""What the stages that begin at states cost, many at once; tests hold it against `costs`, stage by stage.
 
 A stage from state a to state b holds the operations of b that a does not hold. What it reads from outside was made in
 a, and what it makes is read beyond b or not, so that its tensors follow from what a and b hold.
@@ -6,7 +6,8 @@ a, and what it makes is read beyond b or not, so that its tensors follow from wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,16 @@ FORBIDDEN = 2**61
 
 _BLOCK = 64  # rows whose supersets are found at once: threads of the linear algebra wait for each other less often
 
+_TOGETHER = 4096  # stages that do not hold all their weights, which are tried on them layer by layer
+
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Row = tuple[int, Ints]
+"""A state, and states where stages from it end."""
 
 
 class Rows:
-    """Costs of the stages from one state to others."""
+    """Costs of the stages from states to others."""
 
     def __init__(self, problem: Problem, states: States) -> None:
         self._problem, self._members = problem, states.members
@@ -39,10 +44,11 @@ class Rows:
         self._weights = self._sums(op.weight_bytes * op.cacheable for op in ops)
         self._scratch = _array(op.scratch_bytes for op in ops)
         cacheable = (i for i, op in enumerate(ops) if op.cacheable and op.weight_bytes)
-        self._order = _array(sorted(cacheable, key=lambda i: (ops[i].cache_rank, i)))
-        self._stored = _array(op.weight_bytes for op in ops)
-        self._streaming = _array(op.streamed_ns - op.compute_ns for op in ops)
-        self._streamed_bytes = _array(op.streamed_bytes for op in ops)
+        order = sorted(cacheable, key=lambda i: (ops[i].cache_rank, i))
+        self._layers = np.ascontiguousarray(states.members[:, order])  # [states, layers], in the order of caching
+        self._layer_costs = [
+            (ops[i].weight_bytes, ops[i].streamed_ns - ops[i].compute_ns, ops[i].streamed_bytes) for i in order
+        ]
         self._set_tensors()
         self._set_measured()
 
@@ -59,18 +65,19 @@ class Rows:
         parts = self._compute[columns] - self._compute[row] + self._always_ns[columns] - self._always_ns[row]
         return self._measured(row, columns, parts + self._problem.overhead_ns)
 
-    def time(self, row: int, columns: Ints) -> Ints:
-        """Return the times of stages in ns; `FORBIDDEN` for those that spill and may not."""
-        streamed, _, spills = self._streamed(row, columns)
-        parts = self._problem.overhead_ns + self._compute[columns] - self._compute[row] + streamed
-        parts += self._taken(row, columns, self._input_ns) + self._given(row, columns, self._output_ns)
-        exact = self._measured(row, columns, parts)
-        return np.where(spills, FORBIDDEN, exact) if self._problem.no_spill else exact
+    def times(self, rows: Iterable[Row]) -> Iterator[Ints]:
+        """Yield the times of each row's stages in ns; `FORBIDDEN` for those that spill and may not."""
+        for (row, columns), crowded in self._streamed(rows):
+            parts = self._problem.overhead_ns + self._compute[columns] - self._compute[row] + crowded.ns
+            parts += self._taken(row, columns, self._input_ns) + self._given(row, columns, self._output_ns)
+            exact = self._measured(row, columns, parts)
+            yield np.where(crowded.spills, FORBIDDEN, exact) if self._problem.no_spill else exact
 
-    def moved_bytes(self, row: int, columns: Ints) -> Ints:
-        """Return the bytes that stages take, hand out and stream per inference."""
-        _, streamed, _ = self._streamed(row, columns)
-        return streamed + self._taken(row, columns, self._nbytes) + self._given(row, columns, self._nbytes)
+    def moved_bytes(self, rows: Iterable[Row]) -> Iterator[Ints]:
+        """Yield the bytes that each row's stages take, hand out and stream per inference."""
+        for (row, columns), crowded in self._streamed(rows):
+            border = self._taken(row, columns, self._nbytes) + self._given(row, columns, self._nbytes)
+            yield crowded.nbytes + border
 
     def _sums(self, amounts: Iterable[int]) -> Ints:
         return np.asarray(self._members @ _array(amounts), dtype=np.int64)
@@ -107,32 +114,62 @@ class Rows:
         passing = self._leaving[np.ix_(columns, older)] @ amounts[older]
         return np.asarray(self._all_leaving[id(amounts)][columns] - passing, dtype=np.int64)
 
-    def _streamed(self, row: int, columns: Ints) -> tuple[Ints, Ints, Flags]:
-        """Return the ns and bytes that streaming adds to each stage, and which stages spill cacheable weights."""
-        ns = self._always_ns[columns] - self._always_ns[row]
-        nbytes = self._always_bytes[columns] - self._always_bytes[row]
-        spills = np.zeros(len(columns), dtype=np.bool_)
+    def _streamed(self, rows: Iterable[Row]) -> Iterator[tuple[Row, _Streamed]]:
+        """Yield what streaming adds to each row's stages."""
+        waiting: list[tuple[Row, _Streamed]] = []
+        for row, columns in rows:
+            waiting.append(((row, columns), self._crowded(row, columns)))
+            if sum(len(each.tight) for _, each in waiting) >= _TOGETHER:
+                yield from self._filled(waiting)
+                waiting = []
+        yield from self._filled(waiting)
+
+    def _crowded(self, row: int, columns: Ints) -> _Streamed:
+        """Return what streams of each stage at all, and which stages have more weights than room."""
         largest = np.where(self._members[columns] & ~self._members[row], self._scratch, 0).max(axis=1, initial=0)
         if self._entering.any():
             tensors, taken = self._takes(row, columns)
             largest = np.maximum(largest, np.where(taken, self._entering[tensors], 0).max(axis=1, initial=0))
         room = np.maximum(0, self._problem.capacity_bytes - largest)
         tight = np.flatnonzero(self._weights[columns] - self._weights[row] > room)
-        more_ns, more_bytes, spills[tight] = self._overflow(row, columns[tight], room[tight])
-        ns[tight] += more_ns
-        nbytes[tight] += more_bytes
-        return ns, nbytes, spills
+        return _Streamed(
+            ns=self._always_ns[columns] - self._always_ns[row],
+            nbytes=self._always_bytes[columns] - self._always_bytes[row],
+            spills=np.zeros(len(columns), dtype=np.bool_),
+            tight=tight,
+            room=room[tight],
+        )
 
-    def _overflow(self, row: int, columns: Ints, room: Ints) -> tuple[Ints, Ints, Flags]:
+    def _filled(self, waiting: list[tuple[Row, _Streamed]]) -> list[tuple[Row, _Streamed]]:
+        """Add what the weights that do not fit cost, of all stages at once."""
+        if not any(len(each.tight) for _, each in waiting):
+            return waiting
+        begins = np.concatenate([np.full(len(each.tight), row) for (row, _), each in waiting])
+        ends = np.concatenate([columns[each.tight] for (_, columns), each in waiting])
+        found = self._overflow(begins, ends, np.concatenate([each.room for _, each in waiting]))
+        last = 0
+        for _, each in waiting:
+            first, last = last, last + len(each.tight)
+            ns, nbytes, spills = (part[first:last] for part in found)
+            each.ns[each.tight] += ns
+            each.nbytes[each.tight] += nbytes
+            each.spills[each.tight] = spills
+        return waiting
+
+    def _overflow(self, begins: Ints, ends: Ints, room: Ints) -> tuple[Ints, Ints, Flags]:
         """Return what the weights that do not fit add; of stages whose weights are more than their room."""
-        held = np.ascontiguousarray(self._members[columns].T)
-        ops = self._order[~self._members[row, self._order] & held[self._order].any(axis=1)]
-        streams, free = held[ops], room.copy()
-        for k, nbytes in enumerate(self._stored[ops].tolist()):
-            fits = streams[k] & (free >= nbytes)
-            free -= fits * nbytes
-            streams[k] ^= fits  # what is left streams
-        return self._streaming[ops] @ streams, self._streamed_bytes[ops] @ streams, streams.any(axis=0)
+        held = np.ascontiguousarray((self._layers[ends] & ~self._layers[begins]).T)
+        ns, moved = np.zeros(len(ends), dtype=np.int64), np.zeros(len(ends), dtype=np.int64)
+        spills = np.zeros(len(ends), dtype=np.bool_)
+        for k in np.flatnonzero(held.any(axis=1)).tolist():
+            stored, streaming_ns, streamed_bytes = self._layer_costs[k]
+            fits = held[k] & (room >= stored)
+            room -= fits * stored
+            streams = held[k] ^ fits
+            ns += streams * streaming_ns
+            moved += streams * streamed_bytes
+            spills |= streams
+        return ns, moved, spills
 
     def _set_measured(self) -> None:
         found = self._problem.measured
@@ -154,6 +191,20 @@ class Rows:
         which, stage = np.nonzero(exact)
         result[which] = self._times[begins[stage]]
         return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Streamed:
+    """What streaming adds to stages, in ns and bytes, and which spill cacheable weights.
+
+    `tight` are those whose weights are more than the `room` that their activations leave.
+    """
+
+    ns: Ints
+    nbytes: Ints
+    spills: Flags
+    tight: Ints
+    room: Ints
 
 
 def _array(amounts: Iterable[int]) -> Ints:

@@ -17,6 +17,8 @@ from segsolve.cost.arrays import Arrays, Flags, Ints
 from segsolve.cost.states import Ideals, Prefixes
 from segsolve.problem import Transfer
 
+_TOGETHER = 2**12  # stages that do not hold all their weights, on which layers are tried together
+
 
 class Streaming(Protocol):
     """Sums of `amounts` [n] over the cacheable weights that stages stream."""
@@ -113,24 +115,38 @@ class IdealStreaming:
         added, spills = np.zeros(stages.shape, dtype=np.int64), np.zeros(stages.shape, dtype=np.bool_)
         weights = self._weights[None, columns] - self._weights[first:end, None]
         crowded = stages & (weights > self.arrays.least_capacity)
+        short, count = list[tuple[Ints, Ints, Ints]](), 0
         for row in np.flatnonzero(crowded.any(axis=1)).tolist():
             chosen = np.flatnonzero(crowded[row])
             free = self._capacity(first + row, chosen + columns.start)
-            short = weights[row, chosen] > free
-            chosen = chosen[short]
-            if len(chosen):
-                added[row, chosen], spills[row, chosen] = self._fill(first + row, chosen + columns.start, free[short])
+            which = np.flatnonzero(weights[row, chosen] > free)
+            short.append((np.full(len(which), row), chosen[which], free[which]))
+            count += len(which)
+            if count >= _TOGETHER:
+                self._fill_all(first, columns.start, short, added, spills)
+                short, count = [], 0
+        if count:
+            self._fill_all(first, columns.start, short, added, spills)
         return added, spills
 
-    def _fill(self, row: int, columns: Ints, free: Ints) -> tuple[Ints, Flags]:
-        order = np.array(self.arrays.problem.cache_order, dtype=np.int64)
-        layers = order[~self.states.members[row, order]]
-        streams = self._by_operation[np.ix_(layers, columns)]
-        for k, weight in enumerate(self.arrays.weight_bytes[layers].tolist()):
-            fits = streams[k] & (free >= weight)
+    def _fill_all(
+        self, first: int, start: int, short: list[tuple[Ints, Ints, Ints]], added: Ints, spills: Flags
+    ) -> None:
+        rows, chosen, free = (np.concatenate(part) for part in zip(*short, strict=True))
+        added[rows, chosen], spills[rows, chosen] = self._fill(first + rows, start + chosen, free)
+
+    def _fill(self, begins: Ints, ends: Ints, free: Ints) -> tuple[Ints, Flags]:
+        """Return the sums of stages from states to others that do not hold all their weights, and which spill."""
+        held = np.ascontiguousarray((self._layers[ends] & ~self._layers[begins]).T)
+        added, spills = np.zeros(len(ends), dtype=np.int64), np.zeros(len(ends), dtype=np.bool_)
+        for k in np.flatnonzero(held.any(axis=1)).tolist():
+            weight, amount = self._weight_and_amount[k]
+            fits = held[k] & (free >= weight)
             free -= fits * weight
-            streams[k] ^= fits  # what is left streams
-        return self.amounts[layers] @ streams, streams.any(axis=0)
+            streams = held[k] ^ fits
+            added += streams * amount
+            spills |= streams
+        return added, spills
 
     def _capacity(self, row: int, columns: Ints) -> Ints:
         """Return for the stages from a state to others the bytes that their activations leave for weights."""
@@ -151,6 +167,16 @@ class IdealStreaming:
     @cached_property
     def _weights(self) -> Ints:
         return self.states.sums(self.arrays.weight_bytes)
+
+    @cached_property
+    def _layers(self) -> NDArray[np.bool_]:
+        """The layers that each state holds [states, layers], in caching order."""
+        return np.ascontiguousarray(self.states.members[:, list(self.arrays.problem.cache_order)])
+
+    @cached_property
+    def _weight_and_amount(self) -> list[tuple[int, int]]:
+        order = list(self.arrays.problem.cache_order)
+        return list(zip(self.arrays.weight_bytes[order].tolist(), self.amounts[order].tolist(), strict=True))
 
     @cached_property
     def _by_operation(self) -> NDArray[np.bool_]:

@@ -35,9 +35,9 @@ def stage_times(problem: Problem, kept: Constraints) -> Ints:
     rows = Rows(problem, states)
     count = len(problem.cuts) + 2
     times = np.full((count, count), FORBIDDEN, dtype=np.int64)
-    for a in range(count - 1):
-        columns = np.arange(a + 1, count)
-        times[a, columns] = rows.time(a, columns)
+    stages = [(a, np.arange(a + 1, count)) for a in range(count - 1)]
+    for (a, columns), ns in zip(stages, rows.times(stages), strict=True):
+        times[a, columns] = ns
     return kept_times(times, states, kept)
 
 

@@ -42,9 +42,9 @@ def resident_times(problem: Problem) -> tuple[Ints, Ints]:
     states = [0, *problem.cuts, len(problem.ops)]
     times = np.full((len(states), len(states)), FORBIDDEN, dtype=np.int64)
     moved = np.zeros_like(times)
-    for a in range(len(states) - 1):
-        columns = np.arange(a + 1, len(states))
-        times[a, columns], moved[a, columns] = rows.time(a, columns), rows.moved_bytes(a, columns)
+    stages = [(a, np.arange(a + 1, len(states))) for a in range(len(states) - 1)]
+    for (a, columns), ns, nbytes in zip(stages, rows.times(stages), rows.moved_bytes(stages), strict=True):
+        times[a, columns], moved[a, columns] = ns, nbytes
     for measured in problem.measured:
         if measured.first in states and measured.end in states:
             own = stage_cost(problem, range(measured.first, measured.end))
