@@ -10,10 +10,9 @@ from fractions import Fraction
 from segsolve.cost.plan import PlanScore, Score, score_cut
 from segsolve.problem import Problem
 from segsolve.search.answer import Answer
-from segsolve.search.ask import best_pipeline
-from segsolve.search.chain.confirmed import solve
+from segsolve.search.ask import answer_of_strategy
 from segsolve.search.simple_layouts import Layouts, layouts_beside
-from segsolve.search.strategies import COMPARED, EXACT, VENDOR
+from segsolve.search.strategies import COMPARED, VENDOR
 from segsolve.solvers.base import Limits, Observer, Status, Stop, ignore
 
 
@@ -70,7 +69,7 @@ def compare(
         UsageError: no planner has one of the names.
         SolverFault: a planner answered wrongly.
     """
-    answers = [_answer(problem, name, limits, observe) for name in strategies]
+    answers = [answer_of_strategy(problem, name, limits, observe) for name in strategies]
     bound = max((a.bound for a in answers if a.status is not Status.INFEASIBLE), default=Fraction(0))
     one_tpu = score_cut(problem, ())
     vendor = next((a.score for a in answers if a.planner == VENDOR), None)
@@ -111,19 +110,6 @@ def side_by_side(
         yield strategies, layouts
         if layouts is None or layouts.is_interrupted:
             return
-
-
-def _answer(problem: Problem, planner: str, limits: Limits | None, observe: Observer) -> Answer:
-    """Return a planner's answer; an exact one that the link or the host limits is asked for again with these."""
-    found = solve(problem, planner=planner, limits=limits, observe=observe)
-    if found.score is None or planner not in EXACT or found.stopped_by is not Stop.FINISHED:
-        return found
-    if not found.score.limited_by:
-        return found
-    again = best_pipeline(problem, planner, limits)
-    if again.plan is None or again.plan.cuts is None:
-        return found
-    return replace(again, wall_s=found.wall_s + again.wall_s)
 
 
 def _with_bound(found: Answer, bound: Fraction) -> Answer:

@@ -18,8 +18,8 @@ from segsolve.cost.plan import score_cut
 from segsolve.errors import UsageError
 from segsolve.graph.read import read_graph
 from segsolve.profile.analytic import AnalyticCosts
-from segsolve.search.ask import answer
-from segsolve.search.chain.confirmed import solve
+from segsolve.search.ask import answer, answer_of_strategy
+from segsolve.search.strategies import HEURISTICS
 from tests.batch.runs import batch, device, lines, run
 
 PLANNERS = ("compiler", "uniform", "dp")
@@ -31,7 +31,7 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
     for record in read_records(tmp_path):
         graph = read_graph(models / f"{record.model}.tflite")
         problem = AnalyticCosts(graph=graph, device=device()).problem(tpus=record.tpus)
-        result = solve(problem, planner=record.planner)
+        result = answer_of_strategy(problem, record.planner)
         assert result.plan is not None and result.score is not None
         costs = result.score.pipelines[0]
         assert (record.status, record.objective_ns, record.bound_ns) == (
@@ -43,6 +43,15 @@ def test_records_are_what_the_planners_answer(models: Path, tmp_path: Path) -> N
         assert record.stage_ns == tuple(stage.time_ns for stage in costs.stages)
         assert record.one_tpu_ns == score_cut(problem, ()).period_ns
         assert record.model_sha256 == graph.sha256
+
+
+def test_no_rule_betters_the_best_pipeline_where_the_host_limits(models: Path, tmp_path: Path) -> None:
+    run(batch(models, tpus=(4,), planners=(*HEURISTICS, "dp")), tmp_path)
+    found: dict[str, dict[str, int | None]] = {}
+    for record in read_records(tmp_path):
+        found.setdefault(record.model, {})[record.planner] = record.period_ns
+    assert all(periods["dp"] == min(ns for ns in periods.values() if ns) for periods in found.values())
+    assert any(periods["dp"] != periods["greedy"] for periods in found.values()), "the host should limit somewhere"
 
 
 def test_the_best_layout_is_what_solve_answers(models: Path, tmp_path: Path) -> None:

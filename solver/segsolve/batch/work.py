@@ -88,9 +88,9 @@ def _solve(job: Job, path: str, timing: dict[str, Any]) -> Record:
         asked.constraints.check(problem)
         found = answer(problem, asked, planner=planner, limits=limits)
     else:
-        from segsolve.search.chain.confirmed import solve
+        from segsolve.search.ask import answer_of_strategy
 
-        found = solve(problem, planner=job.planner, limits=limits)
+        found = answer_of_strategy(problem, job.planner, limits)
     timing |= {"solve_s": found.wall_s, "deterministic_s": found.deterministic_s}
     return answered(job, found, one_tpu)
 

@@ -14,6 +14,7 @@ from segsolve.problem import Problem
 from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.bounds import least_value, out_of_reach
+from segsolve.search.chain.confirmed import solve
 from segsolve.search.chain.table import is_long
 from segsolve.search.exact import draft, exact
 from segsolve.search.fallback import Fallback
@@ -61,6 +62,24 @@ def best_pipeline(problem: Problem, planner: str, limits: Limits | None = None) 
     """
     question = Question(layout=Layout.PIPELINE, cuts=Cuts.CHAIN)
     return answer(problem, question, planner=planner, limits=limits)
+
+
+def answer_of_strategy(
+    problem: Problem, planner: str, limits: Limits | None = None, observe: Observer = ignore
+) -> Answer:
+    """Return the pipeline of any strategy; an exact one that the link or the host limits is asked again with these.
+
+    Raises:
+        UsageError: no planner has this name.
+        SolverFault: the planner answered wrongly.
+    """
+    found = solve(problem, planner=planner, limits=limits, observe=observe)
+    if planner not in EXACT or found.stopped_by is not Stop.FINISHED or not (found.score and found.score.limited_by):
+        return found
+    again = best_pipeline(problem, planner, limits)
+    if again.plan is None or again.plan.cuts is None:
+        return found
+    return replace(again, wall_s=found.wall_s + again.wall_s)
 
 
 def check_question(question: Question, planner: str) -> None:
