@@ -9,6 +9,7 @@ import pytest
 
 from segsolve.errors import ExitCode
 from segsolve_runtime.contract.plan import load_plan
+from segsolve_runtime.flow.lanes import limited_by
 
 from .tool import document, error, inside
 
@@ -44,9 +45,19 @@ def test_operations_that_moved_are_those_of_the_plans(plans: Path) -> None:
 def test_people_are_told_what_changed_and_why(plans: Path) -> None:
     text = inside("diff", plans / "three", plans / "usb").stdout
     assert "Device: edgetpu-m2 (three), edgetpu-usb (usb)." in text
-    assert "What limits three: operations" in text and "The slowest stage of usb against that of three:" in text
+    assert "What limits three: the host" in text and "The slowest stage of usb against that of three:" in text
     text = inside("diff", plans / "two", plans / "any").stdout
     assert "Asked for: throughput on 2 TPUs" in " ".join(text.split()) and "Layout:" in text
+
+
+def test_what_limits_is_the_host_where_it_has_too_little(plans: Path) -> None:
+    limited = {name: limited_by(load_plan(plans / name).plan) for name in ("two", "any")}
+    assert limited == {"two": (), "any": ("host",)}
+    text = " ".join(inside("diff", plans / "two", plans / "any").stdout.split())
+    assert "What limits any: the host that all TPUs share; its slowest stage: operations" in text
+    assert "What limits two: operations" in text
+    found = document(inside("diff", plans / "two", plans / "any", "--json").stdout)
+    assert (found["before"]["limited_by"], found["after"]["limited_by"]) == ([], ["host"])
 
 
 def test_a_plan_and_itself(plans: Path) -> None:

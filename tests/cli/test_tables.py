@@ -13,15 +13,17 @@ from rich.console import Console
 
 from generators.problems import chain, op_cost
 from segsolve.comparison import compare
+from segsolve.cost.plan import score_plan
 from segsolve.device.model import device_names, load_device
 from segsolve.errors import ExitCode
 from segsolve.graph.read import read_model
+from segsolve.plan.model import cut_at
 from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.grid import Grid
 from segsolve.report.layouts import layouts_table
 from segsolve.report.table import compare_table
 from segsolve.report.units import count, million, ms, percent, size
-from segsolve.search.simple_layouts import layouts_beside
+from segsolve.search.simple_layouts import Layout, layouts_beside
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract.wording import hanging
 
@@ -189,6 +191,17 @@ def test_names_are_cut_short_before_a_figure_is(width: int) -> None:
     shown = text.getvalue()
     assert all(figure in shown for figure in ("123 ", "12345.67", "1234.5")) and "…" in shown
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_layout_cut_by_rule_is_told_from_the_best_of_the_same_form() -> None:
+    problem = chain(*(op_cost(10 + n) for n in range(6)), tpus=2)
+    found = layouts_beside(problem)
+    other = cut_at((1,), 6)
+    beside = replace(found, best=Layout(plan=other, score=score_plan(problem, other)))
+    assert [layout.plan.layout for layout in beside.all].count("2") == 2
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(layouts_table(compare(problem, strategies=("dp",)), beside, 15))
+    assert " 2 (chain) " in console.export_text()
 
 
 def test_nothing_is_called_optimal_without_a_bound() -> None:

@@ -330,6 +330,7 @@ def test_what_compiling_changed(plan: Path, standin_compiler: Path, monkeypatch:
     before = load_plan(plan).plan
     same = document(inside("diff", plan, "--json").stdout)
     assert same["moved"] == [] and same["compiled"] == []
+    assert "was not compiled" in " ".join(inside("diff", plan).stdout.split())
     monkeypatch.setenv("STANDIN_COMPILER_CAPACITY", "1500000")
     done = compile_(plan, standin_compiler)
     assert done.code == ExitCode.OK, done.stderr
@@ -341,4 +342,8 @@ def test_what_compiling_changed(plan: Path, standin_compiler: Path, monkeypatch:
     assert record is not None
     assert [row["onchip_bytes"] for row in found["compiled"]] == [s.onchip_bytes for s in record.segments]
     text = inside("diff", plan).stdout
-    assert "after, compiled by edgetpu_compiler" in text and "What limits before" in text
+    assert (
+        "after, compiled by edgetpu_compiler" in text
+        and "What limits before" in text
+        and "was not compiled" not in text
+    )

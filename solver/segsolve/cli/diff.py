@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import show, show_json
+from segsolve.cli.console import show, show_json, show_sentence
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import Json
 from segsolve.errors import UsageError
@@ -42,8 +42,10 @@ def command(
         last = Side(names[1], other.plan, read_record(other.root))
     if as_json:
         show_json(difference_document(first, last))
-    else:
-        show(difference_table(first, last))
+        return
+    show(difference_table(first, last))
+    if after is None and last.compiled is None:
+        show_sentence(f"Nothing has changed: {before} was not compiled (`segsolve build {before} --compile`).")
 
 
 def _pools(before: Path, after: Path | None, *, as_json: bool) -> None:

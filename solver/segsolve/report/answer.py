@@ -250,10 +250,10 @@ def on_host(problem: Problem, score: PlanScore) -> Iterable[str]:
         takes = [f"{ms(ns)} ms to {what}" for what, ns in parts.items() if ms(ns) != ms(0)]
         if takes:
             yield f"An inference takes the host {' and '.join(takes)} (predicted)."
-    if host.work_ns:
-        busy = float(score.rate * host.work_ns)
+    busy = f"{float(score.rate * host.work_ns):.1f}"
+    if busy != "0.0":
         yield (
-            f"Operations that no TPU does take {ms(host.work_ns)} ms of a core per inference: {busy:.1f} of the host's "
+            f"Operations that no TPU does take {ms(host.work_ns)} ms of a core per inference: {busy} of the host's "
             f"{count(host.cores, 'core')} at this rate (predicted; --host-cores)."
         )
 

@@ -15,6 +15,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, mib, ms, sentence, spans
 from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord
 from segsolve_runtime.contract.plan import Plan, Stage
+from segsolve_runtime.flow.lanes import limited_by
 
 PARTS = ("overhead", "compute", "stream", "input", "output", "correction")
 _NAMES = {"stream": "streamed weights", "compute": "computing", "correction": "correction by measurement"}
@@ -117,6 +118,7 @@ def _figures(plan: Plan) -> dict[str, Any]:
         "latency_ns": solution.latency_ns,
         "tpus_used": _tpus(plan),
         "offchip_bytes": _streamed(plan),
+        "limited_by": limited_by(plan),
     }
 
 
@@ -169,11 +171,14 @@ def _said(before: Plan, after: Plan, names: tuple[str, str]) -> Iterator[str]:
 
 
 def _why(before: Plan, after: Plan, names: tuple[str, str]) -> Iterator[str]:
-    """Say what the slowest stage of each plan is, and by what they differ."""
+    """Say what limits each plan, and by what their slowest stages differ."""
     for plan, name in zip((before, after), names, strict=True):
-        slow = _slowest(plan)
+        slow, all_share = _slowest(plan), limited_by(plan)
         shared = f", shared by {count(slow.replicas, 'TPU')}" if slow.replicas > 1 else ""
-        yield f"What limits {name}: operations {spans(slow.op_ranges)}, {ms(slow.prediction.time_ns)} ms{shared}."
+        what = f"operations {spans(slow.op_ranges)}, {ms(slow.prediction.time_ns)} ms{shared}"
+        if all_share:
+            what = f"the {' and the '.join(all_share)} that all TPUs share; its slowest stage: {what}"
+        yield f"What limits {name}: {what}."
     a, b = _slowest(before), _slowest(after)
     parts = [(part, _part(b, part) - _part(a, part)) for part in PARTS]
     told = [f"{_NAMES.get(part, part)} {ns / 1e6:+.2f} ms" for part, ns in parts if abs(ns) >= _LEAST_NS]

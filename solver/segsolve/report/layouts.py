@@ -71,7 +71,7 @@ def _size(row: Document) -> str | None:
 def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int) -> tuple[Cell, ...]:
     score, over = layout.score, layouts.over_bound(layout)
     return (
-        Text(layout.plan.layout, style="bold" if layout is layouts.best else ""),
+        Text(_name(layouts, layout), style="bold" if layout is layouts.best else ""),
         _bars(layout),
         ms(score.period_ns),
         fps(score.throughput_fps),
@@ -82,6 +82,12 @@ def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int)
         times(_gain(comparison.vendor, layout)),
         over_cell(None if over is None else float(over)),
     )
+
+
+def _name(layouts: Layouts, layout: Layout) -> str:
+    """Return what a layout is called: one of the same form as the best, but cut by rule, is of the execution order."""
+    best, name = layouts.best, layout.plan.layout
+    return name if best is None or layout is best or name != best.plan.layout else f"{name} (chain)"
 
 
 def _gain(slow: Score | None, layout: Layout) -> float | None:
@@ -112,7 +118,7 @@ def _verdict(layouts: Layouts, ranges: Ranges) -> Iterable[str]:
         yield f"Layout {name} is proven optimal ({answer.proof})."
     else:
         yield f"Layout {name} is not proven optimal: the gap is at most {percent(answer.gap or 0.0)}."
-    found = {layout.plan.layout: period_range(ranges, layout.score) for layout in layouts.all}
+    found = {_name(layouts, layout): period_range(ranges, layout.score) for layout in layouts.all}
     yield from ties_sentence(name, layouts.best.score.period_ns, found)
 
 

@@ -207,7 +207,8 @@ class _Search:
         if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
             return graph
         if graph.value is None or chain.value <= graph.value:
-            known = self._of_the_order(chain, "" if graph.note == chain.note else graph.note)
+            why = "" if graph.note == chain.note else graph.note
+            known = self._of_the_order(chain, why, otherwise="no other cuts of its graph were found to be better")
             return replace(known, bound=max(known.bound, min(graph.bound, chain.value)))
         return graph
 
@@ -260,8 +261,11 @@ class _Search:
     def _drafted_over(self, table: StageTable) -> Answer:
         return draft(self._asked(table, "dag"))
 
-    def _of_the_order(self, chain: Answer, why: str = "") -> Answer:
-        """Return what is known of the execution order, as a plan that other cuts of the graph may better."""
+    def _of_the_order(self, chain: Answer, why: str = "", *, otherwise: str = "no other cuts were tried") -> Answer:
+        """Return what is known of the execution order, as a plan that other cuts of the graph may better.
+
+        `otherwise` says so of a plan that is not known to be the best of the order.
+        """
         chain = self._last(chain)
         if chain.status is Status.INFEASIBLE:
             note = f"no cuts of the execution order keep the constraints; others were not all tried{why and f': {why}'}"
@@ -272,7 +276,7 @@ class _Search:
         if bound == chain.value and not chain.points:
             return replace(chain, status=Status.OPTIMAL, bound=bound, cuts="dag")
         is_best = chain.status is Status.OPTIMAL
-        said = "the plan is the best over all cuts of the execution order" if is_best else "no other cuts were tried"
+        said = "the plan is the best over all cuts of the execution order" if is_best else otherwise
         note = "; ".join(part for part in (chain.note, f"{said}{why and f': {why}'}") if part)
         return replace(
             chain,

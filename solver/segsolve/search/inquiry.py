@@ -176,7 +176,7 @@ class Inquiry:
             return score_plan(self.problem, plan)
 
         objective = self.question.objective
-        claim = f"the plan is valid and has the {objective} that is said"
+        claim = "the plan is valid and costs what is said"
         score, found = confirmed(EVALUATOR, claim, "exact", price)
         if self.aim.has_value and (again := self.value_of(plan, score)) != value:
             raise fault(f"it claims a {objective} of {value}, its plan has {again}")

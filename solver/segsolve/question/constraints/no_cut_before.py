@@ -25,7 +25,10 @@ class NoCutBefore(Constraint):
 
     key: ClassVar[str] = "no_cut_before"
     option: ClassVar[Option] = Option(
-        flag="--no-cut-before", help="No stage begins at this operation.", metavar="OP", is_repeatable=True
+        flag="--no-cut-before",
+        help="No stage begins at this operation: it stays with the one before.",
+        metavar="OP",
+        is_repeatable=True,
     )
     names_operations: ClassVar[bool] = True
 
