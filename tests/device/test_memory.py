@@ -164,6 +164,14 @@ def test_scratch_is_a_share_of_the_largest_map(tmp_path: Path) -> None:
     assert scratch_bytes(replace(DEVICE, activation_factor=0.0), graph, concat) == 0
 
 
+def test_what_litert_cannot_prepare_has_no_maps(tmp_path: Path) -> None:
+    net = Net()
+    graph = net.load(tmp_path, net.conv(net.input(), 8)).graph
+    op = graph.ops[0]
+    flat = [replace(t, shape=(3,)) if t.index in op.outputs else t for t in graph.tensors]
+    assert scratch_bytes(DEVICE, replace(graph, tensors=tuple(flat)), op) >= 0
+
+
 def test_each_tile_holds_its_part_of_the_maps_that_are_alive(tmp_path: Path) -> None:
     net = Net()
     x = net.input((1, 16, 16, 8))

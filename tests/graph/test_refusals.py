@@ -169,6 +169,13 @@ def _wrong_order(net: Net) -> int:
     return output
 
 
+def _wrong_order_of_nothing(net: Net) -> int:
+    output = _wrong_order(net)
+    for index in net.graph.operators[0].inputs:
+        net.graph.tensors[index].shape = np.array([1, 4, 0, 8], np.int32)
+    return output
+
+
 def _made_twice(net: Net) -> int:
     output = net.relu(net.input())
     net.operator("RELU", [0], [output])
@@ -237,6 +244,7 @@ def _newer_operator(net: Net) -> int:
         (_no_outputs, "no inputs or no outputs"),
         (_uncomputed_output, "an output that no operation computes"),
         (_wrong_order, "operation 0 (RELU) reads 'relu_0'"),
+        (_wrong_order_of_nothing, "operation 0 (RELU) reads 'relu_0'"),
         (_made_twice, "makes a tensor for the second time"),
         (_lost_weights, "operation 0 (CONV_2D) reads 'constant_1'"),
         (_external, "keeps weights in other files"),

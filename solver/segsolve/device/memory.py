@@ -164,8 +164,6 @@ def _whole_map_bytes(device: Device, graph: Graph, op: Op) -> int:
     if margin == 0:
         return 0
     source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if len(source.shape) != 4 or len(target.shape) != 4:  # no maps: nothing that LiteRT prepares
-        return 0
     side = isqrt(device.tiles)
     rows, columns = (round_up(n, side) // side + margin for n in target.shape[1:3])
     return device.tiles * rows * columns * source.shape[3] + target.nbytes
@@ -175,7 +173,10 @@ def _margin(graph: Graph, op: Op) -> int:
     """Return the rows that a window reads beyond a tile of its output; 0 if its maps go through in stripes."""
     if op.kind not in ("AVERAGE_POOL_2D", "CONV_2D"):
         return 0
-    lost = graph.tensors[op.inputs[0]].shape[1] - graph.tensors[op.outputs[0]].shape[1]
+    source, target = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+    if len(source) != 4 or len(target) != 4:  # no maps: nothing that LiteRT prepares
+        return 0
+    lost = source[1] - target[1]
     if op.weights is None:
         return POOL_WINDOW - 1 if lost == 0 else 0
     overhang = graph.tensors[op.weights].shape[1] - 1

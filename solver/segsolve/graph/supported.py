@@ -50,7 +50,8 @@ def _is_in_execution_order(model: Any, name: str) -> None:
     """Operations read what the model is given, what the file holds, or what one earlier operation made."""
     subgraph = model.subgraphs[0]
     known = {int(t) for t in subgraph.inputs} | {-1}
-    known |= {index for index, tensor in enumerate(subgraph.tensors) if _needs_no_maker(model, tensor)}
+    to_come = {int(t) for operator in subgraph.operators for t in operator.outputs}
+    known |= {i for i, tensor in enumerate(subgraph.tensors) if i not in to_come and _needs_no_maker(model, tensor)}
     made: set[int] = set()
     for index, operator in enumerate(subgraph.operators):
         if unknown := [int(t) for t in operator.inputs if int(t) not in known]:
