@@ -126,7 +126,7 @@ def test_constraints_are_of_each_model_and_certified(networks: list[Path], tmp_p
         (("--max-latency", "mobile=2ms"), "'mobile' is no model here"),
         (("--cut-before", "10"), "it is not said of which model"),
         (("--cut-before", "mobilenet=7000"), "there is no operation 7000"),
-        (("--pin", "mobilenet=3=0"), "a stage is known by its TPU"),
+        (("--pin", "mobilenet=3=0"), "a stage of a pool has no number"),
         (("--min-fps", "30"), "--min-fps is of one model"),
     ],
 )
@@ -355,6 +355,27 @@ def test_what_is_known_better_of_a_pool_is_kept(networks: list[Path], tmp_path: 
     assert sizes[0] == sizes[1] >= 0
 
 
+def test_operations_run_where_they_are_pinned(networks: list[Path], tmp_path: Path) -> None:
+    pins = ("--pin", "mobilenet=20=edgetpu-m2", "--pin", "squeezenet1.0=edgetpu-usb", "--no-verify")
+    asked = ("--pool", POOL, "--time-limit", "3", *pins)
+    done = run("solve", networks[0], networks[2], *asked, "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    folder = load_pool(tmp_path / "plan")
+    for model, plan in zip(folder.pool.models, folder.plans, strict=True):
+        device_of = folder.device_of(model.name)
+        for place, device in device_of.items():
+            ops = plan.plan.pipelines[place.pipeline].stages[place.stage].ops
+            kind = folder.pool.kinds[folder.pool.devices[device].kind].name
+            assert kind == "edgetpu-usb" or model.name == "mobilenet"
+            assert kind == "edgetpu-m2" or model.name != "mobilenet" or 20 not in ops
+    checked = document(run("check", tmp_path / "plan", "--json"))
+    assert checked["certified"] is True
+    assert "mobilenet with operation 20 on edgetpu-m2" in checked["verdict"]
+    told: list[str] = []
+    replan_pool(tmp_path / "plan", lost=["edgetpu-usb:0"], models=networks[0].parent, tell=told.append)
+    assert any("no device is left that squeezenet1.0 was asked to have" in line for line in told)
+
+
 def test_a_pool_has_one_host(networks: list[Path], tmp_path: Path) -> None:
     two = "edgetpu-m2:1,edgetpu-usb-pi5:1"
     refused = run("solve", networks[2], "--pool", two)
@@ -393,7 +414,11 @@ def test_what_a_pool_file_cannot_know_is_said(tmp_path: Path, text: str, words: 
         ((), ("need a --pool", "squeezenet1.0")),
         (("--pool", "edgetpu-m2:0"), ("edgetpu-m2 is 0",)),
         (("--pool", "edgetpu-m2:1:2"), ("--pool is",)),
-        (("--pool", POOL, "--pin", "1=0"), ("--pin",)),
+        (("--pool", POOL, "--pin", "1=edgetpu-usb"), ("--pin", "not said of which model")),
+        (
+            ("--pool", POOL, "--pin", "mobilenet=1=edgetpu-usb", "--pin", "mobilenet=edgetpu-m2"),
+            ("operation 1 of mobilenet on edgetpu-m2 and on edgetpu-usb",),
+        ),
         (("--pool", POOL, "--rate", "nobody=3"), ("nobody", "no model here")),
         (("--pool", POOL, "--rate", "mobilenet=3"), ("squeezenet1.0",)),
         (("--pool", POOL, "--rate", "mobilenet=0", "--rate", "squeezenet1.0=1"), ("the rate of mobilenet",)),

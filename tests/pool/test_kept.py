@@ -22,7 +22,7 @@ from segsolve.pool.arcs import arcs_of
 from segsolve.pool.certificate import certificate
 from segsolve.pool.evaluate import check_pool, keeps, score_pool
 from segsolve.pool.latency import LatencyBound
-from segsolve.pool.model import Goal, PoolProblem, Sharing
+from segsolve.pool.model import Goal, Pin, PoolProblem, Sharing
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.solve import solve_pool
 from segsolve.question.kept import Constraints
@@ -52,6 +52,22 @@ def drawn(problem: PoolProblem, seed: int) -> list[Constraints]:
     return found
 
 
+def pinned(problem: PoolProblem, seed: int) -> PoolProblem:
+    """Return a problem with some operations of some models pinned to kinds."""
+    rng, demands = random.Random(seed), []
+    for demand, row in zip(problem.workload.demands, problem.costs, strict=True):
+        ops = len(row[0].ops)
+        first = rng.randrange(ops)
+        pin = Pin(first=first, last=rng.choice((first, ops - 1)), kind=rng.choice(problem.pool.kinds).name)
+        demands.append(replace(demand, pins=(pin,) if rng.random() < 0.6 else ()))
+    return replace(problem, workload=replace(problem.workload, demands=tuple(demands)))
+
+
+def of_two_kinds() -> PoolProblem:
+    drawn_ones = (random_pool(seed, models=2, devices=3) for seed in range(99))
+    return next(problem for problem in drawn_ones if len(problem.pool.kinds) > 1)
+
+
 def read(answer: PoolAnswer, plan: PoolPlan) -> PoolCertificate:
     document = certificate(answer, plan)
     assert document is not None
@@ -62,6 +78,7 @@ def read(answer: PoolAnswer, plan: PoolPlan) -> PoolCertificate:
 def test_the_best_plan_that_keeps_the_constraints_is_found(seed: int) -> None:
     problem = random_pool(seed, models=2, devices=3, linked=seed % 4 == 1, hosted=seed % 4 == 2)
     problem = asked(problem, *drawn(problem, seed), sharing=Sharing.NEVER)
+    problem = pinned(problem, seed) if seed % 3 == 0 else problem
     answer = solve_pool(problem)
     best = min((period for period, _, plan in exclusive_plans(problem) if keeps(problem, plan)), default=None)
     if best is None:
@@ -75,6 +92,35 @@ def test_the_best_plan_that_keeps_the_constraints_is_found(seed: int) -> None:
     found = read(answer, answer.plan)
     check_plan(found)
     check_kept(found, cost_of(found))
+
+
+def test_what_cannot_be_cut_into_stages_that_may_run_has_no_plan() -> None:
+    problem = of_two_kinds()
+    kinds = [kind.name for kind in problem.pool.kinds]
+    kept = [Constraints.of(keep_together=[[0, 1]]), *(Constraints() for _ in problem.costs[1:])]
+    problem = asked(problem, *kept)
+    pins = tuple(Pin(first=op, last=op, kind=kinds[op]) for op in (0, 1))
+    first, *others = problem.workload.demands
+    workload = replace(problem.workload, demands=(replace(first, pins=pins), *others))
+    answer = solve_pool(replace(problem, workload=workload))
+    assert answer.status is Status.INFEASIBLE
+    assert "operation 0 on" in answer.note
+
+
+def test_a_certificate_of_a_plan_that_runs_elsewhere_is_refused() -> None:
+    answer = solve_pool(of_two_kinds())
+    assert answer.plan is not None
+    kinds, refused = [kind.name for kind in answer.problem.pool.kinds], []
+    for kind in kinds:
+        document = certificate(answer, answer.plan)
+        assert document is not None
+        document["models"][0]["pins"] = [{"first": 0, "last": 0, "kind": kind}]
+        try:
+            check_plan(PoolCertificate.model_validate(document | {"binding": {"pool_sha256": "0" * 64, "models": []}}))
+        except CertificateFault as fault:
+            refused.append(str(fault))
+    assert len(refused) >= len(kinds) - 1
+    assert all("operations that belong on kind" in text for text in refused)
 
 
 def test_constraints_matter() -> None:
@@ -144,6 +190,7 @@ def test_shared_plans_keep_them_too(sharing: Sharing) -> None:
         if problem.models == 1:
             continue
         problem = asked(problem, *drawn(problem, seed), sharing=sharing)
+        problem = pinned(problem, seed) if seed % 2 else problem
         answer = solve_pool(problem)
         drawn_plans = [random_placement(problem, 1000 * seed + number) for number in range(100)]
         periods = [score_pool(problem, plan).period for plan in drawn_plans if keeps(problem, plan)]

@@ -74,6 +74,14 @@ class PoolDevice(_Record):
     load_ns: _Count = Field(description="what a period occupies it for")
 
 
+class PoolPin(_Record):
+    """Operations of a model, first and last inclusive, that run on devices of a kind, as was asked."""
+
+    first: _Count
+    last: _Count
+    kind: _Name
+
+
 class PoolModel(_Record):
     """A model, its plan and its rates."""
 
@@ -84,6 +92,7 @@ class PoolModel(_Record):
     constraints: dict[str, Any] = Field(
         default_factory=dict, description="what was asked of its pipelines, as the question of a plan.json has it"
     )
+    pins: list[PoolPin] = Field(default_factory=list, description="where its operations were asked to run")
     rate_fps: Annotated[float, Field(ge=0)] = Field(description="predicted, rounded down")
     latency_ns: _Count = Field(description="worst predicted time of an inference that waits for none of its own model")
     own_latency_ns: _Count = Field(description="the same where all devices are free")

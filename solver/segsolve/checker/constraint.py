@@ -84,6 +84,12 @@ def in_words(ops: Sequence[int]) -> str:
     return shortened(f"operation {ops[0]}" if len(ops) == 1 else f"operations {', '.join(map(str, ops))}")
 
 
+def without(members: Flags, first: int, last: int) -> Mask:
+    """Return what tells which stages hold none of the operations from first to last."""
+    done = members[:, first : last + 1].sum(axis=1)
+    return lambda row, columns: np.asarray(done[columns] == done[row])
+
+
 def holds(members: Flags, op: int) -> Mask:
     """Return what tells which stages hold an operation."""
     done = members[:, op]

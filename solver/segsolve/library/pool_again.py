@@ -55,7 +55,7 @@ def question_of(
     named = _pool(file, left)
     no_spill = file.solution.no_spill
     problem, loaded, memory = pool_problem(paths, named, rates={}, weights={}, no_spill=no_spill, tell=tell)
-    workload = workload_of(file)
+    workload = _without_pins(workload_of(file), {kind.name for kind in named.pool.kinds}, tell)
     rows = (
         tuple(demand.kept.restricted(costs) for costs in row)
         for row, demand in zip(problem.costs, workload.demands, strict=True)
@@ -68,15 +68,32 @@ def question_of(
     )
 
 
+def _without_pins(workload: Workload, kinds: Collection[str], tell: Tell) -> Workload:
+    """Return a workload without what is pinned to kinds of which no device is left, and tell of it."""
+    demands = []
+    for demand in workload.demands:
+        pins = tuple(pin for pin in demand.pins if pin.kind in kinds)
+        for pin in demand.pins:
+            if pin not in pins:
+                tell(f"no device is left that {demand.model} was asked to have {pin.words}; it runs elsewhere")
+        demands.append(replace(demand, pins=pins))
+    return replace(workload, demands=tuple(demands))
+
+
 def workload_of(file: PoolFile) -> Workload:
     """Return what a pool's plan was asked to serve."""
-    from segsolve.pool.model import Demand, Goal, Sharing, Workload
+    from segsolve.pool.model import Demand, Goal, Pin, Sharing, Workload
     from segsolve.question.kept import Constraints
 
     asked = file.solution
     return Workload(
         demands=tuple(
-            Demand(model=model.name, weight=model.weight, kept=Constraints.of(**model.constraints))
+            Demand(
+                model=model.name,
+                weight=model.weight,
+                kept=Constraints.of(**model.constraints),
+                pins=tuple(Pin(**dict(pin)) for pin in model.pins),
+            )
             for model in file.models
         ),
         scale_fps=None if asked.scale_fps is None else Fraction(asked.scale_fps),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from segsolve.library.named_pools import NamedPool, parse_pool, with_links
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.answer import PoolAnswer
-    from segsolve.pool.model import PoolProblem, Workload
+    from segsolve.pool.model import Pin, PoolProblem, Workload
     from segsolve.pool.simple import Way
+    from segsolve.problem import Problem
     from segsolve.question.constraint import Option
     from segsolve.solvers.base import Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
@@ -190,9 +192,10 @@ def pool_problem(
             for source, kind in zip(sources, named.pool.kinds, strict=True)
         ]
         common = tuple(sorted(set(problems[0].cuts).intersection(*(p.cuts for p in problems))))
+        pins = _pins(asked[demand.model].pop("pin", ()), demand.model, problems[0], named)
         kept = found(parsed(asked[demand.model]), replace(problems[0], cuts=common))
         kept.check(replace(problems[0], cuts=common, tpus=len(named.pool.devices)))
-        demands.append(replace(demand, kept=kept))
+        demands.append(replace(demand, kept=kept, pins=pins))
         rows.append(tuple(kept.restricted(replace(p, cuts=common, link=None)) for p in problems))
         memory = [source.device.memory_bytes for source in sources]
         loaded.append(model)
@@ -257,11 +260,6 @@ def constraints_by_model(
     for argument, value in given.items():
         if value in (None, [], ()):
             continue
-        if argument == "pin":
-            raise UsageError(
-                "--pin is not for pools, where a stage is known by its TPU and has no number",
-                "say where stages begin: --cut-before MODEL=OP, --keep-together MODEL=A,B",
-            )
         if argument == "min_fps":
             if len(names) > 1 or rates:
                 raise UsageError("--min-fps is of one model", "write --rate MODEL=PER_SECOND for each")
@@ -298,6 +296,31 @@ def _by_model(names: Sequence[str], option: Option, value: Any, *, names_operati
         return {name.strip(): option.type(own) for name, _, own in parts}
     except ValueError:
         raise UsageError(f"{option.flag} is {value!r}", f"write {option.flag} {names[0]}=NUMBER") from None
+
+
+def _pins(texts: Sequence[str], model: str, problem: Problem, named: NamedPool) -> tuple[Pin, ...]:
+    """Return where operations of a model are to run: ``OP=KIND``, or ``KIND`` of all of them.
+
+    Raises:
+        UsageError: an operation or a kind is not there, or an operation is to run on two kinds.
+    """
+    from segsolve.pool.model import Pin
+    from segsolve.question.operations import operation
+
+    kinds, found = [kind.name for kind in named.pool.kinds], set()
+    for text in texts:
+        name, mark, kind = str(text).rpartition("=")
+        if kind.strip() not in kinds:
+            form = "write OP=KIND, or KIND for all of a model: a stage of a pool has no number"
+            raise UsageError(f"--pin {text}: {kind!r} is no kind of the pool", f"{form}; known: {', '.join(kinds)}")
+        first = operation(problem, name) if mark else 0
+        found.add(Pin(first=first, last=first if mark else len(problem.ops) - 1, kind=kind.strip()))
+    pins = sorted(found, key=lambda pin: (pin.first, pin.last, pin.kind))
+    for pin, other in combinations(pins, 2):
+        if pin.kind != other.kind and other.first <= pin.last:
+            words = f"operation {other.first} of {model} on {pin.kind} and on {other.kind}"
+            raise UsageError(f"--pin asks for {words}", "give one of the two")
+    return tuple(pins)
 
 
 def _all_rates(names: Sequence[str], rates: Mapping[str, Fraction], objective: str, tell: Tell) -> dict[str, Fraction]:

@@ -17,9 +17,10 @@ from segsolve.cost.arrays import Arrays, Ints
 from segsolve.cost.stage import scratch_bytes, stage_score
 from segsolve.cost.states import Ideals, Prefixes, prefixes
 from segsolve.cost.table import IMPOSSIBLE, MOST_ROOM, StageTable
-from segsolve.pool.model import NOTHING
+from segsolve.pool.model import OnKind
 from segsolve.problem import Problem
-from segsolve.question.kept import Constraints
+
+_FREE = OnKind()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Arcs:
 
     problem: Problem
     states: Prefixes | Ideals
-    kept: Constraints = NOTHING
+    kept: OnKind = _FREE
     _known: dict[tuple[int, int], tuple[list[int], list[Price]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -142,7 +143,7 @@ class Arcs:
         return Price(low, until, time, used, moved, fits)
 
 
-def arcs_of(problem: Problem, kept: Constraints = NOTHING) -> Arcs:
+def arcs_of(problem: Problem, kept: OnKind = _FREE) -> Arcs:
     """Return the stages that the execution order of a problem can be cut into, but those that constraints forbid."""
     return Arcs(problem, prefixes(problem), kept)
 
@@ -151,7 +152,7 @@ def arcs_of(problem: Problem, kept: Constraints = NOTHING) -> Arcs:
 class KeptTable(StageTable):
     """The prices of a model's stages, those that constraints forbid being impossible."""
 
-    kept: Constraints = NOTHING
+    kept: OnKind = _FREE
 
     @cached_property
     def time(self) -> Ints:

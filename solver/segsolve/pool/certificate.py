@@ -16,7 +16,7 @@ from segsolve.pool.model import Goal
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.region import Split
 from segsolve.problem import Problem
-from segsolve_runtime.contract.document import jsonable
+from segsolve_runtime.contract.document import jsonable, members
 
 
 def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
@@ -28,10 +28,14 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
     return {
         "format": "segsolve-pool-certificate",
         "version": 1,
-        "kinds": [{"name": kind.name, "count": kind.count, "link": kind.link} for kind in pool.kinds],
+        "kinds": [members(kind, "name", "count", "link") for kind in pool.kinds],
         "links": [{"name": name, "ns_per_mib": link.ns_per_mib} for name, link in pool.links],
         "models": [
-            {"name": demand.model, "weight": demand.weight, "constraints": jsonable(dict(demand.kept.values))}
+            {
+                "name": demand.model,
+                "constraints": jsonable(dict(demand.kept.values)),
+                **members(demand, "weight", "pins"),
+            }
             for demand in workload.demands
         ],
         "objective": workload.goal.value,

@@ -252,6 +252,10 @@ def keeps(problem: PoolProblem, plan: PoolPlan) -> bool:
         stages = (tuple(stage.as_stage for stage in plan.pipelines[p].stages) for p in plan.of_model(m))
         if not demand.kept.allow_stages(Plan(pipelines=tuple(Pipeline(stages=own) for own in stages))):
             return False
+        runs = ((stage, stage.devices[0]) for p in plan.of_model(m) for stage in plan.pipelines[p].stages)
+        kinds = ((stage, problem.pool.kinds[problem.pool.devices[device]]) for stage, device in runs)
+        if demand.pins and not all(demand.on(kind.name).holds(stage.ops) for stage, kind in kinds):
+            return False
     is_timed = any(demand.kept.most_latency_ns is not None for demand in problem.workload.demands)
     return not (is_timed and score_pool(problem, plan).late_ns)
 

@@ -27,8 +27,10 @@ def whole_models(problem: PoolProblem) -> PoolPlan | None:
     lives: dict[int, list[int]] = {}
     alone = [min(load((m,), kind) for kind in range(len(problem.pool.kinds))) for m in range(problem.models)]
     for m in sorted(range(problem.models), key=lambda m: -alone[m]):
+        demand = problem.workload.demands[m]
         free = {kind: d for d, kind in reversed([*enumerate(devices)]) if d not in lives}
-        offered = [*free.values(), *(lives if shares else ())]
+        near = [*free.values(), *(lives if shares else ())]
+        offered = [d for d in near if demand.on(problem.pool.kinds[devices[d]].name).holds(whole[m])]
         if not offered:
             return None
         loads = {d: load((*lives.get(d, ()), m), devices[d]) for d in offered}

@@ -223,6 +223,7 @@ def _document(
                 plan_sha256=hashes[m],
                 weight=demand.weight,
                 constraints=jsonable(dict(demand.kept.values)),
+                pins=[poolfile.PoolPin(**asdict(pin)) for pin in demand.pins],
                 rate_fps=rounded_down(score.rate_fps(m)),
                 latency_ns=score.latency_ns(m),
                 own_latency_ns=score.own_latency_ns(m),

@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property, reduce
 from math import gcd, lcm
+from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
 from segsolve.question.kept import Constraints
 
+if TYPE_CHECKING:
+    from segsolve.cost.arrays import Ints
+    from segsolve.cost.table import StageTable
+
 NOTHING = Constraints()
 """No constraints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The operations of a model from `first` to `last` run on devices of a kind."""
+
+    first: int
+    last: int
+    kind: str
+
+    @property
+    def words(self) -> str:
+        """What is asked."""
+        one = self.first == self.last
+        return f"{f'operation {self.first}' if one else f'operations {self.first} to {self.last}'} on {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnKind:
+    """What the stages of a model keep on a kind of devices: its constraints, and what is pinned `elsewhere`."""
+
+    kept: Constraints = NOTHING
+    elsewhere: tuple[Pin, ...] = ()
+
+    def time(self, table: StageTable) -> Ints:
+        """Return the time [n, n] of the stages that are allowed; IMPOSSIBLE for the others."""
+        import numpy as np
+
+        from segsolve.cost.table import IMPOSSIBLE
+
+        time = self.kept.time(table)
+        for pin in self.elsewhere:
+            done = table.members[:, pin.first : pin.last + 1].sum(axis=1)  # as many as are done in both states: none
+            time = np.where(done[:, None] == done[None, :], time, IMPOSSIBLE)
+        return time
+
+    def holds(self, ops: Sequence[int]) -> bool:
+        """Whether none of the operations of a stage is pinned elsewhere."""
+        return not any(pin.first <= op <= pin.last for pin in self.elsewhere for op in ops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +118,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is wanted of one model: inferences per period, and what each of its pipelines keeps.
+    """What is wanted of one model: inferences per period, what each of its pipelines keeps, and where it runs.
 
     A latency that is kept is the worst, with all that an inference waits for on shared devices.
     """
@@ -81,10 +126,20 @@ class Demand:
     model: str
     weight: int
     kept: Constraints = NOTHING
+    pins: tuple[Pin, ...] = ()
 
     def __post_init__(self) -> None:
         if self.weight < 1:
             raise ValueError(f"the weight of {self.model} is {self.weight}")
+
+    @property
+    def words(self) -> list[str]:
+        """What its pipelines keep, and where it runs."""
+        return [*self.kept.words, *(pin.words for pin in self.pins)]
+
+    def on(self, kind: str) -> OnKind:
+        """Return what its stages keep on a kind of devices."""
+        return OnKind(self.kept, tuple(pin for pin in self.pins if pin.kind != kind))
 
 
 class Goal(StrEnum):
@@ -165,9 +220,7 @@ class PoolProblem:
     def words(self) -> list[str]:
         """What is asked of plans beside rates, each with the model that it is asked of."""
         demands = self.workload.demands
-        named = [
-            (f"{demand.model}: " if self.models > 1 else "", word) for demand in demands for word in demand.kept.words
-        ]
+        named = [(f"{demand.model}: " if self.models > 1 else "", word) for demand in demands for word in demand.words]
         return [name + word for name, word in named]
 
     @property

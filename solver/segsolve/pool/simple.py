@@ -153,7 +153,7 @@ def _on_every(problem: PoolProblem, times: Callable[[int], list[int]]) -> tuple[
     rates: dict[int, Fraction] = {}
     for kind in range(len(problem.pool.kinds)):
         own = times(kind)
-        if own and all(_is_kept(problem, m, sum(own)) for m in range(problem.models)):
+        if own and all(_is_kept(problem, m, kind, sum(own)) for m in range(problem.models)):
             load = sum(w * t for w, t in zip(problem.workload.weights, own, strict=True))
             rates[kind] = Fraction(1, max(1, load))
     used = {d: rates[kind] for d, kind in enumerate(problem.pool.devices) if kind in rates}
@@ -169,14 +169,15 @@ def _time(problem: PoolProblem, model: int, kind: int) -> int | None:
     costs = problem.costs[model][kind]
     score = stage_score(costs, range(len(costs.ops)))
     spills = _forbids_spills(problem) and score.spilled_ops
-    return None if spills or not _is_kept(problem, model, score.time_ns) else score.time_ns
+    return None if spills or not _is_kept(problem, model, kind, score.time_ns) else score.time_ns
 
 
-def _is_kept(problem: PoolProblem, model: int, latency_ns: int) -> bool:
-    """Whether a whole model on one TPU, an inference of which takes so long, is what is asked for."""
-    kept, ops = problem.workload.demands[model].kept, tuple(range(len(problem.costs[model][0].ops)))
+def _is_kept(problem: PoolProblem, model: int, kind: int, latency_ns: int) -> bool:
+    """Whether a whole model on one TPU of a kind, an inference of which takes so long, is what is asked for."""
+    demand, ops = problem.workload.demands[model], tuple(range(len(problem.costs[model][0].ops)))
     whole = Plan(pipelines=(Pipeline(stages=(Stage(ops=ops),)),))
-    return kept.allow_latency(latency_ns) and kept.allow_stages(whole)
+    is_here = demand.on(problem.pool.kinds[kind].name).holds(ops)
+    return is_here and demand.kept.allow_latency(latency_ns) and demand.kept.allow_stages(whole)
 
 
 def _forbids_spills(problem: PoolProblem) -> bool:

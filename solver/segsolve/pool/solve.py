@@ -9,6 +9,8 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
+
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import OutOfTime, deadline, is_over
 from segsolve.errors import SolverFault
@@ -22,7 +24,7 @@ from segsolve.pool.exclusive import Exclusive, best_exclusive
 from segsolve.pool.fallback import whole_models
 from segsolve.pool.latency import LatencyBound
 from segsolve.pool.local import Placed
-from segsolve.pool.model import Goal, PoolProblem, Sharing
+from segsolve.pool.model import Demand, Goal, PoolProblem, Sharing
 from segsolve.pool.patterns import Pricer, plan_of
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.resources import Prices, ResourceBound
@@ -63,7 +65,7 @@ class _Solve:
         self._problem, self._limits, self._observe, self._start = problem, limits, observe, start
         self._sharing = problem.workload.sharing
         self._arcs: list[list[Arcs]] = [
-            [arcs_of(p, demand.kept) for p in row]
+            [arcs_of(p, demand.on(kind.name)) for p, kind in zip(row, problem.pool.kinds, strict=True)]
             for row, demand in zip(problem.costs, problem.workload.demands, strict=True)
         ]
         self._interrupted, self._unfinished = False, False
@@ -210,6 +212,9 @@ class _Solve:
             is_proven &= dedicated is None or (self._limited is not None and self._limited.plan is None)
             unkept = f"without shared TPUs no plan keeps {', '.join(self._problem.words)}"
             few = "more models than TPUs that may not share"
+            note = "" if not is_proven else few if dedicated is None and not self._problem.words else unkept
+            if (lost := self._without_stages()) is not None:
+                is_proven, note = True, f"no stages of {lost.model} keep {', '.join(lost.words)}"
             return PoolAnswer(
                 problem=self._problem,
                 status=Status.INFEASIBLE if is_proven else Status.UNKNOWN,
@@ -220,7 +225,7 @@ class _Solve:
                 found_by="dynamic program",
                 over=over,
                 families=families,
-                note="" if not is_proven else few if dedicated is None and not self._problem.words else unkept,
+                note=note,
                 stopped_by=stopped,
             )
         _, plan, score, who = min(found, key=lambda each: self._rank(each[2]))
@@ -244,6 +249,17 @@ class _Solve:
             shared=proof,
             stopped_by=stopped,
         )
+
+    def _without_stages(self) -> Demand | None:
+        """Return a model that cannot be cut into stages each of which may run somewhere; None if there is none."""
+        for demand, row in zip(self._problem.workload.demands, self._arcs, strict=True):
+            allowed = np.minimum.reduce([arcs.resident_ns for arcs in row]) < IMPOSSIBLE
+            reached = np.arange(len(row[0])) == 0
+            for a in range(len(reached)):
+                reached |= reached[a] & allowed[a]
+            if not reached[-1]:
+                return demand
+        return None
 
     def _simple(self) -> list[tuple[str, PoolPlan, PoolScore, str]]:
         """Return the simple uses of the pool that are plans of those asked for, which searches may miss."""

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsolve.checker.document import Problem
-from segsolve.checker.kept import Constraints
-from segsolve.checker.pool.document import PoolCertificate
+from segsolve.checker.pool.document import Model, PoolCertificate
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.checker.states import Scope, States
 
@@ -29,8 +28,8 @@ def prefix_states(problem: Problem) -> States:
     return States(np.arange(len(problem.ops))[None, :] < ends[:, None], Scope.ORDER)
 
 
-def stage_times(problem: Problem, kept: Constraints) -> Ints:
-    """Return the times [states, states] of all stages in ns; FORBIDDEN where there is none that constraints allow."""
+def stage_times(problem: Problem, model: Model, kind: str) -> Ints:
+    """Return the times [states, states] of all stages in ns; FORBIDDEN where a kind may run none."""
     states = prefix_states(problem)
     rows = Rows(problem, states)
     count = len(problem.cuts) + 2
@@ -38,12 +37,12 @@ def stage_times(problem: Problem, kept: Constraints) -> Ints:
     stages = [(a, np.arange(a + 1, count)) for a in range(count - 1)]
     for (a, columns), ns in zip(stages, rows.times(stages), strict=True):
         times[a, columns] = ns
-    return kept_times(times, states, kept)
+    return kept_times(times, states, model, kind)
 
 
-def kept_times(times: Ints, states: States, kept: Constraints) -> Ints:
-    """Return times [states, states] of stages, FORBIDDEN for those that constraints forbid."""
-    masks = [mask for constraint in kept.all for mask in constraint.masks(states.members)]
+def kept_times(times: Ints, states: States, model: Model, kind: str) -> Ints:
+    """Return times [states, states] of stages, FORBIDDEN for those that a model may not have on a kind."""
+    masks = model.masks(kind, states.members)
     for a in range(len(times) - 1):
         columns = np.arange(a + 1, len(times))
         for mask in masks:
@@ -57,7 +56,9 @@ def least_period(certificate: PoolCertificate) -> Fraction | None:
     vectors = list(product(*(range(n + 1) for n in counts)))
     best: dict[Vector, Fraction] = {}
     for number, model in enumerate(certificate.models):
-        found = _rates(certificate.problems[number], vectors, model.constraints)
+        kinds = [kind.name for kind in certificate.kinds]
+        times = [stage_times(p, model, kind) for p, kind in zip(certificate.problems[number], kinds, strict=True)]
+        found = _rates(times, vectors)
         rates = {k: rate / model.weight for k, rate in found.items()}
         best = rates if number == 0 else _divided(best, rates, vectors)
     rate = best[counts]
@@ -83,9 +84,8 @@ def _divided(
     return found
 
 
-def _rates(problems: list[Problem], vectors: list[Vector], kept: Constraints) -> dict[Vector, Fraction]:
-    """Return the most inferences per ns of pipelines of one model, for each vector of devices."""
-    times = [stage_times(problem, kept) for problem in problems]
+def _rates(times: list[Ints], vectors: list[Vector]) -> dict[Vector, Fraction]:
+    """Return the most inferences per ns of pipelines of one model by its stages' times, for each vector of devices."""
     last = len(times[0]) - 1
     ahead: dict[Vector, Ints] = {}
     for k in vectors:

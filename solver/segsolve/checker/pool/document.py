@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from segsolve.checker.constraint import MOST_TOTAL
+from segsolve.checker.constraint import MOST_TOTAL, Flags, Mask, Op, without
 from segsolve.checker.document import CERTIFICATE_FILE, Problem
 from segsolve.checker.failure import CertificateFault
 from segsolve.checker.kept import Constraints
@@ -46,12 +46,42 @@ class PoolLink(_Record):
     ns_per_mib: _Amount
 
 
+class Pin(_Record):
+    """Operations, first and last inclusive, that run on devices of a kind."""
+
+    first: Op
+    last: Op
+    kind: str
+
+    @property
+    def words(self) -> str:
+        """What is asked, to follow "plans"."""
+        one = self.first == self.last
+        ops = f"operation {self.first}" if one else f"operations {self.first} to {self.last}"
+        return f"with {ops} on {self.kind}"
+
+
 class Model(_Record):
-    """A model, its inferences per period, and what each of its pipelines keeps."""
+    """A model, its inferences per period, what each of its pipelines keeps, and where its operations run."""
 
     name: str
     weight: Annotated[int, Field(ge=1, le=10_000)]
     constraints: Constraints = Constraints()
+    pins: list[Pin] = []
+
+    @property
+    def words(self) -> list[str]:
+        """What is asked of it, a few words each, to follow "plans"."""
+        return [*(words for c in self.constraints.all for words in c.words), *(pin.words for pin in self.pins)]
+
+    def elsewhere(self, kind: str) -> list[Pin]:
+        """Return what may not run on a kind."""
+        return [pin for pin in self.pins if pin.kind != kind]
+
+    def masks(self, kind: str, members: Flags) -> list[Mask]:
+        """Return what leaves the stages that a kind may run, where `members` [states, operations] are done."""
+        found = [mask for constraint in self.constraints.all for mask in constraint.masks(members)]
+        return found + [without(members, pin.first, pin.last) for pin in self.elsewhere(kind)]
 
 
 class PoolStage(_Record):
@@ -183,6 +213,8 @@ class PoolCertificate(_Record):
             _require(len({p.capacity_bytes for p in column}) == 1, "a kind's memory differs from model to model")
         _require(all(p.model < len(self.models) for p in self.pipelines), "a pipeline is of no model that there is")
         _require(len(self.residents) == len(self.devices), "the residents are not those of the devices")
+        known_kinds = {kind.name for kind in self.kinds}
+        _require(all(p.kind in known_kinds for m in self.models for p in m.pins), "a pin is to no kind that there is")
         names = {link.name for link in self.links}
         _require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
         _require(len(names) == len(self.links), "two links have the same name")

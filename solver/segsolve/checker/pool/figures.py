@@ -50,7 +50,9 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
     _require(wanted == said_wanted, "the certificate is about other rates")
     for m, model in zip(certificate.models, pool.models, strict=True):
         kept = {key: value for key, value in m.constraints.values if value not in (None, [])}
-        _require(kept == model.constraints, f"the constraints of {m.name} are not those of the certificate")
+        pins = [pin.model_dump() for pin in m.pins], [pin.model_dump() for pin in model.pins]
+        is_same = kept == model.constraints and pins[0] == pins[1]
+        _require(is_same, f"the constraints of {m.name} are not those of the certificate")
     numbers: dict[str, list[int]] = {model.name: [] for model in pool.models}
     for p, pipeline in enumerate(certificate.pipelines):
         numbers[pool.models[pipeline.model].name].append(p)

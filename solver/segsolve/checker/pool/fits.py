@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from segsolve.checker.costs import scratch, stage_cost
 from segsolve.checker.document import Problem
-from segsolve.checker.kept import Constraints
 from segsolve.checker.pool.dedicated import kept_times, prefix_states
+from segsolve.checker.pool.document import Model
 from segsolve.checker.rows import FORBIDDEN, Rows
 from segsolve.jit import compiled
 
@@ -52,11 +52,11 @@ def resident_times(problem: Problem) -> tuple[Ints, Ints]:
     return times, moved
 
 
-def fits_of(problem: Problem, most_ns: int, kept: Constraints) -> Fits:
-    """Return the stages that keep constraints and take so much at most if all weights are on chip."""
+def fits_of(problem: Problem, most_ns: int, model: Model, kind: str) -> Fits:
+    """Return the stages that a model may have on a kind and that take so much at most if all weights are on chip."""
     states = np.array([0, *problem.cuts, len(problem.ops)])
     resident, moving = resident_times(problem)
-    resident = kept_times(resident, prefix_states(problem), kept)
+    resident = kept_times(resident, prefix_states(problem), model, kind)
     first, last = np.nonzero(resident <= min(most_ns, FORBIDDEN - 1))
     least = resident[first, last]
     layers = sorted(

@@ -26,7 +26,7 @@ def check_kept(certificate: PoolCertificate, cost: PoolCost) -> None:
 
 def kept_words(certificate: PoolCertificate) -> str:
     """Return what is asked of plans beside their value, to follow "plans"; nothing where nothing is."""
-    found = [f"of {m.name} {words}" for m in certificate.models for c in m.constraints.all for words in c.words]
+    found = [f"of {model.name} {words}" for model in certificate.models for words in model.words]
     if certificate.objective == "latency" and certificate.wanted is not None:
         per_s = float(Fraction(*certificate.wanted))
         found.insert(0, "of " + ", ".join(f"{m.weight * per_s:g} {m.name} per second" for m in certificate.models))

@@ -45,12 +45,17 @@ def check_plan(certificate: PoolCertificate) -> None:
         raise CertificateFault("a model has no pipeline, or a pipeline no model")
     for p, pipeline in enumerate(certificate.pipelines):
         _check_pipeline(certificate.problems[pipeline.model][0], pipeline)
-        _check_kept(certificate.models[pipeline.model], pipeline)
+        model = certificate.models[pipeline.model]
+        _check_kept(model, pipeline)
         for k, stage in enumerate(pipeline.stages):
             if len(set(stage.devices)) != len(stage.devices) or max(stage.devices) >= len(kinds):
                 raise CertificateFault("a stage runs on a device that is not there, or twice on one")
             if len({kinds[d] for d in stage.devices}) != 1:
                 raise CertificateFault("a stage has replicas on devices of several kinds")
+            kind = certificate.kinds[kinds[stage.devices[0]]].name
+            for pin in model.elsewhere(kind):
+                if any(pin.first <= op <= pin.last for op in stage.members):
+                    raise CertificateFault(f"{model.name}: a stage on {kind} has operations that belong on {pin.kind}")
             for d in stage.devices:
                 lives[d].append([p, k])
     for d, residents in enumerate(certificate.residents):

@@ -66,12 +66,12 @@ def least_value(certificate: PoolCertificate, prices: list[int]) -> Fraction:
 
 def _cheapest(certificate: PoolCertificate, m: int, of: _Prices) -> int:
     """Return the least that the inferences of a model in a period cost."""
-    row, weight, kept = certificate.problems[m], certificate.models[m].weight, certificate.models[m].constraints
+    row, model, weight = certificate.problems[m], certificate.models[m], certificate.models[m].weight
     soon, driven = of.latency[m] if of.latency else 0, of.host + of.cores
     states = len(row[0].cuts) + 2
     cost = np.full((states, states), _MOST, dtype=np.int64)
     for k, problem in enumerate(row):
-        fits = fits_of(problem, FORBIDDEN - 1, kept)
+        fits = fits_of(problem, FORBIDDEN - 1, model, certificate.kinds[k].name)
         for_ever = fits.time >= FORBIDDEN
         numbers = [i for i, link in enumerate(certificate.links) if link.name == certificate.kinds[k].link]
         rate = certificate.links[numbers[0]].ns_per_mib if numbers else 0

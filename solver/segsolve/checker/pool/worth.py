@@ -75,7 +75,7 @@ def _device(certificate: PoolCertificate, number: int, period: int) -> _Device:
     problems = [row[number] for row in certificate.problems]
     weights = [model.weight for model in certificate.models]
     fits = [
-        fits_of(problem, period // model.weight, model.constraints)
+        fits_of(problem, period // model.weight, model, certificate.kinds[number].name)
         for problem, model in zip(problems, certificate.models, strict=True)
     ]
     return _Device(fits, weights, min(problem.capacity_bytes for problem in problems), period)

@@ -28,7 +28,10 @@ class Pins(Constraint):
 
     key: ClassVar[str] = "pins"
     option: ClassVar[Option] = Option(
-        flag="--pin", help="Number of the stage that runs an operation.", metavar="OP=STAGE", is_repeatable=True
+        flag="--pin",
+        help="Number of the stage that runs an operation; of a pool MODEL=OP=KIND or, for all of it, MODEL=KIND.",
+        metavar="OP=STAGE",
+        is_repeatable=True,
     )
     names_operations: ClassVar[bool] = True
 

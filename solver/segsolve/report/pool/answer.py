@@ -72,8 +72,8 @@ def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict
     pool = answer.problem.pool
     return {
         "name": demand.model,
-        "weight": demand.weight,
         "constraints": jsonable(dict(demand.kept.values)),
+        **members(demand, "weight", "pins"),
         "rate_fps": rounded_down(score.rate_fps(m)),
         "latency_ns": score.latency_ns(m),
         "own_latency_ns": score.own_latency_ns(m),
