@@ -5,7 +5,10 @@ The message is one sentence that names what is wrong and where; the hint says wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -73,6 +76,15 @@ class OutputError(SegsolveError):
     """A result cannot be written where it should go."""
 
     exit_code = ExitCode.OUTPUT
+
+
+@contextmanager
+def writing_to(path: Path, hint: str = "choose another folder with -o") -> Iterator[None]:
+    """Raise an OutputError about a path where what is written meanwhile cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}", hint) from error
 
 
 class SolverFault(SegsolveError):

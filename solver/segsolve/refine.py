@@ -18,6 +18,7 @@ class End(StrEnum):
 
     STANDS = "the plan stands"
     LIMIT = "iteration limit"
+    INTERRUPTED = "interrupted"
     NO_PLAN = "no plan"
 
 

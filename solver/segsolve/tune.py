@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from fractions import Fraction
 from statistics import median
 
@@ -33,15 +32,6 @@ Prepare = Callable[[Sequence[Range]], None]
 """Is told which stages are to be measured next, in this order, unless the first ones are too slow already."""
 PLANNER = "dp"
 """Exact, and fast enough to be asked again and again."""
-
-
-class Stop(StrEnum):
-    """Why the loop ended."""
-
-    STANDS = "the plan stands"
-    LIMIT = "iteration limit"
-    INTERRUPTED = "interrupted"
-    NO_PLAN = "no plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +79,7 @@ class Tuning:
     iterations: tuple[Iteration, ...]
     measurements: int
     scale: float
-    stopped_by: Stop
+    stopped_by: End
 
     @property
     def stages(self) -> int:
@@ -100,7 +90,7 @@ class Tuning:
         """Return the plan as an answer under the measured costs (ValueError without a plan)."""
         if self.plan is None or self.period_ns is None:
             raise ValueError("the tuning has no plan")
-        stands = self.stopped_by is Stop.STANDS
+        stands = self.stopped_by is End.STANDS
         score = score_plan(self.problem, self.plan)
         claim = f"all stages of plans that could be faster were measured, {self.measurements} of {self.stages}"
         by = Confirmation(by="measurements", claim=claim, strength="within the tolerance", seconds=0.0)
@@ -151,13 +141,10 @@ def tune(
     bound_ns = 0
     try:
         ended = refine(meter, most_rounds=most_iterations)
-        stopped_by, bound_ns = _STOPS[ended.end], ended.bound_ns
+        stopped_by, bound_ns = ended.end, ended.bound_ns
     except KeyboardInterrupt:
-        stopped_by = Stop.INTERRUPTED
+        stopped_by = End.INTERRUPTED
     return meter.tuning(stopped_by, bound_ns)
-
-
-_STOPS = {End.STANDS: Stop.STANDS, End.LIMIT: Stop.LIMIT, End.NO_PLAN: Stop.NO_PLAN}
 
 
 @dataclass(kw_only=True)
@@ -221,7 +208,7 @@ class _Meter:
         self.tell(self.iterations[-1])
         return least_ns if complete else None
 
-    def tuning(self, stopped_by: Stop, bound_ns: int) -> Tuning:
+    def tuning(self, stopped_by: End, bound_ns: int) -> Tuning:
         return Tuning(
             problem=replace(self.model, measured=tuple(_stages(self.known))),
             question=self.question,

@@ -20,7 +20,8 @@ from segsolve.measure.session import Session
 from segsolve.profile.format import Profile, profile_json
 from segsolve.profile.load import load_profile
 from segsolve.profile.measured import MeasuredCosts, check_profile_of
-from segsolve.tune import Stop, tune
+from segsolve.refine import End
+from segsolve.tune import tune
 from tests.models import Net, residual_net
 
 EFFORT = Effort(runs=4, warm_up=1, seconds=0)
@@ -99,7 +100,7 @@ def test_tuning_on_the_cpu(loaded: LoadedModel) -> None:
     measured = measure_model(loaded, effort=EFFORT)
     problem = MeasuredCosts(profile=measured.profile, graph=loaded.graph).problem(tpus=2)
     tuning = tune(problem, measured.meter)
-    assert tuning.stopped_by in (Stop.STANDS, Stop.LIMIT)
+    assert tuning.stopped_by in (End.STANDS, End.LIMIT)
     assert tuning.plan is not None
     assert len(measured.meter.measured) == tuning.measurements
     tuned = tuned_profile(measured.profile, tuning, measured.meter, effort=EFFORT, seed=0)

@@ -16,9 +16,10 @@ from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check_plan, score_plan
 from segsolve.cost.stage import stage_score
 from segsolve.problem import MeasuredStage, Problem
+from segsolve.refine import End
 from segsolve.search.chain.confirmed import solve
 from segsolve.solvers.base import Status
-from segsolve.tune import Stop, Tolerance, tune
+from segsolve.tune import Tolerance, tune
 
 OFF = 0.1
 TOLERANCE = Tolerance(stage=0.2, change=0.12)
@@ -74,7 +75,7 @@ def test_the_loop_ends_with_the_optimum_under_the_true_costs(small: Problem, see
     tuning = tune(machine.problem, machine.measure, tolerance=TOLERANCE)
     least = None if oracle.objective_ns is None else max(1, oracle.objective_ns)  # what costs nothing counts as 1 ns
     assert tuning.period_ns == least
-    assert tuning.stopped_by is (Stop.STANDS if oracle.plan else Stop.NO_PLAN)
+    assert tuning.stopped_by is (End.STANDS if oracle.plan else End.NO_PLAN)
     assert len(machine.asked) == len(set(machine.asked)) == tuning.measurements
     if tuning.plan is not None:
         assert check_plan(tuning.problem, tuning.plan) == ()
@@ -86,7 +87,7 @@ def test_the_loop_ends_with_the_optimum_under_the_true_costs(small: Problem, see
 def test_few_stages_of_a_long_chain_are_measured(tpus: int, seed: int) -> None:
     machine = Machine(large_chain(60, tpus, seed), seed)
     tuning = tune(machine.problem, machine.measure, tolerance=TOLERANCE, most_iterations=500)
-    assert tuning.stopped_by is Stop.STANDS
+    assert tuning.stopped_by is End.STANDS
     assert tuning.period_ns == solve(machine.truth(), planner="dp").objective_ns
     assert tuning.stages == 61 * 60 // 2
     assert tuning.measurements < tuning.stages / 10
@@ -113,19 +114,19 @@ def test_what_is_known_already_is_not_measured_again() -> None:
     problem = chain(*(op_cost(100) for _ in range(4)), tpus=2, ns=0)
     known = tuple(MeasuredStage(first=a, end=a + 2, time_ns=200) for a in (0, 2))
     tuning = tune(dataclasses.replace(problem, measured=known), _refuse)
-    assert (tuning.measurements, tuning.period_ns, tuning.stopped_by) == (0, 200, Stop.STANDS)
+    assert (tuning.measurements, tuning.period_ns, tuning.stopped_by) == (0, 200, End.STANDS)
 
 
 def test_no_plan() -> None:
     problem = chain(op_cost(weight_bytes=200), op_cost(), capacity_bytes=100, no_spill=True)
     tuning = tune(problem, _refuse)
-    assert (tuning.plan, tuning.stopped_by) == (None, Stop.NO_PLAN)
+    assert (tuning.plan, tuning.stopped_by) == (None, End.NO_PLAN)
 
 
 def test_the_limit_keeps_the_best_plan() -> None:
     machine = Machine(large_chain(60, 4, 1), 1)
     tuning = tune(machine.problem, machine.measure, tolerance=TOLERANCE, most_iterations=2)
-    assert (tuning.stopped_by, len(tuning.iterations)) == (Stop.LIMIT, 2)
+    assert (tuning.stopped_by, len(tuning.iterations)) == (End.LIMIT, 2)
     assert tuning.plan is not None
     assert tuning.period_ns is not None
     assert tuning.bound_ns <= tuning.period_ns
@@ -136,7 +137,7 @@ def test_the_limit_keeps_the_best_plan() -> None:
 def test_an_interruption_keeps_what_is_there(calls: int) -> None:
     machine = Machine(large_chain(60, 2, 1), 1)
     tuning = tune(machine.problem, _until(calls, machine.measure), tolerance=TOLERANCE)
-    assert tuning.stopped_by is Stop.INTERRUPTED
+    assert tuning.stopped_by is End.INTERRUPTED
     assert len(tuning.problem.measured) == tuning.measurements == calls
     assert (tuning.plan is not None) == (calls >= 2)
 

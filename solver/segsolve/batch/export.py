@@ -13,7 +13,7 @@ from typing import Any
 
 from segsolve.batch.log import RESULTS, read_records, read_timings
 from segsolve.batch.record import Record
-from segsolve.errors import OutputError, UsageError
+from segsolve.errors import UsageError, writing_to
 from segsolve.question.constraints import KINDS
 from segsolve_runtime.contract.files import is_file
 from segsolve_runtime.contract.writing import replace_file
@@ -52,10 +52,8 @@ def export(folder: Path, output: Path) -> int:
         raise UsageError(f"{output} is neither .parquet nor .csv", "name the file results.parquet or results.csv")
     rows = _rows(folder)
     content = writers[output.suffix](rows)
-    try:
+    with writing_to(output, "choose another file"):
         replace_file(output, content)
-    except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror}", "choose another file") from error
     return len(rows)
 
 

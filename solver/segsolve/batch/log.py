@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from segsolve.batch.record import Record, from_line, to_line
-from segsolve.errors import OutputError
+from segsolve.errors import OutputError, writing_to
 from segsolve_runtime.contract import writing
 from segsolve_runtime.contract.files import is_there, make_folder
 
@@ -37,7 +37,7 @@ class RecordLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with _writing(folder):
+        with writing_to(folder):
             self.records = {r.key: r for name in (SUPERSEDED, RESULTS) for r in read_records(folder, name)}
             for name in (RESULTS, TIMINGS):
                 _drop_torn_line(folder / name)
@@ -53,7 +53,7 @@ class RecordLog:
 
     def append(self, record: Record, timing: Mapping[str, Any]) -> None:
         """Add a record, and bring it to the disk; its times go to a file of their own."""
-        with _writing(self._folder):
+        with writing_to(self._folder):
             if timing:
                 _write(self._timings, json.dumps({"key": record.key, **timing}) + "\n")
             _write(self._results, to_line(record))
@@ -71,7 +71,7 @@ class RecordLog:
         superseded: list[Record] = []
         for record in sorted(self.records.values(), key=lambda record: record.order):
             (kept if record.key in keys or record.place not in places else superseded).append(record)
-        with _writing(self._folder):
+        with writing_to(self._folder):
             if superseded or is_there(self._folder / SUPERSEDED):  # first: a kill may leave a record twice, not never
                 writing.replace_file(self._folder / SUPERSEDED, "".join(map(to_line, superseded)).encode())
             writing.replace_file(self._folder / RESULTS, "".join(map(to_line, kept)).encode())
@@ -119,7 +119,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: another batch is at work there, or the folder cannot be written.
     """
-    with _writing(folder):
+    with writing_to(folder):
         make_folder(folder)
         try:
             lock = ExitStack()
@@ -155,11 +155,3 @@ def _write(descriptor: int, line: str) -> None:
     content = line.encode()
     while content:  # a full disk or a quota may take a part and refuse the rest
         content = content[os.write(descriptor, content) :]
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}", "choose another folder with -o") from error

@@ -31,7 +31,7 @@ from segsolve.cli.on_device import (
     open_device,
 )
 from segsolve.cli.options import Json, Model, Seed, Signature
-from segsolve.errors import CompilerError, OutputError, UsageError
+from segsolve.errors import CompilerError, UsageError, writing_to
 from segsolve.values import MOST_TPUS, within
 
 if TYPE_CHECKING:
@@ -166,11 +166,9 @@ def _export(folder: Path, loaded: LoadedModel, ranges: Ranges, tpus: int, option
     else:
         with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
             made = stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])
-    try:
+    with writing_to(folder, "choose another folder with --export"):
         effort_there = OnDevice(runs=effort.runs, warm_up=effort.warm_up, seed=options.seed)
         write_bundle(folder, loaded, wanted, made, name, effort_there)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
     news(f"wrote {count(len(wanted), 'segment')} to {folder}; take it to the device: segsolve-run measure {folder}")
 
 

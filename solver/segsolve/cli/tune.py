@@ -213,10 +213,10 @@ def _write_profile(path: Path, profile: Profile) -> None:
 
 def _end(tuning: Tuning) -> None:
     """Exit as README documents if there is no plan, or if more was to come."""
+    from segsolve.refine import End
     from segsolve.report.units import count
-    from segsolve.tune import Stop
 
-    if tuning.stopped_by is Stop.INTERRUPTED:
+    if tuning.stopped_by is End.INTERRUPTED:
         say_error(f"interrupted after {count(tuning.measurements, 'measured stage')}")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if tuning.plan is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsolve.compiler.run import Compiled, Compiler
-from segsolve.errors import OutputError
+from segsolve.errors import writing_to
 from segsolve.graph.read import LoadedModel
 from segsolve.segments.writer import segment_bytes, segment_of
 from segsolve_runtime.contract import plan as planfile
@@ -69,13 +69,11 @@ def write_compiled(folder: planfile.PlanFolder, compiled: Mapping[str, Compiled]
         compiler=version,
         segments=[_segment(folder.root, file, made) for file, made in compiled.items()],
     )
-    try:
-        with changing(folder.root, check=folder.check_unchanged) as change:
-            for file, made in compiled.items():
-                change.put(compiled_name(file), made.content)
-            change.put(COMPILE_FILE, digested_json(record).encode())
-    except OSError as error:
-        raise OutputError(f"{folder.root} cannot be written: {error.strerror or error}") from None
+    unwritable = "check its permissions and the room on its disk"
+    with writing_to(folder.root, unwritable), changing(folder.root, check=folder.check_unchanged) as change:
+        for file, made in compiled.items():
+            change.put(compiled_name(file), made.content)
+        change.put(COMPILE_FILE, digested_json(record).encode())
     return record
 
 

@@ -23,7 +23,6 @@ from segsolve.search.answer import Answer
 CompileStages = Callable[[Sequence[Ops]], Mapping[Ops, StageTruth]]
 Solve = Callable[[Problem, bool], Answer]
 """Returns a plan of the least cost; the flag allows stages with gaps."""
-Cost = Callable[[PlanScore], int]
 MOST_ROUNDS = 10
 
 
@@ -58,18 +57,12 @@ class Refinement:
     end: End
 
 
-def period(score: PlanScore) -> int:
-    """Return the cost of a plan whose throughput counts: the time per inference, in ns."""
-    return score.period_ns
-
-
 def refine(
     problem: Problem,
     plan: Plan,
     compile_stages: CompileStages,
     solve: Solve | None,
     *,
-    cost: Cost = period,
     most_rounds: int = MOST_ROUNDS,
     observe: Callable[[Round], None] = lambda done: None,
 ) -> Refinement:
@@ -82,7 +75,7 @@ def refine(
         CompilerError: a segment cannot be compiled.
         SolverFault: the solver answered wrongly.
     """
-    loop = _Compiled(problem=problem, compile_stages=compile_stages, solve=solve, cost=cost, tell=observe)
+    loop = _Compiled(problem=problem, compile_stages=compile_stages, solve=solve, tell=observe)
     start = Proposal(plan=plan, cost_ns=0)
     end = End.NOT_ASKED
     if solve is None:
@@ -93,7 +86,7 @@ def refine(
         end = End.LIMIT
     return Refinement(
         rounds=tuple(loop.rounds),
-        best=min(loop.rounds, key=lambda done: cost(done.corrected)),
+        best=min(loop.rounds, key=lambda done: done.corrected.period_ns),
         truths=loop.truths,
         problem=corrected(problem, loop.truths),
         answer=loop.answer,
@@ -108,7 +101,6 @@ class _Compiled:
     problem: Problem
     compile_stages: CompileStages
     solve: Solve | None
-    cost: Cost
     tell: Callable[[Round], None]
     truths: dict[Ops, StageTruth] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
@@ -138,14 +130,14 @@ class _Compiled:
             )
         )
         self.tell(self.rounds[-1])
-        return min(self.cost(done.corrected) for done in self.rounds)
+        return min(done.corrected.period_ns for done in self.rounds)
 
     def _cost_ns(self, plan: Plan) -> int:
-        return self.cost(corrected_score(self.problem, plan, self.truths))
+        return corrected_score(self.problem, plan, self.truths).period_ns
 
     def _is_mistaken(self, answer: Answer, best_ns: int) -> bool:
         """Whether a plan is thought to be better than all so far, and is known not to be."""
-        if answer.plan is None or answer.score is None or self.cost(answer.score) >= best_ns:
+        if answer.plan is None or answer.score is None or answer.score.period_ns >= best_ns:
             return False
         return self._cost_ns(answer.plan) >= best_ns
 

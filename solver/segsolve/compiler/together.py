@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsolve.compiler.build import tpu_files
 from segsolve.compiler.run import Compiled, Compiler
-from segsolve.errors import OutputError, UsageError
+from segsolve.errors import UsageError, writing_to
 from segsolve_runtime.contract.changes import changing
 from segsolve_runtime.contract.compiled import compiled_name
 from segsolve_runtime.contract.files import is_file
@@ -49,12 +49,7 @@ def compile_together(files: Sequence[Path], compiler: Compiler, output: Path) ->
         OutputError: the folder cannot be written.
     """
     made = dict(zip(files, compiler.compile_together(files), strict=True))
-    try:
-        with changing(output) as change:
-            for file, each in made.items():
-                change.put(compiled_name(file.name), each.content)
-    except OSError as error:
-        raise OutputError(
-            f"{output} cannot be written: {error.strerror or error}", "choose another folder with -o"
-        ) from None
+    with writing_to(output), changing(output) as change:
+        for file, each in made.items():
+            change.put(compiled_name(file.name), each.content)
     return made

@@ -16,7 +16,7 @@ from typing import Any
 
 from segsolve.cost.plan import PlanScore
 from segsolve.cost.stage import StageScore
-from segsolve.errors import OutputError
+from segsolve.errors import OutputError, writing_to
 from segsolve.graph.model import Graph, Tensor
 from segsolve.graph.read import LoadedModel
 from segsolve.plan.model import Pipeline, Plan, Stage
@@ -74,12 +74,8 @@ def changed_folder(folder: Path, refuse: Callable[[Path], None]) -> Iterator[Cha
     Raises:
         OutputError: `refuse` raises it, or the folder cannot be written.
     """
-    try:
-        with changing(folder, check=lambda: refuse(folder)) as change:
-            yield change
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{folder} cannot be written: {why}", "choose another folder with -o") from error
+    with writing_to(folder), changing(folder, check=lambda: refuse(folder)) as change:
+        yield change
 
 
 def begins_with(file: Path, kind: str) -> bool:

@@ -10,9 +10,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from segsolve.plan.model import Pipeline, Plan
+from segsolve.refine import End
 from segsolve.report.grid import Grid
 from segsolve.report.units import count, fps, ms, percent
-from segsolve.tune import Iteration, Stop, Tuning
+from segsolve.tune import Iteration, Tuning
 from segsolve_runtime.contract.document import members
 
 _MOST_CUTS = 40
@@ -101,7 +102,7 @@ def _verdict(tuning: Tuning) -> Iterable[str]:
         f"{fps(1e9 / max(1, tuning.period_ns))} inferences per second."
     )
     yield f"{count(tuning.measurements, 'stage')} measured, of {tuning.stages} that plans can have."
-    if tuning.stopped_by is Stop.STANDS:
+    if tuning.stopped_by is End.STANDS:
         yield "The plan stands: no other can be faster within the tolerance of the costs that were not measured."
     else:
         yield f"Stopped by {tuning.stopped_by}: no plan can be below {ms(tuning.bound_ns)} ms."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segsolve.errors import OutputError, UsageError
+from segsolve.errors import UsageError, writing_to
 from segsolve_runtime.contract.files import is_file, make_folder
 from segsolve_runtime.contract.writing import check_replaceable, replace_file
 
 BATCH_FILE = "results.jsonl"
+_ELSEWHERE = "choose another file"
 
 
 def report_text(
@@ -46,11 +47,9 @@ def check_writable(output: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
+    with writing_to(output, _ELSEWHERE):
         make_folder(output.parent)
         check_replaceable(output)
-    except OSError as error:
-        raise _unwritable(output, error) from error
 
 
 def write_text(output: Path, text: str) -> None:
@@ -59,15 +58,9 @@ def write_text(output: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
+    with writing_to(output, _ELSEWHERE):
         make_folder(output.parent)
         replace_file(output, text.encode())
-    except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-def _unwritable(output: Path, error: OSError) -> OutputError:
-    return OutputError(f"{output} cannot be written: {error.strerror}", "choose another file")
 
 
 def _batch_text(source: Path, report_format: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segsolve.errors import OutputError
+from segsolve.errors import writing_to
 from segsolve.zoo import build
 from segsolve_runtime.contract.files import make_folder
 from segsolve_runtime.contract.writing import replace_file
@@ -19,9 +19,7 @@ def write_network(name: str, folder: Path, *, seed: int = 0) -> Path:
     """
     content = build(name, seed=seed)
     path = folder / f"{name}.tflite"
-    try:
+    with writing_to(path):
         make_folder(folder)
         replace_file(path, content)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another folder with -o") from error
     return path
