@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,23 @@ def test_what_makes_no_sense_is_named(given: dict[str, Any], net: Path) -> None:
 def test_an_answer_is_shown_in_a_line(net: Path) -> None:
     shown = repr(segsolve.solve(net, tpus=2))
     assert shown.startswith("<Answer optimal: ") and len(shown) < 200
+
+
+def test_an_answer_on_a_pool_is_shown_in_a_line_and_in_tables(net: Path) -> None:
+    solved = segsolve.solve_pool(net, pool="edgetpu-m2:2")
+    assert repr(solved).startswith(f"<SolvedPool optimal: {net.stem} on edgetpu-m2:2") and len(repr(solved)) < 200
+    shown = solved._repr_html_()
+    assert shown.count("<table>") == 2 and "<td>edgetpu-m2:1</td>" in shown and f"<td>{net.stem}</td>" in shown
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net: segsolve.compare(net, tpus=[]),
+        lambda net: segsolve.replan(net.parent, tpus=0),
+        lambda net: segsolve.solve_pool([], pool="edgetpu-m2:2"),
+    ],
+)
+def test_nothing_asked_for_is_named(call: Callable[[Path], object], net: Path) -> None:
+    with pytest.raises(UsageError):
+        call(net)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from segsolve.errors import NoCertificateError, UsageError
 from segsolve.library.answer import Answer
 from segsolve.library.costs import Tell, quiet
+from segsolve.values import MOST_TPUS, within
 from segsolve_runtime.contract.files import is_there
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def replan(
     """
     from segsolve_runtime.contract.plan import load_plan
 
+    within("tpus", tpus, 1, MOST_TPUS)
     found = load_plan(Path(folder))
     loaded = plan_model(found, None if model is None else Path(model))
     answer = asked_again(found, loaded, device, tpus, tell)

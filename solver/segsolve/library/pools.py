@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from html import escape
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import ModelError, UsageError
+from segsolve.library.answer import html_table
 from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
 from segsolve.library.named_pools import NamedPool, parse_pool, with_links
 
@@ -46,9 +48,21 @@ class SolvedPool:
 
         return pool_document(self.found)
 
+    def __repr__(self) -> str:
+        """Return a line, as an answer holds all costs of all operations."""
+        of = "" if self.found.value is None else f", {self.found.unit} {float(self.found.value) / 1e6:.2f} ms"
+        models = ", ".join(demand.model for demand in self.problem.workload.demands)
+        return f"<SolvedPool {self.found.status}: {models} on {self.problem.pool.notation}{of} (predicted)>"
+
+    def _repr_html_(self) -> str:
+        from segsolve.report.pool.answer import model_rows, resident_rows
+
+        head = f"<p>{escape(repr(self)[1:-1].partition(' ')[2])}</p>"
+        return f"{head}{html_table(model_rows(self.found))}{html_table(resident_rows(self.found))}"
+
 
 def solve_pool(
-    models: Sequence[str | Path],
+    models: str | Path | Sequence[str | Path],
     *,
     pool: str,
     rates: Mapping[str, float | str] | None = None,
@@ -67,7 +81,8 @@ def solve_pool(
 ) -> SolvedPool:
     """Return the best plan for models on a pool, as `segsolve solve A B --pool` does.
 
-    `host_of` is a device whose description is right about the host, where those of the kinds are of different ones.
+    `models` are files, or one. `host_of` is a device whose description is right about the host, where those of the
+    kinds are of different ones.
     `rates` (inferences per second) or `weights` (whole numbers: the proportion of the rates) are by model, the name of
     its file without the ending. `constraints` are those of `segsolve.solve` (``max_latency="20ms"``), of all models, or
     as texts that begin with a model's name (``max_latency="detector=20ms"``, ``cut_before=["detector=12"]``).
@@ -81,7 +96,7 @@ def solve_pool(
 
     named = parse_pool(pool).changed(tpu_memory, host_cores, host_of, optimistic=optimistic)
     problem, loaded, memory = pool_problem(
-        [Path(model) for model in models],
+        [Path(model) for model in ([models] if isinstance(models, str | Path) else models)],
         named,
         rates=fractions_of(rates),
         weights=weights or {},
@@ -237,6 +252,8 @@ def model_names(models: Sequence[Path]) -> tuple[str, ...]:
         UsageError: two have the same name.
     """
     names = tuple(path.stem for path in models)
+    if not names:
+        raise UsageError("no model is named", "name one at least")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"two models are called {twice[0]!r}", "copy one of the files under another name")
     return names

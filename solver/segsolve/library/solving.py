@@ -176,6 +176,8 @@ def compare(
     from segsolve.report.layouts import rows_with_layouts
 
     counts = [tpus] if isinstance(tpus, int) else list(tpus)
+    if not counts:
+        raise UsageError("tpus is empty", "give a number, or a list of them")
     for count in counts:
         within("tpus", count, 1, MOST_TPUS)
     within("batch", batch, 1)

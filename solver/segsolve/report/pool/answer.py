@@ -67,6 +67,31 @@ def pool_table(answer: PoolAnswer) -> RenderableType:
     )
 
 
+def model_rows(answer: PoolAnswer) -> list[dict[str, Any]]:
+    """Return a row per model with its rate and worst latency, for a notebook; none without a plan."""
+    return [
+        {
+            "model": model["name"],
+            "layout": model["layout"],
+            "per second": fps(model["rate_fps"]),
+            "worst ms": ms(model["latency_ns"]),
+        }
+        for model in pool_document(answer)["models"]
+    ]
+
+
+def resident_rows(answer: PoolAnswer) -> list[dict[str, Any]]:
+    """Return a row per TPU with who lives there, for a notebook; none without a plan."""
+    return [
+        {
+            "TPU": device["name"],
+            "residents": ", ".join(f"{r['model']} stage {r['stage']}" for r in device["residents"]) or "-",
+            "busy ms per period": ms(device["load_ns"]),
+        }
+        for device in pool_document(answer)["devices"]
+    ]
+
+
 def _model(answer: PoolAnswer, m: int, plan: PoolPlan, score: PoolScore) -> dict[str, Any]:
     demand = answer.problem.workload.demands[m]
     pool = answer.problem.pool
