@@ -11,7 +11,7 @@ from typing import Any
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.contract.pool import PoolFolder
 from segsolve_runtime.flow.shared_schedule import SharedRun
-from segsolve_runtime.observe.trace import MEASURED, PREDICTED
+from segsolve_runtime.observe.trace import MEASURED, PREDICTED, mark_event, process_events, ran_event, trace_of
 from segsolve_runtime.pool import PoolMetrics, simulate
 
 MOST_PERIODS = 100
@@ -31,32 +31,18 @@ def pool_trace(
     if predicted is None:
         done = [metrics.models[model.name].count // model.weight for model in pool.models] if metrics else []
         predicted = simulate(folder, max(1, min(MOST_PERIODS, max(done, default=1))), queue_size)
-    measured = [*_measured(folder, metrics)] if metrics else []
-    return {
-        "traceEvents": [
-            *_process(folder, PREDICTED, "predicted, virtual clock"),
-            *_predicted(folder, predicted),
-            *(_process(folder, MEASURED, f"measured, {backend}") if metrics else ()),
-            *measured,
-        ],
-        "displayTimeUnit": "ms",
-        "otherData": {"models": [model.name for model in pool.models], "period_ns": pool.period_ns},
-    }
-
-
-def _process(folder: PoolFolder, process: int, name: str) -> Iterator[dict[str, Any]]:
-    yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": name}}
-    yield {"ph": "M", "pid": process, "name": "process_sort_index", "args": {"sort_index": process}}
-    for number, device in enumerate(folder.pool.devices, start=1):
-        yield {"ph": "M", "pid": process, "tid": number, "name": "thread_name", "args": {"name": device.name}}
-        yield {"ph": "M", "pid": process, "tid": number, "name": "thread_sort_index", "args": {"sort_index": number}}
+    tracks = [device.name for device in pool.devices]
+    events = [*process_events(PREDICTED, "predicted, virtual clock", tracks), *_predicted(folder, predicted)]
+    if metrics:
+        events += [*process_events(MEASURED, f"measured, {backend}", tracks), *_measured(folder, metrics)]
+    return trace_of(events, models=[model.name for model in pool.models], period_ns=pool.period_ns)
 
 
 def _predicted(folder: PoolFolder, run: SharedRun) -> Iterator[dict[str, Any]]:
     models = [m for m, plan in enumerate(folder.plans) for _ in plan.plan.pipelines]
     for slot in run.slots:
         name = folder.pool.models[models[slot.lane]].name
-        yield _slice(PREDICTED, slot.device, name, slot.stage, slot.inference, slot.start_ns, slot.end_ns)
+        yield _ran(PREDICTED, slot.device, name, slot.stage, slot.inference, slot.start_ns, slot.end_ns)
 
 
 def _measured(folder: PoolFolder, metrics: PoolMetrics) -> Iterator[dict[str, Any]]:
@@ -64,30 +50,14 @@ def _measured(folder: PoolFolder, metrics: PoolMetrics) -> Iterator[dict[str, An
         devices, begun = folder.device_of(name), metrics.begun_ns[name]
         for slot in own.timeline:
             device = devices[Place(slot.pipeline, slot.stage, slot.replica)]
-            yield _slice(MEASURED, device, name, slot.stage, slot.inference, begun + slot.start_ns, begun + slot.end_ns)
+            yield _ran(MEASURED, device, name, slot.stage, slot.inference, begun + slot.start_ns, begun + slot.end_ns)
         for fault in own.faults:
-            yield {
-                "ph": "i",
-                "s": "t",
-                "pid": MEASURED,
-                "tid": devices[fault.place] + 1,
-                "cat": "fault",
-                "name": fault.kind.value,
-                "ts": (begun + fault.at_ns) / 1e3,
-                "args": {"model": name, "inference": fault.inference, "message": fault.message},
-            }
+            about = {"model": name, "inference": fault.inference, "message": fault.message}
+            yield mark_event(devices[fault.place] + 1, "fault", fault.kind.value, begun + fault.at_ns, **about)
 
 
-def _slice(
+def _ran(
     process: int, device: int, model: str, stage: int, inference: int, start_ns: int, end_ns: int
 ) -> dict[str, Any]:
-    return {
-        "ph": "X",
-        "pid": process,
-        "tid": device + 1,
-        "cat": model,
-        "name": f"{model} {inference}",
-        "ts": start_ns / 1e3,
-        "dur": (end_ns - start_ns) / 1e3,
-        "args": {"model": model, "stage": stage, "inference": inference},
-    }
+    about = {"model": model, "stage": stage, "inference": inference}
+    return ran_event(process, device + 1, model, f"{model} {inference}", start_ns, end_ns, **about)

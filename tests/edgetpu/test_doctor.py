@@ -134,7 +134,7 @@ def test_command_without_a_library() -> None:
 def test_without_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIBRARY_VARIABLE, "libnone.so.1")
     done = subprocess.run(
-        [sys.executable, "-m", "segsolve_runtime.doctor"], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "segsolve_runtime", "doctor"], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == EXIT_NOT_READY and "libnone.so.1" in done.stdout
 

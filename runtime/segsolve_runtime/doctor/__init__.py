@@ -1,6 +1,6 @@
 """Looks at everything that a plan needs to run on Edge TPUs, and says what is missing and what to do about it.
 
-``python -m segsolve_runtime.doctor`` works where the solver is not installed; ``segsolve doctor`` is the same.
+``segsolve-run doctor`` works where the solver is not installed; ``segsolve doctor`` is the same.
 """
 
 from __future__ import annotations

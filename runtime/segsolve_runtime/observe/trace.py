@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.plan import Plan
@@ -18,6 +18,7 @@ from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.schedule import Slot, schedule_lanes
 from segsolve_runtime.observe.heat import SLOWED, HeatSample
 
+Event: TypeAlias = dict[str, Any]
 PREDICTED, MEASURED = 1, 2
 TRACED = 10_000
 """Inferences in a trace at most, so that a long run's trace can still be opened."""
@@ -33,22 +34,45 @@ def chrome_trace(
     inferences = 1 + max((slot.inference for slot in metrics.timeline), default=-1)
     predicted = schedule_lanes(lanes_of(plan), inferences, queue_size)
     clock = "virtual clock" if backend == "simulated" else "measured"
-    return {
-        "traceEvents": [
+    return trace_of(
+        [
             *_process(plan, PREDICTED, f"predicted for {plan.device.name}", predicted),
             *_process(plan, MEASURED, f"{clock}, {backend}", metrics.timeline),
             *_faults(plan, metrics),
             *_temperatures(plan, heat),
             *_throttled(plan, metrics, heat),
         ],
-        "displayTimeUnit": "ms",
-        "otherData": {
-            "model": plan.model.name,
-            "layout": plan.solution.layout,
-            "inferences": inferences,
-            "of": metrics.count,
-        },
-    }
+        model=plan.model.name,
+        layout=plan.solution.layout,
+        inferences=inferences,
+        of=metrics.count,
+    )
+
+
+def trace_of(events: Sequence[Event], **about: Any) -> Event:
+    """Return a trace of some events, and what else is to be said about it."""
+    return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": about}
+
+
+def process_events(process: int, name: str, tracks: Iterable[str]) -> Iterator[Event]:
+    """Yield what a process is called, and its tracks, which are numbered from 1 on."""
+    yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": name}}
+    yield {"ph": "M", "pid": process, "name": "process_sort_index", "args": {"sort_index": process}}
+    for track, label in enumerate(tracks, start=1):
+        yield {"ph": "M", "pid": process, "tid": track, "name": "thread_name", "args": {"name": label}}
+        yield {"ph": "M", "pid": process, "tid": track, "name": "thread_sort_index", "args": {"sort_index": track}}
+
+
+def ran_event(process: int, track: int, kind: str, name: str, start_ns: int, end_ns: int, **about: Any) -> Event:
+    """Return an inference on a device."""
+    event = {"ph": "X", "pid": process, "tid": track, "cat": kind, "name": name}
+    return event | {"ts": start_ns / 1e3, "dur": (end_ns - start_ns) / 1e3, "args": about}
+
+
+def mark_event(track: int, kind: str, name: str, at_ns: int, **about: Any) -> Event:
+    """Return a mark on what was measured."""
+    event = {"ph": "i", "s": "t", "pid": MEASURED, "tid": track, "cat": kind, "name": name}
+    return event | {"ts": at_ns / 1e3, "args": about}
 
 
 def trace_json(trace: dict[str, Any]) -> str:
@@ -90,14 +114,11 @@ def trace_schema() -> dict[str, Any]:
 
 def _process(plan: Plan, process: int, name: str, slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
     threads = {place: k for k, place in enumerate(places(plan), start=1)}
-    yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": name}}
-    yield {"ph": "M", "pid": process, "name": "process_sort_index", "args": {"sort_index": process}}
-    for place, thread in threads.items():
-        label = place.describe(plan)
-        yield {"ph": "M", "pid": process, "tid": thread, "name": "thread_name", "args": {"name": label}}
-        yield {"ph": "M", "pid": process, "tid": thread, "name": "thread_sort_index", "args": {"sort_index": thread}}
+    yield from process_events(process, name, (place.describe(plan) for place in threads))
     for slot in slots:
-        yield _slice(process, threads[Place(slot.pipeline, slot.stage, slot.replica)], slot)
+        thread, number = threads[Place(slot.pipeline, slot.stage, slot.replica)], slot.inference
+        what = f"inference {number}"
+        yield ran_event(process, thread, "inference", what, slot.start_ns, slot.end_ns, inference=number)
     yield from _arrows(process, threads, slots)
     yield from _queues(plan, process, slots)
 
@@ -123,19 +144,6 @@ def _arrows(process: int, threads: Mapping[Place, int], slots: Sequence[Slot]) -
                 "id": process << 32 | number,
                 "ts": at_ns / 1e3,
             }
-
-
-def _slice(process: int, thread: int, slot: Slot) -> dict[str, Any]:
-    return {
-        "ph": "X",
-        "pid": process,
-        "tid": thread,
-        "cat": "inference",
-        "name": f"inference {slot.inference}",
-        "ts": slot.start_ns / 1e3,
-        "dur": (slot.end_ns - slot.start_ns) / 1e3,
-        "args": {"inference": slot.inference},
-    }
 
 
 def _queues(plan: Plan, process: int, slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
@@ -188,28 +196,12 @@ def _throttled(plan: Plan, metrics: Metrics, heat: Sequence[HeatSample]) -> Iter
             continue
         now = samples[max(0, found - 1)].heat
         if now.is_hot:
-            yield {
-                "ph": "i",
-                "s": "t",
-                "pid": MEASURED,
-                "tid": threads[place],
-                "cat": "heat",
-                "name": "throttled",
-                "ts": slot.start_ns / 1e3,
-                "args": {"inference": slot.inference, "temperature_c": now.now_c},
-            }
+            about = {"inference": slot.inference, "temperature_c": now.now_c}
+            yield mark_event(threads[place], "heat", "throttled", slot.start_ns, **about)
 
 
 def _faults(plan: Plan, metrics: Metrics) -> Iterator[dict[str, Any]]:
     threads = {place: k for k, place in enumerate(places(plan), start=1)}
     for fault in metrics.faults:
-        yield {
-            "ph": "i",
-            "s": "t",
-            "pid": MEASURED,
-            "tid": threads[fault.place],
-            "cat": "fault",
-            "name": fault.kind.value,
-            "ts": fault.at_ns / 1e3,
-            "args": {"inference": fault.inference, "message": fault.message},
-        }
+        about = {"inference": fault.inference, "message": fault.message}
+        yield mark_event(threads[fault.place], "fault", fault.kind.value, fault.at_ns, **about)
