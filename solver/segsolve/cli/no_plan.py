@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,31 +11,8 @@ from segsolve.cli.guard import say_error
 from segsolve.errors import ExitCode
 
 if TYPE_CHECKING:
-    from segsolve.solvers.base import Status, Stop
-
-
-class Outcome(Protocol):
-    """What a search without a plan says of itself."""
-
-    @property
-    def status(self) -> Status:
-        """What is known."""
-        ...
-
-    @property
-    def stopped_by(self) -> Stop:
-        """Why it stopped."""
-        ...
-
-    @property
-    def proof(self) -> str | None:
-        """Why there is no plan."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What is unusual."""
-        ...
+    from segsolve.pool.answer import PoolAnswer
+    from segsolve.search.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +28,7 @@ CONSTRAINTS = Rule("keeps the constraints", "give more TPUs, or loosen the const
 GRAPH = Rule("keeps the memory and runs every operation", "give more devices or more memory")
 
 
-def no_plan(devices: str, result: Outcome, rule: Rule, who: str = "the search") -> typer.Exit:
+def no_plan(devices: str, result: Answer | PoolAnswer, rule: Rule, who: str = "the search") -> typer.Exit:
     """Say why there is no plan on some devices, and return the exit to raise."""
     from segsolve.solvers.base import Status, Stop
 

@@ -13,7 +13,7 @@ from segsolve.batch.summary import REFERENCE, Extreme, Failure, Pooled, Summary
 from segsolve.question import Objective
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD, SPILL
-from segsolve.report.units import fps, ms, percent, times
+from segsolve.report.units import fps, ms, or_dash, percent, times
 
 _NAME_WIDTH = 20
 _PLAIN = Objective.THROUGHPUT.value
@@ -88,8 +88,9 @@ def _pooled(rows: Sequence[Pooled]) -> Grid:
             row.workload,
             row.pool,
             fps(row.scale_fps),
-            *("-" if value is None else times(value) for value in (row.over_wanted, row.over_simple)),
-            "-" if row.latency_ns is None else ms(row.latency_ns),
+            times(row.over_wanted),
+            times(row.over_simple),
+            or_dash(ms, row.latency_ns),
             Text("proven", style=GOOD) if row.is_optimal else percent(row.gap or 0),
         )
     return table

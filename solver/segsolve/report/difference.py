@@ -12,7 +12,7 @@ from rich.text import Text
 
 from segsolve.report.asked import asked_for
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, fps, mib, ms, sentence, spans
+from segsolve.report.units import count, fps, mib, ms, or_dash, sentence, spans
 from segsolve_runtime.contract.compiled import CompiledSegment, CompileRecord
 from segsolve_runtime.contract.plan import Plan, Stage
 from segsolve_runtime.flow.lanes import limited_by
@@ -91,9 +91,9 @@ def _compiled(side: Side, record: CompileRecord) -> Iterator[RenderableType]:
     for stage, report in side.sizes:
         table.add_row(
             spans(stage.op_ranges),
-            "-" if report.onchip_bytes is None else mib(report.onchip_bytes),
+            or_dash(mib, report.onchip_bytes),
             mib(stage.prediction.onchip_bytes),
-            "-" if report.offchip_bytes is None else mib(report.offchip_bytes),
+            or_dash(mib, report.offchip_bytes),
             mib(stage.prediction.offchip_bytes),
         )
     yield table

@@ -78,8 +78,10 @@ def environment() -> Environment:
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     made.globals["version"] = __version__
-    made.filters |= {name: getattr(units, name) for name in ("fps", "mib", "ms", "percent", "size", "times")}
-    made.filters |= {"amount": _amount, "first_name": _first_name, "kib": _kib, "over": _over}
+    made.filters |= {
+        name: getattr(units, name) for name in ("first_name", "fps", "mib", "ms", "percent", "size", "times")
+    }
+    made.filters |= {"amount": _amount, "kib": _kib, "over": _over}
     made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
     made.filters |= {"operations": operations, "sentence": sentence}
     return made
@@ -176,11 +178,6 @@ def _amount(nbytes: int) -> str:
 
 def _kib(nbytes: int) -> str:
     return f"{nbytes / 1024:,.1f}"
-
-
-def _first_name(name: str) -> str:
-    """Return the first of the names that a converter joined with semicolons."""
-    return name.split(";", maxsplit=1)[0]
 
 
 def _over(best_ns: int, ns: int) -> str:

@@ -11,10 +11,10 @@ from rich.text import Text
 from segsolve.cost.stage import Placement, StageScore, placements, stage_score
 from segsolve.problem import Problem
 from segsolve.report.grid import Grid
-from segsolve.report.units import mib, ms, size
+from segsolve.report.units import mib, ms, short, size
+from segsolve_runtime.contract.document import members
 
 SPILL = "red"
-_NAME_WIDTH = 40
 _MOST_SENTENCES = 5
 Range = tuple[int, int]  # operations, half-open
 
@@ -110,17 +110,7 @@ def placed_layers(problem: Problem, stage: Collection[int]) -> list[dict[str, An
             "position": p.op,
             "name": problem.ops[p.op].name,
             "stored_bytes": p.weight_bytes,
-            "left_bytes": p.left_bytes,
-            "cached": p.cached,
-            "cacheable": p.cacheable,
-            "streamed_bytes": p.streamed_bytes,
-            "cost_ns": p.cost_ns,
+            **members(p, "left_bytes", "cached", "cacheable", "streamed_bytes", "cost_ns"),
         }
         for p in placements(problem, stage)
     ]
-
-
-def short(name: str) -> str:
-    """Converters join the names of what they fused with semicolons; the first says which layer it is."""
-    first = name.split(";", maxsplit=1)[0]
-    return first if len(first) <= _NAME_WIDTH else "..." + first[-_NAME_WIDTH:]

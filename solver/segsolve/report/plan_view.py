@@ -11,6 +11,7 @@ from segsolve.graph.model import ELEMENT_BITS, Restriction
 from segsolve.problem import Host, Shared, SharedLink
 from segsolve.report.placed import spill_sentences
 from segsolve.report.strategy import Part, StageView, StrategyView, make_strategy
+from segsolve.report.units import first_name
 from segsolve_runtime.contract import plan as planfile
 from segsolve_runtime.observe.measurement import Measurement
 
@@ -37,8 +38,8 @@ class Layer:
 
     @property
     def title(self) -> str:
-        """Converters join the names of what they fused with semicolons; the first says which layer it is."""
-        return self.name.split(";", maxsplit=1)[0]
+        """The first of its names."""
+        return first_name(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

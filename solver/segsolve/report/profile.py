@@ -9,7 +9,7 @@ from rich.text import Text
 
 from segsolve.profile.format import Layer, Profile
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, ms, percent
+from segsolve.report.units import count, ms, percent, short
 from segsolve_runtime.contract.document import members
 
 _SHOWN = 5
@@ -38,7 +38,7 @@ def profile_table(profile: Profile) -> RenderableType:
     )
     total = max(1, _layers_ns(profile))
     for layer in sorted(profile.layers, key=lambda layer: -layer.time_ns)[:_SHOWN]:
-        table.add_row(_short(layer.name), ms(layer.time_ns), percent(layer.time_ns / total), _spread(layer))
+        table.add_row(short(layer.name, 47), ms(layer.time_ns), percent(layer.time_ns / total), _spread(layer))
     return Group(table, Text(_sum(profile)))
 
 
@@ -77,8 +77,3 @@ def _whole_ns(profile: Profile) -> int | None:
 def _spread(layer: Layer) -> str:
     known = layer.statistics
     return percent(known.spread_ns / max(1, known.median_ns)) if known else "-"
-
-
-def _short(name: str) -> str:
-    first = name.split(";", maxsplit=1)[0]
-    return first if len(first) <= 50 else "..." + first[-47:]

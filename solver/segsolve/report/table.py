@@ -17,9 +17,9 @@ from segsolve.device.ranges import Ranges
 from segsolve.graph.model import Graph
 from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
-from segsolve.report.placed import most_costly, short
+from segsolve.report.placed import most_costly
 from segsolve.report.ranges import period_range, ties_sentence
-from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, size, times
+from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, short, size, times
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from segsolve.compiler.run import Compiled
 from segsolve.report.grid import Grid
-from segsolve.report.units import mib
+from segsolve.report.units import mib, or_dash
 from segsolve_runtime.contract.document import members
 
 
@@ -26,8 +26,8 @@ def together_table(made: Mapping[Path, Compiled], version: str) -> RenderableTyp
         report = each.report
         table.add_row(
             file.stem,
-            *map(_size, (report.onchip_bytes, report.onchip_free_bytes, report.offchip_bytes)),
-            "-" if report.total_operations is None else str(report.total_operations),
+            *(or_dash(mib, n) for n in (report.onchip_bytes, report.onchip_free_bytes, report.offchip_bytes)),
+            or_dash(str, report.total_operations),
             str(sum(mapping.count for mapping in report.fallen_back)),
         )
     said = "They share the memory of one TPU in this order: what comes first keeps its weights there."
@@ -48,7 +48,3 @@ def together_document(made: Mapping[Path, Compiled], version: str) -> dict[str, 
             for file, each in made.items()
         ],
     }
-
-
-def _size(nbytes: int | None) -> str:
-    return "-" if nbytes is None else mib(nbytes)

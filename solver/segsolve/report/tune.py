@@ -12,7 +12,7 @@ from rich.text import Text
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.refine import End
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, fps, ms, percent
+from segsolve.report.units import count, fps, ms, or_dash, percent
 from segsolve.tune import Iteration, Tuning
 from segsolve_runtime.contract.document import members
 
@@ -59,7 +59,7 @@ def tune_table(tuning: Tuning, device: str) -> RenderableType:
             cuts_text(i.plan),
             ms(i.predicted_ns),
             ms(i.measured_ns) if i.complete else f"> {ms(i.measured_ns)}",
-            ms(i.best_ns) if i.best_ns is not None else "-",
+            or_dash(ms, i.best_ns),
             str(i.measurements),
         )
     return Group(table, *map(Text, _verdict(tuning)))

@@ -1,8 +1,8 @@
-"""Numbers as people read them."""
+"""Numbers and names as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MIB = 2**20
 _MOST_SPANS = 3
@@ -54,12 +54,28 @@ def million(number: int) -> str:
 
 def times(ratio: float | None) -> str:
     """A speed-up."""
-    return f"{ratio:.2f}x" if ratio is not None else "-"
+    return or_dash(lambda value: f"{value:.2f}x", ratio)
 
 
 def bar(share: float) -> str:
     """One character, as high as the share (0 to 1) says."""
     return _BARS[min(len(_BARS) - 1, int(share * len(_BARS)))]
+
+
+def or_dash(show: Callable[[float], str], value: float | None) -> str:
+    """A figure as a cell holds it; a dash where there is none."""
+    return "-" if value is None else show(value)
+
+
+def first_name(name: str) -> str:
+    """Converters join the names of what they fused with semicolons; the first says which layer it is."""
+    return name.split(";", maxsplit=1)[0]
+
+
+def short(name: str, width: int = 40) -> str:
+    """The first of an operation's names, its end where it is longer than so many characters."""
+    first = first_name(name)
+    return first if len(first) <= width else "..." + first[-width:]
 
 
 def long_bar(share: float, width: int) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from segsolve.report.grid import Grid
-from segsolve.report.units import mib
+from segsolve.report.units import mib, or_dash
+from segsolve_runtime.contract.document import members
 
 if TYPE_CHECKING:
     from segsolve.compiler.pool import CompiledResident
@@ -28,9 +29,9 @@ def compiled_pool_table(done: Sequence[CompiledResident], version: str) -> Rende
             each.device if each.device != last else "",
             each.model,
             str(each.stage),
-            *(("-" if amount is None else mib(amount)) for amount in (report.onchip_bytes,)),
+            or_dash(mib, report.onchip_bytes),
             mib(each.predicted_onchip_bytes),
-            *(("-" if amount is None else mib(amount)) for amount in (report.offchip_bytes,)),
+            or_dash(mib, report.offchip_bytes),
             mib(each.predicted_offchip_bytes),
         )
         last = each.device
@@ -43,13 +44,9 @@ def compiled_pool_document(done: Sequence[CompiledResident], version: str) -> di
         "compiler": version,
         "residents": [
             {
-                "device": each.device,
-                "model": each.model,
-                "stage": each.stage,
-                "onchip_bytes": each.compiled.report.onchip_bytes,
-                "offchip_bytes": each.compiled.report.offchip_bytes,
-                "predicted_onchip_bytes": each.predicted_onchip_bytes,
-                "predicted_offchip_bytes": each.predicted_offchip_bytes,
+                **members(each, "device", "model", "stage"),
+                **members(each.compiled.report, "onchip_bytes", "offchip_bytes"),
+                **members(each, "predicted_onchip_bytes", "predicted_offchip_bytes"),
             }
             for each in done
         ],
