@@ -28,6 +28,7 @@ from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.flow.rejoin import Rejoining
 from segsolve_runtime.flow.run import Run
+from segsolve_runtime.flow.schedule import QUEUE_SIZE
 from segsolve_runtime.flow.sharing import Resident
 from segsolve_runtime.flow.stream import Stream
 from segsolve_runtime.flow.submissions import Submissions
@@ -59,7 +60,7 @@ class Pipeline:
         runners: Sequence[StageRunner],
         *,
         clocks: Clocks = "wall",
-        queue_size: int = 2,
+        queue_size: int = QUEUE_SIZE,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
         shared: Mapping[Place, Resident] | None = None,
@@ -115,7 +116,7 @@ class Pipeline:
         threads: int = 1,
         devices: Sequence[str] = (),
         isolate: Isolation = "auto",
-        queue_size: int = 2,
+        queue_size: int = QUEUE_SIZE,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
         shared: Mapping[Place, Resident] | None = None,

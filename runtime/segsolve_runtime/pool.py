@@ -19,6 +19,7 @@ from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
 from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError
 from segsolve_runtime.flow.faults import FaultPolicy
+from segsolve_runtime.flow.schedule import QUEUE_SIZE
 from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_arrivals, schedule_shared
 from segsolve_runtime.flow.sharing import Proportion, SharedDevice, room_of
 from segsolve_runtime.pipeline import Pipeline
@@ -76,7 +77,7 @@ class Pool:
         threads: int = 1,
         devices: Sequence[str] = (),
         isolate: Isolation = "auto",
-        queue_size: int = 2,
+        queue_size: int = QUEUE_SIZE,
         record: bool | int = False,
         faults: FaultPolicy | None = None,
     ) -> Self:
@@ -290,7 +291,7 @@ class _Session:
             self._proportion.end(number)
 
 
-def simulate(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun:
+def simulate(folder: PoolFolder, periods: int, queue_size: int = QUEUE_SIZE) -> SharedRun:
     """Run a pool's plan on a virtual clock, as fast as it can, every stage taking exactly its predicted time.
 
     Where links or the host limit, each pipeline begins as often as its part of the period's inferences lets it.
@@ -313,7 +314,7 @@ def _parts(folder: PoolFolder) -> list[Fraction]:
     return found
 
 
-def simulate_asked(folder: PoolFolder, periods: int, queue_size: int = 2) -> SharedRun | None:
+def simulate_asked(folder: PoolFolder, periods: int, queue_size: int = QUEUE_SIZE) -> SharedRun | None:
     """Run a pool's plan on a virtual clock, with frames that come evenly at the rates asked for; None if none were."""
     asked = folder.pool.solution.scale_fps
     if asked is None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segsolve_runtime.flow.makespan import makespan_ns
 from segsolve_runtime.flow.schedule import Lane, Slot, schedule, schedule_lanes
 
 
@@ -104,3 +105,34 @@ def test_nothing_happens_without_inferences() -> None:
 def test_a_queue_has_a_place() -> None:
     with pytest.raises(ValueError, match="queue size is 0"):
         schedule([1], count=1, queue_size=0)
+
+
+@settings(deadline=None)
+@given(
+    lanes=st.lists(
+        st.builds(
+            lambda stages, link_ns, host_ns: Lane(
+                stage_ns=tuple(ns for ns, _ in stages),
+                replicas=tuple(count for _, count in stages),
+                link_ns=link_ns,
+                host_ns=host_ns,
+            ),
+            st.lists(st.tuples(st.integers(0, 60), st.integers(1, 3)), min_size=1, max_size=4),
+            st.just(0) | st.integers(0, 40),
+            st.just(0) | st.integers(0, 40),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    count=st.integers(1, 90),
+    queue_size=st.integers(1, 3),
+)
+def test_a_batch_ends_when_its_last_slot_does(lanes: list[Lane], count: int, queue_size: int) -> None:
+    slots = schedule_lanes(lanes, count, queue_size)
+    assert makespan_ns(lanes, count, queue_size) == max(slot.end_ns for slot in slots)
+
+
+def test_a_batch_of_any_size_is_followed_until_it_repeats() -> None:
+    lane = Lane(stage_ns=(700, 2_000, 900), replicas=(1, 2, 1), host_ns=950)
+    after_100 = max(slot.end_ns for slot in schedule_lanes([lane], 100, 2))
+    assert makespan_ns([lane], 10**15, 2) == after_100 + (10**15 - 100) * 1_000

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
 
 from segsolve_runtime.flow.shared import Gate, Load, intervals
+
+QUEUE_SIZE = 2
+"""Items that a queue between two stages holds unless something else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,60 +75,76 @@ def schedule_lanes(lanes: Sequence[Lane], count: int, queue_size: int) -> tuple[
     Raises:
         ValueError: `queue_size` or a number of replicas is smaller than 1.
     """
+    courses = courses_of(lanes, queue_size)
+    slots: list[Slot] = []
+    for inference in range(count):
+        course = min(courses, key=Course.room_ns)
+        slots += course.slots(inference, course.run())
+    return tuple(slots)
+
+
+def courses_of(lanes: Sequence[Lane], queue_size: int) -> list[Course]:
+    """Return the courses of the pipelines to which what all share leaves something.
+
+    Raises:
+        ValueError: `queue_size` or a number of replicas is smaller than 1.
+    """
     if queue_size < 1:
         raise ValueError(f"the queue size is {queue_size}; it must be at least 1")
     if any(count < 1 for lane in lanes for count in lane.replicas):
         raise ValueError("a stage has no device; it must have at least 1")
-    gates = map(Gate, intervals([lane.load for lane in lanes]))
-    courses = [_Course(p, lane, queue_size, gate) for p, (lane, gate) in enumerate(zip(lanes, gates, strict=True))]
-    courses = [course for course in courses if not course.is_shut]
-    slots: list[Slot] = []
-    for inference in range(count):
-        slots += min(courses, key=_Course.room_ns).run(inference)
-    return tuple(slots)
+    found = intervals([lane.load for lane in lanes])
+    return [
+        Course(p, lane, queue_size, interval)
+        for p, (lane, interval) in enumerate(zip(lanes, found, strict=True))
+        if interval is not None
+    ]
 
 
-class _Course:
-    """What has happened in one pipeline so far."""
+class Course:
+    """What has happened in one pipeline, as far as it still matters."""
 
-    def __init__(self, pipeline: int, lane: Lane, queue_size: int, gate: Gate) -> None:
-        self._pipeline, self._lane, self._queue_size, self._gate = pipeline, lane, queue_size, gate
-        self._starts: list[list[int]] = [[] for _ in lane.stage_ns]
-        self._puts: list[list[int]] = [[] for _ in lane.stage_ns]
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether what all share leaves nothing for the pipeline."""
-        return self._gate.is_shut
+    def __init__(self, pipeline: int, lane: Lane, queue_size: int, interval: Fraction) -> None:
+        self._pipeline, self._lane, self._gate, self._begun = pipeline, lane, Gate(interval), 0
+        # The beginnings that the queue before a stage waits for, and when each of its devices handed on its result.
+        self._starts = [deque([0] * queue_size, maxlen=queue_size) for _ in lane.stage_ns]
+        self._puts = [deque([0] * count, maxlen=count) for count in lane.replicas]
 
     def room_ns(self) -> int:
-        """Return when the next inference can begin."""
-        return max(self._free_ns(0), self._gate.opens_ns)
+        """Return when the next inference can begin: a device is free, and what all share lets it."""
+        return max(self._puts[0][0], self._gate.opens_ns)
 
-    def run(self, inference: int) -> Iterator[Slot]:
-        """Yield the slots of one more inference."""
-        put_ns, number = self.room_ns(), len(self._starts[0])
+    def run(self) -> list[int]:
+        """Begin one more inference, and return when each stage starts on it."""
+        put_ns, starts = self.room_ns(), []
         self._gate.lets_through(put_ns)
+        self._begun += 1
         for k, duration in enumerate(self._lane.stage_ns):
-            start = max(put_ns, self._free_ns(k))
+            start = max(put_ns, self._puts[k][0])
+            room_ns = self._starts[k + 1][0] if k + 1 < len(self._starts) else 0
+            put_ns = max(start + duration, room_ns)
+            self._starts[k].append(start)
+            self._puts[k].append(put_ns)
+            starts.append(start)
+        return starts
+
+    def slots(self, inference: int, starts: Sequence[int]) -> Iterator[Slot]:
+        """Yield the slots of the inference that began last."""
+        for k, start in enumerate(starts):
             yield Slot(
                 pipeline=self._pipeline,
                 stage=k,
-                replica=number % self._lane.replicas[k],
+                replica=(self._begun - 1) % self._lane.replicas[k],
                 inference=inference,
                 start_ns=start,
-                end_ns=start + duration,
+                end_ns=start + self._lane.stage_ns[k],
             )
-            self._starts[k].append(start)
-            put_ns = max(start + duration, self._room_after_ns(k))
-            self._puts[k].append(put_ns)
 
-    def _free_ns(self, k: int) -> int:
-        """Return when the device that is next in turn at stage k has handed on its last result."""
-        puts, turn = self._puts[k], self._lane.replicas[k]
-        return puts[-turn] if len(puts) >= turn else 0
+    def end_ns(self, starts: Sequence[int]) -> int:
+        """Return when an inference ends."""
+        return starts[-1] + self._lane.stage_ns[-1]
 
-    def _room_after_ns(self, k: int) -> int:
-        """Return when the queue behind stage k has room for the result of the inference that it just started."""
-        following = self._starts[k + 1] if k + 1 < len(self._starts) else []
-        return following[-self._queue_size] if len(following) >= self._queue_size else 0
+    def state(self, since_ns: int) -> tuple[Fraction | int, ...]:
+        """Return all that what follows depends on, seen from a time: where it is the same, the same follows."""
+        times = chain(*self._starts, *self._puts)
+        return (self._gate.opens - since_ns, *(ns - since_ns for ns in times))

@@ -121,14 +121,14 @@ def _served(counts: Counter[Load], by: int) -> dict[Load, Fraction]:
 
 
 class Gate:
-    """A pipeline's entrance: opens for one inference at a time."""
+    """A pipeline's entrance: opens for one inference at a time, next at `opens` ns."""
 
     def __init__(self, interval: Fraction | None, late: Fraction = Fraction(0)) -> None:
         """Take the ns between beginnings; None for an entrance that never opens.
 
         What begins up to `late` ns after it might have is made up for by those that follow.
         """
-        self._interval, self._opens, self._late = interval, Fraction(0), late
+        self._interval, self.opens, self._late = interval, Fraction(0), late
 
     @property
     def is_shut(self) -> bool:
@@ -138,12 +138,12 @@ class Gate:
     @property
     def opens_ns(self) -> int:
         """The first whole ns at which the next inference may begin."""
-        return ceil(self._opens)
+        return ceil(self.opens)
 
     def lets_through(self, now_ns: int) -> bool:
         """Let an inference begin if it may; what waited for that does not pay for the rounding to whole ns as well."""
         if self._interval is None or self.opens_ns > now_ns:
             return False
-        begin = self._opens if now_ns <= self.opens_ns + self._late else now_ns - self._late
-        self._opens = begin + self._interval
+        begin = self.opens if now_ns <= self.opens_ns + self._late else now_ns - self._late
+        self.opens = begin + self._interval
         return True

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
 
+from segsolve_runtime.flow.schedule import QUEUE_SIZE
 from segsolve_runtime.flow.shared import Gate
 from segsolve_runtime.flow.sharing import Proportion, room_of
 
@@ -85,7 +86,7 @@ class _Device:
 
 
 def schedule_shared(
-    lanes: Sequence[SharedLane], weights: Sequence[int], periods: int, queue_size: int = 2, ahead: int = 2
+    lanes: Sequence[SharedLane], weights: Sequence[int], periods: int, queue_size: int = QUEUE_SIZE, ahead: int = 2
 ) -> SharedRun:
     """Run so many periods: each model does its weight of inferences in each.
 
@@ -98,7 +99,7 @@ def schedule_shared(
 
 
 def schedule_arrivals(
-    lanes: Sequence[SharedLane], arrivals_ns: Sequence[Sequence[int]], queue_size: int = 2
+    lanes: Sequence[SharedLane], arrivals_ns: Sequence[Sequence[int]], queue_size: int = QUEUE_SIZE
 ) -> SharedRun:
     """Run frames that come by themselves, as from cameras: `arrivals_ns` are the times of each model's, ascending.
 

@@ -15,7 +15,8 @@ from math import inf, nextafter
 from segsolve.cost.stage import StageScore, cannot_run, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage, cut_at
 from segsolve.problem import Problem, Shared
-from segsolve_runtime.flow.schedule import Lane, Slot, schedule_lanes
+from segsolve_runtime.flow.makespan import makespan_ns
+from segsolve_runtime.flow.schedule import QUEUE_SIZE, Lane, Slot, schedule_lanes
 from segsolve_runtime.flow.shared import Load, needed, total_rate
 
 
@@ -137,7 +138,7 @@ class PlanScore:
 
     def batch_ns(self, inferences: int) -> int:
         """Time of `inferences` that all wait at the start, by the runtime's schedule."""
-        return max(slot.end_ns for slot in plan_timeline(self, inferences))
+        return makespan_ns([pipeline.lane for pipeline in self.pipelines], inferences, QUEUE_SIZE)
 
 
 def rounded_down(exact: Fraction) -> float:
@@ -218,7 +219,7 @@ def _stage_faults(problem: Problem, number: int, stage: Stage) -> list[str]:
     return [f"stage {number} cannot hold the weights of {problem.ops[i].name!r}" for i in spilled]
 
 
-def plan_timeline(costs: PlanScore, inferences: int, queue_size: int = 2) -> tuple[Slot, ...]:
+def plan_timeline(costs: PlanScore, inferences: int, queue_size: int = QUEUE_SIZE) -> tuple[Slot, ...]:
     """Return which inference runs where when in a plan of these costs; full, it runs at `costs.rate`.
 
     Where the r devices of a stage share a time that r does not divide, at most 1 ns per inference faster.

@@ -11,7 +11,6 @@ from segsolve_runtime.flow.schedule import Slot
 from segsolve_runtime.observe.measurement import Measurement
 
 WIDTH = 1000.0
-_QUEUE_SIZE = 2  # the runtime's default
 _MOST_BARS = 220
 _LEAST_INFERENCES, _MOST_INFERENCES = 5, 18
 
@@ -65,7 +64,7 @@ def shown_inferences(stages: int) -> int:
 
 def predicted(strategies: Sequence[StrategyView], inferences: int) -> tuple[Gantt, ...]:
     """Return the predicted timelines of strategies on the same axis."""
-    slots = [plan_timeline(strategy.score, inferences, _QUEUE_SIZE) for strategy in strategies]
+    slots = [plan_timeline(strategy.score, inferences) for strategy in strategies]
     span = max((slot.end_ns for one in slots for slot in one), default=1)
     return tuple(_gantt(one, strategy, span) for one, strategy in zip(slots, strategies, strict=True))
 

@@ -8,7 +8,6 @@ schedule, which gives each inference to the pipeline that can begin it first, ma
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,19 +22,21 @@ from segsolve.plan.model import Pipeline, Plan
 from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.paths import Arc
 from segsolve.solvers.dynamic.pipelines import Pipelines
-from segsolve_runtime.flow.schedule import schedule_lanes
+from segsolve_runtime.flow.makespan import Progress
+from segsolve_runtime.flow.schedule import QUEUE_SIZE, courses_of
 
 MOST_WORK = 60_000
-"""Inferences times pipelines that are all looked at; of more, those that trade bottleneck for latency best."""
+"""Followed inferences times pipelines that are all looked at; of more, those that trade bottleneck for latency best."""
 MOST_TRIALS = 300_000
-"""Inferences times plans whose schedules are made before the search ends with what it has."""
+"""Followed inferences times plans whose schedules are made before the search ends with what it has."""
+FOLLOWED = 200
+"""Inferences of a batch that are followed, more or less, until what its pipelines do repeats."""
 MOST_ORDERED = 4
 """Pipelines whose orders are all tried."""
 MOST_SEARCHED = 16
 """TPUs for which sets of pipelines are tried one by one."""
 MOST_CLOSE = 8
 """TPUs for which the fronts of few stages are searched, too."""
-_QUEUE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class BatchPlan:
 def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> BatchPlan | None:
     """Return the plan that ends a batch first, None if no pipeline keeps the constraints."""
     start = time.perf_counter()
-    everything = _all_pipelines(pipelines, max(50, MOST_WORK // inferences))
+    everything = _all_pipelines(pipelines, MOST_WORK // min(inferences, FOLLOWED))
     chosen = everything if everything is not None else _front_pipelines(pipelines)
     candidates = [_Candidate(pipelines, pipeline, inferences) for pipeline in chosen]
     limit = pipelines.constraints.most_latency_ns
@@ -92,26 +93,25 @@ class _Made:
 
 
 class _Candidate:
-    """A pipeline, and when it ends 1, 2, ... inferences that are all given to it."""
+    """A pipeline, and when it ends the inferences if they are all given to it."""
 
     def __init__(self, pipelines: Pipelines, pipeline: Pipeline, inferences: int) -> None:
         self.pipeline, self.devices = pipeline, pipeline.tpus
         self.score = score_pipeline(pipelines.table.problem, pipeline)
-        slots = schedule_lanes([self.score.lane], inferences, _QUEUE)
-        last = len(self.score.stages) - 1
-        self.ends = [slot.end_ns for slot in slots if slot.stage == last]
-        self.ends = list(np.maximum.accumulate(self.ends))
+        (course,) = courses_of([self.score.lane], QUEUE_SIZE)
+        self._inferences, self._progress = inferences, Progress(course)
+        self.end_ns = self._progress.end_ns(inferences)
 
     def ended(self, time_ns: int) -> int:
         """Return how many inferences end within a time."""
-        return bisect_right(self.ends, time_ns)
+        return self._progress.ended(time_ns, self._inferences)
 
 
 class _Search:
     """Tries sets of pipelines, in every order, whose least time is below that of the best plan so far."""
 
     def __init__(self, candidates: Sequence[_Candidate], inferences: int, tpus: int, *, single: bool) -> None:
-        self._all = sorted(candidates, key=lambda c: (c.ends[-1], c.devices, len(c.pipeline.stages)))
+        self._all = sorted(candidates, key=lambda c: (c.end_ns, c.devices, len(c.pipeline.stages)))
         self._inferences, self._tpus, self._single = inferences, tpus, single
         self._trials = 0
         self.is_complete = True
@@ -119,7 +119,7 @@ class _Search:
     @cached_property
     def least_ns(self) -> int:
         """The least time that some set of the pipelines might have, however the inferences are given out."""
-        low, high = 0, self._all[0].ends[-1]
+        low, high = 0, self._all[0].end_ns
         while low < high:
             middle = (low + high) // 2
             if self._most(middle)[-1] >= self._inferences:
@@ -174,7 +174,7 @@ class _Search:
                 if made is not None:
                     yield made
                     return
-                if self._trials * self._inferences > MOST_TRIALS:
+                if self._trials * min(self._inferences, FOLLOWED) > MOST_TRIALS:
                     self.is_complete = False
                     return
 
