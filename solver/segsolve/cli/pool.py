@@ -99,7 +99,6 @@ def pool_or_error(pool: str | None, models: Sequence[Path], rates: Sequence[str]
 
 def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_json: bool) -> None:
     """Solve a question about a pool, show the answer, and write its folder."""
-    from segsolve.library.pools import write_solved
     from segsolve.pool.folder import check_pool_writable
     from segsolve.report.pool.answer import pool_document, pool_table
     from segsolve.report.units import count
@@ -107,7 +106,8 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
 
     if output is not None:
         check_pool_writable(output)
-    solved = _solved(options)
+    pool = options.pool if len(options.pool) <= _SHORT else "a pool"
+    solved = _solved(options, f"solving {count(len(options.models), 'model')} on {pool}")
     answer = solved.found
     if as_json:
         show_json(pool_document(answer))
@@ -116,7 +116,7 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
     if answer.plan is None:
         raise no_plan(count(len(solved.problem.pool.devices), "TPU"), answer, _TOO_FEW)
     if output is not None:
-        folder = write_solved(solved, output)
+        folder = solved.write(output)
         news(f"wrote {output / 'pool.json'} and the plans of {count(len(folder.plans), 'model')}")
         if verify:
             for plan, loaded in zip(folder.plans, solved.models, strict=True):
@@ -134,11 +134,11 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
 
 def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
     """Hold the ways to use a pool against each other."""
-    from segsolve.library.pools import compared
+    from segsolve.pool.simple import ways_beside
     from segsolve.report.pool.ways import ways_document, ways_table
 
-    with progress("comparing ways to use the pool") as observe:
-        problem, ways = compared(options.models, observe=observe, **options.question)
+    solved = _solved(options, "comparing ways to use the pool")
+    ways, problem = ways_beside(solved.found), solved.problem
     weights = {demand.model: demand.weight for demand in problem.workload.demands}
     if as_json:
         show_json(ways_document(ways, weights))
@@ -217,12 +217,10 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
         show_json(found)
 
 
-def _solved(options: PoolOptions) -> SolvedPool:
+def _solved(options: PoolOptions, task: str) -> SolvedPool:
     from segsolve.library.pools import solve_pool as solve
-    from segsolve.report.units import count
 
-    pool = options.pool if len(options.pool) <= _SHORT else "a pool"
-    with progress(f"solving {count(len(options.models), 'model')} on {pool}") as observe:
+    with progress(task) as observe:
         return solve(options.models, observe=observe, **options.question)
 
 

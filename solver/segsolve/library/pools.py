@@ -1,4 +1,4 @@
-"""Rates, weights and constraints of models as people name them, and `solve` and `compare` for pools."""
+"""Rates, weights and constraints of models as people name them, and `solve` for pools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.answer import PoolAnswer
     from segsolve.pool.model import Pin, PoolProblem, Workload
-    from segsolve.pool.simple import Way
     from segsolve.problem import Problem
     from segsolve.question.constraint import Option
     from segsolve.solvers.base import Limits, Observer
@@ -39,8 +38,21 @@ class SolvedPool:
     named: NamedPool
 
     def write(self, folder: str | Path) -> PoolFolder:
-        """Write the plan's folder, as `-o` does (OutputError if it cannot be written, ValueError without a plan)."""
-        return write_solved(self, Path(folder))
+        """Write the plans of the models, the file that ties them, and the certificate, as `-o` does.
+
+        Raises:
+            OutputError: the folder cannot be written.
+            ValueError: the answer has no plan.
+        """
+        from segsolve.pool.folder import Described, write_pool
+
+        described = Described(
+            devices=self.named.devices,
+            memory_bytes=self.memory_bytes,
+            optimistic=[known.optimistic for known in self.named.changes],
+            host_of=self.named.host_of,
+        )
+        return write_pool(Path(folder), self.found, self.models, described)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `segsolve solve --pool --json` prints."""
@@ -108,64 +120,6 @@ def solve_pool(
     )
     found = solve(problem, limits=limits, observe=observe or ignore)
     return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, named=named)
-
-
-def write_solved(solved: SolvedPool, folder: Path) -> PoolFolder:
-    """Write an answer's folder: the plans of the models, the file that ties them, and the certificate.
-
-    Raises:
-        OutputError: the folder cannot be written.
-        ValueError: the answer has no plan.
-    """
-    from segsolve.pool.folder import Described, write_pool
-
-    named = solved.named
-    described = Described(
-        devices=named.devices,
-        memory_bytes=solved.memory_bytes,
-        optimistic=[known.optimistic for known in named.changes],
-        host_of=named.host_of,
-    )
-    return write_pool(folder, solved.found, solved.models, described)
-
-
-def compared(
-    models: Sequence[str | Path],
-    *,
-    pool: str,
-    rates: Mapping[str, float | str] | None = None,
-    weights: Mapping[str, int] | None = None,
-    tpu_memory: str | None = None,
-    host_cores: int | None = None,
-    host_of: str | None = None,
-    optimistic: bool = False,
-    no_spill: bool = False,
-    limits: Limits | None = None,
-    observe: Observer | None = None,
-    tell: Tell = quiet,
-    **constraints: Any,
-) -> tuple[PoolProblem, list[Way]]:
-    """Return the question, and what all ways to use the pool come to, as `segsolve compare A B --pool` shows.
-
-    Raises:
-        UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
-        SolverFault: a solver contradicted a known fact.
-    """
-    from segsolve.pool.simple import ways_beside
-    from segsolve.pool.solve import solve_pool as solve
-    from segsolve.solvers.base import ignore
-
-    problem, _, _ = pool_problem(
-        [Path(model) for model in models],
-        parse_pool(pool).changed(tpu_memory, host_cores, host_of, optimistic=optimistic),
-        rates=fractions_of(rates),
-        weights=weights or {},
-        no_spill=no_spill,
-        constraints=constraints,
-        tell=tell,
-    )
-
-    return problem, ways_beside(solve(problem, limits=limits, observe=observe or ignore))
 
 
 def pool_problem(
