@@ -21,7 +21,7 @@ from segsolve.pool.answer import PoolAnswer
 from segsolve.pool.arcs import arcs_of
 from segsolve.pool.certificate import certificate
 from segsolve.pool.evaluate import check_pool, keeps, score_pool
-from segsolve.pool.latency import LatencyBound
+from segsolve.pool.latency import LatencyBound, least_latency_ns
 from segsolve.pool.model import Goal, Pin, PoolProblem, Sharing
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.solve import solve_pool
@@ -105,6 +105,33 @@ def test_what_cannot_be_cut_into_stages_that_may_run_has_no_plan() -> None:
     answer = solve_pool(replace(problem, workload=workload))
     assert answer.status is Status.INFEASIBLE
     assert "operation 0 on" in answer.note
+
+
+def test_a_latency_below_the_work_of_a_model_is_impossible_and_what_can_be_had_is_said() -> None:
+    problem = of_two_kinds()
+    for row, demand in zip(problem.costs, problem.workload.demands, strict=True):
+        least = least_latency_ns([arcs_of(costs) for costs in row], None)
+        assert least is not None
+        limits = [Constraints.of(max_latency_ns=least - 1) if d is demand else None for d in problem.workload.demands]
+        kept = [limit or Constraints() for limit in limits]
+        answer = solve_pool(asked(problem, *kept))
+        assert answer.status is Status.INFEASIBLE
+        assert f"{demand.model} takes {least / 1e6:.3f} ms at least" in answer.note
+        for seed in range(100):
+            plan = random_placement(problem, seed)
+            assert score_pool(problem, plan).latency_ns(problem.workload.demands.index(demand)) >= least
+
+
+@pytest.mark.parametrize("goal", Goal)
+def test_rates_that_no_plan_makes_are_said_to_be(goal: Goal) -> None:
+    problem = of_two_kinds()
+    best = solve_pool(problem).value
+    assert best is not None
+    workload = replace(problem.workload, scale_fps=Fraction(10**12) / best, goal=goal)
+    answer = solve_pool(replace(problem, workload=workload))
+    assert not answer.keeps_rates
+    assert answer.note.startswith("no plan makes more than")
+    assert goal is Goal.RATES or answer.status is Status.FEASIBLE
 
 
 def test_a_certificate_of_a_plan_that_runs_elsewhere_is_refused() -> None:

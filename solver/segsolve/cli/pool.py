@@ -125,7 +125,8 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
         from segsolve.cli.guard import say_error
 
         say_error(
-            "the plan that was found does not make the rates that were asked for", "give more TPUs, or ask for less"
+            answer.note or "the plan that was found does not make the rates that were asked for",
+            "give more TPUs, or ask for less",
         )
         raise typer.Exit(ExitCode.NO_PLAN)
     if answer.stopped_by is Stop.INTERRUPTED:

@@ -17,10 +17,29 @@ from fractions import Fraction
 import numpy as np
 
 from segsolve.cost.arrays import Ints
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.resources import Prices, ResourceBound
+from segsolve.pool.steps import Steps
 from segsolve.solvers.prices import Floats
+
+
+def least_latency_ns(row: Sequence[Arcs], most_stages: int | None) -> int | None:
+    """Return what an inference of a model takes at least, with TPUs of its own of whatever kinds; None: no stages do.
+
+    `row` are its stages on each kind. A stage has the room for its weights in which it is fastest.
+    """
+    states = len(row[0])
+    times = np.full((states, states), IMPOSSIBLE, dtype=np.int64)
+    for arcs in row:
+        steps = Steps(arcs, IMPOSSIBLE - 1)
+        stage, _, time, _ = steps.takes
+        np.minimum.at(times, (steps.pairs[0][stage], steps.pairs[1][stage]), time)
+    least = np.where(np.arange(states) == 0, 0, IMPOSSIBLE)
+    for _ in range(min(states - 1, most_stages or states)):
+        least = np.minimum(least, (least[:, None] + times).min(axis=0))
+    return int(least[-1]) if least[-1] < IMPOSSIBLE else None
 
 
 class LatencyBound(ResourceBound):

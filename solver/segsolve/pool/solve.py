@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-
-import numpy as np
+from typing import Any
 
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import OutOfTime, deadline, is_over
@@ -22,15 +21,18 @@ from segsolve.pool.copies import Copies
 from segsolve.pool.evaluate import PoolScore, check_pool, keeps, score_pool
 from segsolve.pool.exclusive import Exclusive, best_exclusive
 from segsolve.pool.fallback import whole_models
-from segsolve.pool.latency import LatencyBound
+from segsolve.pool.latency import LatencyBound, least_latency_ns
 from segsolve.pool.local import Placed
-from segsolve.pool.model import Demand, Goal, PoolProblem, Sharing
+from segsolve.pool.model import Goal, PoolProblem, Sharing
 from segsolve.pool.patterns import Pricer, plan_of
 from segsolve.pool.plan import PoolPlan
 from segsolve.pool.resources import Prices, ResourceBound
 from segsolve.pool.shared import SharedSearch
 from segsolve.pool.simple import simple_shared
 from segsolve.solvers.base import Confirmation, Limits, Observer, Progress, Status, Stop, ignore
+
+_RATES_S = 2.0
+"""For a bound on the rates, where the least latency is asked for at some."""
 
 
 def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: Observer = ignore) -> PoolAnswer:
@@ -44,18 +46,21 @@ def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: O
         try:
             answer = _Solve(problem, limits, observe, start).answer()
         except OutOfTime:  # before there was anything to search in
-            answer = PoolAnswer(
-                problem=problem,
-                status=Status.UNKNOWN,
-                plan=None,
-                score=None,
-                value=None,
-                bound=Fraction(0),
-                found_by="dynamic program",
-                over=DEDICATED,
-                stopped_by=Stop.TIME_LIMIT,
-            )
+            answer = _no_plan(problem, Status.UNKNOWN, bound=Fraction(0), stopped_by=Stop.TIME_LIMIT)
     return replace(answer, wall_s=time.perf_counter() - start, seed=limits.seed)
+
+
+def _no_plan(problem: PoolProblem, status: Status, *, over: str = DEDICATED, **known: Any) -> PoolAnswer:
+    return PoolAnswer(
+        problem=problem,
+        status=status,
+        plan=None,
+        score=None,
+        value=None,
+        over=over,
+        found_by="dynamic program",
+        **known,
+    )
 
 
 class _Solve:
@@ -75,8 +80,16 @@ class _Solve:
         self._copied: tuple[PoolPlan, PoolScore] | None = None
         self._prices: tuple[Prices, Fraction] | None = None
         self._limited: Limited | None = None
+        self._least_period = Fraction(0)  # where the least latency is asked for
 
     def answer(self) -> PoolAnswer:
+        with contextlib.suppress(OutOfTime):
+            if note := self._impossible():
+                return _no_plan(self._problem, Status.INFEASIBLE, bound=Fraction(0), note=note)
+            if self._problem.workload.goal is Goal.LATENCY:
+                with deadline(_RATES_S):
+                    proven = ResourceBound(self._problem, self._arcs).raised()
+                self._least_period = proven[1] if proven else Fraction(0)
         dedicated = None
         if self._sharing is not Sharing.ALWAYS or not self._shares:
             try:
@@ -213,33 +226,25 @@ class _Solve:
             unkept = f"without shared TPUs no plan keeps {', '.join(self._problem.words)}"
             few = "more models than TPUs that may not share"
             note = "" if not is_proven else few if dedicated is None and not self._problem.words else unkept
-            if (lost := self._without_stages()) is not None:
-                is_proven, note = True, f"no stages of {lost.model} keep {', '.join(lost.words)}"
-            return PoolAnswer(
-                problem=self._problem,
-                status=Status.INFEASIBLE if is_proven else Status.UNKNOWN,
-                plan=None,
-                score=None,
-                value=None,
-                bound=bound,
-                found_by="dynamic program",
-                over=over,
-                families=families,
-                note=note,
-                stopped_by=stopped,
+            status = Status.INFEASIBLE if is_proven else Status.UNKNOWN
+            return _no_plan(
+                self._problem, status, over=over, bound=bound, families=families, note=note, stopped_by=stopped
             )
         _, plan, score, who = min(found, key=lambda each: self._rank(each[2]))
         value = self._value(score)
         bound = min(bound, value)
+        is_kept, note = self._rates_kept(score, bound)
+        is_kept |= goal is Goal.RATES  # which are then no condition
         return PoolAnswer(
             problem=self._problem,
-            status=Status.OPTIMAL if bound == value else Status.FEASIBLE,
+            status=Status.OPTIMAL if bound == value and is_kept else Status.FEASIBLE,
+            note=note,
             plan=plan,
             score=score,
             value=value,
             bound=bound,
             certified=min(certified, value),
-            narrow=(min(narrow[0], value), min(narrow[1], value)) if self._copies else None,
+            narrow=(min(narrow[0], value), min(narrow[1], value)) if self._copies and is_kept else None,
             prices=self._prices[0] if self._prices else None,
             found_by=who,
             over=over,
@@ -250,16 +255,29 @@ class _Solve:
             stopped_by=stopped,
         )
 
-    def _without_stages(self) -> Demand | None:
-        """Return a model that cannot be cut into stages each of which may run somewhere; None if there is none."""
+    def _rates_kept(self, score: PoolScore, bound: Fraction) -> tuple[bool, str]:
+        """Return whether a plan makes the rates that are asked for, and if not, how much of them any plan may make."""
+        workload = self._problem.workload
+        wanted = workload.scale_fps
+        if wanted is None or score.scale_fps >= wanted:
+            return True, ""
+        least = bound if workload.goal is Goal.RATES else self._least_period
+        if least * wanted <= 10**9:
+            return False, ""
+        parts = -(-(10**13) // (least * wanted))  # of ten thousand, rounded up
+        return False, f"no plan makes more than {parts / 100:g} % of the rates that were asked for"
+
+    def _impossible(self) -> str:
+        """Return what is asked of a model that it cannot keep even with all TPUs for itself; nothing if it can."""
         for demand, row in zip(self._problem.workload.demands, self._arcs, strict=True):
-            allowed = np.minimum.reduce([arcs.resident_ns for arcs in row]) < IMPOSSIBLE
-            reached = np.arange(len(row[0])) == 0
-            for a in range(len(reached)):
-                reached |= reached[a] & allowed[a]
-            if not reached[-1]:
-                return demand
-        return None
+            if not demand.words:
+                continue
+            least, most = least_latency_ns(row, demand.kept.most_stages), demand.kept.most_latency_ns
+            if least is None:
+                return f"no stages of {demand.model} keep {', '.join(demand.words)}"
+            if most is not None and least > most:
+                return f"an inference of {demand.model} takes {least / 1e6:.3f} ms at least, on whatever TPUs it runs"
+        return ""
 
     def _simple(self) -> list[tuple[str, PoolPlan, PoolScore, str]]:
         """Return the simple uses of the pool that are plans of those asked for, which searches may miss."""
