@@ -14,7 +14,10 @@ import pytest
 
 from segsolve.batch.log import RESULTS
 from segsolve.batch.run import SUMMARY
+from segsolve.batch.work import run_job
 from segsolve.errors import ExitCode
+from segsolve.library.workloads import Workload, Workloads
+from segsolve.solvers.base import Limits
 from tests.batch.runs import PATIENCE_S, batch, recorded, run, start, wait_for
 
 pytest.importorskip("distributed", reason="needs segsolve[dask]")
@@ -84,3 +87,30 @@ def test_a_cluster_of_its_own(models: Path, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, stderr) == (ExitCode.OK, "solving: 6 of 6\n")
     assert len((tmp_path / RESULTS).read_text().splitlines()) == 6
+
+
+def test_workloads_for_pools_are_solved_there_too(models: Path, tmp_path: Path, cluster: Cluster) -> None:
+    pair = [models / f"{name}.tflite" for name in ("residual", "synthetic-conv-16")]
+    pool = tmp_path / "mine.toml"
+    pool.write_text('[[kind]]\ndevice = "edgetpu-m2"\ncount = 2\n')
+    asked = ("batch", *pair, "--pools", f"card2 {pool}", "--sharing", "never", "-o")
+    for folder, engine in (("local", ()), ("dask", ("--engine", "dask", "--scheduler", cluster.address))):
+        process = start(*asked, tmp_path / folder, *engine)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, "Traceback" in stderr) == (ExitCode.OK, False), stderr
+    for name in (RESULTS, SUMMARY):
+        assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+    sent = {path.name for folder in cluster.folders for path in folder.glob("**/segsolve-models/*/*")}
+    assert sent == {path.name for path in pair}
+
+
+def test_a_pool_that_is_another_on_the_worker_is_no_answer(models: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "mine.toml"
+    pool.write_text('[[kind]]\ndevice = "edgetpu-m2"\ncount = 2\n')
+    workload = Workload(name="one", models=(str(models / "residual.tflite"),), pools=(str(pool),), asked={})
+    (job,) = Workloads(workloads=(workload,), limits=Limits()).jobs(tmp_path, 1, lambda *_: None)
+    pool.write_text('[[kind]]\ndevice = "edgetpu-m2"\ncount = 3\n')
+    record = run_job(job, *(model.path for model in job.sources)).record
+    assert record is not None
+    assert record.error_kind == "bad_device"
+    assert "is another here" in str(record.error_message)

@@ -114,7 +114,6 @@ def test_what_a_file_of_workloads_lacks_is_said(tmp_path: Path, text: str, words
     ("more", "words"),
     [
         (("--tpus", "3"), "--tpus exclude each other"),
-        (("--engine", "dask"), "solved on this machine"),
         (("synthetic-conv-16",), "there are models beside it"),
         (("--pools", "card0"), "number of edgetpu-card"),
         (("--rate", "nobody=3"), "'nobody', which is no model here"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from importlib import import_module
@@ -34,7 +34,7 @@ class DaskEngine:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.executor: Executor = client.get_executor(pure=False)
-        self._shipped: tuple[Model, Any] | None = None
+        self._shipped: dict[Model, Any] = {}
         self._slots, self._refreshed = 0, 0.0
 
     @property
@@ -46,12 +46,12 @@ class DaskEngine:
         return self._slots
 
     def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
-        """Start a job, with the model's content if its worker asked for it."""
-        return self.executor.submit(run_cached, job, self._content(job.model) if with_model else None)
+        """Start a job, with its models' contents if its worker asked for them."""
+        return self.executor.submit(run_cached, job, *(self._contents(job.sources) if with_model else ()))
 
     def revive(self) -> None:
         """Go on if the scheduler is still there; content that only a dead worker had is sent again."""
-        self._shipped = None
+        self._shipped = {}
         if self._client.status != "running":
             raise EngineFault("the connection to the Dask scheduler is lost", "the same command goes on from here")
 
@@ -59,11 +59,13 @@ class DaskEngine:
         """Cancel what was submitted."""
         self.executor.shutdown(wait=False)
 
-    def _content(self, model: Model) -> Any:
-        """Put a model into the cluster's memory; jobs come sorted, so that one at a time is enough."""
-        if self._shipped is None or self._shipped[0] != model:
-            self._shipped = model, self._client.scatter(read_bytes(Path(model.path)), hash=True)
-        return self._shipped[1]
+    def _contents(self, models: Sequence[Model]) -> list[Any]:
+        """Put models into the cluster's memory; jobs come sorted, so that those of one at a time are enough."""
+        self._shipped = {model: known for model, known in self._shipped.items() if model in models}
+        for model in models:
+            if model not in self._shipped:
+                self._shipped[model] = self._client.scatter(read_bytes(Path(model.path)), hash=True)
+        return [self._shipped[model] for model in models]
 
 
 @contextmanager
@@ -95,15 +97,14 @@ def dask_engine(scheduler: str | None, processes: int) -> Iterator[DaskEngine]:
         yield _checked(client)
 
 
-def run_cached(job: AnyJob, content: bytes | None) -> Work:
-    """Solve a job in a worker, with the model from the worker's folder of models."""
-    path = _folder() / str(job.model.sha256) / Path(job.model.path).name
-    if not path.exists():
-        if content is None:
-            return NEEDS_MODEL
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    return run_job(job, str(path))
+def run_cached(job: AnyJob, *contents: bytes) -> Work:
+    """Solve a job in a worker, with the models from the worker's folder of models."""
+    paths = [_folder() / str(model.sha256) / Path(model.path).name for model in job.sources]
+    for path, content in zip(paths, contents, strict=False):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content)
+    return run_job(job, *map(str, paths)) if all(path.exists() for path in paths) else NEEDS_MODEL
 
 
 def _folder() -> Path:

@@ -103,7 +103,7 @@ class LocalEngine:
 
     def submit(self, job: AnyJob, *, with_model: bool) -> Future[Work]:
         """Start a job."""
-        return self.executor.submit(run_job, job, job.model.path)
+        return self.executor.submit(run_job, job, *(model.path for model in job.sources))
 
     def revive(self) -> None:
         """Start new processes."""

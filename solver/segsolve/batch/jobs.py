@@ -109,6 +109,11 @@ class Job:
     options: Options
     versions: Versions
 
+    @property
+    def sources(self) -> tuple[Model, ...]:
+        """The model whose file a worker needs."""
+        return (self.model,)
+
 
 @cache
 def installed() -> Versions:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from segsolve.batch.jobs import Job, Model, Versions
@@ -35,6 +35,16 @@ class PoolJob:
     solve: Callable[[PoolJob], PoolAnswer]
     versions: Versions
     planner: str = POOL
+
+    @property
+    def sources(self) -> tuple[Model, ...]:
+        """The models whose files a worker needs."""
+        return self.models
+
+    def at(self, paths: Sequence[str]) -> PoolJob:
+        """Return the same job with its models' files elsewhere."""
+        models = tuple(replace(model, path=path) for model, path in zip(self.models, paths, strict=True))
+        return replace(self, models=models)
 
 
 AnyJob = Job | PoolJob

@@ -36,7 +36,8 @@ def _record(job: PoolJob, found: PoolAnswer) -> Record:
             blank(job), outcome=outcome, status=str(found.status), proof=found.proof, note=found.note or None
         )
     plan, score, wanted = found.plan, found.score, workload.scale_fps
-    ways = simple_ways(found.problem) if workload.goal is Goal.RATES and workload.sharing is not Sharing.NEVER else []
+    is_comparable = workload.goal is Goal.RATES and workload.sharing is not Sharing.NEVER
+    ways = simple_ways(found.problem, found.simple_shared) if is_comparable else []
     simple = [way.period for way in ways if way.period is not None]
     names = [demand.model for demand in workload.demands]
     return replace(

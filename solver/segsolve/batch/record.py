@@ -21,6 +21,7 @@ from segsolve.question.given import found
 from segsolve.search.answer import Answer
 from segsolve.search.objectives import aim
 from segsolve.solvers.base import Status, Stop
+from segsolve_runtime.contract.document import members
 
 _MOST = 2**62
 _CUTS: Mapping[str, str] = {Cuts.CHAIN: "cuts of the execution order only", Cuts.DAG: "all cuts of the graph"}
@@ -258,51 +259,34 @@ def _of_one_pipeline(record: Record) -> Record:
 
 def blank(job: AnyJob) -> Record:
     """Return a job's record before anything is known of its result."""
-    return _blank_of_pool(job) if isinstance(job, PoolJob) else _blank_of_model(job)
-
-
-def _blank_of_pool(job: PoolJob) -> Record:
     return Record(
-        key=job.key,
+        **members(job, "key", "tpus", "planner"),
+        **members(job.versions, "segsolve", "ortools"),
         model=job.model.name,
         model_sha256=job.model.sha256,
-        device=job.notation,
-        device_sha256=job.pool_sha256,
-        memory_bytes=0,
-        tpus=job.tpus,
-        planner=job.planner,
-        objective=str(job.asked.get("objective", Objective.THROUGHPUT)),
-        no_spill=bool(job.asked.get("no_spill", False)),
-        time_limit_s=job.limits.time_limit_s,
-        seed=job.limits.seed,
-        workers=job.limits.workers,
-        segsolve=job.versions.segsolve,
-        ortools=job.versions.ortools,
         outcome=Outcome.FAILED,
-        models=tuple(model.name for model in job.models),
-        asked_of_pool=job.asked,
+        **(_of_pool(job) if isinstance(job, PoolJob) else _of_model(job)),
     )
 
 
-def _blank_of_model(job: Job) -> Record:
-    return Record(
-        key=job.key,
-        model=job.model.name,
-        model_sha256=job.model.sha256,
-        device=job.device.name,
-        device_sha256=job.device_sha256,
-        memory_bytes=job.device.memory_bytes,
-        tpus=job.tpus,
-        planner=job.planner,
-        objective=job.options.objective,
-        question_cuts=job.options.cuts,
-        batch=job.options.batch,
-        constraints=job.options.constraints,
-        no_spill=job.options.no_spill,
-        time_limit_s=job.options.time_limit_s,
-        seed=job.options.seed,
-        workers=job.options.workers,
-        segsolve=job.versions.segsolve,
-        ortools=job.versions.ortools,
-        outcome=Outcome.FAILED,
-    )
+def _of_pool(job: PoolJob) -> dict[str, Any]:
+    return members(job.limits, "time_limit_s", "seed", "workers") | {
+        "device": job.notation,
+        "device_sha256": job.pool_sha256,
+        "memory_bytes": 0,
+        "objective": str(job.asked.get("objective", Objective.THROUGHPUT)),
+        "no_spill": bool(job.asked.get("no_spill", False)),
+        "models": tuple(model.name for model in job.models),
+        "asked_of_pool": job.asked,
+    }
+
+
+def _of_model(job: Job) -> dict[str, Any]:
+    return members(job.options, "time_limit_s", "seed", "workers", "no_spill", "batch") | {
+        "device": job.device.name,
+        "device_sha256": job.device_sha256,
+        "memory_bytes": job.device.memory_bytes,
+        "objective": job.options.objective,
+        "question_cuts": job.options.cuts,
+        "constraints": job.options.constraints,
+    }

@@ -22,7 +22,15 @@ ZOO_SEED = 0
 def find_models(
     names: Sequence[str], models: Path, processes: int, observe: Callable[[str, int, int], None]
 ) -> tuple[Model, ...]:
-    """Return the models behind the names, those of the zoo built into the folder `models` if they are not there yet.
+    """Return the models behind the names, each once; as for `models_of`."""
+    found = models_of(names, models, processes, observe)
+    return tuple(dict.fromkeys(model for name in names for model in found[name]))
+
+
+def models_of(
+    names: Sequence[str], models: Path, processes: int, observe: Callable[[str, int, int], None]
+) -> dict[str, tuple[Model, ...]]:
+    """Return the models behind each name, those of the zoo built into the folder `models` if they are not there yet.
 
     `observe` hears the network that was built, how many are, and how many will be.
 
@@ -30,10 +38,12 @@ def find_models(
         UsageError: a name stands for nothing.
         OutputError: the networks cannot be written.
     """
-    found = tuple(dict.fromkeys(item for name in names for item in _resolve(name)))
+    items = {name: tuple(_resolve(name)) for name in names}
+    found = dict.fromkeys(item for own in items.values() for item in own)
     folder = models / f"zoo-{__version__}-seed{ZOO_SEED}"
     _build([item for item in found if isinstance(item, str)], folder, processes, observe)
-    return tuple(_model(_network(folder, item) if isinstance(item, str) else item) for item in found)
+    read = {item: _model(_network(folder, item) if isinstance(item, str) else item) for item in found}
+    return {name: tuple(read[item] for item in own) for name, own in items.items()}
 
 
 def _resolve(name: str) -> Iterator[Path | str]:

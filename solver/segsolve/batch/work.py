@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,8 +34,8 @@ class Work:
 NEEDS_MODEL = Work(record=None)
 
 
-def run_job(job: AnyJob, path: str) -> Work:
-    """Solve a job on the model at a path; what is wrong with the job is in its record.
+def run_job(job: AnyJob, *paths: str) -> Work:
+    """Solve a job on the models at paths; what is wrong with the job is in its record.
 
     Raises:
         UsageError: this worker runs other versions than the job asks for, which no record may hide.
@@ -45,26 +45,30 @@ def run_job(job: AnyJob, path: str) -> Work:
         raise UsageError(message, "install the same versions everywhere")
     start = time.perf_counter()
     timing: dict[str, Any] = {}
-    record = _record(job, path, timing)
+    record = _record(job, paths, timing)
     return Work(record=record, timing={"wall_s": time.perf_counter() - start, **timing})
 
 
-def _record(job: AnyJob, path: str, timing: dict[str, Any]) -> Record:
+def _record(job: AnyJob, paths: Sequence[str], timing: dict[str, Any]) -> Record:
+    def said(text: str) -> str:
+        """Where files lie is no property of the job, and differs between this machine and a cluster's."""
+        for path in paths:
+            text = text.replace(path, Path(path).name)
+        return text
+
     try:
         if isinstance(job, PoolJob):
             from segsolve.batch.pool_work import solve
 
-            return solve(job, timing)
-        return _solve(job, path, timing)
+            return solve(job.at(paths), timing)
+        return _solve(job, paths[0], timing)
     except SegsolveError as error:
-        # Where the file lies is no property of the job, and differs between this machine and a cluster's.
-        message, hint = (text.replace(path, Path(path).name) for text in (str(error), error.hint))
-        return failed(job, kind_of(error), message, hint)
+        return failed(job, kind_of(error), said(str(error)), said(error.hint))
     except MemoryError as error:
         return failed(job, kind_of(error), "out of memory", "use fewer --processes")
     except Exception as error:
         timing["traceback"] = traceback.format_exc()
-        message = f"{type(error).__name__}: {error}".replace(path, Path(path).name)
+        message = said(f"{type(error).__name__}: {error}")
         return failed(
             job, kind_of(error), message, "please report this with the model; timings.jsonl has the traceback"
         )

@@ -117,8 +117,6 @@ def command(
         within("--batch", batch, 1, MOST_BATCH)
     wanted: Batch | Workloads
     if pools is not None or any(map(is_list, models)) or rate or weights:
-        if engine is EngineName.DASK:
-            raise UsageError("workloads for pools are solved on this machine", "leave out --engine dask")
         asked: dict[str, Any] = {
             "objective": str(objective),
             "sharing": sharing,

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from segsolve.batch.jobs import Model, digest, installed
 from segsolve.batch.pool_jobs import POOL, AnyJob, PoolJob
-from segsolve.batch.sources import find_models
-from segsolve.errors import UsageError
-from segsolve.library.named_pools import parse_pool
+from segsolve.batch.sources import models_of
+from segsolve.errors import DeviceError, ModelError, UsageError
+from segsolve.library.named_pools import NamedPool, parse_pool
 from segsolve.library.pools import asked_of, fractions_of, solve_pool
 from segsolve.question.constraints import KINDS
 from segsolve.solvers.base import Limits
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from segsolve.pool.answer import PoolAnswer
 
 _FORM = 'write [[workload]] with models = ["a.tflite", "mobilenetv2"] and pools = ["card2"]'
+_AGAIN = "run the batch again"
 _OF_LIST = ("name", "models", "pools")
 _OF_DEVICES = ("tpu_memory", "host_cores", "host_of", "optimistic", "no_spill")
 _Text = Annotated[str, Field(min_length=1)]
@@ -151,9 +152,10 @@ class Workloads:
             OutputError: the networks cannot be written.
         """
         found: dict[str, AnyJob] = {}
-        find_models([name for workload in self.workloads for name in workload.models], models, processes, observe)
-        for workload in self.workloads:  # whose networks are there now
-            members = find_models(workload.models, models, processes, observe)
+        names = [name for workload in self.workloads for name in workload.models]
+        known = models_of(names, models, processes, observe)
+        for workload in self.workloads:
+            members = tuple(dict.fromkeys(model for name in workload.models for model in known[name]))
             _check([model.name for model in members], workload.asked)
             for job in _jobs(workload, members, self.limits):
                 found.setdefault(job.key, job)
@@ -172,8 +174,7 @@ def _jobs(workload: Workload, members: tuple[Model, ...], limits: Limits) -> Ite
     hashes = [model.sha256 for model in members]
     asked = json.loads(json.dumps(dict(workload.asked), default=str))  # as records have it
     for pool in workload.pools:
-        known = {key: asked.get(key) for key in ("tpu_memory", "host_cores", "host_of")}
-        named = parse_pool(pool).changed(**known, optimistic=bool(asked.get("optimistic")))
+        named = _named(pool, asked)
         what = {"models": [[model.name, model.sha256] for model in members], "pool": named.sha256, "asked": asked}
         key = digest({"planner": POOL, **what, **asdict(limits), **asdict(installed())})
         unread = next((model for model in members if model.sha256 is None), None)
@@ -196,5 +197,21 @@ def _jobs(workload: Workload, members: tuple[Model, ...], limits: Limits) -> Ite
         )
 
 
+def _named(pool: str, asked: Mapping[str, Any]) -> NamedPool:
+    known = {key: asked.get(key) for key in ("tpu_memory", "host_cores", "host_of")}
+    return parse_pool(pool).changed(**known, optimistic=bool(asked.get("optimistic")))
+
+
 def _solve(job: PoolJob) -> PoolAnswer:
-    return solve_pool([Path(model.path) for model in job.models], pool=job.pool, limits=job.limits, **job.asked).found
+    """Return the answer to a job.
+
+    Raises:
+        ModelError, DeviceError: a model, or what describes the pool, is not what it was (or not so on this worker).
+    """
+    if _named(job.pool, job.asked).sha256 != job.pool_sha256:
+        raise DeviceError(f"what describes the pool {job.pool} is another here than the batch began with", _AGAIN)
+    solved = solve_pool([Path(model.path) for model in job.models], pool=job.pool, limits=job.limits, **job.asked)
+    for model, read in zip(job.models, solved.models, strict=True):
+        if read.graph.sha256 != model.sha256:
+            raise ModelError(f"{model.path} changed after the batch had begun", _AGAIN)
+    return solved.found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -34,7 +35,8 @@ class PoolAnswer:
     has each kind of these apart. `certified` is the part of the bound that `segsolve check` can prove again, the rest
     is CP-SAT's word. `narrow` are the two over plans without copies of models on shared TPUs, where those with them
     were asked for, too; `prices` prove what holds for all; `dedicated_period` is the least period without shared TPUs,
-    which is exact; `shared` the proof for shared ones.
+    which is exact; `shared` the proof for shared ones; `simple_shared` the simple uses with shared TPUs that were
+    plans to choose from.
     """
 
     problem: PoolProblem
@@ -52,6 +54,7 @@ class PoolAnswer:
     confirmed_by: tuple[Confirmation, ...] = ()
     dedicated_period: Fraction | None = None
     shared: Proof | None = field(default=None, repr=False)
+    simple_shared: Mapping[str, PoolPlan] | None = field(default=None, repr=False)
     note: str = ""
     stopped_by: Stop = Stop.FINISHED
     wall_s: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -28,10 +28,10 @@ class Way:
     bound: Fraction | None = None
 
 
-def simple_plans(problem: PoolProblem) -> dict[str, PoolPlan]:
+def simple_plans(problem: PoolProblem, shared: Mapping[str, PoolPlan] | None = None) -> dict[str, PoolPlan]:
     """Return the plans that simple uses of a pool are, by name, as far as they keep what is asked for."""
     whole = _whole(problem)
-    return ({"whole": whole} if whole else {}) | simple_shared(problem)
+    return ({"whole": whole} if whole else {}) | dict(simple_shared(problem) if shared is None else shared)
 
 
 def simple_shared(problem: PoolProblem) -> dict[str, PoolPlan]:
@@ -40,9 +40,9 @@ def simple_shared(problem: PoolProblem) -> dict[str, PoolPlan]:
     return {name: plan for name, plan in found.items() if plan is not None}
 
 
-def simple_ways(problem: PoolProblem) -> list[Way]:
-    """Return what the simple uses of a pool come to, links and host included."""
-    plans = simple_plans(problem)
+def simple_ways(problem: PoolProblem, shared: Mapping[str, PoolPlan] | None = None) -> list[Way]:
+    """Return what the simple uses of a pool come to, links and host included; `shared`, if they are known already."""
+    plans = simple_plans(problem, shared)
     named = {
         "whole": "whole models, TPUs of their own",
         "placed": "whole models, some co-compiled",
@@ -59,7 +59,7 @@ def ways_beside(answer: PoolAnswer) -> list[Way]:
     """Return the simple uses, and the best plans of each family that an answer about rates knows."""
     named = {DEDICATED: ("dedicated", "pipelines, TPUs of their own"), SHARED: ("shared", "pipelines, shared TPUs")}
     named[COPIES] = "copies", "copies too, on shared TPUs"
-    return simple_ways(answer.problem) + [
+    return simple_ways(answer.problem, answer.simple_shared) + [
         Way(name=named[own.name][0], text=named[own.name][1], period=own.value, bound=own.bound)
         for own in answer.families
     ]

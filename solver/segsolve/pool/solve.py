@@ -80,6 +80,7 @@ class _Solve:
         self._copied: tuple[PoolPlan, PoolScore] | None = None
         self._prices: tuple[Prices, Fraction] | None = None
         self._limited: Limited | None = None
+        self._simple_shared: dict[str, PoolPlan] | None = None
         self._least_period = Fraction(0)  # where the least latency is asked for
 
     def answer(self) -> PoolAnswer:
@@ -252,6 +253,7 @@ class _Solve:
             confirmed_by=self._confirmations(dedicated, proof, search),
             dedicated_period=1 / dedicated.rate if dedicated else None,
             shared=proof,
+            simple_shared=self._simple_shared,
             stopped_by=stopped,
         )
 
@@ -282,7 +284,8 @@ class _Solve:
     def _simple(self) -> list[tuple[str, PoolPlan, PoolScore, str]]:
         """Return the simple uses of the pool that are plans of those asked for, which searches may miss."""
         found = []
-        for plan in simple_shared(self._problem).values() if self._shares else ():
+        self._simple_shared = simple_shared(self._problem) if self._shares else None
+        for plan in (self._simple_shared or {}).values():
             copied = any(pipeline.share is not None for pipeline in plan.pipelines)
             is_asked = self._copies if copied else plan.is_shared
             if is_asked and not check_pool(self._problem, plan):
