@@ -59,7 +59,7 @@ def test_what_goes_wrong_is_recorded(
     def fail(*_: object, **__: object) -> Answer:
         raise error
 
-    monkeypatch.setattr("segsolve.search.chain.confirmed.solve", fail)
+    monkeypatch.setattr("segsolve.search.ask.solve", fail)
     answer = run_job(job(model), str(model))
     assert answer.record is not None
     assert (answer.record.outcome, answer.record.error_kind) == (Outcome.FAILED, kind)
