@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -24,9 +25,10 @@ class Done:
     stderr: str
 
 
-def inside(*args: str | Path, cwd: Path | None = None) -> Done:
+def inside(*args: str | Path, cwd: Path | None = None, **environment: str) -> Done:
     """Run ``segsolve`` without a process, where that would add nothing but time."""
-    with patch.object(sys, "argv", ["segsolve", *map(str, args)]), chdir(cwd or Path.cwd()):
+    argv = ["segsolve", *map(str, args)]
+    with patch.object(sys, "argv", argv), patch.dict(os.environ, environment), chdir(cwd or Path.cwd()):
         return _done(lambda: exit_code(app))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from segsolve.errors import ExitCode
 
-from .tool import document, error, has_hint, run
+from .tool import document, error, has_hint, inside
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def model(net: Path, tmp_path: Path) -> Path:
 
 
 def asked(model: Path, *options: str, **environment: str) -> tuple[int, str]:
-    done = run("solve", model, "--json", *options, cwd=None, stdin="", **environment)
+    done = inside("solve", model, "--json", *options, cwd=None, **environment)
     assert done.code == ExitCode.OK, done.stderr
     found = document(done.stdout)
     return found["tpus"], found["objective"]
@@ -36,7 +36,7 @@ def test_order_of_the_sources(model: Path, tmp_path: Path) -> None:
     assert asked(model, **config) == (3, "latency")
     assert asked(model, SEGSOLVE_TPUS="2", **config) == (2, "latency")
     assert asked(model, "--tpus", "1", "--objective", "batch", SEGSOLVE_TPUS="2", **config) == (1, "batch")
-    shown = run("doctor", "--json", cwd=model.parent, SEGSOLVE_TPUS="2", **config)
+    shown = inside("doctor", "--json", cwd=model.parent, SEGSOLVE_TPUS="2", **config)
     assert shown.code == ExitCode.HARDWARE
     settings = [
         (s["option"], s["value"], s["command"], Path(s["source"]).name) for s in document(shown.stdout)["settings"]
@@ -48,7 +48,7 @@ def test_order_of_the_sources(model: Path, tmp_path: Path) -> None:
         ("tpus", 3, "solve", "segsolve.toml"),
         ("tpus", "2", None, "$SEGSOLVE_TPUS"),
     ]
-    assert "tpus of solve = 3, from segsolve.toml" in run("doctor", cwd=model.parent, **config).stdout
+    assert "tpus of solve = 3, from segsolve.toml" in inside("doctor", cwd=model.parent, **config).stdout
 
 
 def test_flags_lists_and_what_a_profile_says_itself(model: Path, dense: Path) -> None:
@@ -57,13 +57,12 @@ def test_flags_lists_and_what_a_profile_says_itself(model: Path, dense: Path) ->
         'no-spill = true\ntpus = 3\ndevice = "edgetpu-usb"\n[solve]\npin = ["0=0", "1=0"]\n'
     )
     shutil.copy(dense, folder)
-    question = document(run("solve", model, "--json").stdout)
+    question = document(inside("solve", model, "--json").stdout)
     assert question["stages"][0]["first_op"] == 0
-    assert run("solve", folder / dense.name, "--tpus", "1").code == ExitCode.NO_PLAN
-    assert (
-        run("profile", model, "--backend", "litert", "--runs", "1", "-o", folder / "profile.json").code == ExitCode.OK
-    )
-    done = run("solve", folder / "profile.json")
+    assert inside("solve", folder / dense.name, "--tpus", "1").code == ExitCode.NO_PLAN
+    measured = inside("profile", model, "--backend", "litert", "--runs", "1", "-o", folder / "profile.json")
+    assert measured.code == ExitCode.OK
+    done = inside("solve", folder / "profile.json")
     assert done.code == ExitCode.OK, done.stderr
 
 
@@ -83,23 +82,23 @@ def test_flags_lists_and_what_a_profile_says_itself(model: Path, dense: Path) ->
 )
 def test_faults_of_a_file_are_named(content: str, words: tuple[str, ...], model: Path) -> None:
     (model.parent / "segsolve.toml").write_text(content)
-    done = run("solve", model)
+    done = inside("solve", model)
     error(done, ExitCode.USAGE, "segsolve.toml", *words)
 
 
 def test_a_near_name_is_offered(model: Path) -> None:
     (model.parent / "segsolve.toml").write_text("max-latancy = 3")
-    done = run("solve", model)
+    done = inside("solve", model)
     assert has_hint(done) and "did you mean max-latency?" in done.stderr
 
 
 def test_a_fault_of_the_environment_is_named(model: Path) -> None:
-    error(run("solve", model, SEGSOLVE_TPUS="many"), ExitCode.USAGE, "$SEGSOLVE_TPUS", "many")
+    error(inside("solve", model, SEGSOLVE_TPUS="many"), ExitCode.USAGE, "$SEGSOLVE_TPUS", "many")
 
 
 def test_what_a_plan_is_run_with_stands_beside_it(model: Path) -> None:
     plan = model.parent / "plan"
-    assert run("solve", model, "--tpus", "1", "-o", plan).code == ExitCode.OK
+    assert inside("solve", model, "--tpus", "1", "-o", plan).code == ExitCode.OK
     (model.parent / "segsolve.toml").write_text('count = 3\n[run]\nbackend = "simulated"\n')
-    found = json.loads(run("run", plan, "--json").stdout)
+    found = json.loads(inside("run", plan, "--json").stdout)
     assert (found["backend"], found["count"]) == ("simulated", 3)

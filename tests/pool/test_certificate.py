@@ -18,7 +18,7 @@ from segsolve.plan.folder import CERTIFICATE_FILE
 from segsolve_runtime.contract.digest import digested_json
 from segsolve_runtime.contract.pool import PoolFile, content_sha256, load_pool
 
-from ..cli.tool import run
+from ..cli.tool import inside
 
 Document = dict[str, Any]
 
@@ -162,7 +162,7 @@ def soon(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("soon") / "plan"
     asked = ("--objective", "latency", "--rate", "mobilenet=30", "--rate", "squeezenet1.0=10")
     kept = ("--cut-before", "mobilenet=10", "--max-latency", "mobilenet=90ms")
-    done = run("solve", networks[0], networks[2], "--pool", "edgetpu-m2:3", *asked, *kept, "-o", folder)
+    done = inside("solve", networks[0], networks[2], "--pool", "edgetpu-m2:3", *asked, *kept, "-o", folder)
     assert done.code == ExitCode.OK, done.stderr
     return folder
 

@@ -19,7 +19,7 @@ from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.errors import PlanError
 
 from ..checker.test_every_number import Path_, altered, name_of, numbers
-from ..cli.tool import run
+from ..cli.tool import inside
 from ..models import Net, residual_net
 
 QUESTIONS = {
@@ -72,7 +72,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     for number, asked in enumerate(QUESTIONS.values()):
         models = ("net.tflite", "one.tflite")
-        done = run("solve", *models, "--pool", *asked, "--time-limit", "60", "--no-verify", "-o", str(number), cwd=root)
+        done = inside(
+            "solve", *models, "--pool", *asked, "--time-limit", "60", "--no-verify", "-o", str(number), cwd=root
+        )
         assert done.code == ExitCode.OK, done.stderr
     return {kind: root / str(number) for number, kind in enumerate(QUESTIONS)}
 

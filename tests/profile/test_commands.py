@@ -11,7 +11,7 @@ from generators.documents import by_hand, write
 from segsolve.errors import ExitCode
 from segsolve.profile.load import load_profile
 from segsolve_runtime.contract.plan import load_plan
-from tests.cli.tool import document, error, has_hint, inside, run
+from tests.cli.tool import document, error, has_hint, inside
 from tests.models import residual_net
 
 FEW = ("--runs", "3", "--warm-up", "0")
@@ -25,7 +25,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def measured(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("profiles") / "new" / "profile.json"
-    done = run("profile", net, "-o", path, "--segments", "0-4, 5-10", *FEW)
+    done = inside("profile", net, "-o", path, "--segments", "0-4, 5-10", *FEW)
     assert done.code == ExitCode.OK, done.stderr
     assert "the whole model, measured" in done.stdout
     assert f"wrote {path}" in done.stderr
@@ -33,7 +33,7 @@ def measured(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_measured_profile_is_a_device(net: Path, measured: Path, tmp_path: Path) -> None:
-    solved = run("solve", net, "--device", measured, "--tpus", "2", "-o", tmp_path / "plan", "--json")
+    solved = inside("solve", net, "--device", measured, "--tpus", "2", "-o", tmp_path / "plan", "--json")
     assert solved.code == ExitCode.OK, solved.stderr
     stages = document(solved.stdout)["stages"]
     for stage in stages:
@@ -91,7 +91,7 @@ def test_bad_profiles_end_with_the_code_of_bad_devices(net: Path, tmp_path: Path
 
 def test_tune_writes_a_verified_plan_and_what_it_measured(net: Path, tmp_path: Path) -> None:
     plan, tuned = tmp_path / "plan", tmp_path / "tuned.json"
-    done = run("tune", net, "--tpus", "2", *FEW, "-o", plan, "--profile-out", tuned)
+    done = inside("tune", net, "--tpus", "2", *FEW, "-o", plan, "--profile-out", tuned)
     assert done.code == ExitCode.OK, done.stderr
     assert "round" in done.stdout
     assert "verified: " in done.stderr

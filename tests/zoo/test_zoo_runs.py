@@ -16,7 +16,6 @@ from .files import Content
 
 WATCHED = {  # an activation near the end of each network
     "resnet50": "predictions_logits",
-    "resnet101": "predictions_logits",
     "resnet152": "predictions_logits",
     "mobilenet": "conv_preds",
     "mobilenetv2": "predictions_logits",
