@@ -85,7 +85,7 @@ def _simulated(problem: Problem, plan: Plan, count: int) -> tuple[PlanScore, lis
     written = plan_file(problem, plan, Question(), 1 / costs.rate)
     assert limited_by(written) == costs.limited_by
     assert written.solution.throughput_fps == pytest.approx(costs.throughput_fps)
-    stages = simulated.open_stages(written)
+    stages = simulated.stages_of(written)
     with Pipeline(written, stages.runners, clocks=stages.clocks, record=True) as pipeline:
         for _ in pipeline.map(random_frames(written, count, seed=0)):
             pass

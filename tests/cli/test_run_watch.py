@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from rich.console import Console
@@ -33,21 +35,8 @@ from .tool import inside
 @pytest.fixture
 def plan(models: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "plan"
-    assert (
-        inside(
-            "solve",
-            models / "net.tflite",
-            "--tpus",
-            "3",
-            "--planner",
-            "uniform",
-            "--device",
-            "edgetpu-usb",
-            "-o",
-            folder,
-        ).code
-        == 0
-    )
+    asked = ("--tpus", "3", "--planner", "uniform", "--device", "edgetpu-usb")
+    assert inside("solve", models / "net.tflite", *asked, "-o", folder).code == ExitCode.OK
     return folder
 
 
@@ -62,7 +51,10 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> dict[int, FaultPlan]:
         plans.clear()
         return OpenStages(runners=runners, clocks=stages.clocks)
 
-    monkeypatch.setattr(backends, "BACKENDS", dict(backends.BACKENDS) | {"faulty": opened})
+    module = ModuleType("faulty")
+    vars(module)["open_stages"] = opened
+    monkeypatch.setitem(sys.modules, "faulty", module)
+    monkeypatch.setattr(backends, "BACKENDS", {**backends.BACKENDS, "faulty": "faulty"})
     return plans
 
 

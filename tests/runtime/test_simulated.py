@@ -16,7 +16,7 @@ from segsolve_runtime.pipeline import Pipeline
 
 
 def open_pipeline(plan: Plan, *, queue_size: int = 2, record: bool = True) -> Pipeline:
-    stages = simulated.open_stages(plan)
+    stages = simulated.stages_of(plan)
     return Pipeline(plan, stages.runners, clocks=stages.clocks, queue_size=queue_size, record=record)
 
 

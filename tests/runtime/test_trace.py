@@ -27,7 +27,7 @@ LANES = [Lane(stage_ns=(2_000, 6_000), replicas=(1, 2)), Lane(stage_ns=(5_000, 1
 
 def ran(count: int = 10) -> tuple[Plan, Metrics]:
     plan = lanes_plan(LANES)
-    stages = simulated.open_stages(plan)
+    stages = simulated.stages_of(plan)
     with Pipeline(plan, stages.runners, clocks=stages.clocks, record=True) as pipeline:
         list(pipeline.map(random_frames(plan, count, seed=0)))
         return plan, pipeline.metrics()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from segsolve_runtime.contract.plan import PlanFolder
@@ -50,36 +51,13 @@ class OpenStages:
     clocks: Clocks
 
 
-def _emulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-    from segsolve_runtime.backends import emulated
-
-    return emulated.open_stages(folder, options)
-
-
-def _litert(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-    from segsolve_runtime.backends import litert
-
-    return litert.open_stages(folder, options)
-
-
-def _simulated(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-    from segsolve_runtime.backends import simulated
-
-    return simulated.open_stages(folder.plan)
-
-
-def _edgetpu(folder: PlanFolder, options: BackendOptions) -> OpenStages:
-    from segsolve_runtime.backends.edgetpu import stages
-
-    return stages.open_stages(folder, options)
-
-
-BACKENDS: Mapping[str, Callable[[PlanFolder, BackendOptions], OpenStages]] = {
-    "edgetpu": _edgetpu,
-    "emulated": _emulated,
-    "litert": _litert,
-    "simulated": _simulated,
+BACKENDS: Mapping[str, str] = {
+    "edgetpu": "segsolve_runtime.backends.edgetpu.stages",
+    "emulated": "segsolve_runtime.backends.emulated",
+    "litert": "segsolve_runtime.backends.litert",
+    "simulated": "segsolve_runtime.backends.simulated",
 }
+"""The module of each, whose `open_stages` takes a plan's folder and options."""
 
 
 def open_stages(name: str, folder: PlanFolder, options: BackendOptions | None = None) -> OpenStages:
@@ -95,4 +73,5 @@ def open_stages(name: str, folder: PlanFolder, options: BackendOptions | None = 
     options = options or BackendOptions()
     if options.devices and name != "edgetpu":
         raise BackendError(f"the backend {name!r} has no devices to choose; they are for edgetpu")
-    return BACKENDS[name](folder, options)
+    stages: OpenStages = import_module(BACKENDS[name]).open_stages(folder, options)
+    return stages

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from segsolve_runtime.backends import OpenStages
+from segsolve_runtime.backends import BackendOptions, OpenStages
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.places import places, stage_at
-from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.plan import Plan, PlanFolder
 
 
 class SimulatedRunner:
@@ -29,7 +29,12 @@ class SimulatedRunner:
         """Do nothing: the runner holds nothing."""
 
 
-def open_stages(plan: Plan) -> OpenStages:
+def open_stages(folder: PlanFolder, options: BackendOptions) -> OpenStages:
+    """Return the stages of a folder's plan; there is nothing to open."""
+    return stages_of(folder.plan)
+
+
+def stages_of(plan: Plan) -> OpenStages:
     """Return a simulated runner for each place; segment files are not needed.
 
     Raises:
