@@ -82,8 +82,12 @@ COMMON: Mapping[str, Figure] = {
         "public compiled files: dense layers of 9,504 inputs and more always stream, of 5,904 and fewer do not",
         "5,904 to 9,503",
     ),
-    "time.restream": Figure(
-        1, "MiB", "convolution sweep: weights come again per MiB of input and output map", "27 % of a layer's stream"
+    "time.stripe_passes": Figure(
+        2,
+        "passes",
+        "convolution sweep: 4 passes where maps take 2 stripes of 196,608 bytes a tile, 6 where they take 3; public "
+        "compiled files whose maps take one stream once",
+        "4 % of such times on one TPU; a segment that takes a large map from the host streams up to half more",
     ),
 }
 

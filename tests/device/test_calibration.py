@@ -51,7 +51,7 @@ def test_a_written_description_loads(tmp_path: Path) -> None:
     device = load_device(str(devices.write(described, tmp_path)))
     assert device.name == "mine"
     assert device.invocation_ns == 2e6
-    assert device.restream_bytes == MIB
+    assert device.stripe_passes == 2
     assert (device.runner, device.host_cores, device.host_serial_ns) == ("by hand", 4, 250_000)
     assert device.host_frame_ns_per_byte * MIB == 1.5e6
     assert device.ranges == (("small", 0.9, 1.2),)
@@ -59,6 +59,15 @@ def test_a_written_description_loads(tmp_path: Path) -> None:
 
 def latency_unit(name: str) -> str:
     return {"invocation": "ms", "conv": "ms/GMAC", "depthwise": "ms/GMAC"}.get(name, "ms/MiB")
+
+
+@pytest.mark.parametrize(("filters", "expected"), [(332, 1), (342, 4), (632, 4), (642, 6)])
+def test_weights_stream_twice_for_each_stripe_of_maps_that_the_tiles_do_not_hold(filters: int, expected: int) -> None:
+    """(18 x 18 + 16 x 16) bytes a channel: 338.98 fill a tile; with 8 rows (10 x 18 + 8 x 16) it is 638.3."""
+    graph = swept_graph(filters)
+    assert passes(DEVICE, graph, graph.ops[2]) == expected
+    wide = graph.ops[0]  # takes three channels: 4 x 18 x 18 beside 16 x 16 for each filter
+    assert passes(DEVICE, graph, wide) == 1
 
 
 def test_layers_of_small_maps_are_cached_first_and_larger_ones_before_smaller() -> None:
@@ -79,7 +88,7 @@ def test_a_narrow_convolution_streams_at_its_own_width() -> None:
             assert stored_bytes(device, graph, op) == (9 * inputs + 8) * max(64, lanes)
 
 
-def test_weights_come_again_for_every_mib_of_maps() -> None:
+def test_weights_that_come_again_take_as_much_longer() -> None:
     graph = swept_graph(452)  # 64 x 64 x 452 in and out: 3.53 MiB
     op = graph.ops[2]
     assert passes(DEVICE, graph, op) == 4

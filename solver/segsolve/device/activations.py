@@ -28,6 +28,26 @@ def tile_bytes(device: Device, graph: Graph, first: int = 0, end: int | None = N
     return most
 
 
+def stripes(device: Device, graph: Graph, op: Op) -> int:
+    """Return in how many stripes of rows the maps of an operation go through, the fewest that tiles have memory for.
+
+    A tile holds its part of a stripe of the input, with the margin that it reads, beside that of the output.
+    """
+    source, target = op.inputs[0], op.outputs[0]
+    if any(len(graph.tensors[t].shape) != 4 for t in (source, target)):
+        return 1
+    side = isqrt(device.tiles)
+    rows, columns = (-(-n // side) for n in graph.tensors[target].shape[1:3])
+    channels = [round_up(graph.tensors[t].shape[3], device.input_multiple) for t in (source, target)]
+    across = _reach(graph, op, source, 2, columns)
+    for count in range(1, rows):
+        height = -(-rows // count)
+        reads = _reach(graph, op, source, 1, height) * across * channels[0]
+        if reads + height * columns * channels[1] <= TILE_BYTES:
+            return count
+    return max(1, rows)
+
+
 def _part(device: Device, graph: Graph, tensor: int, last: int) -> int:
     """Return the bytes of a tile's part of a map, as large as its most demanding reader before `last` needs."""
     shape = graph.tensors[tensor].shape
@@ -43,6 +63,12 @@ def _part(device: Device, graph: Graph, tensor: int, last: int) -> int:
 
 def _read(graph: Graph, op: Op, tensor: int, axis: int, side: int) -> int:
     """Return the rows (axis 1) or columns (axis 2) that a tile of an operation's output reads of a map."""
+    target = graph.tensors[op.outputs[0]].shape
+    return _reach(graph, op, tensor, axis, -(-target[axis] // side)) if len(target) == 4 else 0
+
+
+def _reach(graph: Graph, op: Op, tensor: int, axis: int, outputs: int) -> int:
+    """Return the rows or columns of a map that so many of an operation's output are made of."""
     source, target = graph.tensors[tensor].shape, graph.tensors[op.outputs[0]].shape
     if len(target) != 4 or not target[axis]:
         return 0
@@ -53,4 +79,4 @@ def _read(graph: Graph, op: Op, tensor: int, axis: int, side: int) -> int:
         window = stride if stride > 1 else POOL_WINDOW
     else:
         return 0
-    return min(source[axis] + window - 1, (-(-target[axis] // side) - 1) * stride + window)
+    return min(source[axis] + window - 1, (outputs - 1) * stride + window)

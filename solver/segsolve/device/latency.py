@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
+from segsolve.device.activations import stripes
 from segsolve.device.memory import CACHED_KINDS, round_up, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op, Tensor
@@ -44,8 +45,8 @@ def host_ns(device: Device, graph: Graph, op: Op) -> int:
 def streamed_ns(device: Device, graph: Graph, op: Op) -> int:
     """Return the time of an operation whose weights come from the host at every inference, in ns.
 
-    A layer's stream hides its arithmetic, or the reverse. The maps of a large layer go through the chip in parts, and
-    its weights come again for each. Constants of other operations are waited for.
+    A layer's stream hides its arithmetic, or the reverse. The maps of a large layer go through the chip in stripes,
+    and its weights come again for each. Constants of other operations are waited for.
     """
     compute, nbytes = compute_ns(device, graph, op), streamed_bytes(device, graph, op)
     if op.kind not in CACHED_KINDS:
@@ -54,9 +55,13 @@ def streamed_ns(device: Device, graph: Graph, op: Op) -> int:
 
 
 def passes(device: Device, graph: Graph, op: Op) -> int:
-    """Return how often the weights of a layer come from the host in one inference, if they do not stay on chip."""
-    maps = graph.tensors[op.inputs[0]].nbytes + graph.tensors[op.outputs[0]].nbytes
-    return max(1, ceil(maps / device.restream_bytes))
+    """Return how often the weights of a layer come from the host in one inference, if they do not stay on chip.
+
+    Once where the tiles hold both maps, as in all public compiled files that stream; those of the convolution sweep do
+    not, and were waited for twice in each stripe.
+    """
+    count = stripes(device, graph, op)
+    return 1 if count == 1 else device.stripe_passes * count
 
 
 def input_ns(device: Device, nbytes: int) -> int:

@@ -41,6 +41,8 @@ class Device:
 
     The catalogue's files carry the source and the error of each figure; README of the solver shows the formulas.
     `operation_ns` is the least time of an operation: its instructions come from the host with every inference.
+    Weights that do not stay on chip come `stripe_passes` times for each stripe in which their maps go through, but once
+    if there is one.
     A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
     in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to one core of
@@ -75,8 +77,8 @@ class Device:
     depthwise_ns_per_mac: float
     activation_ns_per_byte: float
     stream_ns_per_byte: float
-    restream_bytes: int
     operation_ns: float = 0.0
+    stripe_passes: int = 2
     transfer_ns: float = 0.0
     large_ns_per_byte: float = 0.0
     large_bytes: int = 0
@@ -213,11 +215,13 @@ class Time(_Section):
     depthwise: Annotated[Figure, _in("ms/GMAC")]
     activation: Annotated[Figure, _in("ms/MiB")]
     stream: Annotated[Figure, _in("ms/MiB")]
-    restream: Annotated[Figure, _in("MiB")]
+    stripe_passes: Annotated[Figure, _in("passes"), _whole(1)] | None = None
     operation: Annotated[Figure, _in("ms")] | None = None
     transfer: Annotated[Figure, _in("ms")] | None = None
     large: Annotated[Figure, _in("ms/MiB")] | None = None
     large_from: Annotated[Figure, _in("MiB")] | None = None
+    # Of older descriptions: how often weights stream follows from the stripes in which their maps go through.
+    restream: Annotated[Figure, _in("MiB")] | None = None
 
 
 class Link(_Section):
@@ -326,7 +330,7 @@ class DeviceFile(_Section):
             depthwise_ns_per_mac=self.time.depthwise.value * 1e-3,
             activation_ns_per_byte=self.time.activation.value * per_byte,
             stream_ns_per_byte=self.time.stream.value * per_byte,
-            restream_bytes=max(1, round(self.time.restream.value * MIB)),
+            stripe_passes=int(_value(self.time.stripe_passes, _STRIPE_PASSES)),
             link_mib_per_s=self.link.bandwidth.value if self.link else None,
             input_factor=_value(self.memory.input_factor),
             image_pixels=round(_value(self.memory.image)),
@@ -370,6 +374,7 @@ class DeviceFile(_Section):
 _SCALE_BYTES = 8
 _BIAS_BYTES = 4
 _DENSE_INPUTS = 8192
+_STRIPE_PASSES = 2
 
 
 def _value(figure: Figure | None, otherwise: float = 0.0) -> float:
