@@ -122,6 +122,7 @@ def _unasked(rng: random.Random, kind: str) -> Case:
         "memory.onchip": rng.uniform(0.13, 0.16),
         "time.invocation": rng.choice((0.0, 0.0005, 0.003)),
         "link.bandwidth": rng.choice((300.0, 1000.0, 3000.0, 10000.0)),
+        "link.operation": 2700 * (tpus % 2),
         "host.cores": rng.choice((1, 2, 4)),
         "host.serial": rng.choice((0.0, 0.001, 0.01)),
         "host.frame": rng.choice((0.0, 1.0, 30.0)),

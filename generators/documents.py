@@ -87,7 +87,7 @@ def device_toml(name: str, changes: dict[str, float]) -> str:
     from segsolve.device import model
 
     text = (Path(model.__file__).parent / "catalogue" / f"{name}.toml").read_text(encoding="utf-8")
-    units = {"link.bandwidth": "MiB/s"}
+    units = {"link.bandwidth": "MiB/s", "link.operation": "bytes"}
     figures = {
         f"{section}.{key}": figure
         for section, values in tomllib.loads(text).items()

@@ -299,7 +299,7 @@ class _Pipelines:
         score = stage_score(self.problem, ops, processor)
         if self.problem.no_spill and score.spilled_ops:
             return None
-        return score.time_ns, score.input_bytes + score.output_bytes + score.offchip_bytes
+        return score.time_ns, score.moved_bytes
 
     @cached_property
     def _known(self) -> dict[tuple[tuple[int, ...], Processor], tuple[int, int] | None]:

@@ -128,6 +128,7 @@ def _problem(name: str, network: list[_Layer], tpus: int, overhead: int, slow: f
             cacheable=True,
             cache_rank=layer.rank,
             scratch_bytes=layer.scratch,
+            instruction_bytes=7 * i % 13,
         )
         for i, layer in enumerate(network)
     )
@@ -313,10 +314,7 @@ def _orders(
     for order in permutations(sorted(residents)):
         scores = device_scores([problem.costs[m][kind] for m, _, _ in order], [range(a, b) for _, a, b in order])
         load = sum(weights[m] * s.time_ns for (m, _, _), s in zip(order, scores, strict=True))
-        moved = sum(
-            weights[m] * (s.input_bytes + s.output_bytes + s.offchip_bytes)
-            for (m, _, _), s in zip(order, scores, strict=True)
-        )
+        moved = sum(weights[m] * s.moved_bytes for (m, _, _), s in zip(order, scores, strict=True))
         found = (load, (moved,) * len(problem.pool.links))
         if found not in seen:
             seen.add(found)

@@ -145,3 +145,16 @@ def test_without_a_limit_the_link_changes_nothing() -> None:
     plan = cut_at((1,), 2)
     free = replace(problem, link=SharedLink(ns_per_mib=1))
     assert plan_timeline(score_plan(free, plan), 10) == plan_timeline(score_plan(problem, plan), 10)
+
+
+def test_a_link_carries_instructions_wherever_a_network_is_cut() -> None:
+    ops = tuple(op_cost(10, instruction_bytes=700) for _ in range(3))
+    problem = chain(*ops, tpus=3, link=SharedLink(ns_per_mib=2**20))
+    whole, cut = (score_plan(problem, cut_at(cuts, 3)).pipelines[0] for cuts in ((), (1, 2)))
+    assert (whole.link_ns, cut.link_ns) == (2 + 3 * 700, 6 + 3 * 700)
+
+
+def test_the_hub_carries_what_public_files_show_of_instructions() -> None:
+    hub = load_device("edgetpu-usb-hub")
+    assert hub.link_operation_bytes == 2700
+    assert load_device("edgetpu-usb").link_operation_bytes == 0

@@ -69,21 +69,31 @@ _PI5 = _embedded(
     "; 2.5 times faster, as its maker says",
 )
 
+_LINK: Figures = {
+    "link.operation": Figure(
+        2700,
+        "bytes",
+        "public compiled files: instructions, which come with every inference, for each operation in the median",
+        "1,000 to 3,300; 12,000 to 30,000 for images of 1024 x 768 pixels and more",
+    )
+}
 _HUB: Figures = {
+    **_LINK,
     "link.bandwidth": Figure(
         477,
         "MiB/s",
         "USB 3.1 Gen 1, as in Google's USB Accelerator datasheet: 5 Gbit/s, 8 of 10 bits data",
         "an upper bound: one accelerator alone was measured at 440; the two directions are separate, here they share",
-    )
+    ),
 }
 _SLOT: Figures = {
+    **_LINK,
     "link.bandwidth": Figure(
         15020,
         "MiB/s",
         "ASUS AI Accelerator CRL-G18U-P3DF: one PCI Express 3.0 slot of 16 lanes, 8 GT/s each, 128 of 130 bits data",
         "an upper bound, never measured: packet headers take a part; a slot of 4 lanes carries a quarter",
-    )
+    ),
 }
 
 _REPORTED = "one user's report of the time that creating an interpreter takes: 2.7 s over USB, 0.06 s over PCIe"

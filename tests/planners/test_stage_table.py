@@ -47,7 +47,7 @@ def expected(problem: Problem, ops: tuple[int, ...], processor: Processor) -> in
 
 def moved(problem: Problem, ops: tuple[int, ...]) -> int:
     score = stage_score(problem, ops)
-    return score.input_bytes + score.output_bytes + score.offchip_bytes
+    return score.moved_bytes
 
 
 def agrees(table: StageTable) -> None:

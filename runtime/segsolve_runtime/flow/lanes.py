@@ -33,6 +33,5 @@ def _host_ns(plan: Plan, pipeline: PlanPipeline) -> int:
 
 
 def _moved_bytes(pipeline: PlanPipeline) -> int:
-    """Return what all stages take, give and stream per inference."""
-    predicted = [stage.prediction for stage in pipeline.stages]
-    return sum(p.input_bytes + p.output_bytes + p.offchip_bytes for p in predicted)
+    """Return what all stages take of a shared link per inference."""
+    return sum(stage.prediction.moved_bytes for stage in pipeline.stages)

@@ -1,13 +1,13 @@
 """What all pipelines share: a link, such as a card's slot or the cable of a hub, and the host; who gets how much of it.
 
-The link carries what all stages take, give and stream. The host is busy with each stage of each inference, one after
-the other, and its cores with whatever runs there. An inference of a pipeline occupies either for so many ns in all; if
-all pipelines at full rate need no more than there is, nothing is delayed. Otherwise pipelines are served in the order
-of what they need of one of the two, the most frugal first, each at the largest rate that is left: full rate for the
-first, what is left for the next, nothing for the rest. Of the two orders it is the one that serves more, which with one
-shared thing is the most that there can be. A share is kept at the entrance: a pipeline begins an inference at most once
-per interval. So the rate is exactly the evaluator's, and so is the latency; how stages delay each other within an
-inference is not modelled by either.
+The link carries what all stages take, give and stream, and their instructions. The host is busy with each stage of each
+inference, one after the other, and its cores with whatever runs there. An inference of a pipeline occupies either for
+so many ns in all; if all pipelines at full rate need no more than there is, nothing is delayed. Otherwise pipelines are
+served in the order of what they need of one of the two, the most frugal first, each at the largest rate that is left:
+full rate for the first, what is left for the next, nothing for the rest. Of the two orders it is the one that serves
+more, which with one shared thing is the most that there can be. A share is kept at the entrance: a pipeline begins an
+inference at most once per interval. So the rate is exactly the evaluator's, and so is the latency; how stages delay
+each other within an inference is not modelled by either.
 """
 
 from __future__ import annotations

@@ -52,6 +52,11 @@ class Arrays:
         return _column(op.streamed_bytes for op in self.problem.ops)
 
     @cached_property
+    def instruction_bytes(self) -> Ints:
+        """What each operation brings of a shared link's traffic wherever its weights are."""
+        return _column(op.instruction_bytes for op in self.problem.ops)
+
+    @cached_property
     def always_streams(self) -> Ints:
         """1 for each operation whose weights stream wherever it is placed."""
         return _column(bool(op.weight_bytes) and not op.cacheable for op in self.problem.ops)

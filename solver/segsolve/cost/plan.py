@@ -160,8 +160,7 @@ def score_pipeline(problem: Problem, pipeline: Pipeline) -> Score:
 
 def score_of(shared: Shared, stages: tuple[StageScore, ...], replicas: tuple[int, ...] = ()) -> Score:
     """Return the cost of a pipeline whose stages cost so much."""
-    moved = sum(s.input_bytes + s.output_bytes + s.offchip_bytes for s in stages)
-    link, host = shared.load_ns(moved, len(stages))
+    link, host = shared.load_ns(sum(stage.moved_bytes for stage in stages), len(stages))
     return Score(stages=stages, replicas=replicas, link_ns=link, host_ns=host)
 
 

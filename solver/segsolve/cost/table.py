@@ -99,7 +99,7 @@ class StageTable:
 
     @cached_property
     def moved_bytes(self) -> Ints:
-        """The bytes [states, states] that a stage takes, hands out and streams per inference; 0 for what is none."""
+        """The bytes [states, states] that a stage takes of a shared link per inference; 0 for what is none."""
         moved = np.zeros((len(self), len(self)), dtype=np.int64)
         for first, end, columns in self._blocks(limited=False):
             stages = self.stages(first, end, columns)
@@ -160,8 +160,8 @@ class StageTable:
 
     @cached_property
     def _moved(self) -> _Prices:
-        a, none = self.arrays, np.zeros(len(self.problem.ops), dtype=np.int64)
-        return _prices(a, self.states, none, a.streamed_bytes, a.transfer_bytes, a.transfer_bytes)
+        a = self.arrays
+        return _prices(a, self.states, a.instruction_bytes, a.streamed_bytes, a.transfer_bytes, a.transfer_bytes)
 
     @cached_property
     def _compute(self) -> Ints:

@@ -45,10 +45,11 @@ class Device:
     if there is one.
     A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
-    in MiB/s; None where each has a link of its own. The host's rates are for operations that fall back to one core of
-    its CPU, `host_cores` is how many there are, `host_serial_ns` what `runner` keeps it busy per stage and inference,
-    and `host_frame_ns_per_byte` the same for what the mapped part as a whole takes and gives. `also_taken` are kinds of
-    operations that the device takes beyond the table of `operations.toml`.
+    in MiB/s, with `link_operation_bytes` of instructions for each operation; None where each has a link of its own.
+    The host's rates are for operations that fall back to one core of its CPU, `host_cores` is how many there are,
+    `host_serial_ns` what `runner` keeps it busy per stage and inference, and `host_frame_ns_per_byte` the same for what
+    the mapped part as a whole takes and gives. `also_taken` are kinds of operations that the device takes beyond the
+    table of `operations.toml`.
     Images of more than `image_pixels` may leave less memory to the weights than is known: `image_bytes_per_pixel`, at
     most `image_most_bytes`, is the safe end of what they take; `optimistic` ignores it, which
     `is_optimistic` remembers.
@@ -86,6 +87,7 @@ class Device:
     image_bytes_per_pixel: float = 0.0
     image_most_bytes: int = 0
     link_mib_per_s: float | None = None
+    link_operation_bytes: int = 0
     input_factor: float = 0.0
     host_ns_per_mac: float = 0.024
     host_ns_per_byte: float = 0.29
@@ -228,6 +230,7 @@ class Link(_Section):
     """A link that all devices share, such as a card's slot or the cable of a hub."""
 
     bandwidth: Annotated[Figure, _in("MiB/s"), _at_least(0.001)]
+    operation: Annotated[Figure, _in("bytes"), _whole(0)] | None = None
 
 
 class Host(_Section):
@@ -332,6 +335,7 @@ class DeviceFile(_Section):
             stream_ns_per_byte=self.time.stream.value * per_byte,
             stripe_passes=int(_value(self.time.stripe_passes, _STRIPE_PASSES)),
             link_mib_per_s=self.link.bandwidth.value if self.link else None,
+            link_operation_bytes=int(_value(self.link.operation)) if self.link else 0,
             input_factor=_value(self.memory.input_factor),
             image_pixels=round(_value(self.memory.image)),
             image_bytes_per_pixel=_value(self.memory.image_pixel),

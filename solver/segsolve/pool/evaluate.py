@@ -130,7 +130,7 @@ class PoolScore:
         links = []
         for name, link in pool.links:
             moved = sum(
-                score.input_bytes + score.output_bytes + score.offchip_bytes
+                score.moved_bytes
                 for kind, score in zip(kinds, self.stages[p], strict=True)
                 if pool.kinds[kind].link == name
             )

@@ -113,6 +113,7 @@ class AnalyticCosts:
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
             cpu_ns=host_ns(self.device, self.graph, op),
+            instruction_bytes=self.device.link_operation_bytes,
         )
 
     def _on_host(self, op: Op, cache_rank: int) -> OpCost:
