@@ -187,10 +187,11 @@ def find_ranges(
     start: latency.Rates,
 ) -> tuple[dict[str, dict[str, devices.Range]], dict[str, float]]:
     """Return how far times may be off, by kind of device and regime, and what share lies in the others' ranges."""
-    left = {n: np.array([r["network_left_out"] for r in result["latency"][n]["rows"]]) for n in NAMES.values()}
+    left = {n: np.array([r["family_left_out"] for r in result["latency"][n]["rows"]]) for n in NAMES.values()}
+    families = {n: [family(s) for s in samples if NAMES[s.interface] == n] for n in left}
     of = {n: [ranges.regime_of(s.features, fitted[n]) for s in samples if NAMES[s.interface] == n] for n in left}
     usb, board = NAMES["USB"], NAMES["PCIe"]
-    vendor = "Google's published latencies, network left out"
+    vendor = "Google's published latencies, family left out"
     pooled = ([*of[usb], *of[board]], np.concatenate([left[usb], left[board]]))
     rates = result["sweep"]["rates"]
     alone = sweeps.left_out(rows, start, shared=False)
@@ -229,9 +230,9 @@ def find_ranges(
     half = "from half of what four stages of the smallest network may take, to all of it"
     found["sweep"] |= {"host": devices.Range(0.5, 2.0, half)}
     share = {
-        "usb": ranges.inside_left_out(of[usb], left[usb]),
-        "pcie": ranges.inside_left_out(of[board], left[board]),
-        "sweep": ranges.inside_left_out(kinds, alone),
+        "usb": ranges.inside_left_out(of[usb], left[usb], families[usb]),
+        "pcie": ranges.inside_left_out(of[board], left[board], families[board]),
+        "sweep": ranges.inside_left_out(kinds, alone, [f"{row.tpus} TPUs" for row in rows]),
     }
     return found, share
 

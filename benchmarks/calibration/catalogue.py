@@ -96,6 +96,16 @@ _SLOT: Figures = {
     ),
 }
 
+_LANE: Figures = {
+    **_LINK,
+    "link.bandwidth": Figure(
+        477,
+        "MiB/s",
+        "Raspberry Pi: one lane of PCI Express, 5 GT/s, 8 of 10 bits data",
+        "an upper bound: packet headers take a part; two devices of a HAT with a switch share it",
+    ),
+}
+
 _REPORTED = "one user's report of the time that creating an interpreter takes: 2.7 s over USB, 0.06 s over PCIe"
 _LOAD = "first inferences over USB on a Raspberry Pi 4: 0.44 ms and 3.25 ms per MiB cached, which is the stream's rate"
 _ON_USB: Figures = {
@@ -189,6 +199,13 @@ def descriptions(fitted: Mapping[str, Rates], result: Mapping[str, Any]) -> list
         Description("edgetpu-dev-board", "Coral Dev Board", OURS, {**on_board, **_DEV_BOARD}, r["pcie"]),
         Description("edgetpu-m2", "Coral M.2 or mini PCIe, single or dual, in a PC", OURS, {**in_pc, **pc}, r["pc"]),
         Description(
+            "edgetpu-m2-pi5",
+            "Coral M.2 on a HAT for PCI Express, one lane, Raspberry Pi 5",
+            OURS,
+            {**_on_lane(in_pc), **_PI5, **_LANE},
+            _lane_ranges(r["pc"]),
+        ),
+        Description(
             "edgetpu-card",
             "PCIe card of several Edge TPUs behind a switch, in a PC",
             OURS,
@@ -246,6 +263,38 @@ def _in_pc(usb: Rates, resident_ms: float) -> Figures:
         output=(f"{_BOUNDARY}; of the two directions as in the convolution sweep", "the sum: 5 %; its parts: 50 %"),
         stream=("latency against off-chip MiB of 410 networks, PCIe card", "2 %; others 2.5 to 2.71, a Pi 5 2.4"),
     )
+
+
+def _on_lane(in_pc: Figures) -> Figures:
+    """Return the times of a device on a Raspberry Pi 5's lane: one inference of a network that streams was measured."""
+    assumed = "assumed as on edgetpu-m2: on a Pi 5 only the stream was measured; "
+    on_board = "1.5 times as long, as on a Dev Board, is possible"
+    of_host = "1.3 times as long, as host.serial, is possible"
+    slower = {"input": of_host, "output": of_host, "transfer": of_host, "invocation": of_host}
+    figures = {
+        key: Figure(f.value, f.unit, f"{assumed}{f.source}", slower.get(key.removeprefix("time."), on_board))
+        for key, f in in_pc.items()
+    }
+    stream = Figure(
+        2.37,
+        "ms/MiB",
+        "a dense network on an M.2 in a Raspberry Pi 5: 56 ms in all, of which 23.4 MiB stream",
+        "5 %: one network; 2.5 to 2.76 on cards in a PC",
+    )
+    return {**figures, "time.stream": stream}
+
+
+def _lane_ranges(pc: Mapping[str, Range]) -> Mapping[str, Range]:
+    """Return how far times on a Pi 5's lane may be off: as in a PC, and up to what its slower host may add."""
+    slower = 0.4 / 0.3
+    one = "as in a PC for a stream of one network on a Pi 5; up to what a card in a PC takes"
+    moved = "as in a PC; up to as much longer as host.serial is"
+    return {
+        **pc,
+        "spilling": Range(pc["spilling"].low, 1.17, one),
+        "transfers": Range(pc["transfers"].low, slower * pc["transfers"].high, moved),
+        "host": Range(0.5, 2.0, "assumed: a factor of 2, since no small host was measured"),
+    }
 
 
 def _of_sweep(rates: Rates, usb: Rates, error: str) -> Figures:

@@ -83,7 +83,7 @@ def test_the_host(name: str, device: str | None, tmp_path: Path) -> None:
     ("name", "on_usb", "on_pcie"),
     [
         ("Raspberry Pi 4 Model B Rev 1.4", "edgetpu-usb-pi4", "edgetpu-m2"),
-        ("Raspberry Pi 5 Model B Rev 1.0", "edgetpu-usb-pi5", "edgetpu-m2"),
+        ("Raspberry Pi 5 Model B Rev 1.0", "edgetpu-usb-pi5", "edgetpu-m2-pi5"),
         ("Freescale i.MX8MQ Phanbell", "edgetpu-usb", "edgetpu-dev-board"),
         ("Some other board", "edgetpu-usb", "edgetpu-m2"),
     ],
@@ -96,7 +96,7 @@ def test_on_a_board(name: str, on_usb: str, on_pcie: str, tmp_path: Path) -> Non
     assert machine(tmp_path) == name
     assert (first.device, second.device) == (on_usb, on_pcie)
     assert (fitting("usb", tmp_path), fitting("pci", tmp_path)) == (on_usb, on_pcie)
-    for one, described in ((first, on_usb.endswith(("pi4", "pi5"))), (second, on_pcie == "edgetpu-dev-board")):
+    for one, described in ((first, on_usb.endswith(("pi4", "pi5"))), (second, on_pcie != "edgetpu-m2")):
         assert any(name in note for note in one.notes) is not described
 
 

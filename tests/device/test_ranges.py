@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration.copies import IMAGE_MIB, PUBLISHED, gains, in_step
-from benchmarks.calibration.ranges import inside, ranges
+from benchmarks.calibration.ranges import SHARE, inside, inside_left_out, ranges
 from segsolve.device.model import load_device
 from segsolve.device.ranges import Regime, regime, time_range
 
@@ -36,13 +36,20 @@ def test_a_range_is_that_of_the_regime_and_none_where_nothing_is_known() -> None
     assert time_range(DEVICE.ranges, Regime.SMALL, MS) is None
 
 
-def test_ranges_hold_four_fifths_of_rows_like_those_that_made_them() -> None:
+def test_ranges_hold_what_they_say_of_rows_like_those_that_made_them() -> None:
     draw = np.random.default_rng(3)
     kinds = [Regime.SMALL] * 400 + [Regime.PLAIN] * 400
     spread = np.repeat([0.05, 0.2], 400)
     found = ranges(kinds, np.exp(draw.normal(0, spread)) - 1, "a test")
     assert found["small"].high < found["plain"].high
-    assert inside(found, kinds, np.exp(draw.normal(0, spread)) - 1) == pytest.approx(0.8, abs=0.07)
+    assert inside(found, kinds, np.exp(draw.normal(0, spread)) - 1) == pytest.approx(SHARE, abs=0.06)
+
+
+def test_families_that_err_alike_are_held_against_the_others() -> None:
+    kinds, families = [Regime.PLAIN] * 60, ["a"] * 30 + ["b"] * 30
+    errors = np.concatenate([np.linspace(0, 0.1, 30), np.linspace(0.05, 0.15, 30)])
+    assert inside_left_out(kinds, errors, families) == pytest.approx(0.7, abs=0.15)
+    assert inside_left_out(kinds, errors, ["a", "b"] * 30) > 0.8
 
 
 def test_a_few_rows_have_the_range_of_all() -> None:

@@ -20,7 +20,7 @@ _LANES = 16  # of the card that was described
 # What /proc/device-tree/model has of a board, and its descriptions for USB and for PCIe; "" where there is none.
 _BOARDS = (
     ("Raspberry Pi 4", "edgetpu-usb-pi4", ""),
-    ("Raspberry Pi 5", "edgetpu-usb-pi5", ""),
+    ("Raspberry Pi 5", "edgetpu-usb-pi5", "edgetpu-m2-pi5"),
     ("Phanbell", "", "edgetpu-dev-board"),
 )
 
@@ -93,10 +93,10 @@ def _on_usb(paths: tuple[str, ...], root: Path) -> Guess:
 def _on_pcie(paths: tuple[str, ...], root: Path) -> Guess:
     board, _, described = _board(root)
     if described:
-        return Guess(kind="pci", paths=paths, device=described, why=f"the Edge TPU of a {board}")
+        return Guess(kind="pci", paths=paths, device=described, why=f"PCIe of a {board}")
     notes = []
     if board:
-        notes.append(f"the host is a {board}, of which nothing was measured: see the host's figures of edgetpu-usb-pi5")
+        notes.append(f"the host is a {board}, of which nothing was measured: see the host's figures of edgetpu-m2-pi5")
     switches = _switches(root)
     if switches or len(paths) >= _ON_A_CARD:
         width = next((w for s in switches if (w := text_of(s / "current_link_width")).isdigit()), "")
