@@ -210,7 +210,8 @@ def _ranges(result: Mapping[str, Any]) -> list[str]:
         "## Ranges",
         "Factors on a predicted time between which 80 % of the measurements lay, by what the time consists of.",
         _table(("devices", "regime", "low", "high", "source"), rows),
-        f"Rows inside of the ranges that all other families make, of the sweep those on other numbers of TPUs: {shares}.",
+        "Rows inside of the ranges that all other families make, "
+        f"in the sweep those on other numbers of TPUs: {shares}.",
     ]
 
 

@@ -102,6 +102,7 @@ def test_a_shared_link_is_part_of_the_problem() -> None:
         "edgetpu-card",
         "edgetpu-card-runner",
         "edgetpu-card-threads",
+        "edgetpu-m2-pi5",
         "edgetpu-usb-hub",
     }
     for name, rate in links.items():
