@@ -24,6 +24,7 @@ from segsolve_runtime.shortage import shortage
 CODE = 130
 """Of a process that was interrupted, as shells have it."""
 _WAIT_S, _MOST_WAITS = 0.002, 500  # for the end of an import; one that takes longer is interrupted
+_IMPORT, _NUMBA = "<frozen importlib._bootstrap>", f"{os.sep}numba{os.sep}"
 _waited = 0
 
 
@@ -53,9 +54,12 @@ def nothing_to_interrupt() -> None:
 
 
 def _interrupt(_: int, frame) -> None:  # type: ignore[no-untyped-def] # the types are in `types`
-    """Raise KeyboardInterrupt, but after an import that is going on: modules of native code swallow it, NumPy's do."""
+    """Raise KeyboardInterrupt, but after what would swallow it, or crash: an import of native code, Numba's compiler.
+
+    NumPy does the first; Numba calls its compiler from native code, and goes on as if it had succeeded.
+    """
     global _waited  # noqa: PLW0603 - of this process
-    if _waited < _MOST_WAITS and _is_importing(frame):
+    if _is_within(frame, _NUMBA) or (_waited < _MOST_WAITS and _is_within(frame, _IMPORT)):
         _waited += 1
         signal(SIGALRM, _interrupt)
         setitimer(ITIMER_REAL, _WAIT_S)
@@ -64,9 +68,10 @@ def _interrupt(_: int, frame) -> None:  # type: ignore[no-untyped-def] # the typ
     raise KeyboardInterrupt
 
 
-def _is_importing(frame) -> bool:  # type: ignore[no-untyped-def]
+def _is_within(frame, place: str) -> bool:  # type: ignore[no-untyped-def]
+    """Whether code of a file, or a folder, is running."""
     while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        if place in frame.f_code.co_filename:
             return True
         frame = frame.f_back
     return False

@@ -93,11 +93,12 @@ class _Child:
 
     def call(self, request: Sequence[bytes], timeout_s: float | None) -> Any:
         where, timer = "", threading.Timer(timeout_s or 0, self._process.kill)
-        if timeout_s is not None:
-            timer.start()
+        timer.daemon = True  # nobody waits for one whose start was interrupted
         sending = threading.Thread(target=self._send, args=(request,), daemon=True)
         answered = False
         try:
+            if timeout_s is not None:
+                timer.start()
             sending.start()
             while _besides:
                 _besides.pop()()
@@ -116,7 +117,8 @@ class _Child:
         finally:
             timed_out = timeout_s is not None and timer.finished.is_set()
             timer.cancel()
-            sending.join()
+            if sending.is_alive():  # it may never have begun
+                sending.join()
         how = f"does not end within {timeout_s:g} s" if timed_out else how_it_ended(code)
         self._errors.seek(0)
         raise NativeCrash(how, where, complaint(self._errors.read()))

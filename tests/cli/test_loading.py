@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -117,12 +118,16 @@ def test_an_interruption_of_what_deals_with_one() -> None:
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")
 
 
-def test_what_an_import_would_swallow_is_raised_after_it(tmp_path: Path) -> None:
-    """As NumPy's native modules do with what is raised while they register their classes."""
-    swallowing = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
-    (tmp_path / "swallowing.py").write_text(swallowing, encoding="utf-8")
+@pytest.mark.parametrize("run", ["import swallowing", "import numba; numba.swallow()"])
+def test_what_native_code_would_swallow_is_raised_after_it(run: str, tmp_path: Path) -> None:
+    """As NumPy's modules do with what is raised while they register their classes, and Numba in its compiler."""
+    swallow = "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
+    (tmp_path / "swallowing.py").write_text(f"import os, signal\n{swallow}", encoding="utf-8")
+    (tmp_path / "numba").mkdir()
+    function = f"import os, signal\ndef swallow():\n{indent(swallow, '    ')}"
+    (tmp_path / "numba" / "__init__.py").write_text(function, encoding="utf-8")
     code = "from segsolve_runtime import interruption as i; i.end_at_once_while_loading(); i.interrupt_from_now_on(); "
-    code += "import swallowing, time; time.sleep(60)"
+    code += f"{run}; import time; time.sleep(60)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60

@@ -50,6 +50,26 @@ def test_a_child_that_hangs_is_ended() -> None:
         native.call("time:sleep", 60, timeout_s=0.3)
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_interruption_as_a_call_begins_leaves_nothing_to_wait_for(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits for threads before it ends, whatever the timer's time; the child may hang."""
+    before, start = {*threading.enumerate()}, threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            native.call("time:sleep", 60, timeout_s=3600)
+    assert all(thread.daemon for thread in {*threading.enumerate()} - before)
+    assert native.call("os:getpid") != os.getpid()
+
+
 def test_a_note_outside_of_a_child_does_nothing() -> None:
     native.note("nobody reads it")
 
