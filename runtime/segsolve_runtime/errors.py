@@ -94,7 +94,14 @@ class StageError(RuntimeFault):
     def losing(self, lost: Sequence[int]) -> StageError:
         """Return the same error with the inferences that were lost."""
         assert self.__cause__ is not None
-        return StageError(self.place, self.inference, self.__cause__, where=self.where, lost=lost)
+        inference = min(lost, default=self.inference) if self.inference not in lost else self.inference
+        return StageError(self.place, inference, self.__cause__, where=self.where, lost=lost)
+
+    def of_model(self, name: str) -> StageError:
+        """Return the same error for a run of several models, of which this is one."""
+        assert self.__cause__ is not None
+        where = f"{name}: {self.where or f'stage {self.stage}'}"
+        return StageError(self.place, self.inference, self.__cause__, where=where, lost=self.lost)
 
 
 class DevicesLeftError(RuntimeFault):

@@ -10,14 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from segsolve_runtime.backends import Isolation
 from segsolve_runtime.backends.isolated.runner import Household
 from segsolve_runtime.contract.arrays import Frame
 from segsolve_runtime.contract.places import Place, places
 from segsolve_runtime.contract.pool import PoolFolder, load_pool
-from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError
+from segsolve_runtime.errors import BackendError, DevicesLeftError, PoolDevicesLeftError, StageError
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.schedule import QUEUE_SIZE
 from segsolve_runtime.flow.shared_schedule import SharedLane, SharedRun, schedule_arrivals, schedule_shared
@@ -206,6 +206,9 @@ class Pool:
         self.close()
 
 
+_Error = TypeVar("_Error", bound=BaseException)
+
+
 class _Session:
     """A run of all models, a thread for each; any may end it for all."""
 
@@ -251,7 +254,7 @@ class _Session:
         try:
             for outcome in map_frames(self._source(number, name), drop=drop, on_error=on_error):
                 if self._fail is not None and isinstance(outcome, Exception):
-                    self._fail(name, outcome)
+                    self._fail(name, self._named(outcome, name))
                 else:
                     self._take(name, outcome)
                 if self._is_over.is_set():
@@ -260,12 +263,16 @@ class _Session:
             self._left[name] = error
             self._take_no_more()
         except BaseException as error:
-            self._faults.append(error)
+            self._faults.append(self._named(error, name))
             self._is_over.set()
             self._take_no_more()
         finally:
             if self._proportion is not None:
                 self._proportion.end(number)
+
+    def _named(self, error: _Error, name: str) -> _Error | StageError:
+        """Return an error that says which of several models' stages failed."""
+        return error.of_model(name) if isinstance(error, StageError) and len(self._pipelines) > 1 else error
 
     def _take_no_more(self) -> None:
         """Let all sources end, and what is under way be done."""

@@ -85,15 +85,19 @@ def test_an_inference_that_fails_is_skipped_and_named(
     faults[0] = FaultPlan(raises=frozenset({2}))
     done = inside("run", shared, "--count", COUNT, "--backend", "faulty", "--on-fault", "skip", "-o", tmp_path / "out")
     assert done.code == ExitCode.PARTIAL
-    assert "random[1]: " in done.stderr
+    assert "random[1]: mobilenet: stage 0" in done.stderr
     with np.load(tmp_path / "out" / f"{MODELS[0]}.npz") as out, np.load(whole / f"{MODELS[0]}.npz") as all_of_them:
         name = next(key for key in out.files if out[key].ndim and len(out[key]) == len(all_of_them[key]) - 1)
         assert np.array_equal(out[name], np.delete(all_of_them[name], 1, axis=0))
 
 
-def test_without_a_policy_the_first_fault_ends_the_run(shared: Path, faults: dict[int, FaultPlan]) -> None:
+def test_without_a_policy_the_first_fault_ends_the_run(
+    shared: Path, faults: dict[int, FaultPlan], tmp_path: Path
+) -> None:
     faults[0] = FaultPlan(raises=frozenset({2}))
-    assert inside("run", shared, "--count", COUNT, "--backend", "faulty").code == ExitCode.RUN_FAILED
+    done = inside("run", shared, "--count", COUNT, "--backend", "faulty", "-o", tmp_path / "out")
+    error(done, ExitCode.RUN_FAILED, "mobilenet: stage 0", "failed on inference 1")
+    assert f"wrote the results of each model until then to {tmp_path / 'out'}" in done.stderr
 
 
 def test_the_library_replans_too(shared: Path, networks: list[Path], tmp_path: Path) -> None:

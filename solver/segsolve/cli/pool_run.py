@@ -19,6 +19,7 @@ from segsolve.cli.running import RunOptions, compiler_of, opening, served
 from segsolve.cli.traffic import Traffic, TrafficOptions, traffic
 from segsolve.errors import ExitCode, UsageError
 from segsolve_runtime.contract.files import make_folder
+from segsolve_runtime.errors import StageError
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.arrays import Array
@@ -123,13 +124,18 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str],
         _simulate(folder, options, wanted, files)
         return
     _check_inputs(wanted.inputs, [model.name for model in folder.pool.models])
-    with ExitStack() as stack:
-        if wanted.output is not None and not _is_file(wanted.output, len(folder.plans)):
-            make_folder(wanted.output)
-        own = _own_traffic(folder, wanted, labels)
-        plans = {model.name: plan.plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
-        flows = {name: stack.enter_context(traffic(plans[name], one)) for name, one in own.items()}
-        legs = _run_legs(options, folder, flows)
+    try:
+        with ExitStack() as stack:
+            if wanted.output is not None and not _is_file(wanted.output, len(folder.plans)):
+                make_folder(wanted.output)
+            own = _own_traffic(folder, wanted, labels)
+            plans = {model.name: plan.plan for model, plan in zip(folder.pool.models, folder.plans, strict=True)}
+            flows = {name: stack.enter_context(traffic(plans[name], one)) for name, one in own.items()}
+            legs = _run_legs(options, folder, flows)
+    except StageError:
+        if wanted.output is not None:
+            news(f"wrote the results of each model until then to {wanted.output}")
+        raise
     if wanted.output is not None:
         news(f"wrote the results of each model to {wanted.output}")
     last, before = legs[-1], legs[:-1]

@@ -7,7 +7,6 @@ prices of resources by the cheapest ways that it finds itself.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -74,20 +73,8 @@ def certificate(answer: PoolAnswer, plan: PoolPlan) -> dict[str, Any] | None:
 
 def problem_document(problem: Problem) -> dict[str, Any]:
     """Return a problem as certificates have it."""
-    return {
-        "name": problem.name,
-        "ops": [asdict(op) for op in problem.ops],
-        "transfers": [asdict(t) | {"consumers": list(t.consumers)} for t in problem.transfers],
-        "cuts": list(problem.cuts),
-        "tpus": problem.tpus,
-        "cpus": problem.cpus,
-        "capacity_bytes": problem.capacity_bytes,
-        "overhead_ns": problem.overhead_ns,
-        "no_spill": problem.no_spill,
-        "measured": [asdict(m) for m in problem.measured],
-        "link": None,
-        "host": asdict(problem.host) if problem.host else None,
-    }
+    own = "name", "ops", "transfers", "cuts", "tpus", "cpus", "capacity_bytes", "overhead_ns", "no_spill", "measured"
+    return members(problem, *own, "host") | {"link": None}  # which the certificate says of the pool
 
 
 def _ratio(value: Fraction) -> list[int]:

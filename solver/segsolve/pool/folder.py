@@ -24,7 +24,7 @@ from segsolve.solvers.base import Confirmation, Status
 from segsolve_runtime.contract import pool as poolfile
 from segsolve_runtime.contract.changes import Change, settle
 from segsolve_runtime.contract.digest import digested_json
-from segsolve_runtime.contract.document import jsonable
+from segsolve_runtime.contract.document import jsonable, members
 from segsolve_runtime.contract.files import is_file, is_there
 from segsolve_runtime.contract.plan import PLAN_FILE, POOL_FILE
 from segsolve_runtime.contract.start import Start
@@ -196,7 +196,7 @@ def _document(
     return poolfile.PoolFile(
         kinds=[
             poolfile.PoolKind(
-                name=kind.name, count=kind.count, device=device, memory_bytes=memory, optimistic=known, link=kind.link
+                **members(kind, "name", "count", "link"), device=device, memory_bytes=memory, optimistic=known
             )
             for kind, device, memory, known in zip(
                 pool.kinds, described.devices, described.memory_bytes, described.optimistic, strict=True
@@ -244,13 +244,8 @@ def _document(
             objective_ns=up(answer.value or Fraction(0)),
             bound_ns=up(answer.bound),
             gap=answer.gap or 0.0,
-            over=answer.over,
-            best_without_copies=answer.best_without_copies,
-            found_by=answer.found_by,
+            **members(answer, "over", "best_without_copies", "found_by", "stopped_by", "wall_s", "seed"),
             confirmed_by=[poolfile.PoolConfirmation(**asdict(c)) for c in answer.confirmed_by],
-            stopped_by=str(answer.stopped_by),
-            wall_s=answer.wall_s,
-            seed=answer.seed,
         ),
     )
 
