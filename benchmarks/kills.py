@@ -153,11 +153,7 @@ CASES: dict[str, Case] = {
         accepted_by=_READERS,
         same=lambda path: "a plan" if plan_of(path) else None,
     ),
-    "batch": Case(
-        command=("batch", _M, "squeezenet1.1", *_BATCH, "-o", "out"),
-        result="out",
-        same=records_of,
-    ),
+    "batch": Case(command=("batch", _M, "squeezenet1.1", *_BATCH, "-o", "out"), result="out", same=records_of),
     "zoo": Case(
         command=("zoo", "build", "synthetic-dense-50", "-o", "out", "--seed", "2"),
         before=(("zoo", "build", "synthetic-dense-50", "-o", "out"),),

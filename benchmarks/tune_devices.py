@@ -72,13 +72,7 @@ def row(network: str, tpus: int, layout: Layout) -> dict[str, Any]:
         graph = read_model(write_network(network, Path(folder))).graph
     problem = device_costs(DEVICE)(graph).problem(tpus=tpus)
     device = Simulated(problem, SEED)
-    done = tune(
-        problem,
-        device.measure,
-        layout=layout,
-        tolerance=TOLERANCE,
-        most_iterations=1_000,
-    )
+    done = tune(problem, device.measure, layout=layout, tolerance=TOLERANCE, most_iterations=1_000)
     found: dict[str, Any] = {
         "network": network,
         "tpus": tpus,

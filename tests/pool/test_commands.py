@@ -268,17 +268,8 @@ def test_compare_shows_every_way(networks: list[Path]) -> None:
 
 
 def test_compare_leaves_out_ways_that_do_not_keep_what_is_asked(networks: list[Path]) -> None:
-    done = run(
-        "compare",
-        *networks[::2],
-        "--pool",
-        "edgetpu-m2:2",
-        "--cut-before",
-        "mobilenet=10",
-        "--json",
-        "--time-limit",
-        "20",
-    )
+    asked = ("--pool", "edgetpu-m2:2", "--cut-before", "mobilenet=10", "--time-limit", "20")
+    done = run("compare", *networks[::2], *asked, "--json")
     ways = {way["name"]: way["period_ns"] for way in document(done)["ways"]}
     assert {name for name, period in ways.items() if period is None} >= {"whole", "placed", "all", "swap"}
     assert ways["shared"] > 0

@@ -24,12 +24,7 @@ class Estimate:
 
     def as_dict(self) -> dict[str, float]:
         """Return it as JSON has it."""
-        return {
-            "median": self.median,
-            "low": self.low,
-            "high": self.high,
-            "confidence": round(self.confidence, 4),
-        }
+        return {"median": self.median, "low": self.low, "high": self.high, "confidence": round(self.confidence, 4)}
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -78,7 +78,21 @@ def _compared() -> Iterable[str]:
 
 
 def _backends() -> Iterable[str]:
-    return ("litert", "edgetpu", "emulated", "simulated")
+    from segsolve_runtime.backends import BACKENDS
+
+    return BACKENDS
+
+
+def _after_faults() -> Iterable[str]:
+    from segsolve.cli.running import ON_FAULT
+
+    return ON_FAULT
+
+
+def _fits() -> Iterable[str]:
+    from segsolve_runtime.io.pixels import FITS
+
+    return FITS
 
 
 _LISTS: Final = ("--devices", "--planners")
@@ -89,8 +103,8 @@ _VALUES: Final[Mapping[str, _Words]] = {
     "--planner": _strategies,
     "--planners": _compared,
     "--backend": _backends,
-    "--on-fault": lambda: ("stop", "skip", "retry", "replan"),
-    "--fit": lambda: ("stretch", "crop", "pad"),
+    "--on-fault": _after_faults,
+    "--fit": _fits,
     "build name": _networks,
     "completion shell": lambda: SHELLS,
 }

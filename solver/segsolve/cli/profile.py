@@ -19,19 +19,10 @@ from segsolve.cli.measuring import (
     check_effort,
     parse_ranges,
 )
-from segsolve.cli.on_device import (
-    Cache,
-    CompilerPath,
-    DeviceCosts,
-    DeviceOptions,
-    Devices,
-    Jobs,
-    check_alone,
-    default_ranges,
-    open_device,
-)
+from segsolve.cli.on_device import Cache, CompilerPath, DeviceCosts, Devices, Jobs, check_alone
 from segsolve.cli.options import Json, Model, Seed, Signature
 from segsolve.errors import CompilerError, UsageError, writing_to
+from segsolve.library.on_device import DeviceOptions, default_ranges, open_device
 from segsolve.values import MOST_TPUS, within
 
 if TYPE_CHECKING:
@@ -126,7 +117,7 @@ def _on_cpu(loaded: LoadedModel, ranges: Ranges, effort: Effort, seed: int) -> P
 def _on_device(loaded: LoadedModel, ranges: Ranges, tpus: int, options: DeviceOptions) -> Profile:
     from segsolve.report.units import count
 
-    opened = open_device(loaded, options)
+    opened = open_device(loaded, options, news)
     wanted = _wanted(loaded, ranges, opened.source, tpus)
     with progress(f"compiling {count(len(wanted), 'segment')} of {loaded.graph.name}"):
         opened.stages.compile_ops(loaded, [tuple(range(*stage)) for stage in wanted])

@@ -160,13 +160,7 @@ def command(
         solve_pool(asked_for, output, verify=verify, as_json=as_json)
         return
     refuse_without_pool(host_of=host_of)
-    asking = Asking(
-        objective=objective,
-        layout=layout,
-        cuts=cuts,
-        batch=batch,
-        constraints=constraints,
-    )
+    asking = Asking(objective=objective, layout=layout, cuts=cuts, batch=batch, constraints=constraints)
     asking.check(planner)
     within("--points", points, 1)
     share = shortlist_share(near, most_plans, asking)

@@ -22,20 +22,12 @@ from segsolve.cli.measuring import (
     check_effort,
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
-from segsolve.cli.on_device import (
-    Cache,
-    CompilerPath,
-    DeviceCosts,
-    DeviceOptions,
-    Devices,
-    Jobs,
-    check_alone,
-    open_device,
-)
+from segsolve.cli.on_device import Cache, CompilerPath, DeviceCosts, Devices, Jobs, check_alone
 from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
 from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode
 from segsolve.library.answer import Answer
+from segsolve.library.on_device import DeviceOptions, open_device
 from segsolve.question import Layout
 from segsolve.values import within
 
@@ -154,7 +146,7 @@ def _on_device(loaded: LoadedModel, options: DeviceOptions) -> _Ground:
     from segsolve.profile.measured import MeasuredCosts
     from segsolve.search.baselines.profiled import needed
 
-    opened = open_device(loaded, options)
+    opened = open_device(loaded, options, news)
     source, stages = opened.source, opened.stages
 
     def said(tuning: Tuning) -> str:

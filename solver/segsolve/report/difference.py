@@ -205,11 +205,7 @@ def _cells(stages: Sequence[Stage], k: int) -> tuple[str, ...]:
         return "-", "-", "-"
     stage = stages[k]
     shared = f" x{stage.replicas}" if stage.replicas > 1 else ""
-    return (
-        spans(stage.op_ranges) + shared,
-        ms(stage.prediction.time_ns),
-        mib(stage.prediction.offchip_bytes),
-    )
+    return (spans(stage.op_ranges) + shared, ms(stage.prediction.time_ns), mib(stage.prediction.offchip_bytes))
 
 
 def _distinct(plan: Plan) -> list[Stage]:

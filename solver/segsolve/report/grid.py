@@ -53,11 +53,7 @@ class Grid:
         yield self._table(self._optional[:left_out])
 
     def _table(self, without: Collection[str], *, is_least: bool = False) -> Table:
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            collapse_padding=True,
-            pad_edge=False,
-        )
+        table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         places = [place for place, column in enumerate(self._columns) if column not in without]
         for place in places:
             column = self._columns[place]

@@ -166,11 +166,7 @@ def _devices_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid
 
 
 def _models_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid:
-    table = Grid(
-        "",
-        *("model", "weight", "TPUs", "per second", "wanted", "latency ms", "worst ms"),
-        names=("model",),
-    )
+    table = Grid("", *("model", "weight", "TPUs", "per second", "wanted", "latency ms", "worst ms"), names=("model",))
     wanted = answer.problem.workload.scale_fps
     for m, demand in enumerate(answer.problem.workload.demands):
         table.add_row(
