@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from segsolve.measure.profile import processor
+
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("segsolve", "ortools", "ai-edge-litert", "numpy")
 
@@ -23,7 +25,7 @@ def environment() -> dict[str, Any]:
     """Return the machine, the date and the versions that a result was measured with."""
     return {
         "date": date.today().isoformat(),
-        "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "machine": f"{processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "load_average": round(os.getloadavg()[0], 1),
         "system": platform.system() + " " + platform.release(),
         "python": platform.python_version(),
@@ -93,12 +95,6 @@ def zoo_file(name: str) -> Iterator[Path]:
 
     with TemporaryDirectory() as folder:
         yield write_network(name, Path(folder))
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _memory_gib() -> float:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segsolve.errors import ExitCode
@@ -32,3 +33,11 @@ def shared(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     assert "Residents of a TPU must be compiled together" in done.stdout
     assert done.stderr.count("verified") == 3
     return folder
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Check that two folders hold the same results of each model."""
+    for name in MODELS:
+        with np.load(one / f"{name}.npz") as a, np.load(other / f"{name}.npz") as b:
+            assert a.files == b.files
+            assert all(np.array_equal(a[key], b[key]) for key in a.files)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from segsolve.errors import ExitCode
@@ -17,7 +16,7 @@ from segsolve_runtime.pool import Pool
 from ..cli.tool import inside
 from ..compiler.test_replan import installed
 from ..standins.edgetpu import StandIn
-from .conftest import MODELS
+from .conftest import assert_same
 
 __all__ = ["installed"]
 
@@ -38,13 +37,6 @@ def compiled(shared: Path, installed: None, standin: StandIn, tmp_path: Path) ->
 def whole(compiled: Path, tmp_path: Path) -> Path:
     assert inside("run", compiled, "--count", COUNT, "-o", tmp_path / "whole").code == ExitCode.OK
     return tmp_path / "whole"
-
-
-def assert_same(one: Path, other: Path) -> None:
-    for name in MODELS:
-        with np.load(one / f"{name}.npz") as a, np.load(other / f"{name}.npz") as b:
-            assert a.files == b.files
-            assert all(np.array_equal(a[key], b[key]) for key in a.files)
 
 
 def test_residents_share_devices_in_one_process_each(

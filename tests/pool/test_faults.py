@@ -17,7 +17,7 @@ from segsolve_runtime.contract.pool import load_pool
 
 from ..cli.test_run_watch import faults
 from ..cli.tool import error, inside
-from .conftest import MODELS
+from .conftest import MODELS, assert_same
 
 __all__ = ["faults"]
 
@@ -30,13 +30,6 @@ def whole(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     assert inside("run", shared, "--count", COUNT, "-o", folder).code == ExitCode.OK
     return folder
-
-
-def assert_same(one: Path, other: Path) -> None:
-    for name in MODELS:
-        with np.load(one / f"{name}.npz") as a, np.load(other / f"{name}.npz") as b:
-            assert a.files == b.files
-            assert all(np.array_equal(a[key], b[key]) for key in a.files)
 
 
 def test_a_lost_device_replans_the_pool(

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from segsolve.checker.constraint import MOST_OPS, MOST_TOTAL, Amount, Count
 from segsolve.checker.constraint import Op as OpNumber
-from segsolve.checker.failure import CertificateFault
+from segsolve.checker.failure import CertificateFault, require
 from segsolve.checker.kept import Constraints
 from segsolve.checker.objectives import NAMES
 from segsolve_runtime.contract.digest import digest
@@ -34,7 +34,7 @@ def _printable(text: Any) -> Any:
 
 
 def _known(objective: str) -> str:
-    _require(objective in NAMES, f"is no objective; known are {', '.join(NAMES)}")
+    require(objective in NAMES, f"is no objective; known are {', '.join(NAMES)}")
     return objective
 
 
@@ -66,7 +66,7 @@ class Op(_Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require(self.streamed_ns >= self.compute_ns, "streams faster than it computes")
+        require(self.streamed_ns >= self.compute_ns, "streams faster than it computes")
         return self
 
 
@@ -84,7 +84,7 @@ class Tensor(_Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require(all(a < b for a, b in pairwise((self.producer, *self.consumers))), "is read before it is made")
+        require(all(a < b for a, b in pairwise((self.producer, *self.consumers))), "is read before it is made")
         return self
 
 
@@ -138,13 +138,13 @@ class Problem(_Record):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         n = len(self.ops)
-        _require(all(a < b for a, b in pairwise((0, *self.cuts, n))), "its cuts do not ascend within the operations")
+        require(all(a < b for a, b in pairwise((0, *self.cuts, n))), "its cuts do not ascend within the operations")
         ends = [max((t.producer, *t.consumers)) for t in self.transfers]
-        _require(max(ends, default=0) < n, "a tensor names an operation that does not exist")
-        _require(all(m.first < m.end <= n for m in self.measured), "a measured stage is no range of operations")
-        _require(self.host is None or not self.cpus, "its cores run stages of their own, and yet are the host's")
-        _require(len({(m.first, m.end) for m in self.measured}) == len(self.measured), "a stage is measured twice")
-        _require(_total(self) <= MOST_TOTAL, "its costs are too large to be added up")
+        require(max(ends, default=0) < n, "a tensor names an operation that does not exist")
+        require(all(m.first < m.end <= n for m in self.measured), "a measured stage is no range of operations")
+        require(self.host is None or not self.cpus, "its cores run stages of their own, and yet are the host's")
+        require(len({(m.first, m.end) for m in self.measured}) == len(self.measured), "a stage is measured twice")
+        require(_total(self) <= MOST_TOTAL, "its costs are too large to be added up")
         return self
 
 
@@ -173,7 +173,7 @@ class Claim(_Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require((self.cost is None) == (self.at_least is None), "names a cost without a bound, or a bound without")
+        require((self.cost is None) == (self.at_least is None), "names a cost without a bound, or a bound without")
         return self
 
 
@@ -209,15 +209,13 @@ class Certificate(_Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require(
-            self.version > 1 or (self.binding is None and self.plans is None), "is of a later version than it says"
-        )
+        require(self.version > 1 or (self.binding is None and self.plans is None), "is of a later version than it says")
         named = (op for constraint in self.question.constraints.all for op in constraint.operations)
         n = len(self.problem.ops)
-        _require(all(op < n for op in named), "a constraint names an operation that does not exist")
+        require(all(op < n for op in named), "a constraint names an operation that does not exist")
         ratios = [self.value, *(point[2] for point in self.points)]
-        _require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")
-        _require(all(gcd(*ratio) == 1 for ratio in ratios), "a value is not in lowest terms")
+        require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")
+        require(all(gcd(*ratio) == 1 for ratio in ratios), "a value is not in lowest terms")
         return self
 
 
@@ -286,11 +284,6 @@ def _mapped(parts: Any, change: Callable[[Any], Any]) -> Any:
 
 def _tuple(part: Any) -> Any:
     return tuple(part) if isinstance(part, list) else part
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
 
 
 def _total(problem: Problem) -> int:

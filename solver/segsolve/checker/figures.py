@@ -10,9 +10,9 @@ from math import inf, nextafter
 from pathlib import PurePath
 
 from segsolve.checker.document import Certificate, Problem
-from segsolve.checker.failure import CertificateFault
+from segsolve.checker.failure import CertificateFault, need
 from segsolve.checker.objectives import objective
-from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, need, pieces_along
+from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, pieces_along
 from segsolve_runtime.contract.plan import Plan
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from segsolve.checker.costs import PipelineCost, StageCost, pipeline_cost, rate, stage_cost
 from segsolve.checker.document import Certificate, Problem, Steps
-from segsolve.checker.failure import CertificateFault
+from segsolve.checker.failure import need
 from segsolve.checker.kept import Constraints
 from segsolve_runtime.contract.plan import Plan
 
@@ -101,12 +101,6 @@ def check_valid(found: Priced, certificate: Certificate) -> None:
     limit, least = question.constraints.most_latency_ns, question.constraints.least_fps
     need(limit is None or found.latency_ns <= limit, f"its latency is {found.latency_ns} ns, {limit} are allowed")
     need(question.constraints.allow_rate(found.rate), f"it makes less than {float(least or 0)} fps")
-
-
-def need(holds: bool, otherwise: str) -> None:
-    """Raise a CertificateFault with a sentence unless something holds."""
-    if not holds:
-        raise CertificateFault(otherwise)
 
 
 def _along(states: Sequence[int], steps: Steps) -> Iterator[Piece]:

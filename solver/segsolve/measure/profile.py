@@ -48,7 +48,7 @@ def measured_segments(segments: Mapping[tuple[int, int], Summary]) -> list[Segme
 def environment(effort: Effort, seed: int) -> Environment:
     """Return what a profile says of the machine and the measurement."""
     return Environment(
-        machine=f"{_cpu()}, {os.cpu_count()} cores",
+        machine=f"{processor()}, {os.cpu_count()} cores",
         system=f"{platform.system()} {platform.release()}",
         date=datetime.now(UTC).date().isoformat(),
         backend="litert",
@@ -90,7 +90,8 @@ def _edges(graph: Graph, times: OperationTimes) -> Iterable[Edge]:
             )
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """Return what this machine's processor is called."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

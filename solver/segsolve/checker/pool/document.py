@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from segsolve.checker.constraint import MOST_TOTAL, Flags, Mask, Op, without
 from segsolve.checker.document import CERTIFICATE_FILE, Problem
-from segsolve.checker.failure import CertificateFault
+from segsolve.checker.failure import CertificateFault, require
 from segsolve.checker.kept import Constraints
 from segsolve_runtime.contract.digest import digest
 from segsolve_runtime.contract.files import read_bounded
@@ -200,31 +200,31 @@ class PoolCertificate(_Record):
         ratios = [self.value, self.bound, *(r for r in (self.without_copies,) if r)]
         ratios += [self.wanted] if self.wanted else []
         ratios += [pipeline.share for pipeline in self.pipelines if pipeline.share]
-        _require(all(d > 0 and gcd(n, d) == 1 for n, d in ratios), "a value is no fraction")
+        require(all(d > 0 and gcd(n, d) == 1 for n, d in ratios), "a value is no fraction")
         known = 2 * len(self.kinds) + len(self.links) + 2 + len(self.models) * (self.objective == "latency")
-        _require(self.objective != "latency" or self.wanted is not None, "it does not say at which rates")
-        _require(self.wanted is None or self.wanted[0] > 0, "the rates that are wanted are none")
-        _require(self.prices is None or len(self.prices) == known, "it has not the prices of all resources")
-        _require(len(self.problems) == len(self.models), "it has not the costs of every model")
-        _require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
+        require(self.objective != "latency" or self.wanted is not None, "it does not say at which rates")
+        require(self.wanted is None or self.wanted[0] > 0, "the rates that are wanted are none")
+        require(self.prices is None or len(self.prices) == known, "it has not the prices of all resources")
+        require(len(self.problems) == len(self.models), "it has not the costs of every model")
+        require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
         for row in self.problems:
-            _require(len({(len(p.ops), tuple(p.cuts)) for p in row}) == 1, "a model's cuts differ from kind to kind")
+            require(len({(len(p.ops), tuple(p.cuts)) for p in row}) == 1, "a model's cuts differ from kind to kind")
         for column in zip(*self.problems, strict=True):
-            _require(len({p.capacity_bytes for p in column}) == 1, "a kind's memory differs from model to model")
-        _require(all(p.model < len(self.models) for p in self.pipelines), "a pipeline is of no model that there is")
-        _require(len(self.residents) == len(self.devices), "the residents are not those of the devices")
+            require(len({p.capacity_bytes for p in column}) == 1, "a kind's memory differs from model to model")
+        require(all(p.model < len(self.models) for p in self.pipelines), "a pipeline is of no model that there is")
+        require(len(self.residents) == len(self.devices), "the residents are not those of the devices")
         known_kinds = {kind.name for kind in self.kinds}
-        _require(all(p.kind in known_kinds for m in self.models for p in m.pins), "a pin is to no kind that there is")
+        require(all(p.kind in known_kinds for m in self.models for p in m.pins), "a pin is to no kind that there is")
         names = {link.name for link in self.links}
-        _require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
-        _require(len(names) == len(self.links), "two links have the same name")
+        require(all(k.link is None or k.link in names for k in self.kinds), "a kind's link is not there")
+        require(len(names) == len(self.links), "two links have the same name")
         if self.shared is not None:
-            _require(self.objective == "throughput", "potentials are about periods, and say nothing of latencies")
+            require(self.objective == "throughput", "potentials are about periods, and say nothing of latencies")
             states = [len(row[0].cuts) + 2 for row in self.problems]
             leaves = [node for node in self.shared.nodes if isinstance(node, Leaf)]
             fits = all([len(own) for own in leaf.potentials] == states for leaf in leaves)
-            _require(fits, "potentials are not those of the states")
-            _require(all(len(leaf.worths) == len(self.kinds) for leaf in leaves), "a kind has no worth")
+            require(fits, "potentials are not those of the states")
+            require(all(len(leaf.worths) == len(self.kinds) for leaf in leaves), "a kind has no worth")
         return self
 
 
@@ -262,8 +262,3 @@ def parse(content: bytes) -> PoolCertificate:
         raise CertificateFault(f"{CERTIFICATE_FILE} is no valid certificate of a pool: {why}") from None
     except (ValueError, RecursionError) as error:
         raise CertificateFault(f"{CERTIFICATE_FILE} is not JSON: {error}") from None
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)

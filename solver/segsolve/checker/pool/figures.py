@@ -7,7 +7,7 @@ from dataclasses import fields
 from fractions import Fraction
 
 from segsolve.checker.costs import StageCost
-from segsolve.checker.failure import CertificateFault
+from segsolve.checker.failure import need
 from segsolve.checker.figures import fps, is_gap
 from segsolve.checker.pool.document import PoolCertificate, PoolPipeline
 from segsolve.checker.pool.prices import PoolCost
@@ -24,47 +24,47 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
         CertificateFault: they are not.
     """
     pool = folder.pool
-    _require(
+    need(
         [(k.name, k.count, k.link) for k in pool.kinds] == [(k.name, k.count, k.link) for k in certificate.kinds],
         "the kinds of devices are not those of the certificate",
     )
-    _require(
+    need(
         [(link.name, link.ns_per_mib) for link in pool.links]
         == [(link.name, link.ns_per_mib) for link in certificate.links],
         "the links are not those of the certificate",
     )
-    _require(
+    need(
         [(m.name, m.weight) for m in pool.models] == [(m.name, m.weight) for m in certificate.models],
         "the models are not those of the certificate",
     )
     for k, kind in enumerate(pool.kinds):
         most = max(row[k].capacity_bytes for row in certificate.problems)
-        _require(most <= kind.memory_bytes, f"{kind.name} has less memory than the certificate's costs")
-    _require(pool.host_cores in (None, certificate.host_cores), "the cores of the host are not the certificate's")
-    _require(pool.solution.sharing == certificate.sharing, "what was asked for is not what the certificate says")
+        need(most <= kind.memory_bytes, f"{kind.name} has less memory than the certificate's costs")
+    need(pool.host_cores in (None, certificate.host_cores), "the cores of the host are not the certificate's")
+    need(pool.solution.sharing == certificate.sharing, "what was asked for is not what the certificate says")
     spills = {problem.no_spill for row in certificate.problems for problem in row}
-    _require(spills == {pool.solution.no_spill}, "whether weights may stream is not what the certificate says")
-    _require(pool.solution.objective == certificate.objective, "the certificate is about another objective")
+    need(spills == {pool.solution.no_spill}, "whether weights may stream is not what the certificate says")
+    need(pool.solution.objective == certificate.objective, "the certificate is about another objective")
     wanted = None if pool.solution.scale_fps is None else Fraction(pool.solution.scale_fps)
     said_wanted = None if certificate.wanted is None else Fraction(*certificate.wanted)
-    _require(wanted == said_wanted, "the certificate is about other rates")
+    need(wanted == said_wanted, "the certificate is about other rates")
     for m, model in zip(certificate.models, pool.models, strict=True):
         kept = {key: value for key, value in m.constraints.values if value not in (None, [])}
         pins = [pin.model_dump() for pin in m.pins], [pin.model_dump() for pin in model.pins]
         is_same = kept == model.constraints and pins[0] == pins[1]
-        _require(is_same, f"the constraints of {m.name} are not those of the certificate")
+        need(is_same, f"the constraints of {m.name} are not those of the certificate")
     numbers: dict[str, list[int]] = {model.name: [] for model in pool.models}
     for p, pipeline in enumerate(certificate.pipelines):
         numbers[pool.models[pipeline.model].name].append(p)
     for model, plan in zip(pool.models, folder.plans, strict=True):
         said = [certificate.pipelines[p].share for p in numbers[model.name]]
-        _require(
+        need(
             [Fraction(share) for share in model.shares] == [Fraction(*share) for share in said if share],
             f"the shares of {model.name}'s pipelines are not those of the certificate",
         )
         own = [certificate.pipelines[p] for p in numbers[model.name]]
         held = [[stage.members for stage in pipeline.stages] for pipeline in own]
-        _require(
+        need(
             [[stage.ops for stage in pipeline.stages] for pipeline in plan.plan.pipelines] == held,
             f"the stages of {model.name} are not those of the certificate",
         )
@@ -73,7 +73,7 @@ def check_belongs(folder: PoolFolder, certificate: PoolCertificate) -> None:
             (numbers[r.model][r.pipeline] if r.pipeline < len(numbers[r.model]) else -1, r.stage)
             for r in device.residents
         ]
-        _require(listed == [(p, k) for p, k in residents], f"the residents of {device.name} are not the certificate's")
+        need(listed == [(p, k) for p, k in residents], f"the residents of {device.name} are not the certificate's")
 
 
 def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCost) -> None:
@@ -85,28 +85,28 @@ def check_figures(folder: PoolFolder, certificate: PoolCertificate, cost: PoolCo
     pool, (value, bound) = folder.pool, certificate.claimed
     solution = pool.solution
     said = (solution.period_ns, solution.objective_ns)
-    _require(said == (_up(cost.period), _up(value)), "the period of pool.json is not the certificate's")
-    _require(_up(bound) <= solution.bound_ns <= solution.objective_ns, "the bound of pool.json is another")
-    _require(solution.status == "feasible" or solution.bound_ns == solution.objective_ns, "what is optimal has a gap")
-    _require(is_gap(solution.gap, value, solution.bound_ns), "the gap of pool.json is not that of its bound")
-    _require([d.load_ns for d in pool.devices] == [_up(x) for x in cost.devices], "the load of a device is another")
-    _require([x.load_ns for x in pool.links] == [_up(x) for x in cost.links], "the load of a link is another")
-    _require(pool.host_load_ns == _up(cost.host), "the load of the host is another")
+    need(said == (_up(cost.period), _up(value)), "the period of pool.json is not the certificate's")
+    need(_up(bound) <= solution.bound_ns <= solution.objective_ns, "the bound of pool.json is another")
+    need(solution.status == "feasible" or solution.bound_ns == solution.objective_ns, "what is optimal has a gap")
+    need(is_gap(solution.gap, value, solution.bound_ns), "the gap of pool.json is not that of its bound")
+    need([d.load_ns for d in pool.devices] == [_up(x) for x in cost.devices], "the load of a device is another")
+    need([x.load_ns for x in pool.links] == [_up(x) for x in cost.links], "the load of a link is another")
+    need(pool.host_load_ns == _up(cost.host), "the load of the host is another")
     for m, (model, plan) in enumerate(zip(pool.models, folder.plans, strict=True)):
         rate = 10**9 / max(Fraction(1), cost.period) * model.weight
-        _require(0 <= rate - Fraction(model.rate_fps) < rate / 10**12, f"the rate of {model.name} is another")
+        need(0 <= rate - Fraction(model.rate_fps) < rate / 10**12, f"the rate of {model.name} is another")
         said_latency = (model.latency_ns, model.own_latency_ns)
-        _require(said_latency == (cost.latencies[m], cost.own_latencies[m]), f"a latency of {model.name} is another")
+        need(said_latency == (cost.latencies[m], cost.own_latencies[m]), f"a latency of {model.name} is another")
         numbers = [p for p, pipeline in enumerate(certificate.pipelines) if pipeline.model == m]
         own_pipelines = [certificate.pipelines[p] for p in numbers]
         for name, found, worked_out in _alone(plan.plan, own_pipelines, numbers, cost):
-            _require(found == worked_out, f"the plan of {model.name} has a {name} of {found}, and it is {worked_out}")
+            need(found == worked_out, f"the plan of {model.name} has a {name} of {found}, and it is {worked_out}")
         for p, pipeline in zip(numbers, plan.plan.pipelines, strict=True):
             for k, stage in enumerate(pipeline.stages):
                 predicted, own = stage.prediction, cost.stages[p, k]
                 is_same = all(getattr(predicted, name) == getattr(own, name) for name in _PREDICTED)
                 is_same &= tuple(predicted.spilled_ops) == own.spilled_ops
-                _require(is_same, f"a prediction of stage {k} of {model.name} is another than its costs say")
+                need(is_same, f"a prediction of stage {k} of {model.name} is another than its costs say")
 
 
 def _alone(
@@ -130,8 +130,3 @@ def _alone(
 
 def _up(value: Fraction) -> int:
     return -(-value.numerator // value.denominator)
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise CertificateFault(otherwise)
