@@ -29,6 +29,15 @@ def together(schemas: Iterable[Schema]) -> Schema:
     return made
 
 
+def open_where_null(schema: Any) -> Any:
+    """Return a schema in which what was null in all documents may be anything."""
+    if isinstance(schema, list):
+        return [open_where_null(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {} if schema.get("type") == ["null"] else {name: open_where_null(each) for name, each in schema.items()}
+
+
 def strict(schema: Any) -> Any:
     """Return a schema that allows no members but those that it names: a new one is to be written down."""
     if isinstance(schema, list):

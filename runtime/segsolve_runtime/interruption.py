@@ -24,7 +24,7 @@ from segsolve_runtime.shortage import shortage
 CODE = 130
 """Of a process that was interrupted, as shells have it."""
 _WAIT_S, _MOST_WAITS = 0.002, 500  # for the end of an import; one that takes longer is interrupted
-_IMPORT, _NUMBA = "<frozen importlib._bootstrap>", f"{os.sep}numba{os.sep}"
+_IMPORT, _LIBRARIES = "<frozen importlib._bootstrap>", (f"{os.sep}numba{os.sep}", f"{os.sep}pydantic{os.sep}")
 _waited = 0
 
 
@@ -54,12 +54,13 @@ def nothing_to_interrupt() -> None:
 
 
 def _interrupt(_: int, frame) -> None:  # type: ignore[no-untyped-def] # the types are in `types`
-    """Raise KeyboardInterrupt, but after what would swallow it, or crash: an import of native code, Numba's compiler.
+    """Raise KeyboardInterrupt, but after native code that would make something else of it.
 
-    NumPy does the first; Numba calls its compiler from native code, and goes on as if it had succeeded.
+    NumPy's modules swallow it as they are imported, Numba goes on as if its compiler had succeeded, and pydantic says
+    that a schema is at fault.
     """
     global _waited  # noqa: PLW0603 - of this process
-    if _is_within(frame, _NUMBA) or (_waited < _MOST_WAITS and _is_within(frame, _IMPORT)):
+    if _is_within(frame, *_LIBRARIES) or (_waited < _MOST_WAITS and _is_within(frame, _IMPORT)):
         _waited += 1
         signal(SIGALRM, _interrupt)
         setitimer(ITIMER_REAL, _WAIT_S)
@@ -68,11 +69,12 @@ def _interrupt(_: int, frame) -> None:  # type: ignore[no-untyped-def] # the typ
     raise KeyboardInterrupt
 
 
-def _is_within(frame, place: str) -> bool:  # type: ignore[no-untyped-def]
+def _is_within(frame, *places: str) -> bool:  # type: ignore[no-untyped-def]
     """Whether code of a file, or a folder, is running."""
     while frame is not None:
-        if place in frame.f_code.co_filename:
-            return True
+        for place in places:
+            if place in frame.f_code.co_filename:
+                return True
         frame = frame.f_back
     return False
 

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from generators.command import light
+from generators.contracts import open_where_null, strict, together
 from generators.contracts import schema_of as drawn
-from generators.contracts import strict, together
 from generators.documents import by_hand, placement, write
 from segsolve.cli.schema import DOCUMENTS, document_schema
 from segsolve_runtime.backends.edgetpu import system
@@ -31,6 +31,7 @@ COMMANDS: dict[str, list[str]] = {
         "solve MODEL --tpus 3 --objective pareto",
         "solve MODEL --tpus 2 --planner uniform",
         "solve profile.json --tpus 2",
+        "solve wide.json --tpus 2 --objective latency",
         "solve DENSE --tpus 1 --no-spill",
         "solve MODEL --tpus 2 --device edgetpu-card --max-latency 1s",
     ],
@@ -76,6 +77,7 @@ COMMANDS: dict[str, list[str]] = {
 def here(net: Path, standin_compiler: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write(folder, by_hand())
+    write(folder, _branches(13), "wide.json")
     nodes = [{"id": k, "fpgaLatency": 2.0, "cpuLatency": 3.0, "size": 5.0} for k in range(4)]
     edges = [{"sourceId": k, "destId": k + 1, "cost": 0.5} for k in range(3)]
     write(folder, placement(nodes, edges), "graph.json")
@@ -130,6 +132,15 @@ def test_every_document_has_a_schema_that_is_one() -> None:
         jsonschema.Draft202012Validator.check_schema(json.loads(inside("schema", f"{name}-output").stdout))
 
 
+def _branches(count: int) -> dict[str, Any]:
+    """A layer, so many beside each other that read it, and one that reads these: too many cuts to list."""
+    middle = [f"m{k}" for k in range(count)]
+    layers = [{"name": name, "time_ns": 1000, "param_bytes": 10} for name in ("first", *middle, "last")]
+    edges = [edge for name in middle for edge in ({"from": "first", "to": name}, {"from": name, "to": "last"})]
+    device = {"memory_bytes": 80}
+    return by_hand(device=device, layers=layers, edges=[edge | {"bytes": 1, "time_ns": 1} for edge in edges])
+
+
 def _filled(word: str, paths: Mapping[str, Path]) -> str:
     name, sign, rest = word.partition("=")
     if sign:
@@ -146,4 +157,6 @@ def _rewrite(name: str, documents: list[Any]) -> None:
         "$id": f"urn:segsolve:{name}-output:1",
         "title": f"what {name if name.startswith('segsolve-run') else COMMANDS[name][0].split()[0]} --json prints",
     }
-    path.write_text(json.dumps(head | together([known, *map(drawn, documents)]), indent=1) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(head | open_where_null(together([known, *map(drawn, documents)])), indent=1) + "\n", encoding="utf-8"
+    )

@@ -118,14 +118,17 @@ def test_an_interruption_of_what_deals_with_one() -> None:
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")
 
 
-@pytest.mark.parametrize("run", ["import swallowing", "import numba; numba.swallow()"])
+@pytest.mark.parametrize(
+    "run", ["import swallowing", "import numba; numba.swallow()", "import pydantic; pydantic.swallow()"]
+)
 def test_what_native_code_would_swallow_is_raised_after_it(run: str, tmp_path: Path) -> None:
-    """As NumPy's modules do with what is raised while they register their classes, and Numba in its compiler."""
+    """As NumPy's modules do with what is raised while they register their classes, as Numba and pydantic do."""
     swallow = "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
     (tmp_path / "swallowing.py").write_text(f"import os, signal\n{swallow}", encoding="utf-8")
-    (tmp_path / "numba").mkdir()
     function = f"import os, signal\ndef swallow():\n{indent(swallow, '    ')}"
-    (tmp_path / "numba" / "__init__.py").write_text(function, encoding="utf-8")
+    for library in ("numba", "pydantic"):
+        (tmp_path / library).mkdir()
+        (tmp_path / library / "__init__.py").write_text(function, encoding="utf-8")
     code = "from segsolve_runtime import interruption as i; i.end_at_once_while_loading(); i.interrupt_from_now_on(); "
     code += f"{run}; import time; time.sleep(60)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
