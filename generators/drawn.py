@@ -27,7 +27,7 @@ def ops(draw: Draw, rank: int) -> OpCost:
         cacheable=draw(st.booleans()) or draw(st.booleans()),
         cache_rank=rank,
         scratch_bytes=draw(st.integers(0, 15)),
-        instruction_bytes=draw(st.integers(0, 9)),
+        link_bytes=draw(st.integers(0, 9)),
     )
 
 

@@ -128,7 +128,7 @@ def _problem(name: str, network: list[_Layer], tpus: int, overhead: int, slow: f
             cacheable=True,
             cache_rank=layer.rank,
             scratch_bytes=layer.scratch,
-            instruction_bytes=7 * i % 13,
+            link_bytes=7 * i % 13,
         )
         for i, layer in enumerate(network)
     )

@@ -126,7 +126,7 @@ def _op(rng: random.Random, rank: int) -> OpCost:
         cacheable=rng.random() < 0.9,
         cache_rank=rank,
         scratch_bytes=rng.randint(0, 50),
-        instruction_bytes=7 * rank % 20,
+        link_bytes=7 * rank % 20,
     )
 
 

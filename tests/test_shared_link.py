@@ -148,7 +148,7 @@ def test_without_a_limit_the_link_changes_nothing() -> None:
 
 
 def test_a_link_carries_instructions_wherever_a_network_is_cut() -> None:
-    ops = tuple(op_cost(10, instruction_bytes=700) for _ in range(3))
+    ops = tuple(op_cost(10, link_bytes=700) for _ in range(3))
     problem = chain(*ops, tpus=3, link=SharedLink(ns_per_mib=2**20))
     whole, cut = (score_plan(problem, cut_at(cuts, 3)).pipelines[0] for cuts in ((), (1, 2)))
     assert (whole.link_ns, cut.link_ns) == (2 + 3 * 700, 6 + 3 * 700)

@@ -23,8 +23,8 @@ class OpCost:
     Weights that are not `cacheable` stream always. On a stage where not all fit, those of the smallest `cache_rank`
     are cached first. `scratch_bytes` is the memory that its activations take away from the weights of its stage.
     `cpu_ns` is its time on a CPU core, None if no core can run it; without `on_accelerator`, only a core can.
-    `instruction_bytes` come to the device with every inference; their time is part of `compute_ns`, a shared link
-    carries them beside tensors and weights.
+    `link_bytes` are what a shared link carries for it beside weights and the tensors that stages hand on: instructions,
+    and what comes back from the device where it falls back; their time is part of `compute_ns`.
     """
 
     name: str
@@ -38,11 +38,11 @@ class OpCost:
     scratch_bytes: int
     cpu_ns: int | None = None
     on_accelerator: bool = True
-    instruction_bytes: int = 0
+    link_bytes: int = 0
 
     def __post_init__(self) -> None:
         amounts = (self.compute_ns, self.weight_bytes, self.streamed_bytes, self.parameter_bytes, self.scratch_bytes)
-        if min(*amounts, self.instruction_bytes, self.cpu_ns or 0) < 0 or self.streamed_ns < self.compute_ns:
+        if min(*amounts, self.link_bytes, self.cpu_ns or 0) < 0 or self.streamed_ns < self.compute_ns:
             raise ValueError(f"operation {self.name!r} has a negative cost, or streams faster than it computes")
 
 
@@ -197,7 +197,7 @@ class Problem:
         times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
         times += sum(m.time_ns for m in self.measured)
         times += self.host.work_ns + self.host.frame_ns + self.host.serial_ns * len(ops) if self.host else 0
-        nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) + op.instruction_bytes for op in ops)
+        nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) + op.link_bytes for op in ops)
         nbytes += sum(t.nbytes * (len(t.consumers) + 1) for t in tensors)
         scratch = (*(op.scratch_bytes for op in ops), *(t.scratch_bytes for t in tensors))
         for what, total, unit in (

@@ -62,6 +62,7 @@ def test_what_falls_back_runs_on_the_host_without_weights_or_cuts(tmp_path: Path
         back = DEVICE.output_ns_per_byte * handed
         assert cost.compute_ns == pytest.approx(host_ns(DEVICE, graph, op) + back, abs=1)
         assert (cost.weight_bytes, cost.streamed_bytes, cost.scratch_bytes) == (0, 0, 0)
+        assert cost.link_bytes == handed
     plan = PLANNER.solve(problem, Limits(), ignore).plan
     assert plan is not None and plan.cuts in ((), (1,))
 

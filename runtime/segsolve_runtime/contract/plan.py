@@ -81,15 +81,15 @@ class StagePrediction(_Record):
     )
     input_bytes: int = _Count
     output_bytes: int = _Count
-    instruction_bytes: int = Field(
-        default=0, ge=0, le=_MOST, description="what a shared link carries of its instructions, at every inference"
+    link_bytes: int = Field(
+        default=0, ge=0, le=_MOST, description="what a shared link carries beside tensors and weights"
     )
     spilled_ops: list[_Position] = Field(description="positions of the operations whose weights are streamed")
 
     @property
     def moved_bytes(self) -> int:
         """What one inference of the stage takes of a shared link."""
-        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.instruction_bytes
+        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.link_bytes
 
 
 class Stage(_Record):

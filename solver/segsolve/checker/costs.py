@@ -35,13 +35,13 @@ class StageCost:
     capacity_bytes: int
     input_bytes: int
     output_bytes: int
-    instruction_bytes: int
+    link_bytes: int
     spilled_ops: tuple[int, ...]
 
     @property
     def moved_bytes(self) -> int:
         """What passes a shared link per inference."""
-        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.instruction_bytes
+        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.link_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def stage_cost(problem: Problem, stage: Collection[int], room: int | None = None
         capacity_bytes=room,
         input_bytes=sum(t.nbytes for t in enter),
         output_bytes=sum(t.nbytes for t in leave),
-        instruction_bytes=sum(op.instruction_bytes for op in ops.values()),
+        link_bytes=sum(op.link_bytes for op in ops.values()),
         spilled_ops=tuple(sorted(spilled)),
     )
 

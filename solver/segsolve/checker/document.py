@@ -62,7 +62,7 @@ class Op(_Record):
     scratch_bytes: Amount
     cpu_ns: Amount | None = None
     on_accelerator: bool = True
-    instruction_bytes: Amount = 0
+    link_bytes: Amount = 0
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -289,8 +289,7 @@ def _tuple(part: Any) -> Any:
 def _total(problem: Problem) -> int:
     """Return more than any sum of costs that a check forms."""
     ops = sum(
-        op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes + op.instruction_bytes
-        for op in problem.ops
+        op.streamed_ns + op.weight_bytes + op.streamed_bytes + op.scratch_bytes + op.link_bytes for op in problem.ops
     )
     tensors = sum(t.nbytes + t.input_ns + t.output_ns + t.scratch_bytes for t in problem.transfers)
     measured = max((m.time_ns for m in problem.measured), default=0)

@@ -41,7 +41,7 @@ class Rows:
         uncached = [bool(op.weight_bytes) and not op.cacheable for op in ops]
         self._always_ns = self._sums((op.streamed_ns - op.compute_ns) * u for op, u in zip(ops, uncached, strict=True))
         self._always_bytes = self._sums(op.streamed_bytes * u for op, u in zip(ops, uncached, strict=True))
-        self._instructions = self._sums(op.instruction_bytes for op in ops)
+        self._link_bytes = self._sums(op.link_bytes for op in ops)
         self._weights = self._sums(op.weight_bytes * op.cacheable for op in ops)
         self._scratch = _array(op.scratch_bytes for op in ops)
         cacheable = (i for i, op in enumerate(ops) if op.cacheable and op.weight_bytes)
@@ -78,7 +78,7 @@ class Rows:
         """Yield the bytes that each row's stages take of a shared link per inference."""
         for (row, columns), crowded in self._streamed(rows):
             border = self._taken(row, columns, self._nbytes) + self._given(row, columns, self._nbytes)
-            yield crowded.nbytes + border + self._instructions[columns] - self._instructions[row]
+            yield crowded.nbytes + border + self._link_bytes[columns] - self._link_bytes[row]
 
     def _sums(self, amounts: Iterable[int]) -> Ints:
         return np.asarray(self._members @ _array(amounts), dtype=np.int64)

@@ -52,9 +52,9 @@ class Arrays:
         return _column(op.streamed_bytes for op in self.problem.ops)
 
     @cached_property
-    def instruction_bytes(self) -> Ints:
-        """What each operation brings of a shared link's traffic wherever its weights are."""
-        return _column(op.instruction_bytes for op in self.problem.ops)
+    def link_bytes(self) -> Ints:
+        """What a shared link carries for each operation wherever its weights are."""
+        return _column(op.link_bytes for op in self.problem.ops)
 
     @cached_property
     def always_streams(self) -> Ints:

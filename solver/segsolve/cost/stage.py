@@ -34,13 +34,13 @@ class StageScore:
     offchip_bytes: int
     input_bytes: int
     output_bytes: int
-    instruction_bytes: int
+    link_bytes: int
     spilled_ops: tuple[int, ...]
 
     @property
     def moved_bytes(self) -> int:
         """What one inference of the stage takes of a shared link."""
-        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.instruction_bytes
+        return self.input_bytes + self.output_bytes + self.offchip_bytes + self.link_bytes
 
     @property
     def time_ns(self) -> int:
@@ -150,7 +150,7 @@ def _on_core(problem: Problem, ops: Collection[int]) -> StageScore:
         offchip_bytes=0,
         input_bytes=0,
         output_bytes=0,
-        instruction_bytes=0,
+        link_bytes=0,
         spilled_ops=(),
     )
 
@@ -170,7 +170,7 @@ def _modelled(problem: Problem, ops: Collection[int], room_bytes: int) -> StageS
         offchip_bytes=sum(p.streamed_bytes for p in placed),
         input_bytes=sum(problem.transfers[t].nbytes for t in takes),
         output_bytes=sum(problem.transfers[t].nbytes for t in gives),
-        instruction_bytes=sum(problem.ops[i].instruction_bytes for i in ops),
+        link_bytes=sum(problem.ops[i].link_bytes for i in ops),
         spilled_ops=tuple(sorted(p.op for p in placed if p.cacheable and not p.cached)),
     )
 

@@ -161,7 +161,7 @@ class StageTable:
     @cached_property
     def _moved(self) -> _Prices:
         a = self.arrays
-        return _prices(a, self.states, a.instruction_bytes, a.streamed_bytes, a.transfer_bytes, a.transfer_bytes)
+        return _prices(a, self.states, a.link_bytes, a.streamed_bytes, a.transfer_bytes, a.transfer_bytes)
 
     @cached_property
     def _compute(self) -> Ints:

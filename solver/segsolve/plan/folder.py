@@ -250,7 +250,7 @@ def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content
             capacity_bytes=predicted.capacity_bytes,
             input_bytes=predicted.input_bytes,
             output_bytes=predicted.output_bytes,
-            instruction_bytes=predicted.instruction_bytes,
+            link_bytes=predicted.link_bytes,
             spilled_ops=list(predicted.spilled_ops),
         ),
     )

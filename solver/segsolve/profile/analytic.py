@@ -113,15 +113,15 @@ class AnalyticCosts:
             cache_rank=cache_rank,
             scratch_bytes=scratch_bytes(self.device, self.graph, op),
             cpu_ns=host_ns(self.device, self.graph, op),
-            instruction_bytes=self.device.link_operation_bytes,
+            link_bytes=self.device.link_operation_bytes,
         )
 
     def _on_host(self, op: Op, cache_rank: int) -> OpCost:
         """Price an operation on the host's CPU: its weights take no memory of the device."""
-        ns = host_ns(self.device, self.graph, op)
+        ns, back = host_ns(self.device, self.graph, op), 0
         if op.position == self.mapped.end:  # what the device made has to come back
-            handed = [t for t in self.graph.crossing(op.position) if self.graph.producer[t] >= 0]
-            ns += sum(output_ns(self.device, self.graph.tensors[t].nbytes) for t in handed)
+            handed = [self.graph.tensors[t].nbytes for t in self.graph.crossing(op.position) if self._is_made(t)]
+            ns, back = ns + sum(output_ns(self.device, nbytes) for nbytes in handed), sum(handed)
         return OpCost(
             name=op.name,
             compute_ns=ns,
@@ -133,4 +133,8 @@ class AnalyticCosts:
             cache_rank=cache_rank,
             scratch_bytes=0,
             cpu_ns=host_ns(self.device, self.graph, op),
+            link_bytes=back,
         )
+
+    def _is_made(self, tensor: int) -> bool:
+        return self.graph.producer[tensor] >= 0
