@@ -67,6 +67,16 @@ def test_an_altered_segment_is_noticed_though_the_outputs_stay_the_same(tmp_path
         verify(replace_segment(folder, 0, pack(model)), loaded)
 
 
+@pytest.mark.parametrize("cuts", [(4, 9), (5,)])
+def test_a_folder_that_another_command_writes_anew_is_told_apart_from_a_fault(
+    loaded: LoadedModel, tmp_path: Path, cuts: tuple[int, ...]
+) -> None:
+    folder = cut(loaded, tmp_path / "plan", (3, 8))
+    cut(loaded, tmp_path / "plan", cuts)
+    with pytest.raises(PlanError, match="another command wrote"):
+        verify(folder, loaded)
+
+
 def test_another_model_is_noticed(loaded: LoadedModel, tmp_path: Path) -> None:
     folder = cut(loaded, tmp_path / "plan", (3,))
     other = residual_net(seed=1).load(tmp_path, name="other")

@@ -22,7 +22,8 @@ from segsolve.graph.schema import tensor_type
 from segsolve.segments.compare import Comparison, Part, Whole
 from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, select
 from segsolve_runtime.contract.frames import random_frames
-from segsolve_runtime.contract.plan import PlanFolder, Stage
+from segsolve_runtime.contract.plan import PlanFolder, Stage, load_plan
+from segsolve_runtime.errors import PlanError
 from segsolve_runtime.native import NativeCrash, call
 
 _COMPARE = "segsolve.segments.compare:compare"
@@ -56,7 +57,7 @@ def verify(
     Raises:
         MismatchError: a segment fails, or a tensor differs.
         ModelError: the model is not the plan's, or LiteRT does not run it, so that there is nothing to compare with.
-        PlanError: a segment cannot be loaded.
+        PlanError: a segment cannot be loaded, or the folder holds another plan by now.
     """
     graph = loaded.graph
     check_model(graph, loaded.path, folder.plan.model)
@@ -87,6 +88,12 @@ def verify(
         compared = call(_COMPARE, job)
     except NativeCrash as crash:
         raise _crashed(crash, loaded) from None
+    except (MismatchError, PlanError):
+        if _is_replaced(folder):
+            raise PlanError(
+                f"another command wrote {folder.root} anew while this one compared its segments; they were not compared"
+            ) from None
+        raise
     return Verification(
         inputs=len(frames),
         seed=used,
@@ -114,6 +121,14 @@ class _Runnable:
             else:
                 ops.add(op.position)
         return _Runnable(ops=frozenset(ops), tensors=frozenset(range(len(graph.tensors))) - lost)
+
+
+def _is_replaced(folder: PlanFolder) -> bool:
+    """Whether the folder holds another plan by now."""
+    try:
+        return load_plan(folder.root).plan != folder.plan
+    except PlanError:
+        return False
 
 
 def _crossing(folder: PlanFolder, loaded: LoadedModel, runs: _Runnable) -> dict[str, int]:
