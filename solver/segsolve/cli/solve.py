@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from segsolve.question import Question
     from segsolve.solvers.base import Limits
 
+_LOOK_S = 30.0  # for what can be had in place of what cannot, where no limit is given
+
 
 @guarded
 @with_constraints
@@ -246,6 +248,8 @@ def _instead(problem: Problem, asked: Question, limits: Limits, *, is_sure: bool
     from segsolve.search.contradiction import contradiction
 
     said = []
+    if limits.time_limit_s is None:
+        limits = replace(limits, time_limit_s=_LOOK_S)
     with progress("looking for what can be had") as _:
         if is_sure and (problem.no_spill or len([part for each in asked.constraints for part in each.parts]) > 1):
             said.append(contradicting(contradiction(problem, asked, limits)))

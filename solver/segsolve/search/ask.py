@@ -107,6 +107,10 @@ class _Search:
     def run(self) -> Answer:
         """Search until time is up or Ctrl-C comes; what is known then is the answer."""
         self.known = Fallback(self.problem, self.question, self.planner, self.limits)
+        if self.planner in EXACT and self.question.cuts is not Cuts.CHAIN:
+            reason = out_of_reach(self.problem, self.question.constraints)
+            if reason is not None:
+                return self.known.out_of_reach(reason)
         with deadline(self.limits.time_limit_s):
             try:
                 return self._searched()
@@ -180,8 +184,6 @@ class _Search:
 
     def _beyond(self, chain: Answer) -> Answer:
         """Look for a better plan among all cuts of the graph."""
-        if chain.plan is None and (reason := out_of_reach(self.problem, self.question.constraints)) is not None:
-            return _shown(replace(chain, confirmed_by=()), reason)
         if self.problem.tpus == 1 and not self.problem.cpus:
             return _shown(self._last(chain), _ONE_STAGE)
         if self._cannot_pay(chain):

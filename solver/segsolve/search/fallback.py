@@ -61,6 +61,23 @@ class Fallback:
             seed=self._limits.seed,
         )
 
+    def out_of_reach(self, reason: str) -> Answer:
+        """Return that no plan keeps the constraints, for a reason that needs no search."""
+        return Answer(
+            question=self._question,
+            planner=self._planner,
+            status=Status.INFEASIBLE,
+            plan=None,
+            score=None,
+            value=None,
+            bound=Fraction(0),
+            cuts="dag",
+            found_by="bounds",
+            confirmed_by=(Confirmation(by="bounds", claim=reason, strength="exact", seconds=0.0),),
+            stopped_by=Stop.FINISHED,
+            seed=self._limits.seed,
+        )
+
     def _take_first(self) -> None:
         for plan, by in self._layouts():
             self._take(plan, by)
