@@ -18,6 +18,7 @@ from segsolve.cost.stage import scratch_bytes, stage_score
 from segsolve.cost.states import Ideals, Prefixes, prefixes
 from segsolve.cost.table import IMPOSSIBLE, MOST_ROOM, StageTable
 from segsolve.pool.model import OnKind
+from segsolve.pool.steps import Steps
 from segsolve.problem import Problem
 
 _FREE = OnKind()
@@ -107,6 +108,11 @@ class Arcs:
         """Return which of the `layers` a stage has."""
         ops, members = self.layers[0], self.states.members
         return np.asarray(members[b, ops] & ~members[a, ops])
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The prices of all stages in all rooms."""
+        return Steps(self, IMPOSSIBLE - 1)
 
     def _measured_at(self, first: int, end: int) -> list[tuple[int, int]]:
         sizes = self.states.members.sum(axis=1)

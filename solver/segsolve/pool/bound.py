@@ -27,7 +27,6 @@ from segsolve.pool.model import PoolProblem
 from segsolve.pool.patterns import Held, Pricer
 from segsolve.pool.region import Region, Split, best_split, everything
 from segsolve.pool.rooms import Bools
-from segsolve.pool.steps import Steps
 from segsolve.solvers.potentials import Floats, Program
 
 UNIT = 10**9
@@ -134,7 +133,7 @@ class PatternBound:
         weights = problem.workload.weights
         self._kinds: list[_Kind] = []
         for k in range(len(problem.pool.kinds)):
-            steps = [Steps(row[k], period // w) for row, w in zip(pricer.arcs, weights, strict=True)]
+            steps = [row[k].steps.within(period // w) for row, w in zip(pricer.arcs, weights, strict=True)]
             capacity = min(row[k].capacity_bytes for row in problem.costs)
             self._kinds.append(_Kind(k, Exact(steps, weights, capacity), pricer, period))
         self._counts = problem.pool.counts

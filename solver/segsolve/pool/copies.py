@@ -20,14 +20,14 @@ from segsolve.deadline import is_over
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.evaluate import PoolScore, score_pool
 from segsolve.pool.local import LocalSearch, Placed
-from segsolve.pool.model import Goal, Pool, PoolProblem
+from segsolve.pool.model import Goal, PoolProblem
 from segsolve.pool.patterns import Held, Pattern, Pricer
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.pool.shares import fractions, parts
 from segsolve.solvers.prices import least_load
 
 Where = tuple[int, int, int]  # first state, last state, device
-_MOVES, _MOST_MOVES = 30_000, 4000  # of local search: for all groups, for one
+_MOVES, _MOST_MOVES = 1_000_000, 100_000  # of local search: for all groups, for one
 _MOST_GROUPS = 200  # count vectors, the smallest
 _MOST_TRIED = 300  # structures that are priced
 _LEAST = 0.02  # of a share: a frame that waits for the turn of a pipeline that does less would wait for long
@@ -101,16 +101,8 @@ class Copies:
 
     def _group(self, counts: tuple[int, ...], moves: int) -> Placed | None:
         """Return the best plan of one pipeline per model on some devices by themselves."""
-        kept = [k for k, n in enumerate(counts) if n]
-        pool = self._problem.pool
-        kinds = tuple(replace(pool.kinds[k], count=counts[k], names=()) for k in kept)
-        problem = replace(
-            self._problem,
-            pool=Pool(kinds=kinds, links=pool.links),
-            costs=tuple(tuple(row[k] for k in kept) for row in self._problem.costs),
-            workload=replace(self._problem.workload, goal=Goal.RATES, scale_fps=None),
-        )
-        search = LocalSearch(problem, Pricer(problem, [[row[k] for k in kept] for row in self._arcs]))
+        problem = replace(self._problem, workload=replace(self._problem.workload, goal=Goal.RATES, scale_fps=None))
+        search = LocalSearch(problem, self._pricer, [k for k, n in enumerate(counts) for _ in range(n)])
         start = search.start()
         if start is None or sum(counts) == 1:
             return start

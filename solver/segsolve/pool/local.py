@@ -1,26 +1,29 @@
 """Local search for plans of shared TPUs: one pipeline per model, several stages on a TPU.
 
 It starts from all models' operations as one long chain that is cut into a piece per TPU, and then moves cuts and
-stages. Its effort is a number of moves, not a time, so that the same question gives the same plan.
+stages (`annealing`). Its effort is a number of moves, not a time, so that the same question gives the same plan.
 """
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import permutations
+from functools import cached_property
+from itertools import pairwise, permutations
+
+import numpy as np
 
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import is_over
+from segsolve.pool.annealing import Tables, anneal
 from segsolve.pool.model import Goal, PoolProblem
 from segsolve.pool.patterns import Held, Pattern, Pricer
 
-_POWER = 12  # of the norm of loads that is made smaller: near enough to their maximum to follow it
 _MOST_STARTS = 24  # orders of models and kinds that are tried to start from
-_WARM, _COLD = (0.05, 0.3, 0.12), 0.0005  # a move may make things worse by so much: at first, by seed; in the end
+_WARM, _COLD = 0.03, 0.001  # parts by which a move may make things worse once in e times: at first, in the end
+_CHUNK = 2**15  # moves between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class Placed:
 class LocalSearch:
     """Plans of a problem by their patterns; what was priced stays with the pricer."""
 
-    def __init__(self, problem: PoolProblem, pricer: Pricer) -> None:
+    def __init__(self, problem: PoolProblem, pricer: Pricer, devices: Sequence[int] | None = None) -> None:
+        """`devices` are the kinds of those that are used; None: all of the pool."""
         self._problem, self._pricer = problem, pricer
         pool = problem.pool
-        self._kinds = pool.devices
+        self._kinds = pool.devices if devices is None else tuple(devices)
         self._links = [(link.ns_per_mib, [kind.link == name for kind in pool.kinds]) for name, link in pool.links]
         self._limit = _wanted_period(problem)
         kept = [demand.kept for demand in problem.workload.demands]
@@ -86,30 +90,45 @@ class LocalSearch:
                 break
         return best or self._apart()
 
-    def improve(self, placed: Placed, moves: int, seed: int) -> Placed:
-        """Return a plan that is no worse, after a number of moves."""
-        rng, warm = random.Random(seed), _WARM[seed % len(_WARM)]
-        patterns = list(placed.patterns)
-        best, soft = placed, self._soft(patterns)
-        for move in range(moves):
-            if move % 256 == 0 and is_over():
+    def improve(self, placed: Placed, moves: int, seed: int, remembered: int = 0) -> Placed:
+        """Return a plan that is no worse, after a number of moves; so many patterns that were seen are priced, too."""
+        tables, models = self._tables, self._problem.models
+        first = np.full((len(self._kinds), models), -1, dtype=np.int64)
+        last = first.copy()
+        for d, pattern in enumerate(placed.patterns):
+            for m, a, b in pattern.stages:
+                first[d, m], last[d, m] = a, b
+        best_first, best_last, best = first.copy(), last.copy(), float(placed.value)
+        seen = np.empty((max(1, remembered), 1 + 2 * models), dtype=np.int64)
+        chunks = -(-moves // _CHUNK)
+        heats = np.geomspace(_WARM, _COLD, chunks + 1).tolist()
+        for chunk, heat in enumerate(pairwise(heats)):
+            if is_over():
                 break
-            heat = warm * (_COLD / warm) ** (move / moves)
-            changed = self._move(rng, patterns)
-            if changed is None:
-                continue
-            old = {d: patterns[d] for d in changed}
-            for d, held in changed.items():
-                patterns[d] = self._pricer.price(self._kinds[d], held)
-            new = self._soft(patterns)
-            if new > soft * (1 + heat):
-                for d, pattern in old.items():
-                    patterns[d] = pattern
-                continue
-            soft = new
-            if (value := self.value(patterns)) < best.value:
-                best = Placed(tuple(patterns), value)
-        return best
+            number = (seed * chunks + chunk) % 2**32
+            held = first, last, best_first, best_last
+            best, count = anneal(tables, *held, best, min(moves, _CHUNK), heat, number, seen)
+            for kind, *row in np.unique(seen[: min(count, remembered)], axis=0).tolist():
+                self._pricer.price(kind, _held(row[:models], row[models:]))
+        found = [_held(*rows) for rows in zip(best_first.tolist(), best_last.tolist(), strict=True)]
+        patterns = tuple(self._pricer.price(kind, own) for kind, own in zip(self._kinds, found, strict=True))
+        return min(placed, Placed(patterns, self.value(patterns)), key=lambda each: each.value)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        demands = self._problem.workload.demands
+        names = [name for name, _ in self._problem.pool.links]
+        links = [names.index(kind.link) if kind.link else -1 for kind in self._problem.pool.kinds]
+        kept = [(demand.kept.most_latency_ns, demand.kept.most_stages) for demand in demands]
+        limits = np.array([[-1 if most is None else most for most in own] for own in kept], dtype=np.int64)
+        is_timed = self._problem.workload.goal is Goal.LATENCY and self._limit is not None
+        return self._pricer.tables._replace(
+            kinds=np.array(self._kinds, dtype=np.int64),
+            link=np.array([links[kind] for kind in self._kinds], dtype=np.int64),
+            most_latency=limits[:, 0].copy(),
+            most_stages=limits[:, 1].copy(),
+            wanted=float(self._limit or 0) if is_timed else 0.0,
+        )
 
     def polished(self, placed: Placed) -> Placed:
         """Return a plan with its residents in the orders that are best where a link limits: those that stream least.
@@ -133,21 +152,6 @@ class LocalSearch:
         if cores := self._problem.host_cores:
             yield Fraction(sum(p.host_ns for p in patterns))
             yield Fraction(sum(p.cores_ns for p in patterns), cores)
-
-    def _soft(self, patterns: Sequence[Pattern]) -> float:
-        """A smooth stand-in for the value, which also tells plans of the same maximum apart."""
-        loads = [float(p.load_ns) for p in patterns] + [float(load) for load in self._shared_loads(patterns)]
-        if self._is_limited:
-            broken = 1.0 + self._broken(patterns) / max(loads)
-            loads = [load * broken for load in loads]
-        if self._problem.workload.goal is Goal.LATENCY and self._limit is not None:
-            worst = [0.0] * self._problem.models
-            for pattern in patterns:
-                for m, _, _ in pattern.stages:
-                    worst[m] += pattern.busy_ns
-            over = max(loads) / float(self._limit)
-            return _norm(worst) * max(1.0, over) ** 4
-        return _norm(loads)
 
     def _orders(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         kinds = sorted(set(self._kinds))
@@ -218,110 +222,10 @@ class LocalSearch:
     def _end(self, model: int) -> int:
         return self._pricer.arcs[model][0].end
 
-    def _move(self, rng: random.Random, patterns: list[Pattern]) -> dict[int, list[Held]] | None:
-        """Return what some devices hold after a random move; None if it cannot be made."""
-        d = self._device(rng, patterns)
-        if not patterns[d].stages:
-            return None
-        held = rng.choice(patterns[d].stages)
-        kind = rng.random()
-        if kind < 0.45:
-            return self._shift(rng, patterns, d, held)
-        if kind < 0.6:
-            return self._give(rng, patterns, d, held)
-        if kind < 0.75:
-            return self._split(rng, patterns, d, held)
-        if kind < 0.85:
-            return self._merge(rng, patterns, d, held)
-        return self._swap(rng, patterns, d, held)
-
-    def _device(self, rng: random.Random, patterns: list[Pattern]) -> int:
-        if rng.random() < 0.5:
-            return max(range(len(patterns)), key=lambda d: patterns[d].load_ns)
-        return rng.randrange(len(patterns))
-
-    def _shift(self, rng: random.Random, patterns: list[Pattern], d: int, held: Held) -> dict[int, list[Held]] | None:
-        """Move a border of a stage."""
-        m, a, b = held
-        other = self._neighbour(patterns, held, after=rng.random() < 0.5)
-        if other is None:
-            return None
-        e, (_, c, f) = other
-        low, middle, high = (a, b, f) if c == b else (c, a, b)
-        far = rng.random() < 0.25
-        to = rng.randint(low + 1, high - 1) if far and high - low > 2 else middle + rng.choice((-3, -2, -1, 1, 2, 3))
-        if not low < to < high or to == middle:
-            return None
-        first, second = (d, e) if c == b else (e, d)
-        return self._changed(patterns, {first: (m, low, to), second: (m, to, high)})
-
-    def _give(self, rng: random.Random, patterns: list[Pattern], d: int, held: Held) -> dict[int, list[Held]] | None:
-        """Give a stage to a device without one of its model."""
-        e = self._other(rng, patterns, held[0])
-        if e is None:
-            return None
-        return {d: _without(patterns[d], held[0]), e: [*patterns[e].stages, held]}
-
-    def _split(self, rng: random.Random, patterns: list[Pattern], d: int, held: Held) -> dict[int, list[Held]] | None:
-        """Give a part of a stage to a device without one of its model."""
-        m, a, b = held
-        e = self._other(rng, patterns, m)
-        if e is None or b - a < 2:
-            return None
-        to = rng.randint(a + 1, b - 1)
-        mine, theirs = ((m, a, to), (m, to, b)) if rng.random() < 0.5 else ((m, to, b), (m, a, to))
-        return self._changed(patterns, {d: mine, e: theirs})
-
-    def _merge(self, rng: random.Random, patterns: list[Pattern], d: int, held: Held) -> dict[int, list[Held]] | None:
-        """Join a stage with the next or the last one, on either device."""
-        m, a, b = held
-        other = self._neighbour(patterns, held, after=rng.random() < 0.5)
-        if other is None:
-            return None
-        e, (_, c, f) = other
-        whole = (m, min(a, c), max(b, f))
-        keeps, loses = (d, e) if rng.random() < 0.5 else (e, d)
-        return {keeps: [*_without(patterns[keeps], m), whole], loses: _without(patterns[loses], m)}
-
-    def _swap(self, rng: random.Random, patterns: list[Pattern], d: int, held: Held) -> dict[int, list[Held]] | None:
-        """Exchange stages of two devices: one for one of the same model, or for one of another."""
-        e = rng.randrange(len(patterns))
-        if e == d or not patterns[e].stages:
-            return None
-        theirs = next((other for other in patterns[e].stages if other[0] == held[0]), None)
-        if theirs is None:
-            theirs = rng.choice(patterns[e].stages)
-            if any(other[0] == theirs[0] for other in patterns[d].stages):
-                return None
-        return {
-            d: [*_without(patterns[d], held[0]), theirs],
-            e: [*_without(patterns[e], theirs[0]), held],
-        }
-
-    def _changed(self, patterns: list[Pattern], stages: dict[int, Held]) -> dict[int, list[Held]]:
-        return {d: [*_without(patterns[d], held[0]), held] for d, held in stages.items()}
-
-    def _neighbour(self, patterns: list[Pattern], held: Held, *, after: bool) -> tuple[int, Held] | None:
-        m, a, b = held
-        for e, pattern in enumerate(patterns):
-            for other in pattern.stages:
-                if other[0] == m and (other[1] == b if after else other[2] == a):
-                    return e, other
-        return None
-
-    def _other(self, rng: random.Random, patterns: list[Pattern], model: int) -> int | None:
-        open_ = [e for e, pattern in enumerate(patterns) if all(m != model for m, _, _ in pattern.stages)]
-        return rng.choice(open_) if open_ else None
-
 
 def _wanted_period(problem: PoolProblem) -> Fraction | None:
     scale = problem.workload.scale_fps
     return None if scale is None else 10**9 / scale
-
-
-def _norm(amounts: Sequence[float]) -> float:
-    top = max(amounts)
-    return top * sum((x / top) ** _POWER for x in amounts) ** (1 / _POWER) if top else 0.0
 
 
 def _span(models: tuple[int, ...], marks: list[int], first: int, end: int) -> list[Held]:
@@ -333,5 +237,5 @@ def _span(models: tuple[int, ...], marks: list[int], first: int, end: int) -> li
     ]
 
 
-def _without(pattern: Pattern, model: int) -> list[Held]:
-    return [held for held in pattern.stages if held[0] != model]
+def _held(first: Sequence[int], last: Sequence[int]) -> list[Held]:
+    return [(m, a, b) for m, (a, b) in enumerate(zip(first, last, strict=True)) if a >= 0]

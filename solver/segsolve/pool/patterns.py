@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations, product
 
 from segsolve.cost.table import IMPOSSIBLE
+from segsolve.pool.annealing import Tables, priced
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, Resident
@@ -52,6 +54,11 @@ class Pricer:
         if (found := self.known.get(key)) is None:
             found = self.known[key] = self._best(kind, stages)
         return found
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The prices of all stages on all kinds, for all devices and nothing that is kept."""
+        return priced(self.problem, [[each.steps for each in row] for row in self.arcs])
 
     def _best(self, kind: int, stages: frozenset[Held]) -> Pattern:
         if not stages:

@@ -25,7 +25,6 @@ from segsolve.deadline import OutOfTime, is_over
 from segsolve.jit import compiled
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.model import PoolProblem
-from segsolve.pool.steps import Steps
 from segsolve.solvers.prices import Floats, dearest
 
 _ROUNDS, _NEAR = 60, 0.001  # of cutting planes; the best prices known are so near to what any can prove
@@ -175,7 +174,7 @@ class ResourceBound:
         names = [name for name, _ in pool.links]
         first, last, takes = [], [], []
         for k, arcs in enumerate(row):
-            steps = Steps(arcs, IMPOSSIBLE - 1)
+            steps = arcs.steps
             stage, used, time, moved = steps.takes
             possible = time < IMPOSSIBLE
             stage, used, time, moved = stage[possible], used[possible], time[possible], moved[possible]

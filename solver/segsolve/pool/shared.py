@@ -22,7 +22,8 @@ News = Callable[[Fraction | None, int], object]
 """Hears the best value and the bound so far, in ns."""
 
 _SEEDS = 6  # of local search
-_MOVES = 20_000  # of each
+_MOVES = 40_000  # of each, for each device and model
+_REMEMBERED = 400  # patterns that are seen in each part of a search, for others to choose among
 _MOST_CHOICES = 4000  # patterns that CP-SAT chooses among
 _FIRST_EFFORT, _EFFORT = 0.5, 1.0  # of CP-SAT, in its deterministic seconds, before and after there are potentials
 _LAST_EFFORT = 30.0  # of CP-SAT where it may end all
@@ -86,7 +87,8 @@ class SharedSearch:
 
     def _improve(self, start: Placed | None, number: int) -> None:
         if start is not None and not is_over():
-            found = self._local.improve(start, _MOVES, self.limits.seed * _SEEDS + number)
+            moves = _MOVES * self.problem.models * len(self.problem.pool.devices)
+            found = self._local.improve(start, moves, self.limits.seed * _SEEDS + number, _REMEMBERED)
             self._take(found, "local search")
 
     def _close(self, patterns: Sequence[Pattern]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.jit import compiled
-from segsolve.pool.arcs import Arcs
 from segsolve.pool.rooms import Bools
+
+if TYPE_CHECKING:
+    from segsolve.pool.arcs import Arcs
 
 _ROOM_BITS = 34  # of a key: a room in bytes, below the number of its stage
 LEVEL_BITS = 14  # of a room: steps are found by its level, and then one after the other
@@ -25,10 +28,18 @@ _MOST_ROOM = 2**_ROOM_BITS - 1
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """The stages [n] of a model on a kind that take `most_ns` at most with all weights on chip, and their steps."""
+    """The stages [n] of a model on a kind that take `most_ns` at most with all weights on chip, and their steps.
+
+    Where those `of` more stages are known, they are taken from there.
+    """
 
     arcs: Arcs
     most_ns: int
+    of: Steps | None = None
+
+    def within(self, most_ns: int) -> Steps:
+        """Return those of the stages that take so much at most."""
+        return Steps(self.arcs, most_ns, self)
 
     @cached_property
     def pairs(self) -> tuple[Ints, Ints]:
@@ -67,6 +78,11 @@ class Steps:
         rows = np.stack((low, time, fits, stage), axis=1)
         return np.concatenate((rows, [[0, IMPOSSIBLE, 0, -1]]))
 
+    @property
+    def begins(self) -> Ints:
+        """Where each stage's steps begin [n + 1] among all."""
+        return np.searchsorted(self._table[1], np.arange(len(self.scratch) + 1))
+
     @cached_property
     def first(self) -> Ints:
         """The step [n, levels] that each stage takes in the smallest room of a level."""
@@ -94,6 +110,12 @@ class Steps:
     def _table(self) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
         """Keys (stage and low; one more at the end); stage, low, time, whether all fits, bytes moved of all steps."""
         check()
+        if self.of is not None:
+            _, stage, *rest = self.of._table
+            is_kept = self.of.least_ns <= self.most_ns
+            kept = is_kept[stage]
+            stage, low, time, fits, moved = (np.cumsum(is_kept) - 1)[stage[kept]], *(each[kept] for each in rest)
+            return np.append((stage << _ROOM_BITS) + low, 2**62), stage, low, time, fits, moved
         order, weights, costs, streamed = self.arcs.layers
         first, last = self.pairs
         most = min(self.arcs.problem.capacity_bytes, _MOST_ROOM)
