@@ -132,6 +132,15 @@ def test_with_sharing_the_best_is_found_and_no_bound_is_above_it(seed: int, link
     assert score_pool(asked, answer.plan).period == answer.value
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_on_one_tpu_there_are_no_copies_whose_bound_is_open(seed: int) -> None:
+    problem = random_pool(seed, kinds=1, devices=1, hosted=seed % 2 == 0)
+    answer, best = solve_pool(problem), best_shared_period(problem)
+    assert answer.status is Status.OPTIMAL or best.denominator > 1
+    assert answer.value == best
+    assert answer.narrow is None
+
+
 def test_what_regions_prove_is_not_above_the_optimum_and_the_checker_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segsolve.pool.shared._MOST_PATTERNS", 0)  # so that CP-SAT does not know all patterns
     monkeypatch.setattr("segsolve.pool.bound.PatternBound.probe", lambda *_: None)

@@ -76,7 +76,7 @@ class _Solve:
         self._interrupted, self._unfinished = False, False
         self._seconds: dict[str, float] = {}
         self._shares = problem.models > 1 and self._sharing is not Sharing.NEVER
-        self._copies = self._shares and self._sharing is Sharing.AUTO
+        self._copies = self._shares and self._sharing is Sharing.AUTO and len(problem.pool.devices) > 1
         self._copied: tuple[PoolPlan, PoolScore] | None = None
         self._prices: tuple[Prices, Fraction] | None = None
         self._limited: Limited | None = None
