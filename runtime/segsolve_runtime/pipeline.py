@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args, overload
@@ -64,13 +65,15 @@ class Pipeline:
         record: bool | int = False,
         faults: FaultPolicy | None = None,
         shared: Mapping[Place, Resident] | None = None,
+        parts: Sequence[Fraction] = (),
     ) -> None:
         """Take one runner for each of the plan's `places`, in their order, to be closed with the pipeline.
 
         At most `queue_size` inferences wait between two stages, and for the first. With `record`, the metrics hold the
         timeline of every inference, for which memory grows with their number, or of the first so many. `clocks` say how
         time passes: by itself, held to the predictions, or exactly as predicted. `shared` are the places that
-        live on devices which other pipelines use, too: an inference waits for its turn there.
+        live on devices which other pipelines use, too: an inference waits for its turn there; `parts` are what each of
+        the plan's pipelines does of all inferences, where their stages' times do not say it.
 
         Raises:
             PlanError: an input has an element type that numpy cannot hold, or the model keeps state and a fault is not
@@ -101,6 +104,7 @@ class Pipeline:
             retired=self._retired,
             rejoining=Rejoining(self._retired),
             shared=shared or {},
+            parts=tuple(parts),
         )
         self._run: Run = Stream(self._setting)
         self._is_closed = False
@@ -120,6 +124,7 @@ class Pipeline:
         record: bool | int = False,
         faults: FaultPolicy | None = None,
         shared: Mapping[Place, Resident] | None = None,
+        parts: Sequence[Fraction] = (),
         households: Mapping[str, Household] | None = None,
     ) -> Self:
         """Open a plan folder, or one that `load_plan` has read, on a backend.
@@ -151,6 +156,7 @@ class Pipeline:
             record=record,
             faults=faults,
             shared=shared,
+            parts=parts,
         )
         try:
             folder.check_unchanged()  # or what was opened may be of two plans

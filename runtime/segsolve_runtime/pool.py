@@ -120,6 +120,7 @@ class Pool:
                             for place, d in where.items()
                             if is_shared[d]
                         },
+                        parts=[Fraction(share) for share in model.shares],
                     )
                 )
             opened.pop_all()

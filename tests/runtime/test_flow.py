@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -32,6 +33,17 @@ def test_replicas_and_pipelines_keep_the_order() -> None:
             assert [r.number for r in results] == list(range(300))
             assert [int(r["out"][0]) for r in results] == [n % 99 + 3 for n in range(300)]
     assert all(runner.is_closed for runner in runners)
+
+
+def test_a_pipeline_that_does_a_twentieth_holds_up_the_other_no_longer_than_that() -> None:
+    plan = lanes_plan([Lane(stage_ns=(1,), replicas=(1,)), Lane(stage_ns=(1,), replicas=(1,))])
+    is_far = threading.Event()
+    slow = IncrementRunner("out", lambda number: is_far.wait(PATIENCE_S) or pytest.fail("the other waited for it"))
+    fast = IncrementRunner("out", lambda number: is_far.set() if number == 3 * 19 else None)
+    with Pipeline(plan, [slow, fast], parts=[Fraction(1, 20), Fraction(19, 20)]) as pipeline:
+        assert [int(r["out"][0]) for r in pipeline.map(frame(n % 99) for n in range(80))] == [
+            n % 99 + 1 for n in range(80)
+        ]
 
 
 def test_every_submitted_frame_has_its_result_whoever_submits_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Protocol
 
 from segsolve_runtime.contract.places import Place
@@ -36,6 +37,8 @@ class Setting:
     """Threads that had not come to their end when their run did: their runners are left alone."""
     shared: Mapping[Place, Resident] = field(default_factory=dict)
     """The devices of places that other pipelines use, too."""
+    parts: tuple[Fraction, ...] = ()
+    """What each pipeline does of all inferences; nothing where its stages' times say it."""
 
     def lingers(self, place: Place) -> bool:
         """Whether a thread of an earlier run is still at work at a place."""

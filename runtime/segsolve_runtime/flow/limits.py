@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from math import ceil
 
 from segsolve_runtime.contract.plan import Plan, PlanPipeline
@@ -15,18 +17,21 @@ def capacity(plan: Plan, queue_size: int) -> int:
     return sum(_capacity(pipeline, queue_size) for pipeline in plan.pipelines)
 
 
-def most_under_way(plan: Plan, queue_size: int, *, keeps_order: bool) -> int:
+def most_under_way(plan: Plan, queue_size: int, parts: Sequence[Fraction] = (), *, keeps_order: bool) -> int:
     """Return how many inferences may be started and not be given out yet.
 
     Where the results' order is kept over pipelines of different speed, a fast one may get ahead of a slow one by what
-    it does while an inference passes the slow one, as far as the predictions tell.
+    it does while an inference passes the slow one: as far as the predictions tell, or by the parts that pipelines do of
+    all inferences, where they share devices with others.
     """
     held = capacity(plan, queue_size)
     if not keeps_order or len(plan.pipelines) == 1:
         return held + 1
-    slowest_ns = max(_capacity(pipeline, queue_size) * _period_ns(pipeline) for pipeline in plan.pipelines)
-    ahead = sum(slowest_ns / max(_period_ns(pipeline), _LEAST_NS) for pipeline in plan.pipelines)
-    return held + min(ceil(ahead), _MOST_AHEAD)
+    periods = [float(1 / part) for part in parts] or [max(_LEAST_NS, _period_ns(own)) for own in plan.pipelines]
+    slowest = max(
+        _capacity(pipeline, queue_size) * period for pipeline, period in zip(plan.pipelines, periods, strict=True)
+    )
+    return held + min(ceil(sum(slowest / period for period in periods)), _MOST_AHEAD)
 
 
 def _capacity(pipeline: PlanPipeline, queue_size: int) -> int:

@@ -28,7 +28,7 @@ class Stream(Run):
         # Where frames are dropped, a result counts until it is taken: those after it should be fresh.
         super().__init__(setting, most_under_way=held + 1 if drops_oldest else None)
         self._drops_oldest, self._yields_errors = drops_oldest, yields_errors
-        self._most_open = most_under_way(setting.plan, setting.queue_size, keeps_order=True) - 1
+        self._most_open = most_under_way(setting.plan, setting.queue_size, setting.parts, keeps_order=True) - 1
         self._open: dict[int, Job] = {}
         self._came: SimpleQueue[Job | None] = SimpleQueue()
         self._done: dict[int, Job | None] = {}

@@ -32,8 +32,9 @@ from segsolve.solvers.potentials import Floats, Program
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
 
-_NEAR = 0.2  # how far from the best potentials towards those of the program the next ones are
-_ROUNDS = 60  # of pricing at one period
+_NEAR = 0.2  # how far from the best potentials towards those of the program the next ones are, at first
+_ROUNDS = 60  # of pricing at one period, not counting those where known patterns do
+_KNOWN_ROUNDS = 5  # times as many with those
 _FIRST_ROUNDS = 40  # of pricing at the period of the best plan known, before there are good potentials
 _FIRST_STEPS = 6  # of bisection with what they are in the end
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
@@ -144,7 +145,7 @@ class PatternBound:
         self._high = period
         self._mix = _Mix()
         self.best: Proof | None = None
-        self.rounds = 0
+        self.rounds = self.searches = 0
         self._all = everything(self._sizes)
         self._root = self._start(self._all)
 
@@ -241,13 +242,16 @@ class PatternBound:
     def _attempt(self, node: _Node, period: int, rounds: int) -> bool:
         """Look for potentials that prove that a region has no plan of a period."""
         self._enter(node.region)
-        point = node.point
-        for _ in range(rounds):
-            if is_over():
+        point, near = node.point, _NEAR
+        until = self.searches + rounds
+        for _ in range(_KNOWN_ROUNDS * rounds):
+            if is_over() or self.searches >= until:
                 return False
             self.rounds += 1
+            known = set(self._columns)
             if self._proves(node, point, period):
                 return True
+            near = _NEAR if self._columns.keys() - known else min(1.0, 2 * near)  # where nothing new is, go on
             if point is not node.point and self._hope(point, period) > self._hope(node.point, period):
                 node.point = point
             most, potentials = self._master(node.region, period)
@@ -257,13 +261,13 @@ class PatternBound:
                     return False
             if most <= 1 + _TAIL:
                 return False
-            point = self._between(potentials, node.point, self._hope(node.point, period))
+            point = self._between(potentials, node.point, self._hope(node.point, period), near)
         return False
 
-    def _between(self, potentials: Sequence[Floats], best: _Point, hope: float) -> _Point:
+    def _between(self, potentials: Sequence[Floats], best: _Point, hope: float, near: float) -> _Point:
         """Return potentials near the best ones, towards those of the program."""
-        scale = hope * (1 - _NEAR) / max(1, best.ends)
-        return _point([_NEAR * a + scale * b for a, b in zip(potentials, best.whole, strict=True)])
+        scale = hope * (1 - near) / max(1, best.ends)
+        return _point([near * a + scale * b for a, b in zip(potentials, best.whole, strict=True)])
 
     def _hope(self, point: _Point, period: int) -> float:
         """Return the ratio of the ends to what all TPUs are worth as far as patterns are known."""
@@ -279,6 +283,7 @@ class PatternBound:
         for kind, most in zip(self._kinds, known, strict=True):
             worth = most + spare // len(self._problem.pool.devices)
             worths.append(worth)
+            self.searches += spare >= 0 and not kind.number
             if spare >= 0 and (search := kind.search(point.whole, period)).most > worth:
                 found = search.some(worth + 1, self._parts, _ENOUGH)
                 if not len(found) and not found.complete:

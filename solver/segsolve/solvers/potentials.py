@@ -2,7 +2,7 @@
 
 maximise    sum over m of pi_m(end)
 subject to  sum over stages (m, a, b) of p of pi_m(b) - pi_m(a) <= z_kind(p)    for every pattern p
-            sum over kinds of n_c z_c = 1,   pi_m(0) = 0,   pi_m does not fall from its second state on
+            sum over kinds of n_c z_c = 1,   pi_m(0) = 0,   pi_m does not fall
 
 It is solved as its dual, whose columns are the patterns: how many TPUs have each, so that all models are covered, at
 the least part t of all TPUs. That begins where the last one ended: patterns come, and some are left aside.
@@ -81,6 +81,8 @@ class Program:
             if i not in ends:
                 row.SetBounds(0.0, 0.0)
                 self._enter(0.0, {row: 1.0, self._states[i + 1]: -1.0})
+        for start in self._starts[:-1]:
+            self._enter(0.0, {self._states[start]: -1.0})
         self._enter(1.0, dict(zip(self._kinds, map(float, self._counts), strict=True)))
 
     def _column(self, pattern: Pattern) -> Any:
