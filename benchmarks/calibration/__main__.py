@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from benchmarks.calibration import catalogue, cifar, copies, dense, devices, latency, memory, ranges, report, sweeps
+from benchmarks.calibration import (
+    catalogue,
+    cifar,
+    copies,
+    dense,
+    detectors,
+    devices,
+    latency,
+    memory,
+    ranges,
+    report,
+    sweeps,
+)
 from benchmarks.calibration.fit import Array, mean_error, worst_error
 from benchmarks.calibration.measurements import Measurements, default_folder
 from segsolve.device.model import Device, load_device
@@ -39,7 +51,7 @@ def main() -> None:
     known = {"invocation": alone["resident_ms"], "conv": CONV_PRIOR}
     samples = [s for interface in NAMES for s in latency.vendor_samples(vendor, device, interface)]
     fitted, result["latency"] = check_latency(samples, known)
-    result["not_drawn"] = latency.not_drawn(vendor)
+    result["not_drawn"] = [name for name in latency.not_drawn(vendor) if name not in detectors.NETWORKS]
     start = {key: rate for key, rate in card.items() if key != "slowdown"}
     start["activation"] = fitted["edgetpu-usb"]["activation"]
     fitted["sweep"], result["sweep"] = check_sweep(rows, start)
@@ -53,6 +65,7 @@ def main() -> None:
         for described in catalogue.descriptions(fitted, result):
             devices.write(described)
         result["sweep"]["optima"] = sweeps.optima(rows, load_device("edgetpu-card-runner"))
+    result["detectors"] = detectors.check(vendor)
     result["cifar"] = cifar.check(found.table("latency_streaming"), load_device("edgetpu-usb-pi4"))
     result["ranges"] = {name: {k: asdict(r) for k, r in found.items()} for name, found in result["ranges"].items()}
     common.write_result("calibration", json.loads(json.dumps(result, default=float)))

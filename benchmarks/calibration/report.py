@@ -24,6 +24,7 @@ def markdown(environment: Mapping[str, Any], result: Mapping[str, Any], fitted: 
         *_dense(result["dense_pipelines"]),
         *_copies(result["copies"]),
         *_cifar(result["cifar"]),
+        *_detectors(result["detectors"]),
         *_layouts(result["sweep"]["ranks"]),
         *_ranges(result),
         "## Rates",
@@ -180,6 +181,22 @@ def _cifar(found: Sequence[Mapping[str, Any]]) -> list[str]:
         "## Networks that no figure was fitted to",
         "For images of 32 x 32 pixels, over USB on a Raspberry Pi 4; MiB as published and predicted.",
         _table(header, rows),
+    ]
+
+
+def _detectors(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (
+            *(r[key] for key in ("network", "device", "ms")),
+            f"{r['predicted_ms']:.1f}",
+            f"{r['error']:+.1%}",
+            "yes" if r["inside"] else "no",
+        )
+        for r in found
+    ]
+    return [
+        "Detectors, whose boxes are put together on the host's CPU.",
+        _table(("network", "device", "ms", "predicted", "error", "inside of its range"), rows),
     ]
 
 
