@@ -202,6 +202,12 @@ def _text_input(net: Net) -> int:
     return net.relu(values)
 
 
+def _no_memory_holds(net: Net) -> int:
+    output = net.conv(net.input())
+    net.graph.tensors[0].shape = np.array([2**20, 2**14, 4, 8], np.int32)
+    return output
+
+
 def _flat_weights(net: Net) -> int:
     output = net.conv(net.input())
     net.graph.tensors[1].shape = np.array([8 * 3 * 3 * 8], np.int32)
@@ -250,6 +256,7 @@ def _newer_operator(net: Net) -> int:
         (_external, "keeps weights in other files"),
         (_text_input, "'input_0' is of type STRING"),
         (_flat_weights, "has weights of shape [576] instead of 4 dimensions"),
+        (_no_memory_holds, "has the shape [1048576, 16384, 4, 8], more than 2047 MiB (SEGSOLVE_MAX_TENSOR_MIB"),
         (_nothing_from_inputs, "computes nothing from its inputs"),
         (_lost_metadata, "is damaged or truncated"),
         (_newer_operator, "LiteRT cannot load"),

@@ -53,4 +53,4 @@ OPERATIONS = Limit("SEGSOLVE_MAX_OPERATIONS", 10_000, "operations")
 PIXELS = Limit("SEGSOLVE_MAX_PIXELS", 89_478_485, "pixels")
 """Of an image file: Pillow's own limit."""
 TENSOR = Limit("SEGSOLVE_MAX_TENSOR_MIB", 2047, "MiB")
-"""Of one tensor that enters a segment or leaves one."""
+"""Of one tensor that a model takes or makes, or that enters a segment or leaves one."""

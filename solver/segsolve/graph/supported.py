@@ -8,10 +8,10 @@ from typing import Any
 
 from segsolve.errors import ModelError
 from segsolve.graph.macs import MAC_KINDS, WEIGHTS_RANK
-from segsolve.graph.model import QUANTISED_TYPES
+from segsolve.graph.model import ELEMENT_BITS, QUANTISED_TYPES
 from segsolve.graph.restrictions import MOVABLE_TYPES
 from segsolve.graph.schema import has_scale, operator_kind, tensor_type
-from segsolve_runtime.contract.limits import OPERATIONS
+from segsolve_runtime.contract.limits import OPERATIONS, TENSOR
 
 _EDGE_TPU_CUSTOM_OP = b"edgetpu-custom-op"
 _QUANTISE_HINT = "quantise weights and activations to int8 (full-integer post-training quantisation) first"
@@ -142,6 +142,19 @@ def _dimensions(tensor: Any) -> list[int]:
     return [] if tensor.shape is None else [int(n) for n in tensor.shape]
 
 
+def _has_tensors_that_fit(model: Any, name: str) -> None:
+    """LiteRT takes the memory of a tensor when it looks at the file, and may fill it."""
+    subgraph = model.subgraphs[0]
+    for index in dict.fromkeys([*subgraph.inputs, *(t for o in subgraph.operators for t in o.outputs)]):
+        tensor = subgraph.tensors[index]
+        nbytes = prod(_dimensions(tensor)) * ELEMENT_BITS.get(tensor_type(tensor), 8) // 8
+        if nbytes > TENSOR.most_bytes:
+            raise ModelError(
+                f"{name}: {_shown(subgraph, index)} has the shape {_dimensions(tensor)}, more than {TENSOR.said()}",
+                "export the model again",
+            )
+
+
 def _is_quantised(model: Any, name: str) -> None:
     """Edge TPUs compute on quantised integers: layers that compute in floating point are refused."""
     subgraph = model.subgraphs[0]
@@ -171,5 +184,6 @@ _RULES: tuple[Callable[[Any, str], None], ...] = (
     _has_fixed_inputs,
     _has_numeric_ends,
     _has_whole_layers,
+    _has_tensors_that_fit,
     _is_quantised,
 )
