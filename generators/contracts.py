@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 Schema = dict[str, Any]
+_BY_MODEL = {"weights"}
+"""Members whose own members are named as models are."""
 _NAMES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
@@ -14,11 +16,15 @@ def schema_of(document: Any) -> Schema:
     if document is None:
         return {"type": ["null"]}
     if isinstance(document, dict):
-        members = {name: schema_of(value) for name, value in document.items()}
+        members = {name: _map(value) if name in _BY_MODEL else schema_of(value) for name, value in document.items()}
         return {"type": ["object"], "properties": members, "required": sorted(members)}
     if isinstance(document, list):
         return {"type": ["array"], "items": together(map(schema_of, document))}
     return {"type": [_NAMES[type(document)]]}
+
+
+def _map(document: dict[str, Any]) -> Schema:
+    return {"type": ["object"], "additionalProperties": together(map(schema_of, document.values()))}
 
 
 def together(schemas: Iterable[Schema]) -> Schema:
@@ -64,6 +70,7 @@ def _both(a: Schema, b: Schema) -> Schema:
     elif "properties" in a or "properties" in b:
         with_members = a if "properties" in a else b
         made |= {key: with_members[key] for key in ("properties", "required")}
-    if "items" in a or "items" in b:
-        made["items"] = _both(a.get("items", {}), b.get("items", {}))
+    for each in ("items", "additionalProperties"):
+        if each in a or each in b:
+            made[each] = _both(a.get(each, {}), b.get(each, {}))
     return made

@@ -54,9 +54,10 @@ COMMANDS: dict[str, list[str]] = {
     "solve-pool": [
         "solve MODEL --pool edgetpu-m2:1,edgetpu-usb:1",
         "solve MODEL DENSE --pool edgetpu-m2:2 --rate MODEL=5 --rate DENSE=5 --time-limit 2",
+        "solve MODEL DENSE --pool edgetpu-m2:1",
         "solve MODEL DENSE --pool edgetpu-card:2 --objective latency --rate MODEL=5 --rate DENSE=5 --time-limit 2",
     ],
-    "compare-pool": ["compare MODEL DENSE --pool edgetpu-m2:2 --time-limit 2"],
+    "compare-pool": ["compare MODEL DENSE --pool edgetpu-m2:2 --time-limit 2", "compare MODEL --pool edgetpu-m2:1"],
     "check-pool": ["check pool"],
     "build-pool": ["build pool --compile --compiler COMPILER"],
     "run-pool": ["run pool --count 2 --backend simulated", "run pool --count 2"],
