@@ -43,6 +43,10 @@ class PoolMetrics:
     elapsed_ns: int
     begun_ns: Mapping[str, int]
 
+    def utilisation(self, device: str) -> float:
+        """Return the share of the run that a device was busy; no more than all, whatever its residents overlap."""
+        return min(1.0, self.busy_ns[device] / self.elapsed_ns) if self.elapsed_ns else 0.0
+
 
 class Pool:
     """A pool's pipelines, ready to run::

@@ -1,6 +1,7 @@
 """The loop: solve, observe what was chosen, correct the costs by it, solve again, until no plan can be better.
 
-What observes is a meter on a backend (`tune`) or the vendor's compiler (`compiler.refine`).
+What observes is a meter on a backend (`tune`), the vendor's compiler (`compiler.refine`) or whole runs of a pool
+(`library.pool_tune`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from typing import Protocol
-
-from segsolve.plan.model import Plan
+from typing import Generic, Protocol, TypeVar
 
 
 class End(StrEnum):
@@ -22,22 +21,26 @@ class End(StrEnum):
     NO_PLAN = "no plan"
 
 
+PlanT = TypeVar("PlanT")
+"""A plan, of one model or of a pool."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(Generic[PlanT]):
     """The plan that looks best under what is known so far, and its cost in ns as far as that is known."""
 
-    plan: Plan | None
+    plan: PlanT | None
     cost_ns: int
 
 
-class Observer(Protocol):
+class Observer(Protocol[PlanT]):
     """Knows the costs, and learns about them."""
 
-    def propose(self, best_ns: int | None) -> Proposal:
+    def propose(self, best_ns: int | None) -> Proposal[PlanT]:
         """Return the plan that looks best; `best_ns` is the least cost that was observed of a plan."""
         ...
 
-    def observe(self, proposal: Proposal, best_ns: int | None) -> int | None:
+    def observe(self, proposal: Proposal[PlanT], best_ns: int | None) -> int | None:
         """Return a plan's cost in ns as observed; None where it is known not to be less than the best."""
         ...
 
@@ -51,7 +54,7 @@ class Ended:
     bound_ns: int
 
 
-def refine(observer: Observer, *, most_rounds: int, start: Proposal | None = None) -> Ended:
+def refine(observer: Observer[PlanT], *, most_rounds: int, start: Proposal[PlanT] | None = None) -> Ended:
     """Observe plans, at first `start` if there is one, until none looks better than the best that was observed."""
     best_ns, bound_ns = None, 0
     for number in count():

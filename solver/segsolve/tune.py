@@ -169,14 +169,14 @@ class _Meter:
         self.optimism = _Optimism(self.model, self.tolerance)
         self.believed = self.problem
 
-    def propose(self, best_ns: int | None) -> Proposal:
+    def propose(self, best_ns: int | None) -> Proposal[Plan]:
         """Return the best plan under measured costs, and others that are as low as they may be."""
         if best_ns is not None:  # a stage that all TPUs share may take that much longer
             self.believed = self.optimism.problem(self.known, best_ns * self.problem.tpus)
         found = answer(self.believed, self.question, planner=PLANNER)
         return Proposal(plan=found.plan, cost_ns=found.score.period_ns if found.score else 0)
 
-    def observe(self, proposal: Proposal, best_ns: int | None) -> int | None:
+    def observe(self, proposal: Proposal[Plan], best_ns: int | None) -> int | None:
         """Measure the stages of a plan that are not known yet, the slowest first, while it can still be the best."""
         plan = proposal.plan
         assert plan is not None

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from segsolve.profile.source import CostSource
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled.")]
+Models = Annotated[
+    list[Path],
+    typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled. Several models share a --pool."),
+]
 ModelsOrGraph = Annotated[
     list[Path],
     typer.Argument(
@@ -37,7 +41,6 @@ ModelsOrProfile = Annotated[
     ),
 ]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]
-Tpus = Annotated[int, typer.Option("--tpus", help="Number of Edge TPUs, one stage each at most.")]
 TpusOfFile = Annotated[
     int | None,
     typer.Option(

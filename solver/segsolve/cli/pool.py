@@ -45,7 +45,7 @@ HostOf = Annotated[
     ),
 ]
 _SHORT = 40  # of a pool's text that fits beside what is told
-_TOO_FEW = Rule("serves every model", "give more TPUs, let models share them (--sharing auto), or ask for less")
+TOO_FEW = Rule("serves every model", "give more TPUs, let models share them (--sharing auto), or ask for less")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +114,9 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
     elif answer.plan is not None:
         show(pool_table(answer))
     if answer.plan is None:
-        raise no_plan(count(len(solved.problem.pool.devices), "TPU"), answer, _TOO_FEW)
+        raise no_plan(count(len(solved.problem.pool.devices), "TPU"), answer, TOO_FEW)
     if output is not None:
-        folder = solved.write(output)
-        news(f"wrote {output / 'pool.json'} and the plans of {count(len(folder.plans), 'model')}")
-        if verify:
-            for plan, loaded in zip(folder.plans, solved.models, strict=True):
-                _verified(plan, loaded)
+        written(solved, output, verify=verify)
     if not answer.keeps_rates:
         from segsolve.cli.guard import say_error
 
@@ -131,6 +127,16 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
         raise typer.Exit(ExitCode.NO_PLAN)
     if answer.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def written(solved: SolvedPool, output: Path, *, verify: bool) -> None:
+    """Write an answer's folder, and prove its segments equal to the models."""
+    from segsolve.report.units import count
+
+    folder = solved.write(output)
+    news(f"wrote {output / 'pool.json'} and the plans of {count(len(folder.plans), 'model')}")
+    for plan, loaded in zip(folder.plans, solved.models, strict=True) if verify else ():
+        _verified(plan, loaded)
 
 
 def compare_pool(options: PoolOptions, *, as_json: bool) -> None:

@@ -23,9 +23,21 @@ from segsolve.cli.measuring import (
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
 from segsolve.cli.on_device import Cache, CompilerPath, DeviceCosts, Devices, Jobs, check_alone
-from segsolve.cli.options import Json, Model, NoSpill, Seed, Signature, Tpus, check_search
+from segsolve.cli.options import Json, Models, NoSpill, Seed, Signature, check_search
+from segsolve.cli.pool import (
+    HostOf,
+    PoolOptions,
+    PoolText,
+    RateTexts,
+    SharingText,
+    WeightText,
+    pool_or_error,
+    refuse_for_pools,
+    refuse_without_pool,
+)
+from segsolve.cli.pool_tune import MOST_ROUNDS, PoolMeter, tune_pool
 from segsolve.cli.written import write_and_verify
-from segsolve.errors import ExitCode
+from segsolve.errors import ExitCode, UsageError
 from segsolve.library.answer import Answer
 from segsolve.library.on_device import DeviceOptions, open_device
 from segsolve.question import Layout
@@ -43,8 +55,10 @@ if TYPE_CHECKING:
 
 @guarded
 def command(
-    model: Model,
-    tpus: Tpus,
+    models: Models,
+    tpus: Annotated[
+        int | None, typer.Option("--tpus", help="Number of Edge TPUs, one stage each at most; needed without a --pool.")
+    ] = None,
     backend: BackendName = DEFAULT_BACKEND,
     start: Annotated[
         Path | None, typer.Option("--profile", help="Profile to begin with; measured first if there is none.")
@@ -72,17 +86,58 @@ def command(
     cache: Cache = True,
     seed: Seed = 0,
     signature: Signature = None,
+    pool: PoolText = None,
+    rate: RateTexts = None,
+    weights: WeightText = None,
+    sharing: SharingText = "auto",
+    host_of: HostOf = None,
+    periods: Annotated[int, typer.Option(help="Of a pool: periods of each plan that are run.")] = 30,
+    time_limit: Annotated[
+        float,
+        typer.Option("--time-limit", help="Of a pool: seconds to look for each plan."),
+    ] = 20.0,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Prove the written segments equal to the whole model.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Solve, measure the stages, solve again until the plan stands."""
+    """Solve, measure the stages, solve again until the plan stands.
+
+    Of a pool, whole plans are run: their stages' times are the costs of each model on each kind.
+    """
     from segsolve.graph.read import read_model
     from segsolve.plan.folder import check_writable
+    from segsolve.solvers.base import Limits
 
-    check_search(tpus, None, 1, seed)
+    check_search(tpus, time_limit, 1, seed)
     effort = check_effort(backend, runs, warm_up, seed)
+    if pool is not None or len(models) > 1 or rate or weights:
+        hint = "profiles of a pool's models are named with its kinds: --pool edgetpu-m2+a.json:2"
+        refuse_for_pools("with --pool", hint, profile=start, layout=layout)
+        refuse_for_pools("with --pool", "the tuned plan's folder has all of it: -o", json=as_json, signature=signature)
+        within("--periods", periods, 1)
+        within("--iterations", iterations, 1)
+        asked = PoolOptions(
+            models=models,
+            pool=pool_or_error(pool, models, rate),
+            rates=rate or (),
+            weights=weights,
+            limits=Limits(time_limit_s=time_limit, seed=seed),
+            more={"sharing": sharing, "no_spill": no_spill, "host_of": host_of},
+        )
+        tune_pool(
+            asked,
+            PoolMeter(backend, devices, compiler, jobs, periods, seed),
+            rounds=min(iterations, MOST_ROUNDS),
+            output=output,
+            profiles=profile_out,
+            verify=verify,
+        )
+        return
+    if tpus is None:
+        raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4, or a --pool")
+    refuse_without_pool(host_of=host_of)
+    model = models[0]
     within("--iterations", iterations, 1)
     within("--tolerance", tolerance, 0, 0.5)
     for option, value in (("--device", device), ("--devices", devices), ("--compiler", compiler)):

@@ -107,7 +107,7 @@ class _Compiled:
     answer: Answer | None = None
     gaps: bool = True
 
-    def propose(self, best_ns: int | None) -> Proposal:
+    def propose(self, best_ns: int | None) -> Proposal[Plan]:
         """Return the solver's plan under the corrected costs, and what it costs as far as the reports go."""
         assert self.solve is not None and best_ns is not None
         self.answer = self.solve(corrected(self.problem, self.truths), self.gaps)
@@ -116,7 +116,7 @@ class _Compiled:
         plan = self.answer.plan
         return Proposal(plan=plan, cost_ns=best_ns if plan is None else self._cost_ns(plan))
 
-    def observe(self, proposal: Proposal, best_ns: int | None) -> int | None:
+    def observe(self, proposal: Proposal[Plan], best_ns: int | None) -> int | None:
         """Compile what is new of a plan."""
         assert proposal.plan is not None
         new = [ops for ops in tpu_stages(proposal.plan) if ops not in self.truths]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,26 +11,15 @@ from typing import TYPE_CHECKING
 from segsolve.errors import UsageError
 from segsolve.library.costs import Tell, quiet
 from segsolve.library.named_pools import NamedPool
-from segsolve.library.pools import SolvedPool, pool_problem
+from segsolve.library.pools import PosedPool, SolvedPool, pose_pool
 
 if TYPE_CHECKING:
-    from segsolve.graph.read import LoadedModel
-    from segsolve.pool.model import Pool, PoolProblem, Workload
+    from segsolve.pool.model import Pool, Workload
     from segsolve.pool.simple import Way
     from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.pool import PoolFile, PoolFolder
 
 _DEDICATED_S = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """The question of a pool's plan, with the models that it is about."""
-
-    problem: PoolProblem
-    models: tuple[LoadedModel, ...] = field(repr=False)
-    memory_bytes: tuple[int, ...]
-    named: NamedPool
 
 
 def question_of(
@@ -39,7 +28,7 @@ def question_of(
     models: Path | None = None,
     left: Collection[int] | None = None,
     tell: Tell = quiet,
-) -> Asked:
+) -> PosedPool:
     """Read the models of a pool's plan and return its question, for those of its devices that are `left`.
 
     The models are looked for where they were, beside the plan, here, and in the folder `models`. Kinds of which no
@@ -54,18 +43,13 @@ def question_of(
     paths = [_model(folder, number, models) for number in range(len(file.models))]
     named = _pool(file, left)
     no_spill = file.solution.no_spill
-    problem, loaded, memory = pool_problem(paths, named, rates={}, weights={}, no_spill=no_spill, tell=tell)
+    posed = pose_pool(paths, named, rates={}, weights={}, no_spill=no_spill, tell=tell)
     workload = _without_pins(workload_of(file), {kind.name for kind in named.pool.kinds}, tell)
     rows = (
         tuple(demand.kept.restricted(costs) for costs in row)
-        for row, demand in zip(problem.costs, workload.demands, strict=True)
+        for row, demand in zip(posed.problem.costs, workload.demands, strict=True)
     )
-    return Asked(
-        problem=replace(problem, workload=workload, costs=tuple(rows)),
-        models=loaded,
-        memory_bytes=memory,
-        named=named,
-    )
+    return replace(posed, problem=replace(posed.problem, workload=workload, costs=tuple(rows)))
 
 
 def _without_pins(workload: Workload, kinds: Collection[str], tell: Tell) -> Workload:
@@ -179,7 +163,6 @@ def asked_again(
 ) -> SolvedPool:
     """Return the answer to the question of a pool's plan without the devices that are lost; as for `replan_pool`."""
     from segsolve.pool.model import Sharing
-    from segsolve.pool.solve import solve_pool
     from segsolve.report.units import count
 
     devices = [device.name for device in folder.pool.devices]
@@ -187,17 +170,14 @@ def asked_again(
         raise UsageError(f"the pool has no device {unknown[0]!r}", f"known: {', '.join(devices)}")
     left = [number for number, name in enumerate(devices) if name not in lost]
     asked = question_of(folder, models=models, left=left, tell=tell)
-    problem = asked.problem
-    found = solve_pool(problem, limits=limits)
-    if found.plan is None and problem.workload.sharing is Sharing.NEVER:
+    solved, workload = asked.solve(limits), asked.problem.workload
+    if solved.found.plan is None and workload.sharing is Sharing.NEVER:
         tell(f"{count(len(left), 'TPU')} cannot serve every model apart; they share")
-        problem = replace(problem, workload=replace(problem.workload, sharing=Sharing.AUTO))
-        found = solve_pool(problem, limits=limits)
-    if found.plan is not None and not found.keeps_rates:
+        shared = replace(asked.problem, workload=replace(workload, sharing=Sharing.AUTO))
+        solved = replace(asked, problem=shared).solve(limits)
+    if solved.found.plan is not None and not solved.found.keeps_rates:
         tell("the devices that are left do not make the rates that were asked for; going on with what they make")
-    return SolvedPool(
-        found=found, problem=problem, models=asked.models, memory_bytes=asked.memory_bytes, named=asked.named
-    )
+    return solved
 
 
 def report(folder: Path, models: Path | None = None) -> tuple[str, str]:

@@ -51,5 +51,5 @@ def pool_text(folder: PoolFolder, profiles: Mapping[Place, Path]) -> str:
     for k, kind in enumerate(folder.pool.kinds):
         device, *before = kind_parts(kind.device)
         own = [str(path) for (kind_number, _), path in profiles.items() if kind_number == k]
-        parts.append("+".join((device, *own, *before)) + f":{kind.count}")
+        parts.append("+".join(dict.fromkeys((device, *own, *before))) + f":{kind.count}")
     return ",".join(parts)

@@ -103,11 +103,8 @@ def solve_pool(
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
         SolverFault: a solver contradicted a known fact.
     """
-    from segsolve.pool.solve import solve_pool as solve
-    from segsolve.solvers.base import ignore
-
     named = parse_pool(pool).changed(tpu_memory, host_cores, host_of, optimistic=optimistic)
-    problem, loaded, memory = pool_problem(
+    posed = pose_pool(
         [Path(model) for model in ([models] if isinstance(models, str | Path) else models)],
         named,
         rates=fractions_of(rates),
@@ -118,11 +115,30 @@ def solve_pool(
         constraints=constraints,
         tell=tell,
     )
-    found = solve(problem, limits=limits, observe=observe or ignore)
-    return SolvedPool(found=found, problem=problem, models=loaded, memory_bytes=memory, named=named)
+    return posed.solve(limits, observe)
 
 
-def pool_problem(
+@dataclass(frozen=True, kw_only=True)
+class PosedPool:
+    """A question about a pool, with the models that it is about and the on-chip memory of each kind."""
+
+    problem: PoolProblem
+    models: tuple[LoadedModel, ...] = field(repr=False)
+    memory_bytes: tuple[int, ...]
+    named: NamedPool
+
+    def solve(self, limits: Limits | None = None, observe: Observer | None = None) -> SolvedPool:
+        """Return the answer (SolverFault if a solver contradicted a known fact)."""
+        from segsolve.pool.solve import solve_pool as solve
+        from segsolve.solvers.base import ignore
+
+        found = solve(self.problem, limits=limits, observe=observe or ignore)
+        return SolvedPool(
+            found=found, problem=self.problem, models=self.models, memory_bytes=self.memory_bytes, named=self.named
+        )
+
+
+def pose_pool(
     models: Sequence[Path],
     named: NamedPool,
     *,
@@ -133,8 +149,8 @@ def pool_problem(
     no_spill: bool = False,
     constraints: Mapping[str, Any] = MappingProxyType({}),
     tell: Tell = quiet,
-) -> tuple[PoolProblem, tuple[LoadedModel, ...], tuple[int, ...]]:
-    """Read models and devices and return the question, the models, and the on-chip memory of each kind.
+) -> PosedPool:
+    """Read models and devices and return the question.
 
     Raises:
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
@@ -172,7 +188,8 @@ def pool_problem(
         least = [min(p.capacity_bytes for p in column) for column in zip(*rows, strict=True)]
         rows = [tuple(replace(p, capacity_bytes=n) for p, n in zip(row, least, strict=True)) for row in rows]
     pool, workload = with_links(named, loaded), replace(workload, demands=tuple(demands))
-    return PoolProblem(pool=pool, workload=workload, costs=tuple(rows)), tuple(loaded), tuple(memory)
+    problem = PoolProblem(pool=pool, workload=workload, costs=tuple(rows))
+    return PosedPool(problem=problem, models=tuple(loaded), memory_bytes=tuple(memory), named=named)
 
 
 def asked_of(

@@ -37,7 +37,7 @@ def pool_run_document(folder: PoolFolder, metrics: PoolMetrics, backend: str) ->
         "devices": [
             {
                 "name": device.name,
-                "busy": metrics.busy_ns[device.name] / metrics.elapsed_ns if metrics.elapsed_ns else 0.0,
+                "busy": metrics.utilisation(device.name),
                 "predicted_busy": device.load_ns / max(1, folder.pool.period_ns),
             }
             for device in folder.pool.devices
@@ -64,11 +64,11 @@ def pool_run_table(folder: PoolFolder, metrics: PoolMetrics, backend: str) -> Re
         )
     devices = Grid("", "device", "residents", "", "busy", "predicted", left=("",), names=("residents",))
     for device in folder.pool.devices:
-        busy = metrics.busy_ns[device.name] / metrics.elapsed_ns if metrics.elapsed_ns else 0.0
+        busy = metrics.utilisation(device.name)
         devices.add_row(
             device.name,
             ", ".join(resident.model for resident in device.residents) or "-",
-            long_bar(min(1.0, busy), _BAR),
+            long_bar(busy, _BAR),
             percent(busy),
             percent(device.load_ns / max(1, folder.pool.period_ns)),
         )

@@ -1,0 +1,128 @@
+"""``segsolve tune`` of several models on a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from segsolve.cli.console import news, progress, show
+from segsolve.cli.on_device import check_alone
+from segsolve.cli.pool import TOO_FEW, PoolOptions, written
+
+if TYPE_CHECKING:
+    from segsolve.compiler.run import Compiler
+    from segsolve.library.pool_tune import PoolRound
+    from segsolve_runtime.contract.pool import PoolFolder
+    from segsolve_runtime.flow.metrics import Metrics
+
+
+MOST_ROUNDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMeter:
+    """Where plans are run: `devices` are the Edge TPUs in the pool's order, `periods` how many of a plan are run."""
+
+    backend: str
+    devices: str | None
+    compiler: Path | None
+    jobs: int | None
+    periods: int
+    seed: int
+
+    def opened(self) -> Callable[[PoolFolder], Mapping[str, Metrics]]:
+        """Return what runs a plan (UsageError, CompilerError: it cannot)."""
+        from segsolve.compiler.run import find_compiler
+        from segsolve_runtime.backends.edgetpu.choose import parse_devices
+
+        for option, value in (("--devices", self.devices), ("--compiler", self.compiler)):
+            check_alone(option, value, self.backend)
+        tool = find_compiler(self.compiler, jobs=self.jobs) if self.backend == "edgetpu" else None
+        names = parse_devices(self.devices) if self.devices is not None else ()
+        return lambda folder: _measured(folder, self, names, tool)
+
+
+def tune_pool(
+    options: PoolOptions,
+    meter: PoolMeter,
+    *,
+    rounds: int,
+    output: Path | None,
+    profiles: Path | None,
+    verify: bool,
+) -> None:
+    """Solve, run the plan, correct the costs, and solve again until the best plan is one that ran; write that."""
+    from segsolve.cli.no_plan import no_plan
+    from segsolve.library.named_pools import parse_pool
+    from segsolve.library.pool_tune import tune_pool as tune
+    from segsolve.pool.folder import check_pool_writable
+    from segsolve.refine import End
+    from segsolve.report.pool.answer import pool_table
+    from segsolve.report.units import count
+
+    if output is not None:
+        check_pool_writable(output)
+    asked = dict(options.question)
+    of_devices = {name: asked.pop(name, None) for name in ("tpu_memory", "host_cores", "host_of")}
+    named = parse_pool(asked.pop("pool")).changed(**of_devices, optimistic=bool(asked.pop("optimistic", False)))
+    limits, tell = asked.pop("limits"), asked.pop("tell")
+
+    run = meter.opened()
+
+    def said(done: PoolRound) -> None:
+        news(
+            f"round {done.number}: a period of {done.predicted_ns / 1e6:.2f} ms was predicted, and took "
+            f"{done.ran_ns / 1e6:.2f} ms; {done.corrected_ns / 1e6:.2f} ms by the costs as corrected"
+        )
+
+    with (
+        TemporaryDirectory() as temporary,
+        progress(f"tuning {count(len(options.models), 'model')} on {meter.backend}"),
+    ):
+        tuned = tune(
+            options.models,
+            named,
+            run,
+            backend=meter.backend,
+            into=profiles or Path(temporary),
+            most_rounds=rounds,
+            limits=limits,
+            observe=said,
+            tell=tell,
+            **asked,
+        )
+        if tuned.solved is None:
+            raise no_plan(count(len(named.pool.devices), "TPU"), tuned.last.found, TOO_FEW)
+        show(pool_table(tuned.solved.found))
+        ran = count(len(tuned.rounds), "plan")
+        ends = "no other looks better" if tuned.end is End.STANDS else "more rounds may find a better one"
+        news(f"{ran} ran; by the costs as measured this one takes {(tuned.period_ns or 0) / 1e6:.2f} ms, and {ends}")
+        if profiles is not None:
+            news(f"wrote {', '.join(map(str, tuned.profiles))}: solve again with --pool {tuned.pool}")
+        if output is not None:
+            written(tuned.solved, output, verify=verify)
+
+
+def _measured(
+    folder: PoolFolder, meter: PoolMeter, devices: Sequence[str], compiler: Compiler | None
+) -> Mapping[str, Metrics]:
+    """Compile a plan where that is needed, run some periods of it, and return what each model took."""
+    from segsolve_runtime.contract.frames import random_frames
+    from segsolve_runtime.pool import Pool
+
+    if compiler is not None:
+        from segsolve.compiler.pool import compile_pool
+
+        compile_pool(folder, compiler)
+    weights = {model.name: model.weight for model in folder.pool.models}
+    with Pool.load(folder, backend=meter.backend, devices=devices) as pool:
+        pool.warm_up()
+        frames = {
+            name: random_frames(pipeline.plan, meter.periods * weights[name], meter.seed)
+            for name, pipeline in pool.pipelines.items()
+        }
+        pool.run(frames, lambda model, result: None)
+        return dict(pool.metrics().models)

@@ -1,0 +1,165 @@
+"""Pools by measured costs: solve, run, correct the costs of each model on each kind, until no plan looks better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segsolve.library.costs import Tell, quiet
+from segsolve.library.pool_profiles import Place, pool_text, profiles_of_run
+from segsolve.library.pools import PosedPool, SolvedPool, fractions_of, pose_pool
+from segsolve.refine import End, Proposal, refine
+
+if TYPE_CHECKING:
+    from segsolve.library.named_pools import NamedPool
+    from segsolve.pool.plan import PoolPlan
+    from segsolve.solvers.base import Limits
+    from segsolve_runtime.contract.pool import PoolFolder
+    from segsolve_runtime.flow.metrics import Metrics
+
+_OF_QUESTION = ("objective", "sharing", "no_spill")
+Run = Callable[["PoolFolder"], Mapping[str, "Metrics"]]
+"""Runs a pool's plan and returns what was measured of each model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRound:
+    """A plan that was run: its period as predicted before, by the costs that its run corrected, and as it ran; ns."""
+
+    number: int
+    predicted_ns: int
+    corrected_ns: int
+    ran_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedPool:
+    """The plan whose period is the least by measured costs, of those that were run; none where there is no plan.
+
+    `last` is the last answer. `pool` is what `--pool` takes for the same pool with the profiles that were written, one
+    for each model on each kind.
+    """
+
+    solved: SolvedPool | None
+    last: SolvedPool
+    period_ns: int | None
+    end: End
+    rounds: tuple[PoolRound, ...]
+    profiles: tuple[Path, ...]
+    pool: str
+
+
+def tune_pool(
+    models: Sequence[Path],
+    named: NamedPool,
+    run: Run,
+    *,
+    backend: str,
+    into: Path,
+    most_rounds: int = 10,
+    limits: Limits | None = None,
+    observe: Callable[[PoolRound], object] = lambda done: None,
+    tell: Tell = quiet,
+    **asked: Any,
+) -> TunedPool:
+    """Solve, run the plan that looks best, correct the costs by what its stages took, and solve again.
+
+    It ends where the plan that looks best was run before: by the costs as they were corrected no other is better, of
+    which those that never ran may be off. `asked` is what `segsolve.solve_pool` takes besides. The folder `into` gets
+    a plan's folder for each round, and the profiles.
+
+    Raises:
+        UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
+        OutputError: a folder cannot be written.
+    """
+    runs = _Runs(models, named, run, backend, into, limits, observe, tell, asked)
+    ended = refine(runs, most_rounds=most_rounds)
+    assert runs.solved is not None
+    return TunedPool(
+        solved=runs.best,
+        last=runs.solved,
+        period_ns=ended.best_ns,
+        end=ended.end,
+        rounds=tuple(runs.rounds),
+        profiles=tuple(runs.profiles.values()),
+        pool=runs.text,
+    )
+
+
+@dataclass
+class _Runs:
+    """The observer of `refine` that runs whole plans."""
+
+    models: Sequence[Path]
+    named: NamedPool
+    run: Run
+    backend: str
+    into: Path
+    limits: Limits | None
+    tell_round: Callable[[PoolRound], object]
+    tell: Tell
+    asked: Mapping[str, Any]
+    best: SolvedPool | None = None
+    rounds: list[PoolRound] = field(default_factory=list)
+    profiles: dict[Place, Path] = field(default_factory=dict)
+    text: str = ""
+    solved: SolvedPool | None = None
+    _seen: dict[PoolPlan, int] = field(default_factory=dict)
+
+    def _posed(self, tell: Tell) -> PosedPool:
+        rates, weights = fractions_of(self.asked.get("rates")), self.asked.get("weights") or {}
+        others = {name: value for name, value in self.asked.items() if name not in ("rates", "weights")}
+        known = {name: others.pop(name) for name in _OF_QUESTION if name in others}
+        return pose_pool(self.models, self.named, rates=rates, weights=weights, constraints=others, tell=tell, **known)
+
+    def propose(self, best_ns: int | None) -> Proposal[PoolPlan]:
+        """Return the best plan under the costs as they are known."""
+        self.solved = self._posed(self.tell).solve(self.limits)
+        plan, score = self.solved.found.plan, self.solved.found.score
+        if plan is None or score is None:
+            return Proposal(plan=None, cost_ns=0)
+        return Proposal(plan=plan, cost_ns=self._seen.get(plan, score.period_ns))
+
+    def observe(self, proposal: Proposal[PoolPlan], best_ns: int | None) -> int | None:
+        """Run a plan and correct the costs of its stages; return its period by these."""
+        from segsolve.pool.evaluate import score_pool
+
+        assert self.solved is not None
+        assert proposal.plan is not None
+        number = len(self.rounds) + 1
+        folder = self.solved.write(self.into / f"round-{number}")
+        metrics = self.run(folder)
+        self._learn(folder, metrics)
+        problem = self._posed(quiet).problem
+        corrected_ns = self._seen[proposal.plan] = score_pool(problem, proposal.plan).period_ns
+        if best_ns is None or corrected_ns < best_ns:
+            self.best = self.solved
+        ran = max(model.weight * 1e9 / max(metrics[model.name].throughput_fps, 1e-9) for model in folder.pool.models)
+        done = PoolRound(
+            number=number, predicted_ns=folder.pool.period_ns, corrected_ns=corrected_ns, ran_ns=round(ran)
+        )
+        self.rounds.append(done)
+        self.tell_round(done)
+        return corrected_ns
+
+    def _learn(self, folder: PoolFolder, metrics: Mapping[str, Metrics]) -> None:
+        """Write a profile for each model on each kind that it ran on, with what earlier rounds measured of others."""
+        from segsolve.profile.format import profile_json
+        from segsolve.profile.load import kind_parts
+        from segsolve.report.write import write_text
+
+        file = folder.pool
+        for (k, m), profile in profiles_of_run(folder, metrics, self.backend, self.models[0].parent).items():
+            name = f"{file.kinds[k].name}-{file.models[m].name}"
+            path = self.into / f"{''.join(c if c.isalnum() or c in '-_.' else '_' for c in name)}.json"
+            write_text(path, profile_json(profile))
+            self.profiles[k, m] = path
+        devices = []
+        for k, device in enumerate(self.named.devices):
+            own = [str(path) for (kind, _), path in self.profiles.items() if kind == k]
+            first, *others = kind_parts(device)
+            devices.append("+".join(dict.fromkeys((first, *own, *others))))
+        self.named = replace(self.named, devices=tuple(devices))
+        self.text = pool_text(folder, self.profiles)

@@ -1,0 +1,95 @@
+"""`segsolve tune` of a pool: whole plans are run, and the costs of each model on each kind become what they took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsolve.errors import ExitCode
+from segsolve.library.named_pools import parse_pool
+from segsolve.library.pool_tune import TunedPool, tune_pool
+from segsolve.profile.load import kind_parts, load_profile
+from segsolve.refine import End
+from segsolve_runtime.contract.frames import random_frames
+from segsolve_runtime.contract.pool import PoolFolder, load_pool
+from segsolve_runtime.flow.metrics import Metrics
+from segsolve_runtime.pool import Pool
+
+from ..cli.tool import document, error, inside
+from ..compiler.test_replan import installed
+from ..standins.edgetpu import StandIn
+from .conftest import POOL
+
+__all__ = ["installed"]
+
+PCI, USB = "/dev/apex_0", "/sys/bus/usb/devices/1-2"
+
+
+def run(folder: PoolFolder) -> dict[str, Metrics]:
+    with Pool.load(folder) as pool:
+        pool.run({name: random_frames(p.plan, 2, 0) for name, p in pool.pipelines.items()}, lambda model, result: None)
+        return dict(pool.metrics().models)
+
+
+@pytest.fixture(scope="module")
+def tuned(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> TunedPool:
+    return tune_pool(
+        networks[::2],
+        parse_pool(POOL),
+        run,
+        backend="litert",
+        into=tmp_path_factory.mktemp("tuned"),
+        most_rounds=4,
+        sharing="never",
+    )
+
+
+def test_the_costs_become_what_the_stages_took(tuned: TunedPool, networks: list[Path]) -> None:
+    assert tuned.solved is not None
+    assert tuned.period_ns == min(done.corrected_ns for done in tuned.rounds)
+    assert all(done.ran_ns > 0 for done in tuned.rounds)
+    measured = {(each.first_op, each.last_op) for path in tuned.profiles for each in load_profile(path).segments}
+    plan = tuned.solved.found.plan
+    assert plan is not None
+    stages = {(stage.ops[0], stage.ops[-1]) for pipeline in plan.pipelines for stage in pipeline.stages}
+    assert stages <= measured
+    known = [kind_parts(device) for device in parse_pool(tuned.pool).devices]
+    assert {Path(part) for parts in known for part in parts[1:]} == set(tuned.profiles)
+    assert all(len(parts) == len(set(parts)) for parts in known)
+
+
+def test_it_ends_where_the_best_plan_ran_before(tuned: TunedPool) -> None:
+    assert tuned.end in (End.STANDS, End.LIMIT)
+    if tuned.end is End.STANDS:
+        assert tuned.last.found.score is not None
+        assert tuned.last.found.score.period_ns >= tuned.period_ns  # type: ignore[operator]
+
+
+def test_the_command_tunes_on_edge_tpus(
+    installed: None, standin: StandIn, networks: list[Path], tmp_path: Path
+) -> None:
+    standin.attach(f"pci={PCI}", f"usb={USB}")
+    asked = ("--pool", POOL, "--backend", "edgetpu", "--devices", "pci:0,usb:0", "--periods", "3", "--iterations", "2")
+    more = ("--time-limit", "2", "--sharing", "never", "--no-verify", "--profile-out", tmp_path / "measured")
+    done = inside("tune", *networks[::2], *asked, *more, "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    assert "round 1: a period of " in done.stderr
+    assert set(standin.used) == {PCI, USB}
+    devices = [kind.device for kind in load_pool(tmp_path / "plan").pool.kinds]
+    assert "solve again with --pool " in done.stderr
+    assert all(device.startswith("edgetpu-") for device in devices)
+    assert document(inside("check", tmp_path / "plan", "--json").stdout)["certified"] is True
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), "need a --pool"),
+        (("--pool", POOL, "--tpus", "2"), "--pool and --tpus exclude each other"),
+        (("--pool", POOL, "--devices", "usb:0"), "--devices says nothing on litert"),
+        (("--pool", POOL, "--json"), "--json is not taken with --pool"),
+    ],
+)
+def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...], words: str) -> None:
+    error(inside("tune", *networks[::2], *more), ExitCode.USAGE, words)
