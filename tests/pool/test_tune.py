@@ -9,6 +9,7 @@ import pytest
 from segsolve.errors import ExitCode
 from segsolve.library.named_pools import parse_pool
 from segsolve.library.pool_tune import TunedPool, tune_pool
+from segsolve.pool.evaluate import check_pool
 from segsolve.profile.load import kind_parts, load_profile
 from segsolve.refine import End
 from segsolve_runtime.contract.frames import random_frames
@@ -47,7 +48,6 @@ def tuned(networks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Tun
 
 def test_the_costs_become_what_the_stages_took(tuned: TunedPool, networks: list[Path]) -> None:
     assert tuned.solved is not None
-    assert tuned.period_ns == min(done.corrected_ns for done in tuned.rounds)
     assert all(done.ran_ns > 0 for done in tuned.rounds)
     measured = {(each.first_op, each.last_op) for path in tuned.profiles for each in load_profile(path).segments}
     plan = tuned.solved.found.plan
@@ -61,9 +61,14 @@ def test_the_costs_become_what_the_stages_took(tuned: TunedPool, networks: list[
 
 def test_it_ends_where_the_best_plan_ran_before(tuned: TunedPool) -> None:
     assert tuned.end in (End.STANDS, End.LIMIT)
+    assert tuned.solved is not None
+    assert tuned.solved.found.plan is not None
     if tuned.end is End.STANDS:
         assert tuned.last.found.score is not None
-        assert tuned.last.found.score.period_ns >= tuned.period_ns  # type: ignore[operator]
+        assert tuned.solved.found.score is not None
+        assert tuned.solved.problem is tuned.last.problem
+        assert check_pool(tuned.solved.problem, tuned.solved.found.plan) == ()
+        assert tuned.solved.found.bound <= tuned.solved.found.score.period
 
 
 def test_the_command_tunes_on_edge_tpus(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from segsolve.cli.console import news, progress, show
 from segsolve.cli.on_device import check_alone
 from segsolve.cli.pool import TOO_FEW, PoolOptions, written
+from segsolve.errors import UsageError
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
@@ -63,8 +64,11 @@ def tune_pool(
     from segsolve.report.pool.answer import pool_table
     from segsolve.report.units import count
 
+    if profiles is not None and profiles.suffix:
+        raise UsageError(f"--profile-out is {profiles}, but each model has one on each kind", "name a folder")
     if output is not None:
         check_pool_writable(output)
+        profiles = profiles or output.with_name(f"{output.name}-measured")  # which the plan's costs are
     asked = dict(options.question)
     of_devices = {name: asked.pop(name, None) for name in ("tpu_memory", "host_cores", "host_of")}
     named = parse_pool(asked.pop("pool")).changed(**of_devices, optimistic=bool(asked.pop("optimistic", False)))
@@ -99,7 +103,7 @@ def tune_pool(
         show(pool_table(tuned.solved.found))
         ran = count(len(tuned.rounds), "plan")
         ends = "no other looks better" if tuned.end is End.STANDS else "more rounds may find a better one"
-        news(f"{ran} ran; by the costs as measured this one takes {(tuned.period_ns or 0) / 1e6:.2f} ms, and {ends}")
+        news(f"{ran} ran; this one is the best by the costs as measured, and {ends}")
         if profiles is not None:
             news(f"wrote {', '.join(map(str, tuned.profiles))}: solve again with --pool {tuned.pool}")
         if output is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from segsolve.library.costs import Tell, quiet
@@ -38,13 +39,13 @@ class PoolRound:
 class TunedPool:
     """The plan whose period is the least by measured costs, of those that were run; none where there is no plan.
 
-    `last` is the last answer. `pool` is what `--pool` takes for the same pool with the profiles that were written, one
-    for each model on each kind.
+    Where the loop came to its end, the answer is under the measured costs, with what is proven of these; else under
+    those that the plan was found with. `last` is the last answer of the solver. `pool` is what `--pool` takes for the
+    same pool with the profiles that were written, one for each model on each kind.
     """
 
     solved: SolvedPool | None
     last: SolvedPool
-    period_ns: int | None
     end: End
     rounds: tuple[PoolRound, ...]
     profiles: tuple[Path, ...]
@@ -68,7 +69,7 @@ def tune_pool(
 
     It ends where the plan that looks best was run before: by the costs as they were corrected no other is better, of
     which those that never ran may be off. `asked` is what `segsolve.solve_pool` takes besides. The folder `into` gets
-    a plan's folder for each round, and the profiles.
+    the profiles.
 
     Raises:
         UsageError, ModelError, DeviceError: an argument, a model or a device is at fault.
@@ -77,10 +78,10 @@ def tune_pool(
     runs = _Runs(models, named, run, backend, into, limits, observe, tell, asked)
     ended = refine(runs, most_rounds=most_rounds)
     assert runs.solved is not None
+    stands = runs.best is not None and ended.end is End.STANDS
     return TunedPool(
-        solved=runs.best,
+        solved=_under_the_costs_of(runs.solved, runs.best) if stands and runs.best is not None else runs.best,
         last=runs.solved,
-        period_ns=ended.best_ns,
         end=ended.end,
         rounds=tuple(runs.rounds),
         profiles=tuple(runs.profiles.values()),
@@ -129,9 +130,10 @@ class _Runs:
         assert self.solved is not None
         assert proposal.plan is not None
         number = len(self.rounds) + 1
-        folder = self.solved.write(self.into / f"round-{number}")
-        metrics = self.run(folder)
-        self._learn(folder, metrics)
+        with TemporaryDirectory() as temporary:
+            folder = self.solved.write(Path(temporary) / "plan")
+            metrics = self.run(folder)
+            self._learn(folder, metrics)
         problem = self._posed(quiet).problem
         corrected_ns = self._seen[proposal.plan] = score_pool(problem, proposal.plan).period_ns
         if best_ns is None or corrected_ns < best_ns:
@@ -163,3 +165,25 @@ class _Runs:
             devices.append("+".join(dict.fromkeys((first, *own, *others))))
         self.named = replace(self.named, devices=tuple(devices))
         self.text = pool_text(folder, self.profiles)
+
+
+def _under_the_costs_of(last: SolvedPool, best: SolvedPool) -> SolvedPool:
+    """Return the best plan as an answer to the last question: under the costs as they are now, with their bound."""
+    from segsolve.pool.evaluate import score_pool
+    from segsolve.solvers.base import Status
+
+    assert best.found.plan is not None
+    score, known = score_pool(last.problem, best.found.plan), last.found
+    value = score.period
+    found = replace(
+        known,
+        plan=best.found.plan,
+        score=score,
+        value=value,
+        bound=min(known.bound, value),
+        certified=min(known.certified, value),
+        narrow=known.narrow and (min(known.narrow[0], value), min(known.narrow[1], value)),
+        status=Status.OPTIMAL if known.bound >= value else Status.FEASIBLE,
+        found_by=best.found.found_by,
+    )
+    return replace(last, found=found)
