@@ -66,12 +66,13 @@ def _is_limited(problem: PoolProblem) -> bool:
 def _wrong_of_all(problem: PoolProblem, best: Fraction, seed: int) -> list[str]:
     """Return what is wrong with an answer over all plans, the best without copies taking `best` at most."""
     answer, found = solve_pool(problem), []
-    if answer.value is None or answer.narrow is None:
+    if answer.value is None:
         return ["no plan"]
+    narrow = answer.narrow or (answer.bound, answer.certified)  # one TPU holds no copies
     if answer.value > best * (1 + Fraction(1, 10**6)):
         found.append(f"the plan takes {answer.value}, the best without copies {best}")
-    if answer.narrow[0] > best * (1 + Fraction(1, 10**6)) or answer.bound > answer.narrow[0]:
-        found.append(f"the bounds are {answer.bound} and {answer.narrow[0]} without copies, the best takes {best}")
+    if narrow[0] > best * (1 + Fraction(1, 10**6)) or answer.bound > narrow[0]:
+        found.append(f"the bounds are {answer.bound} and {narrow[0]} without copies, the best takes {best}")
     simple = min(score_pool(problem, plan).period for plan in simple_plans(problem).values())
     if answer.value > simple:
         found.append(f"the plan takes {answer.value}, a simple use {simple}")
