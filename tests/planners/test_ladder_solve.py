@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -14,10 +15,13 @@ from generators.problems import chain, large_chain, op_cost
 from segsolve.cost.plan import check_pipeline, check_plan
 from segsolve.errors import SolverFault
 from segsolve.problem import MeasuredStage, Problem
+from segsolve.search import wide
+from segsolve.search.answer import Answer
+from segsolve.search.ask import best_pipeline
 from segsolve.search.chain.confirmed import solve
 from segsolve.search.ladder.second_solver import Verdict, certify
 from segsolve.search.ladder.solve import solve_dag
-from segsolve.solvers.base import Limits, Progress, Status, Stop
+from segsolve.solvers.base import Limits, Progress, Status, Stop, ignore
 from segsolve.solvers.cpsat import engine
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
@@ -188,3 +192,16 @@ def test_infeasible_is_a_value() -> None:
     problem = chain(op_cost(1, weight_bytes=9), op_cost(1, weight_bytes=9), capacity_bytes=8, no_spill=True)
     result = solve_dag(problem, stages=2)
     assert (result.status, result.plan, result.gap) == (Status.INFEASIBLE, None, None)
+
+
+def test_an_interruption_ends_the_search_for_all_numbers_of_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, asked = chain(*(op_cost(10 + n) for n in range(6)), tpus=3), list[int]()
+
+    def interrupted(problem: Problem, *, stages: int, **options: Any) -> Answer:
+        asked.append(stages)
+        return dataclasses.replace(found, status=Status.FEASIBLE, bound=Fraction(1), stopped_by=Stop.INTERRUPTED)
+
+    found = best_pipeline(problem, "dp")
+    monkeypatch.setattr(wide, "solve_and_confirm", interrupted)
+    answer = wide.wide_answer(problem, found, Limits(), ignore)
+    assert asked == [3] and answer.stopped_by is Stop.INTERRUPTED and answer.bound == 1

@@ -28,7 +28,8 @@ def wide_answer(problem: Problem, known: Answer, limits: Limits, observe: Observ
     hint = [stage.ops for stage in known.plan.pipelines[0].stages]
     for stages in range(problem.tpus, 0, -1):
         host = Fraction(problem.host.load_ns(stages) if problem.host else 0)
-        if max(host, floor) < value:
+        is_interrupted = bool(searched) and searched[-1].stopped_by is Stop.INTERRUPTED
+        if max(host, floor) < value and not is_interrupted:
             left = limits if limits.time_limit_s is None else replace(limits, time_limit_s=left_s())
             searched.append(solve_and_confirm(problem, stages=stages, hint=hint, limits=left, observe=observe))
             floor = max(floor, searched[-1].bound)
