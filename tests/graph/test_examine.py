@@ -76,6 +76,20 @@ def test_a_custom_operator_that_litert_does_not_know_blocks_what_hangs_on_it(tmp
     assert graph.tensors[inner].shape == MAP
 
 
+def test_what_is_blocked_may_record_any_size(tmp_path: Path) -> None:
+    net = Net()
+    x = net.conv(net.input())
+    poses = net.tensor("poses", (1, 4, -(2**31), 8))
+    net.operator("CUSTOM", [x], [poses])
+    net.model.operatorCodes[-1].customCode = b"PosenetDecoderOp"
+    after = net.relu(poses)
+    net.graph.tensors[after].shape = np.array([1, 4, 4, 8], np.int32)
+    net.graph.tensors[poses].type = schema.TensorType.VARIANT  # of others LiteRT refuses the file
+    graph = net.load(tmp_path, x, after).graph
+    assert list(graph.blocked) == [1]
+    assert graph.tensors[poses].shape == (1, 4, 0, 8)
+
+
 def two_networks(net: Net) -> int:
     """Give each of two subgraphs a signature."""
     output = net.relu(net.input())

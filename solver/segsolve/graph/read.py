@@ -137,7 +137,8 @@ class _Reader:
 
     def _tensor(self, index: int, tensor: Any, name: str) -> Tensor:
         dtype = tensor_type(tensor)
-        shape = tuple(int(n) for n in tensor.shape) if tensor.shape is not None else ()
+        # Of what LiteRT cannot prepare, the file alone says a size, and it may say anything.
+        shape = tuple(max(0, int(n)) for n in tensor.shape) if tensor.shape is not None else ()
         return Tensor(
             index=index,
             name=name,
