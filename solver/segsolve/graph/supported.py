@@ -51,7 +51,7 @@ def _is_in_execution_order(model: Any, name: str) -> None:
     subgraph = model.subgraphs[0]
     known = {int(t) for t in subgraph.inputs} | {-1}
     to_come = {int(t) for operator in subgraph.operators for t in operator.outputs}
-    known |= {i for i, tensor in enumerate(subgraph.tensors) if i not in to_come and _needs_no_maker(model, tensor)}
+    known |= {i for i, tensor in enumerate(subgraph.tensors) if _needs_no_maker(model, tensor, made=i in to_come)}
     made: set[int] = set()
     for index, operator in enumerate(subgraph.operators):
         if unknown := [int(t) for t in operator.inputs if int(t) not in known]:
@@ -80,8 +80,8 @@ def _has_data(model: Any, tensor: Any) -> bool:
     return data is not None and len(data) > 0
 
 
-def _needs_no_maker(model: Any, tensor: Any) -> bool:
-    return _has_data(model, tensor) or tensor.isVariable or prod(_dimensions(tensor)) == 0
+def _needs_no_maker(model: Any, tensor: Any, *, made: bool) -> bool:
+    return _has_data(model, tensor) or tensor.isVariable or (prod(_dimensions(tensor)) == 0 and not made)
 
 
 def _is_not_compiled(model: Any, name: str) -> None:
