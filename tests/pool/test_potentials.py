@@ -10,7 +10,7 @@ import pytest
 from generators.pools import random_pool
 from segsolve.pool.arcs import arcs_of
 from segsolve.pool.patterns import Pricer, every_pattern
-from segsolve.solvers.potentials import Pattern, Program
+from segsolve.solvers.cpsat.potentials import Pattern, Program
 
 
 @pytest.mark.parametrize("seed", range(5))

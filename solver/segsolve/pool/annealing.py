@@ -18,7 +18,7 @@ from segsolve.jit import compiled
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.rooms import Bools
 from segsolve.pool.steps import Steps
-from segsolve.solvers.potentials import Floats
+from segsolve.solvers.cpsat.potentials import Floats
 
 POWER = 6
 """Of the norm of loads that is made smaller: it follows their maximum, and feels the others."""

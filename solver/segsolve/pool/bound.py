@@ -27,7 +27,7 @@ from segsolve.pool.model import PoolProblem
 from segsolve.pool.patterns import Held, Pricer
 from segsolve.pool.region import Region, Split, best_split, everything
 from segsolve.pool.rooms import Bools
-from segsolve.solvers.potentials import Floats, Program
+from segsolve.solvers.cpsat.potentials import Floats, Program
 
 UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""

@@ -1,1 +1,1 @@
-"""The constraint program, and the only place that imports OR-Tools."""
+"""What OR-Tools solves: constraint programs by CP-SAT, one linear program by GLOP. The only place that imports it."""
