@@ -118,11 +118,14 @@ class Rows:
     def _streamed(self, rows: Iterable[Row]) -> Iterator[tuple[Row, _Streamed]]:
         """Yield what streaming adds to each row's stages."""
         waiting: list[tuple[Row, _Streamed]] = []
+        tight = 0
         for row, columns in rows:
-            waiting.append(((row, columns), self._crowded(row, columns)))
-            if sum(len(each.tight) for _, each in waiting) >= _TOGETHER:
+            crowded = self._crowded(row, columns)
+            waiting.append(((row, columns), crowded))
+            tight += len(crowded.tight)
+            if tight >= _TOGETHER or len(waiting) == _BLOCK:
                 yield from self._filled(waiting)
-                waiting = []
+                waiting, tight = [], 0
         yield from self._filled(waiting)
 
     def _crowded(self, row: int, columns: Ints) -> _Streamed:
