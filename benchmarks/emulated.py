@@ -12,13 +12,12 @@ from segsolve.graph.read import read_model
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import PlanFolder
 from segsolve_runtime.flow.lanes import lanes_of
-from segsolve_runtime.flow.schedule import schedule_lanes
+from segsolve_runtime.flow.schedule import QUEUE_SIZE, schedule_lanes
 from segsolve_runtime.observe.drift import drift_of
 from segsolve_runtime.pipeline import Pipeline
 
 MODEL = "synthetic-dense-8"
 INFERENCES = 300
-QUEUE_SIZE = 2
 STAGE_MS = {
     "five stages": ([5.0, 7.0, 6.0, 9.0, 8.0], [1, 1, 1, 1, 1]),
     "one bottleneck": ([5.0, 5.0, 20.0, 5.0, 5.0], [1, 1, 1, 1, 1]),
