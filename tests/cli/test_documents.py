@@ -60,6 +60,11 @@ COMMANDS: dict[str, list[str]] = {
     "compare-pool": ["compare MODEL DENSE --pool edgetpu-m2:2 --time-limit 2", "compare MODEL --pool edgetpu-m2:1"],
     "check-pool": ["check pool"],
     "build-pool": ["build pool --compile --compiler COMPILER"],
+    "tune-pool": [
+        "tune MODEL DENSE --pool edgetpu-m2:2 --periods 1 --iterations 1 --time-limit 2",
+        "tune MODEL DENSE --pool edgetpu-m2:2 --objective latency --rate MODEL=1 --rate DENSE=1 --periods 1",
+        "tune MODEL --pool edgetpu-m2:1,edgetpu-usb:1 --max-latency 1us --periods 1 --time-limit 2",
+    ],
     "run-pool": ["run pool --count 2 --backend simulated", "run pool --count 2"],
     "segsolve-run-run": [
         "segsolve-run run plan --count 2 --backend litert",

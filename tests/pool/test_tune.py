@@ -93,8 +93,56 @@ def test_the_command_tunes_on_edge_tpus(
         ((), "need a --pool"),
         (("--pool", POOL, "--tpus", "2"), "--pool and --tpus exclude each other"),
         (("--pool", POOL, "--devices", "usb:0"), "--devices says nothing on litert"),
-        (("--pool", POOL, "--json"), "--json is not taken with --pool"),
+        (("--pool", POOL, "--objective", "latency"), "the least latency of a pool is that at some rates"),
+        (("--pool", POOL, "--objective", "batch"), "a pool is not solved for batch"),
+        (("--pool", POOL, "--cut-before", "3"), "it is not said of which model"),
     ],
 )
 def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...], words: str) -> None:
     error(inside("tune", *networks[::2], *more), ExitCode.USAGE, words)
+
+
+@pytest.mark.parametrize("more", [("--max-latency", "20ms"), ("--objective", "latency"), ("--tpu-memory", "6MiB")])
+def test_one_kind_takes_nothing_that_only_pools_have(networks: list[Path], more: tuple[str, str]) -> None:
+    error(inside("tune", networks[0], "--tpus", "2", *more), ExitCode.USAGE, f"{more[0]} is ")
+
+
+def test_constraints_and_an_objective_hold_by_the_costs_as_measured(networks: list[Path], tmp_path: Path) -> None:
+    names = [path.stem for path in networks[::2]]
+    rates = [part for name in names for part in ("--rate", f"{name}=1")]
+    most = f"{names[0]}=10s,{names[1]}=20s"
+    asked = ("--pool", POOL, "--objective", "latency", *rates, "--max-latency", most)
+    effort = ("--periods", "2", "--iterations", "3", "--time-limit", "3", "--no-verify")
+    done = inside("tune", *networks[::2], *asked, *effort, "--json", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    found = document(done.stdout)
+    assert 1 <= len(found["rounds"]) <= 3
+    kept = [each["corrected_ns"] for each in found["rounds"] if each["keeps"]]
+    answer = found["answer"]
+    assert answer["objective"] == "latency"
+    assert answer["objective_ns"] == max(model["latency_ns"] for model in answer["models"])
+    if found["stopped_by"] == End.STANDS:
+        assert answer["objective_ns"] == min(kept)
+    assert [model["constraints"] for model in answer["models"]] == [
+        {"max_latency_ns": 10**10},
+        {"max_latency_ns": 2 * 10**10},
+    ]
+    file = load_pool(tmp_path / "plan").pool
+    assert file.solution.objective == "latency"
+    assert inside("check", tmp_path / "plan").code in (ExitCode.OK, ExitCode.NO_CERTIFICATE)
+
+
+def test_a_plan_that_breaks_a_limit_once_it_is_measured_is_none(networks: list[Path], tmp_path: Path) -> None:
+    """Predicted within the limit, on this machine far from it: what was measured counts."""
+    name = networks[2].stem
+    predicted = document(
+        inside("solve", networks[2], "--pool", POOL, "--objective", "latency", "--rate", f"{name}=1", "--json").stdout
+    )
+    limit = f"{predicted['objective_ns'] * 1.01 / 1e6:.6f}ms"
+    effort = ("--periods", "2", "--iterations", "2", "--time-limit", "3", "--no-verify", "--json")
+    done = inside("tune", networks[2], "--pool", POOL, "--max-latency", limit, *effort, "-o", tmp_path / "plan")
+    found = document(done.stdout)
+    assert found["answer"] is None
+    assert not any(each["keeps"] for each in found["rounds"])
+    assert done.code == ExitCode.NO_PLAN, done.stderr
+    assert not (tmp_path / "plan").exists()

@@ -35,6 +35,7 @@ from segsolve.cli.pool import (
     WeightText,
     compare_pool,
     pool_or_error,
+    refuse_constraints,
     refuse_in_questions,
     refuse_without_pool,
 )
@@ -106,9 +107,7 @@ def command(
         compare_pool(asked, as_json=as_json)
         return
     refuse_without_pool(host_of=host_of)
-    if asked_of := [name for name, value in constraints.items() if value not in (None, [], ())]:
-        flag = f"--{asked_of[0].replace('_', '-')}"
-        raise UsageError(f"{flag} is for a --pool", "segsolve solve takes it for one model; strategies know none")
+    refuse_constraints(constraints, "segsolve solve takes it for one model; strategies know none")
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
     counts = parse_counts("--tpus", tpus)

@@ -17,6 +17,7 @@ from segsolve_runtime.contract.document import jsonable
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
     from segsolve.library.pools import SolvedPool
+    from segsolve.pool.answer import PoolAnswer
     from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.plan import PlanFolder
 
@@ -102,7 +103,6 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
     from segsolve.pool.folder import check_pool_writable
     from segsolve.report.pool.answer import pool_document, pool_table
     from segsolve.report.units import count
-    from segsolve.solvers.base import Stop
 
     if output is not None:
         check_pool_writable(output)
@@ -117,9 +117,15 @@ def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_js
         raise no_plan(count(len(solved.problem.pool.devices), "TPU"), answer, TOO_FEW)
     if output is not None:
         written(solved, output, verify=verify)
-    if not answer.keeps_rates:
-        from segsolve.cli.guard import say_error
+    end(answer)
 
+
+def end(answer: PoolAnswer) -> None:
+    """Exit as README documents if a plan does not make the rates, or if more was to come."""
+    from segsolve.cli.guard import say_error
+    from segsolve.solvers.base import Stop
+
+    if not answer.keeps_rates:
         say_error(
             answer.note or "the plan that was found does not make the rates that were asked for",
             "give more TPUs, or ask for less",
@@ -172,6 +178,12 @@ def refuse_without_pool(**options: object) -> None:
         if value is not None:
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} is of a pool", f"name the TPUs as one: --pool edgetpu-m2:2 {flag} {value}")
+
+
+def refuse_constraints(constraints: Mapping[str, Any], hint: str) -> None:
+    """Raise a UsageError if there is a constraint that only pools have here."""
+    if asked := [name for name, value in constraints.items() if value not in (None, [], ())]:
+        raise UsageError(f"--{asked[0].replace('_', '-')} is for a --pool", hint)
 
 
 def refuse_in_questions(**options: object) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from segsolve.cli.console import news, progress, show
+import typer
+
+from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.on_device import check_alone
-from segsolve.cli.pool import TOO_FEW, PoolOptions, written
-from segsolve.errors import UsageError
+from segsolve.cli.pool import TOO_FEW, PoolOptions, end, written
+from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
-    from segsolve.library.pool_tune import PoolRound
+    from segsolve.library.pool_tune import TunedPool
     from segsolve_runtime.contract.pool import PoolFolder
     from segsolve_runtime.flow.metrics import Metrics
 
@@ -54,14 +56,15 @@ def tune_pool(
     output: Path | None,
     profiles: Path | None,
     verify: bool,
+    as_json: bool,
 ) -> None:
     """Solve, run the plan, correct the costs, and solve again until the best plan is one that ran; write that."""
-    from segsolve.cli.no_plan import no_plan
     from segsolve.library.named_pools import parse_pool
     from segsolve.library.pool_tune import tune_pool as tune
     from segsolve.pool.folder import check_pool_writable
-    from segsolve.refine import End
+    from segsolve.pool.model import Goal
     from segsolve.report.pool.answer import pool_table
+    from segsolve.report.pool.tune import end_words, pool_tune_document, round_words
     from segsolve.report.units import count
 
     if profiles is not None and profiles.suffix:
@@ -73,15 +76,9 @@ def tune_pool(
     of_devices = {name: asked.pop(name, None) for name in ("tpu_memory", "host_cores", "host_of")}
     named = parse_pool(asked.pop("pool")).changed(**of_devices, optimistic=bool(asked.pop("optimistic", False)))
     limits, tell = asked.pop("limits"), asked.pop("tell")
+    is_late = asked["objective"] == Goal.LATENCY
 
     run = meter.opened()
-
-    def said(done: PoolRound) -> None:
-        news(
-            f"round {done.number}: a period of {done.predicted_ns / 1e6:.2f} ms was predicted, and took "
-            f"{done.ran_ns / 1e6:.2f} ms; {done.corrected_ns / 1e6:.2f} ms by the costs as corrected"
-        )
-
     with (
         TemporaryDirectory() as temporary,
         progress(f"tuning {count(len(options.models), 'model')} on {meter.backend}"),
@@ -94,20 +91,35 @@ def tune_pool(
             into=profiles or Path(temporary),
             most_rounds=rounds,
             limits=limits,
-            observe=said,
+            observe=lambda done: news(round_words(done, is_late=is_late)),
             tell=tell,
             **asked,
         )
-        if tuned.solved is None:
-            raise no_plan(count(len(named.pool.devices), "TPU"), tuned.last.found, TOO_FEW)
-        show(pool_table(tuned.solved.found))
-        ran = count(len(tuned.rounds), "plan")
-        ends = "no other looks better" if tuned.end is End.STANDS else "more rounds may find a better one"
-        news(f"{ran} ran; this one is the best by the costs as measured, and {ends}")
-        if profiles is not None:
+        if as_json:
+            show_json(pool_tune_document(tuned))
+        elif tuned.solved is not None:
+            show(pool_table(tuned.solved.found))
+        if profiles is not None and tuned.profiles:
             news(f"wrote {', '.join(map(str, tuned.profiles))}: solve again with --pool {tuned.pool}")
+        if tuned.solved is None:
+            raise _none_kept(tuned, count(len(named.pool.devices), "TPU"))
+        news(end_words(tuned))
         if output is not None:
             written(tuned.solved, output, verify=verify)
+        end(tuned.solved.found)
+
+
+def _none_kept(tuned: TunedPool, devices: str) -> typer.Exit:
+    """Say why no plan that ran is one that was asked for, and return the exit to raise."""
+    from segsolve.cli.guard import say_error
+    from segsolve.cli.no_plan import no_plan
+    from segsolve.report.units import count
+
+    if tuned.last.found.plan is None:
+        return no_plan(devices, tuned.last.found, TOO_FEW)
+    ran = count(len(tuned.rounds), "plan")
+    say_error(f"{ran} ran on {devices}, and none keeps what was asked for, by the costs as measured", TOO_FEW.hint)
+    return typer.Exit(ExitCode.NO_PLAN)
 
 
 def _measured(

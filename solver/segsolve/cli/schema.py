@@ -19,7 +19,7 @@ _FOLDER = Path(__file__).parent / "documents"
 _NAMES = (
     *("solve", "solve-graph", "compare", "check", "verify", "inspect", "devices", "zoo", "run", "coral", "profile"),
     *("tune", "batch", "doctor", "build", "bench", "diff", "solve-within"),
-    *("solve-pool", "compare-pool", "check-pool", "build-pool", "run-pool"),
+    *("solve-pool", "compare-pool", "check-pool", "build-pool", "run-pool", "tune-pool"),
     *("segsolve-run-run", "segsolve-run-bench", "segsolve-run-doctor", "devices-attached", "devices-guess"),
 )
 DOCUMENTS = {name: _FOLDER / f"{name}.json" for name in _NAMES}

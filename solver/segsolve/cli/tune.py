@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segsolve.cli.asking import with_constraints
 from segsolve.cli.console import news, progress, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.measuring import (
@@ -23,7 +25,17 @@ from segsolve.cli.measuring import (
 )
 from segsolve.cli.no_plan import ON_CHIP, impossible
 from segsolve.cli.on_device import Cache, CompilerPath, DeviceCosts, Devices, Jobs, check_alone
-from segsolve.cli.options import Json, Models, NoSpill, Seed, Signature, check_search
+from segsolve.cli.options import (
+    HostCores,
+    Json,
+    Models,
+    NoSpill,
+    Optimistic,
+    Seed,
+    Signature,
+    TpuMemory,
+    check_search,
+)
 from segsolve.cli.pool import (
     HostOf,
     PoolOptions,
@@ -32,7 +44,9 @@ from segsolve.cli.pool import (
     SharingText,
     WeightText,
     pool_or_error,
+    refuse_constraints,
     refuse_for_pools,
+    refuse_in_questions,
     refuse_without_pool,
 )
 from segsolve.cli.pool_tune import MOST_ROUNDS, PoolMeter, tune_pool
@@ -40,7 +54,7 @@ from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.answer import Answer
 from segsolve.library.on_device import DeviceOptions, open_device
-from segsolve.question import Layout
+from segsolve.question import Layout, Objective
 from segsolve.values import within
 
 if TYPE_CHECKING:
@@ -54,6 +68,7 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_constraints
 def command(
     models: Models,
     tpus: Annotated[
@@ -75,6 +90,13 @@ def command(
         Path | None, typer.Option("--profile-out", help="File for the profile with all that was measured.")
     ] = None,
     no_spill: NoSpill = False,
+    objective: Annotated[
+        Objective | None, typer.Option(help="Of a pool: what the plan is best at, throughput by itself.")
+    ] = None,
+    constraints: Mapping[str, Any] = MappingProxyType({}),
+    tpu_memory: TpuMemory = None,
+    host_cores: HostCores = None,
+    optimistic: Optimistic = False,
     iterations: Annotated[int, typer.Option(help="Rounds after which the best plan so far is kept.")] = 50,
     tolerance: Annotated[
         float, typer.Option(help="Share by which a stage may be faster than predicted and not be missed.")
@@ -114,7 +136,7 @@ def command(
     if pool is not None or len(models) > 1 or rate or weights:
         hint = "profiles of a pool's models are named with its kinds: --pool edgetpu-m2+a.json:2"
         refuse_for_pools("with --pool", hint, profile=start, layout=layout)
-        refuse_for_pools("with --pool", "the tuned plan's folder has all of it: -o", json=as_json, signature=signature)
+        refuse_in_questions(signature=signature)
         within("--periods", periods, 1)
         within("--iterations", iterations, 1)
         asked = PoolOptions(
@@ -123,7 +145,16 @@ def command(
             rates=rate or (),
             weights=weights,
             limits=Limits(time_limit_s=time_limit, seed=seed),
-            more={"sharing": sharing, "no_spill": no_spill, "host_of": host_of},
+            more={
+                "objective": (objective or Objective.THROUGHPUT).value,
+                "sharing": sharing,
+                "tpu_memory": tpu_memory,
+                "host_cores": host_cores,
+                "host_of": host_of,
+                "optimistic": optimistic,
+                "no_spill": no_spill,
+                **constraints,
+            },
         )
         tune_pool(
             asked,
@@ -132,11 +163,19 @@ def command(
             output=output,
             profiles=profile_out,
             verify=verify,
+            as_json=as_json,
         )
         return
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4, or a --pool")
-    refuse_without_pool(host_of=host_of)
+    refuse_without_pool(
+        host_of=host_of,
+        objective=objective,
+        tpu_memory=tpu_memory,
+        host_cores=host_cores,
+        optimistic=optimistic or None,
+    )
+    refuse_constraints(constraints, "segsolve solve takes it for one model, with the profile of --profile-out")
     model = models[0]
     within("--iterations", iterations, 1)
     within("--tolerance", tolerance, 0, 0.5)

@@ -15,6 +15,7 @@ from segsolve.refine import End, Proposal, refine
 
 if TYPE_CHECKING:
     from segsolve.library.named_pools import NamedPool
+    from segsolve.pool.evaluate import PoolScore
     from segsolve.pool.plan import PoolPlan
     from segsolve.solvers.base import Limits
     from segsolve_runtime.contract.pool import PoolFolder
@@ -27,21 +28,28 @@ Run = Callable[["PoolFolder"], Mapping[str, "Metrics"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRound:
-    """A plan that was run: its period as predicted before, by the costs that its run corrected, and as it ran; ns."""
+    """A plan that was run; all in ns.
+
+    `predicted_ns` is its value (the period, or the worst latency where that is asked for) as predicted before, and
+    `corrected_ns` by the costs that its run corrected; `ran_ns` the period as it ran, all models as fast as they can;
+    `keeps` whether by the corrected costs it is a plan that was asked for.
+    """
 
     number: int
     predicted_ns: int
     corrected_ns: int
     ran_ns: int
+    keeps: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunedPool:
-    """The plan whose period is the least by measured costs, of those that were run; none where there is no plan.
+    """The plan whose value is the least by measured costs, of those that were run.
 
-    Where the loop came to its end, the answer is under the measured costs, with what is proven of these; else under
-    those that the plan was found with. `last` is the last answer of the solver. `pool` is what `--pool` takes for the
-    same pool with the profiles that were written, one for each model on each kind.
+    None where there is no plan, or none that was run keeps by these costs what was asked for. Where the loop came to
+    its end, the answer is under the measured costs, with what is proven of these; else under those that the plan was
+    found with. `last` is the last answer of the solver. `pool` is what `--pool` takes for the same pool with the
+    profiles that were written, one for each model on each kind.
     """
 
     solved: SolvedPool | None
@@ -107,7 +115,8 @@ class _Runs:
     profiles: dict[Place, Path] = field(default_factory=dict)
     text: str = ""
     solved: SolvedPool | None = None
-    _seen: dict[PoolPlan, int] = field(default_factory=dict)
+    _ran: set[PoolPlan] = field(default_factory=set)
+    _seen: dict[PoolPlan, int] = field(default_factory=dict)  # of those that keep what was asked for
 
     def _posed(self, tell: Tell) -> PosedPool:
         rates, weights = fractions_of(self.asked.get("rates")), self.asked.get("weights") or {}
@@ -117,34 +126,45 @@ class _Runs:
 
     def propose(self, best_ns: int | None) -> Proposal[PoolPlan]:
         """Return the best plan under the costs as they are known."""
+        from segsolve.pool.folder import up
+
         self.solved = self._posed(self.tell).solve(self.limits)
         plan, score = self.solved.found.plan, self.solved.found.score
-        if plan is None or score is None:
+        if plan is None or score is None or (plan in self._ran and not _is_asked_for(score)):
             return Proposal(plan=None, cost_ns=0)
-        return Proposal(plan=plan, cost_ns=self._seen.get(plan, score.period_ns))
+        return Proposal(plan=plan, cost_ns=self._seen.get(plan, up(score.value)))
 
     def observe(self, proposal: Proposal[PoolPlan], best_ns: int | None) -> int | None:
-        """Run a plan and correct the costs of its stages; return its period by these."""
+        """Run a plan and correct the costs of its stages; return its value by these, None if it is out of question."""
         from segsolve.pool.evaluate import score_pool
+        from segsolve.pool.folder import up
 
         assert self.solved is not None
+        assert self.solved.found.value is not None
         assert proposal.plan is not None
         number = len(self.rounds) + 1
         with TemporaryDirectory() as temporary:
             folder = self.solved.write(Path(temporary) / "plan")
             metrics = self.run(folder)
             self._learn(folder, metrics)
-        problem = self._posed(quiet).problem
-        corrected_ns = self._seen[proposal.plan] = score_pool(problem, proposal.plan).period_ns
-        if best_ns is None or corrected_ns < best_ns:
-            self.best = self.solved
+        score = score_pool(self._posed(quiet).problem, proposal.plan)
+        corrected_ns, keeps = up(score.value), _is_asked_for(score)
+        if keeps:
+            self._seen[proposal.plan] = corrected_ns
+            if best_ns is None or corrected_ns < best_ns:
+                self.best = self.solved
+        self._ran.add(proposal.plan)
         ran = max(model.weight * 1e9 / max(metrics[model.name].throughput_fps, 1e-9) for model in folder.pool.models)
         done = PoolRound(
-            number=number, predicted_ns=folder.pool.period_ns, corrected_ns=corrected_ns, ran_ns=round(ran)
+            number=number,
+            predicted_ns=up(self.solved.found.value),
+            corrected_ns=corrected_ns,
+            ran_ns=round(ran),
+            keeps=keeps,
         )
         self.rounds.append(done)
         self.tell_round(done)
-        return corrected_ns
+        return corrected_ns if keeps else None
 
     def _learn(self, folder: PoolFolder, metrics: Mapping[str, Metrics]) -> None:
         """Write a profile for each model on each kind that it ran on, with what earlier rounds measured of others."""
@@ -167,23 +187,36 @@ class _Runs:
         self.text = pool_text(folder, self.profiles)
 
 
+def _is_asked_for(score: PoolScore) -> bool:
+    """Whether a plan keeps what was asked for; rates are kept where the least latency is asked for at some."""
+    from segsolve.pool.evaluate import keeps
+    from segsolve.pool.model import Goal
+
+    is_free = score.problem.workload.goal is Goal.RATES
+    return keeps(score.problem, score.plan) and (is_free or score.makes_rates)
+
+
 def _under_the_costs_of(last: SolvedPool, best: SolvedPool) -> SolvedPool:
-    """Return the best plan as an answer to the last question: under the costs as they are now, with their bound."""
+    """Return the best plan as an answer to the last question: under the costs as they are now, with their bound.
+
+    If it is none that was asked for under these, it is the last answer, whose plan ran before, too.
+    """
     from segsolve.pool.evaluate import score_pool
     from segsolve.solvers.base import Status
 
     assert best.found.plan is not None
     score, known = score_pool(last.problem, best.found.plan), last.found
-    value = score.period
+    if not _is_asked_for(score):
+        return last
     found = replace(
         known,
         plan=best.found.plan,
         score=score,
-        value=value,
-        bound=min(known.bound, value),
-        certified=min(known.certified, value),
-        narrow=known.narrow and (min(known.narrow[0], value), min(known.narrow[1], value)),
-        status=Status.OPTIMAL if known.bound >= value else Status.FEASIBLE,
+        value=score.value,
+        bound=min(known.bound, score.value),
+        certified=min(known.certified, score.value),
+        narrow=known.narrow and (min(known.narrow[0], score.value), min(known.narrow[1], score.value)),
+        status=Status.OPTIMAL if known.bound >= score.value else Status.FEASIBLE,
         found_by=best.found.found_by,
     )
     return replace(last, found=found)

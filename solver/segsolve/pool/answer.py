@@ -75,8 +75,9 @@ class PoolAnswer:
     @property
     def keeps_rates(self) -> bool:
         """Whether the plan makes the rates that were asked for, if any were."""
-        wanted = self.problem.workload.scale_fps
-        return wanted is None or (self.score is not None and self.score.scale_fps >= wanted)
+        if self.score is None:
+            return self.problem.workload.scale_fps is None
+        return self.score.makes_rates
 
     @property
     def proof(self) -> str | None:

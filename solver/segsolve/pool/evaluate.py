@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from segsolve.cost.plan import check_pipeline
 from segsolve.cost.stage import StageScore, scratch_bytes, stage_score
 from segsolve.plan.model import Pipeline, Plan
-from segsolve.pool.model import PoolProblem
+from segsolve.pool.model import Goal, PoolProblem
 from segsolve.pool.plan import PoolPlan, Resident
 from segsolve.problem import Problem
 
@@ -71,6 +71,18 @@ class PoolScore:
     def scale_fps(self) -> Fraction:
         """Periods per second."""
         return 10**9 / max(Fraction(1), self.period)
+
+    @property
+    def value(self) -> Fraction:
+        """What plans are compared by, in ns: the period, or the worst latency where the least of that is asked for."""
+        rates = self.problem.workload.goal is Goal.RATES
+        return self.period if rates else Fraction(self.worst_latency_ns)
+
+    @property
+    def makes_rates(self) -> bool:
+        """Whether it makes the rates that were asked for, if any were."""
+        wanted = self.problem.workload.scale_fps
+        return wanted is None or self.scale_fps >= wanted
 
     def rate_fps(self, model: int) -> Fraction:
         """Return the inferences per second of a model."""

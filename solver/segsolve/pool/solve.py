@@ -150,7 +150,7 @@ class _Solve:
         found = Copies(self._problem, self._arcs, pricer, self._limits.seed).best(start)
         if found is not None and (self._copied is None or self._rank(found[1]) < self._rank(self._copied[1])):
             self._copied = found
-            self._news(self._value(found[1]), 0)
+            self._news(found[1].value, 0)
 
     def _dedicated(self) -> Exclusive | None:
         begun = time.perf_counter()
@@ -215,7 +215,7 @@ class _Solve:
         families = tuple(
             Family(
                 name=name,
-                value=min((self._value(score) for own, _, score, _ in found if own == name), default=None),
+                value=min((score.value for own, _, score, _ in found if own == name), default=None),
                 bound=bounds.get(name, self._least),
             )
             for name, is_asked in asked.items()
@@ -232,7 +232,7 @@ class _Solve:
                 self._problem, status, over=over, bound=bound, families=families, note=note, stopped_by=stopped
             )
         _, plan, score, who = min(found, key=lambda each: self._rank(each[2]))
-        value = self._value(score)
+        value = score.value
         bound = min(bound, value)
         is_kept, note = self._rates_kept(score, bound)
         is_kept |= goal is Goal.RATES  # which are then no condition
@@ -292,15 +292,9 @@ class _Solve:
                 found.append((COPIES if copied else SHARED, plan, score_pool(self._problem, plan), "simple use"))
         return found
 
-    def _value(self, score: PoolScore) -> Fraction:
-        rates = self._problem.workload.goal is Goal.RATES
-        return score.period if rates else Fraction(score.worst_latency_ns)
-
     def _rank(self, score: PoolScore) -> tuple[bool, Fraction]:
         """What plans are compared by: first whether they make the rates, where that is a condition."""
-        wanted = self._problem.workload.scale_fps
-        is_free = self._problem.workload.goal is Goal.RATES or wanted is None
-        return not is_free and score.scale_fps < (wanted or 0), self._value(score)
+        return self._problem.workload.goal is Goal.LATENCY and not score.makes_rates, score.value
 
     @property
     def _least(self) -> Fraction:
@@ -361,7 +355,7 @@ class _Solve:
 
     def _news(self, value: Fraction | None, bound: int) -> None:
         if self._copies and value is not None:  # what is found and shown of plans without them is not of all
-            value = min(value, self._value(self._copied[1])) if self._copied else value
+            value = min(value, self._copied[1].value) if self._copied else value
             bound = int(self._prices[1]) if self._prices else 0
         objective = None if value is None else -(-value.numerator // value.denominator)
         self._observe(Progress(objective_ns=objective, bound_ns=bound, wall_s=time.perf_counter() - self._start))
