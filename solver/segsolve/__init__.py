@@ -1,7 +1,7 @@
 """segsolve: proven-best segmentation of quantised TFLite CNNs over several Edge TPUs.
 
-What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`; and `solve_pool` and
-`replan_pool` for several models on unequal TPUs.
+What the command line does, as functions: `solve`, `compare`, `build`, `check`, `verify`, `replan`, each for a model on
+TPUs that are alike, and for several models on a pool of any.
 """
 
 TYPE_CHECKING = False  # `typing` has it as well, and is imported where Ctrl-C would be a traceback: see `interruption`
@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
     from segsolve.library.answer import Answer, Rows
     from segsolve.library.plans import build, check, replan, verify
-    from segsolve.library.pool_again import replan_pool
-    from segsolve.library.pools import solve_pool
+    from segsolve.library.pools import SolvedPool
     from segsolve.library.solving import compare, solve
     from segsolve.solvers.base import Limits
     from segsolve.version import __version__
@@ -20,14 +19,13 @@ __all__ = [
     "Answer",
     "Limits",
     "Rows",
+    "SolvedPool",
     "__version__",
     "build",
     "check",
     "compare",
     "replan",
-    "replan_pool",
     "solve",
-    "solve_pool",
     "verify",
 ]
 
@@ -35,14 +33,13 @@ _HOMES = {
     "Answer": "segsolve.library.answer",
     "Limits": "segsolve.solvers.base",
     "Rows": "segsolve.library.answer",
+    "SolvedPool": "segsolve.library.pools",
     "__version__": "segsolve.version",
     "build": "segsolve.library.plans",
     "check": "segsolve.library.plans",
     "compare": "segsolve.library.solving",
     "replan": "segsolve.library.plans",
-    "replan_pool": "segsolve.library.pool_again",
     "solve": "segsolve.library.solving",
-    "solve_pool": "segsolve.library.pools",
     "verify": "segsolve.library.plans",
 }
 

@@ -53,10 +53,14 @@ def test_an_answer_is_shown_in_a_line(net: Path) -> None:
 
 
 def test_an_answer_on_a_pool_is_shown_in_a_line_and_in_tables(net: Path) -> None:
-    solved = segsolve.solve_pool(net, pool="edgetpu-m2:2")
-    assert repr(solved).startswith(f"<SolvedPool optimal: {net.stem} on edgetpu-m2:2") and len(repr(solved)) < 200
+    solved = segsolve.solve(net, pool="edgetpu-m2:1,edgetpu-usb:1")
+    assert isinstance(solved, segsolve.SolvedPool)
+    assert (
+        repr(solved).startswith(f"<SolvedPool optimal: {net.stem} on edgetpu-m2:1,edgetpu-usb:1")
+        and len(repr(solved)) < 200
+    )
     shown = solved._repr_html_()
-    assert shown.count("<table>") == 2 and "<td>edgetpu-m2:1</td>" in shown and f"<td>{net.stem}</td>" in shown
+    assert shown.count("<table>") == 2 and "<td>edgetpu-usb:0</td>" in shown and f"<td>{net.stem}</td>" in shown
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,9 @@ def test_an_answer_on_a_pool_is_shown_in_a_line_and_in_tables(net: Path) -> None
     [
         lambda net: segsolve.compare(net, tpus=[]),
         lambda net: segsolve.replan(net.parent, tpus=0),
-        lambda net: segsolve.solve_pool([], pool="edgetpu-m2:2"),
+        lambda net: segsolve.solve([], pool="edgetpu-m2:2"),
+        lambda net: segsolve.compare([net, net], pool="edgetpu-m2:2"),
+        segsolve.compare,
     ],
 )
 def test_nothing_asked_for_is_named(call: Callable[[Path], object], net: Path) -> None:

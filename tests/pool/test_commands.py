@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from jsonschema import validate
 
+import segsolve
 from generators.documents import device_toml
 from segsolve.errors import DeviceError, ExitCode, UsageError
 from segsolve.graph.read import read_graph
 from segsolve.library.named_pools import parse_pool
-from segsolve.library.pool_again import question_of, replan_pool
+from segsolve.library.pool_again import question_of
 from segsolve.profile.measured import MeasuredCosts
 from segsolve_runtime.contract.pool import load_pool
 from segsolve_runtime.observe.measurement import load_measurement
@@ -165,7 +166,7 @@ def test_a_kind_has_measured_costs_of_the_models_that_were_measured(networks: li
     assert times[0][1] != times[1][1]
     assert document(run("check", tmp_path / "plan", "--json"))["certified"] is True
     assert "lacks" not in run("report", tmp_path / "plan", "-o", tmp_path / "plan.html").stderr
-    again = replan_pool(tmp_path / "plan", lost=[], models=networks[0].parent)
+    again = segsolve.replan(tmp_path / "plan", lost=[], model=networks[0].parent)
     assert again.found.value == load_pool(tmp_path / "plan").pool.period_ns
     odd = run(*asked, "--pool", "edgetpu-m2+edgetpu-usb:2")
     assert odd.code == ExitCode.BAD_DEVICE
@@ -290,16 +291,6 @@ def test_latency_at_rates(networks: list[Path]) -> None:
     assert found["bound_ns"] <= found["objective_ns"]
 
 
-def test_the_library_does_the_same(networks: list[Path], tmp_path: Path) -> None:
-    import segsolve
-
-    solved = segsolve.solve_pool(networks[:1], pool="edgetpu-m2:2,edgetpu-usb:1")
-    done = document(run("solve", networks[0], "--pool", "edgetpu-m2:2,edgetpu-usb:1", "--json"))
-    same = {name: value for name, value in solved.to_dict().items() if name not in ("wall_s", "confirmed_by")}
-    assert {name: done[name] for name in same} == same
-    assert solved.write(tmp_path / "plan").pool.solution.period_ns == done["period_ns"]
-
-
 def test_a_card_has_a_short_name() -> None:
     assert parse_pool("card8") == parse_pool("edgetpu-card:8")
     assert parse_pool("edgetpu-usb, card2").pool.notation == parse_pool("edgetpu-usb:1,edgetpu-card:2").pool.notation
@@ -363,7 +354,7 @@ def test_operations_run_where_they_are_pinned(networks: list[Path], tmp_path: Pa
     assert checked["certified"] is True
     assert "mobilenet with operation 20 on edgetpu-m2" in checked["verdict"]
     told: list[str] = []
-    replan_pool(tmp_path / "plan", lost=["edgetpu-usb:0"], models=networks[0].parent, tell=told.append)
+    segsolve.replan(tmp_path / "plan", lost=["edgetpu-usb:0"], model=networks[0].parent, tell=told.append)
     assert any("no device is left that squeezenet1.0 was asked to have" in line for line in told)
 
 

@@ -95,14 +95,14 @@ def test_without_a_policy_the_first_fault_ends_the_run(
 
 def test_the_library_replans_too(shared: Path, networks: list[Path], tmp_path: Path) -> None:
     lost = load_pool(shared).pool.devices[1].name
-    solved = segsolve.replan_pool(
-        shared, lost=[lost], models=networks[0].parent, into=tmp_path / "plan", limits=Limits(time_limit_s=5)
+    solved = segsolve.replan(
+        shared, lost=[lost], model=networks[0].parent, into=tmp_path / "plan", limits=Limits(time_limit_s=5)
     )
     made = load_pool(tmp_path / "plan").pool
     assert [device.name for device in made.devices] == [load_pool(shared).pool.devices[0].name]
     assert made.period_ns == solved.to_dict()["period_ns"]
     with pytest.raises(UsageError, match="no device 'usb:7'"):
-        segsolve.replan_pool(shared, lost=["usb:7"])
+        segsolve.replan(shared, lost=["usb:7"])
     with pytest.raises(UsageError, match="no device of the pool is left"):
         everything = [device.name for device in load_pool(shared).pool.devices]
-        segsolve.replan_pool(shared, lost=everything, models=networks[0].parent)
+        segsolve.replan(shared, lost=everything, model=networks[0].parent)

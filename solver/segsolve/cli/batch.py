@@ -16,8 +16,9 @@ from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
 from segsolve.cli.options import HostCores, Json, NoSpill, Optimistic, Seed, TimeLimit, TpuMemory, Workers, check_search
-from segsolve.cli.pool import HostOf, RateTexts, SharingText, WeightText, refuse_without_pool
+from segsolve.cli.pool import HostOf, RateTexts, SharingText, WeightText
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.of_pools import refuse_without_pool
 from segsolve.question import Cuts, Objective
 from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, MOST_THREADS, parse_counts, parse_memory, parse_names, within
 

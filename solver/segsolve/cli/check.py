@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.cli.console import result_lines, show_json, stdout_width
@@ -13,6 +12,7 @@ from segsolve_runtime.contract.wording import hanging
 
 if TYPE_CHECKING:
     from segsolve.checker.check import Report
+    from segsolve.checker.pool.check import PoolReport
     from segsolve.checker.steps import Step
 
 _NAMES = len("resources")
@@ -21,34 +21,18 @@ _NAMES = len("resources")
 @guarded
 def command(plan: PlanDir, as_json: Json = False) -> None:
     """Prove again that a plan is optimal, without the solver."""
+    from segsolve.checker.check import Report
     from segsolve.library.plans import check
-    from segsolve_runtime.contract.plan import is_pool
 
-    if is_pool(plan):
-        _check_pool(plan, as_json=as_json)
-        return
     print_line, width = result_lines(), stdout_width()
     report = check(plan, lambda step: None if as_json else print_line(_line(step, width)))
     if as_json:
-        show_json(_document(report))
+        show_json(_document(report) if isinstance(report, Report) else _pool_document(report))
     if not report.is_certified:
         raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
     if not as_json:
-        print_line(hanging("", f"certified: {report.verdict}", width))
-
-
-def _check_pool(plan: Path, *, as_json: bool) -> None:
-    from segsolve.library.plans import check_pool
-
-    print_line, width = result_lines(), stdout_width()
-    report = check_pool(plan, lambda step: None if as_json else print_line(_line(step, width)))
-    if as_json:
-        verdict = {"certified": report.is_certified, "verdict": report.claim, "optimal": report.is_optimal}
-        show_json(verdict | {"steps": report.steps})
-    if not report.is_certified:
-        raise NotCertifiedError(f"not certified: {report.steps[-1].text}", "solve again with -o")
-    if not as_json:
-        print_line(hanging("", f"certified: {report.claim}", width))
+        verdict = report.verdict if isinstance(report, Report) else report.claim
+        print_line(hanging("", f"certified: {verdict}", width))
 
 
 def _line(step: Step, width: int | None) -> str:
@@ -71,3 +55,8 @@ def _document(report: Report) -> dict[str, object]:
             "model_sha256": proven.model_sha256,
         }
     return known | {"steps": report.steps}
+
+
+def _pool_document(report: PoolReport) -> dict[str, object]:
+    verdict = {"certified": report.is_certified, "verdict": report.claim, "optimal": report.is_optimal}
+    return verdict | {"steps": report.steps}

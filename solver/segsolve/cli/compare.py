@@ -27,20 +27,10 @@ from segsolve.cli.options import (
     check_search,
     load_model_or_profile,
 )
-from segsolve.cli.pool import (
-    HostOf,
-    PoolOptions,
-    PoolText,
-    RateTexts,
-    WeightText,
-    compare_pool,
-    pool_or_error,
-    refuse_constraints,
-    refuse_in_questions,
-    refuse_without_pool,
-)
+from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, WeightText, compare_pool
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.costs import changes_of, keeps_state
+from segsolve.library.of_pools import pool_or_error, refuse_constraints, refuse_in_questions, refuse_without_pool
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
 if TYPE_CHECKING:

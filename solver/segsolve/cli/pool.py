@@ -11,7 +11,7 @@ import typer
 
 from segsolve.cli.console import news, progress, show, show_json, show_sentence
 from segsolve.cli.no_plan import Rule, no_plan
-from segsolve.errors import ExitCode, UsageError
+from segsolve.errors import ExitCode
 from segsolve_runtime.contract.document import jsonable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class PoolOptions:
     weights: str | None
     limits: Limits
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else `segsolve.solve_pool` takes: the objective, what is known of the devices, constraints."""
+    """What else `segsolve.solve` takes: the objective, what is known of the devices, constraints."""
 
     @property
     def question(self) -> dict[str, Any]:
@@ -68,34 +68,6 @@ class PoolOptions:
 
         rates, weights = dict(parse_rates(self.rates)), parse_weights(self.weights)
         return {"pool": self.pool, "rates": rates, "weights": weights, "limits": self.limits, "tell": news, **self.more}
-
-
-def without_pool(
-    pool: str | None, tpus: int | None, device: str, *, is_alone: bool
-) -> tuple[str | None, int | None, str]:
-    """Return pool, TPUs and device; no pool for a model alone on a pool of one kind: that is the plain question.
-
-    Devices that have names, or a link of their own, stay a pool.
-    """
-    if pool is None or not is_alone:
-        return pool, tpus, device
-    from segsolve.library.named_pools import parse_pool
-
-    named = parse_pool(pool)
-    kind, *others = named.pool.kinds
-    if others or kind.names or kind.link or not named.is_described:
-        return pool, tpus, device
-    return None, kind.count, named.devices[0]
-
-
-def pool_or_error(pool: str | None, models: Sequence[Path], rates: Sequence[str] | None) -> str:
-    """Return the pool that is asked for (UsageError if there is none)."""
-    if pool is None:
-        what = ", ".join(path.name for path in models) if len(models) > 1 else "--rate" if rates else "--weights"
-        raise UsageError(
-            f"{what}: several models, and their rates, need a --pool", "name it: --pool edgetpu-m2:2,edgetpu-usb:1"
-        )
-    return pool
 
 
 def solve_pool(options: PoolOptions, output: Path | None, *, verify: bool, as_json: bool) -> None:
@@ -159,46 +131,6 @@ def compare_pool(options: PoolOptions, *, as_json: bool) -> None:
         show(ways_table(ways, weights, problem.pool.notation))
 
 
-_INSTEAD = {
-    "layout": "each model has the layout that is found best; --max-stages MODEL=1 asks for whole models",
-    "cuts": "the models of a pool are cut along their execution order",
-    "batch": "a pool is asked for rates: --rate MODEL=PER_SECOND",
-    "cpus": "what falls back runs on the cores of the host: --host-cores",
-    "planner": "segsolve compare --pool holds the plan against simpler ways to use the pool",
-    "signature": "the first signature of each file is taken; a model of its own has --signature, without --pool",
-    "within": "a pool has one plan; --sharing and constraints ask for others",
-    "pick": "a pool has no front; give --objective latency or throughput",
-}
-"""What to do instead of options that make no sense for a pool."""
-
-
-def refuse_without_pool(**options: object) -> None:
-    """Raise a UsageError if an option was given that only pools have."""
-    for name, value in options.items():
-        if value is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} is of a pool", f"name the TPUs as one: --pool edgetpu-m2:2 {flag} {value}")
-
-
-def refuse_constraints(constraints: Mapping[str, Any], hint: str) -> None:
-    """Raise a UsageError if there is a constraint that only pools have here."""
-    if asked := [name for name, value in constraints.items() if value not in (None, [], ())]:
-        raise UsageError(f"--{asked[0].replace('_', '-')} is for a --pool", hint)
-
-
-def refuse_in_questions(**options: object) -> None:
-    """Raise a UsageError if an option was given that makes no sense in a question about a pool, with what does."""
-    for name, value in options.items():
-        refuse_for_pools("in questions about pools", _INSTEAD[name], **{name: value})
-
-
-def refuse_for_pools(where: str, hint: str, **options: object) -> None:
-    """Raise a UsageError if an option was given that pools have not."""
-    for name, value in options.items():
-        if value is not None and value is not False:
-            raise UsageError(f"--{name.replace('_', '-')} is not taken {where}", hint)
-
-
 def build_pool(path: Path, tool: Compiler, *, as_json: bool) -> None:
     """Compile the residents of each TPU together, in the order of the plan, with the vendor's compiler."""
     from segsolve.compiler.pool import compile_pool
@@ -216,24 +148,23 @@ def build_pool(path: Path, tool: Compiler, *, as_json: bool) -> None:
 
 def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> None:
     """Prove the segments of every model of a pool equal to the model."""
-    from segsolve.library.plans import plan_model
+    from segsolve.library.plans import verified_models
     from segsolve.report.units import count
-    from segsolve.segments.verify import verify
-    from segsolve_runtime.contract.pool import load_pool
 
-    folder = load_pool(path)
     found: dict[str, Any] = {}
-    for model, plan in zip(folder.pool.models, folder.plans, strict=True):
-        with progress(f"comparing the segments of {model.name} with the whole model"):
-            done = verify(plan, plan_model(plan, None), inputs=inputs, seed=seed)
-        found[model.name] = {"identical": True, **jsonable(done)}
+    for name, done in verified_models(path, inputs=inputs, seed=seed, begin=_begun):
+        found[name] = {"identical": True, **jsonable(done)}
         if not as_json:
             show_sentence(
-                f"{model.name}: identical, byte for byte: {count(done.output_tensors, 'output')} and "
+                f"{name}: identical, byte for byte: {count(done.output_tensors, 'output')} and "
                 f"{count(done.crossing_tensors, 'crossing tensor')} on {count(done.inputs, 'random input')}"
             )
     if as_json:
         show_json(found)
+
+
+def _begun(model: str) -> None:
+    news(f"comparing the segments of {model} with the whole model")
 
 
 def _solved(options: PoolOptions, task: str) -> SolvedPool:

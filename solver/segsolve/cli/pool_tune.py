@@ -17,7 +17,7 @@ from segsolve.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from segsolve.compiler.run import Compiler
-    from segsolve.library.pool_tune import TunedPool
+    from segsolve.library.pool_tune import PoolRound, TunedPool
     from segsolve_runtime.contract.pool import PoolFolder
     from segsolve_runtime.flow.metrics import Metrics
 
@@ -64,7 +64,6 @@ def tune_pool(
     from segsolve.pool.folder import check_pool_writable
     from segsolve.pool.model import Goal
     from segsolve.report.pool.answer import pool_table
-    from segsolve.report.pool.tune import end_words, pool_tune_document, round_words
     from segsolve.report.units import count
 
     if profiles is not None and profiles.suffix:
@@ -91,22 +90,42 @@ def tune_pool(
             into=profiles or Path(temporary),
             most_rounds=rounds,
             limits=limits,
-            observe=lambda done: news(round_words(done, is_late=is_late)),
+            observe=lambda done: news(_round(done, is_late=is_late)),
             tell=tell,
             **asked,
         )
         if as_json:
-            show_json(pool_tune_document(tuned))
+            show_json(tuned.to_dict())
         elif tuned.solved is not None:
             show(pool_table(tuned.solved.found))
         if profiles is not None and tuned.profiles:
             news(f"wrote {', '.join(map(str, tuned.profiles))}: solve again with --pool {tuned.pool}")
         if tuned.solved is None:
             raise _none_kept(tuned, count(len(named.pool.devices), "TPU"))
-        news(end_words(tuned))
+        news(_end(tuned))
         if output is not None:
             written(tuned.solved, output, verify=verify)
         end(tuned.solved.found)
+
+
+def _round(done: PoolRound, *, is_late: bool) -> str:
+    """Return a line of news on a plan that ran; `is_late` where the least latency was asked for."""
+    from segsolve.report.units import ms
+
+    what, ran = ("worst latency", "a period took") if is_late else ("period", "took")
+    out = "" if done.keeps else ", and no plan that was asked for"
+    return (
+        f"round {done.number}: a {what} of {ms(done.predicted_ns)} ms was predicted, and {ran} {ms(done.ran_ns)} ms; "
+        f"{ms(done.corrected_ns)} ms by the costs as corrected{out}"
+    )
+
+
+def _end(tuned: TunedPool) -> str:
+    from segsolve.refine import End
+    from segsolve.report.units import count
+
+    ends = "no other looks better" if tuned.end is End.STANDS else "more rounds may find a better one"
+    return f"{count(len(tuned.rounds), 'plan')} ran; this one is the best by the costs as measured, and {ends}"
 
 
 def _none_kept(tuned: TunedPool, devices: str) -> typer.Exit:

@@ -62,7 +62,7 @@ def command(
 
 
 def _pool(source: Path, report_format: Format, models: Path | None, **options: object) -> tuple[str, str]:
-    from segsolve.cli.pool import refuse_for_pools
+    from segsolve.library.of_pools import refuse_for_pools
     from segsolve.library.pool_again import report
 
     hint = "report one model's plan by itself: the folders under models/"

@@ -12,11 +12,11 @@ from segsolve.cli.aftermath import check_written, say_doubts, say_heat, write_pr
 from segsolve.cli.console import news, show, show_json
 from segsolve.cli.guard import guarded, say_error
 from segsolve.cli.options import Json, PlanDir, Seed
-from segsolve.cli.pool import refuse_for_pools
 from segsolve.cli.pool_run import PoolFiles, run_pool
 from segsolve.cli.running import Leg, RunOptions, check_running, open_pipeline, run_legs
 from segsolve.cli.traffic import TrafficOptions, check_traffic, traffic
 from segsolve.errors import ExitCode, UsageError
+from segsolve.library.of_pools import refuse_for_pools
 from segsolve.values import MOST_THREADS, within
 
 _LONGEST_QUEUE = 100_000

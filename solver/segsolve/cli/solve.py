@@ -32,24 +32,13 @@ from segsolve.cli.options import (
     Workers,
     check_search,
 )
-from segsolve.cli.pool import (
-    HostOf,
-    PoolOptions,
-    PoolText,
-    RateTexts,
-    SharingText,
-    WeightText,
-    pool_or_error,
-    refuse_in_questions,
-    refuse_without_pool,
-    solve_pool,
-    without_pool,
-)
+from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, SharingText, WeightText, solve_pool
 from segsolve.cli.written import write_and_verify
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
 from segsolve.library.costs import changes_of, refuse_changes
 from segsolve.library.graphs import is_graph
+from segsolve.library.of_pools import pool_or_error, refuse_in_questions, refuse_without_pool, without_pool
 from segsolve.library.solving import pose
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within

@@ -36,23 +36,18 @@ from segsolve.cli.options import (
     TpuMemory,
     check_search,
 )
-from segsolve.cli.pool import (
-    HostOf,
-    PoolOptions,
-    PoolText,
-    RateTexts,
-    SharingText,
-    WeightText,
+from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, SharingText, WeightText
+from segsolve.cli.pool_tune import MOST_ROUNDS, PoolMeter, tune_pool
+from segsolve.cli.written import write_and_verify
+from segsolve.errors import ExitCode, UsageError
+from segsolve.library.answer import Answer
+from segsolve.library.of_pools import (
     pool_or_error,
     refuse_constraints,
     refuse_for_pools,
     refuse_in_questions,
     refuse_without_pool,
 )
-from segsolve.cli.pool_tune import MOST_ROUNDS, PoolMeter, tune_pool
-from segsolve.cli.written import write_and_verify
-from segsolve.errors import ExitCode, UsageError
-from segsolve.library.answer import Answer
 from segsolve.library.on_device import DeviceOptions, open_device
 from segsolve.question import Layout, Objective
 from segsolve.values import within

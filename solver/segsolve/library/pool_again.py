@@ -131,37 +131,10 @@ def _model(folder: PoolFolder, number: int, models: Path | None) -> Path:
     return path
 
 
-def replan_pool(
-    folder: str | Path,
-    *,
-    lost: Collection[str],
-    models: str | Path | None = None,
-    into: str | Path | None = None,
-    limits: Limits | None = None,
-    tell: Tell = quiet,
-) -> SolvedPool:
-    """Ask a pool's question again without the devices that are `lost`, and write the answer's folder `into`, if named.
-
-    Devices have the names that `pool.json` gives them, such as ``edgetpu-usb:0``. The models are looked for as for a
-    report, also in the folder `models`. Where so few devices cannot keep what was asked for, `tell` is told.
-
-    Raises:
-        PlanError, UsageError, ModelError: the folder cannot be used, or a model or all devices are not there.
-        DeviceError: the costs that the plan was made with are not known.
-    """
-    from segsolve_runtime.contract.pool import load_pool
-
-    found = load_pool(Path(folder))
-    solved = asked_again(found, lost, None if models is None else Path(models), limits, tell)
-    if into is not None:
-        solved.write(into)
-    return solved
-
-
 def asked_again(
     folder: PoolFolder, lost: Collection[str], models: Path | None, limits: Limits | None, tell: Tell
 ) -> SolvedPool:
-    """Return the answer to the question of a pool's plan without the devices that are lost; as for `replan_pool`."""
+    """Return the answer to the question of a pool's plan without the devices that are lost; as for `replan`."""
     from segsolve.pool.model import Sharing
     from segsolve.report.units import count
 

@@ -12,6 +12,7 @@ from segsolve.library.costs import Tell, quiet
 from segsolve.library.pool_profiles import Place, pool_text, profiles_of_run
 from segsolve.library.pools import PosedPool, SolvedPool, fractions_of, pose_pool
 from segsolve.refine import End, Proposal, refine
+from segsolve_runtime.contract.document import members
 
 if TYPE_CHECKING:
     from segsolve.library.named_pools import NamedPool
@@ -59,6 +60,16 @@ class TunedPool:
     profiles: tuple[Path, ...]
     pool: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `segsolve tune --pool --json` prints; times in ns."""
+        names = ("number", "predicted_ns", "corrected_ns", "ran_ns", "keeps")
+        return {
+            "stopped_by": str(self.end),
+            "rounds": [members(done, *names) for done in self.rounds],
+            "pool": self.pool,
+            "answer": None if self.solved is None else self.solved.to_dict(),
+        }
+
 
 def tune_pool(
     models: Sequence[Path],
@@ -76,7 +87,7 @@ def tune_pool(
     """Solve, run the plan that looks best, correct the costs by what its stages took, and solve again.
 
     It ends where the plan that looks best was run before: by the costs as they were corrected no other is better, of
-    which those that never ran may be off. `asked` is what `segsolve.solve_pool` takes besides. The folder `into` gets
+    which those that never ran may be off. `asked` is what `segsolve.solve` takes besides. The folder `into` gets
     the profiles.
 
     Raises:

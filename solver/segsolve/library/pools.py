@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.pool.answer import PoolAnswer
     from segsolve.pool.model import Pin, PoolProblem, Workload
+    from segsolve.pool.plan import PoolPlan
     from segsolve.problem import Problem
     from segsolve.question.constraint import Option
-    from segsolve.solvers.base import Limits, Observer
+    from segsolve.solvers.base import Confirmation, Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
 
 
@@ -37,15 +38,75 @@ class SolvedPool:
     """The on-chip memory of each kind."""
     named: NamedPool
 
+    @property
+    def status(self) -> str:
+        """ "optimal" over all that the question allows, "feasible", "infeasible" or "unknown"."""
+        return str(self.found.status)
+
+    @property
+    def plan(self) -> PoolPlan | None:
+        """The pipelines of all models, and who lives on each device; None if there is no plan."""
+        return self.found.plan
+
+    @property
+    def found_by(self) -> str:
+        """What made the plan."""
+        return self.found.found_by
+
+    @property
+    def confirmed_by(self) -> tuple[Confirmation, ...]:
+        """What else showed something about it: by, claim, strength, seconds."""
+        return self.found.confirmed_by
+
+    @property
+    def period_ns(self) -> int | None:
+        """Predicted time in ns in which every model does its weight of inferences."""
+        return self.found.score.period_ns if self.found.score else None
+
+    @property
+    def rates_fps(self) -> dict[str, float]:
+        """Predicted inferences per second of each model, rounded down; none without a plan."""
+        from segsolve.cost.plan import rounded_down
+
+        score, demands = self.found.score, self.problem.workload.demands
+        return {demand.model: rounded_down(score.rate_fps(m)) for m, demand in enumerate(demands)} if score else {}
+
+    @property
+    def latencies_ns(self) -> dict[str, int]:
+        """Predicted worst latency of each model, in ns; none without a plan."""
+        score, demands = self.found.score, self.problem.workload.demands
+        return {demand.model: score.latency_ns(m) for m, demand in enumerate(demands)} if score else {}
+
+    @property
+    def objective_ns(self) -> int | None:
+        """The value of the objective in ns: the period, or the largest of the worst latencies."""
+        from segsolve.pool.folder import up
+
+        return None if self.found.value is None else up(self.found.value)
+
+    @property
+    def bound_ns(self) -> int:
+        """No plan that the question allows has a smaller `objective_ns`."""
+        from segsolve.pool.folder import up
+
+        return up(self.found.bound)
+
+    @property
+    def gap(self) -> float | None:
+        """Distance from the bound, as a share of the value."""
+        return self.found.gap
+
     def write(self, folder: str | Path) -> PoolFolder:
         """Write the plans of the models, the file that ties them, and the certificate, as `-o` does.
 
         Raises:
             OutputError: the folder cannot be written.
-            ValueError: the answer has no plan.
+            UsageError: the answer has no plan.
         """
         from segsolve.pool.folder import Described, write_pool
 
+        if self.plan is None:
+            raise UsageError("the answer has no plan to write segments of", "solve models that have a plan")
         described = Described(
             devices=self.named.devices,
             memory_bytes=self.memory_bytes,
@@ -62,7 +123,7 @@ class SolvedPool:
 
     def __repr__(self) -> str:
         """Return a line, as an answer holds all costs of all operations."""
-        of = "" if self.found.value is None else f", {self.found.unit} {float(self.found.value) / 1e6:.2f} ms"
+        of = "" if self.objective_ns is None else f", {self.found.unit} {self.objective_ns / 1e6:.2f} ms"
         models = ", ".join(demand.model for demand in self.problem.workload.demands)
         return f"<SolvedPool {self.found.status}: {models} on {self.problem.pool.notation}{of} (predicted)>"
 
@@ -91,7 +152,7 @@ def solve_pool(
     tell: Tell = quiet,
     **constraints: Any,
 ) -> SolvedPool:
-    """Return the best plan for models on a pool, as `segsolve solve A B --pool` does.
+    """Return the best plan for models on a pool: what `segsolve.solve` does with several, and on unequal TPUs.
 
     `models` are files, or one. `host_of` is a device whose description is right about the host, where those of the
     kinds are of different ones.

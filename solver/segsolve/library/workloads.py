@@ -72,7 +72,7 @@ class _List(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Models that run together, the pools that they are solved on, and what else `segsolve.solve_pool` is asked.
+    """Models that run together, the pools that they are solved on, and what else `segsolve.solve` is asked.
 
     `models` are .tflite files and networks of the zoo.
     """

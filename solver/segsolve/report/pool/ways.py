@@ -18,19 +18,21 @@ from segsolve.report.units import fps, ms, percent
 
 def ways_document(ways: Sequence[Way], weights: dict[str, int]) -> dict[str, Any]:
     """Return ways to use a pool; periods in ns."""
-    return {
-        "weights": weights,
-        "ways": [
-            {
-                "name": way.name,
-                "what": way.text,
-                "period_ns": None if way.period is None else up(way.period),
-                "scale_fps": None if way.period is None else 1e9 / float(way.period),
-                "bound_ns": None if way.bound is None else up(way.bound),
-            }
-            for way in ways
-        ],
-    }
+    return {"weights": weights, "ways": way_rows(ways)}
+
+
+def way_rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
+    """Return a row per way to use a pool; periods in ns."""
+    return [
+        {
+            "name": way.name,
+            "what": way.text,
+            "period_ns": None if way.period is None else up(way.period),
+            "scale_fps": None if way.period is None else 1e9 / float(way.period),
+            "bound_ns": None if way.bound is None else up(way.bound),
+        }
+        for way in ways
+    ]
 
 
 def ways_table(ways: Sequence[Way], weights: dict[str, int], pool: str) -> RenderableType:
