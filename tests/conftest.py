@@ -39,8 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (seed := config.getoption("--order")) is None:
         items.sort(key=lambda item: item.path.name not in LONGEST)
         return
-    places = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}
-    items.sort(key=lambda item: (places[item.path], random.Random(f"{seed} {item.nodeid}").random()))
+    items.sort(key=lambda item: [random.Random(f"{seed} {name}").random() for name in _names(item)])
+
+
+def _names(item: pytest.Item) -> tuple[str, str]:
+    """Return the file of a test, below the root, and the test."""
+    return item.nodeid.partition("::")[0], item.nodeid
 
 
 @pytest.fixture(scope="session")

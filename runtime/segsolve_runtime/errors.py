@@ -67,6 +67,10 @@ class DeviceLostError(RuntimeFault):
     """Raised by a runner whose device is gone: it is not asked again."""
 
 
+class OutageError(DeviceLostError):
+    """No pipeline was whole for as long as a lost device is waited for; that says nothing of the inference."""
+
+
 class ProcessDiedError(RuntimeFault):
     """Raised by a runner whose process ended during an inference; it has another one for the next."""
 

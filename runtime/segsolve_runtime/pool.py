@@ -156,13 +156,14 @@ class Pool:
         fail: Callable[[str, Exception], object] | None = None,
         live: Collection[str] = (),
         in_proportion: bool = True,
-    ) -> None:
+    ) -> Mapping[str, Exception]:
         """Run the frames of all models at once, until all sources end; `take` gets each model's results in order.
 
         `take` is called in a thread for each model. With `in_proportion`, frames begin in the proportion of the plan's
         weights, as fast as the pool can; without, as they come, as from cameras. Of models that are `live`, frames that
         nobody has time for are dropped, the oldest first. `fail` takes the errors of frames whose inference failed, in
-        their turn, and the others go on; without it, the first error of a model ends all.
+        their turn, and the others go on; without it, the first error of a model ends all. A model that lost so many
+        devices that none of its pipelines is whole ends then, too: each that did so is returned, with the reason.
 
         Raises:
             ValueError: a name is that of no model, or a model has no frames.
@@ -179,7 +180,7 @@ class Pool:
         proportion = Proportion(weights) if in_proportion else None
         self._begun_ns, self._ended_ns = perf_counter_ns(), 0
         try:
-            _Session(self.pipelines, frames, proportion, take, fail, live).run()
+            return _Session(self.pipelines, frames, proportion, take, fail, live).run()
         finally:
             self._ended_ns = perf_counter_ns()
 
@@ -229,11 +230,12 @@ class _Session:
         self._pipelines, self._proportion, self._take, self._fail, self._live = pipelines, proportion, take, fail, live
         self._frames = {name: iter(frames[name]) for name in pipelines}
         self._left: dict[str, DevicesLeftError] = {}
+        self._ended: dict[str, Exception] = {}
         self._faults: list[BaseException] = []
         self._takes_no_more = threading.Event()
         self._is_over = threading.Event()
 
-    def run(self) -> None:
+    def run(self) -> Mapping[str, Exception]:
         threads = [
             threading.Thread(target=self._serve, args=(number, name), name=f"segsolve-model-{name}", daemon=True)
             for number, name in enumerate(self._pipelines)
@@ -252,6 +254,9 @@ class _Session:
             raise self._faults[0]
         if self._left:
             raise PoolDevicesLeftError(self._left)
+        if len(self._ended) == len(self._pipelines):
+            raise next(iter(self._ended.values()))
+        return self._ended
 
     def _serve(self, number: int, name: str) -> None:
         map_frames: Callable[..., Iterator[Any]] = self._pipelines[name].map
@@ -264,13 +269,16 @@ class _Session:
                     self._take(name, outcome)
                 if self._is_over.is_set():
                     break
-        except DevicesLeftError as error:
-            self._left[name] = error
-            self._take_no_more()
+        except (DevicesLeftError, StageError) as error:
+            if self._fail is not None:
+                self._ended[name] = self._named(error, name)
+            elif isinstance(error, DevicesLeftError):
+                self._left[name] = error
+                self._take_no_more()
+            else:
+                self._end_all(self._named(error, name))
         except BaseException as error:
-            self._faults.append(self._named(error, name))
-            self._is_over.set()
-            self._take_no_more()
+            self._end_all(error)
         finally:
             if self._proportion is not None:
                 self._proportion.end(number)
@@ -278,6 +286,12 @@ class _Session:
     def _named(self, error: _Error, name: str) -> _Error | StageError:
         """Return an error that says which of several models' stages failed."""
         return error.of_model(name) if isinstance(error, StageError) and len(self._pipelines) > 1 else error
+
+    def _end_all(self, error: BaseException) -> None:
+        """End all models because of an error of one."""
+        self._faults.append(error)
+        self._is_over.set()
+        self._take_no_more()
 
     def _take_no_more(self) -> None:
         """Let all sources end, and what is under way be done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from numbers import Real
+from numbers import Integral, Real
 
 from segsolve.errors import UsageError
 
@@ -16,6 +16,8 @@ MOST_TPUS = 1024
 MOST_HOST_CORES = 1024
 MOST_THREADS = 256
 MOST_BATCH = 10**6
+MOST_WEIGHT = 10_000
+"""Of a model in a pool: loads are sums of weights times times, in whole ns."""
 _MOST_MEMORY = 2**40
 _UNITS = {
     **{"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9},
@@ -70,13 +72,32 @@ def parse_names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]
     return names
 
 
-def parse_memory(text: str | float) -> int:
-    """Return the bytes that ``--tpu-memory`` asks for.
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the names and values of ``a=3,b=1``; names may have commas in them. Nothing where no value is given."""
+    name, *pieces = text.split("=")
+    found = []
+    for number, piece in enumerate(pieces, 1):
+        value, comma, following = piece.partition(",")
+        if number == len(pieces):
+            found.append((name.strip(), piece.strip()))
+        elif comma:
+            found.append((name.strip(), value.strip()))
+            name = following
+        else:
+            name = f"{name}={piece}"
+    return found
+
+
+def parse_memory(text: str | float, *, least_bare: int = 1024) -> int:
+    """Return the bytes that ``--tpu-memory`` asks for; less than `least_bare` of them must be written with their unit.
 
     Raises:
         UsageError: the text is not a size, or not one that makes sense.
     """
     memory = parse_bytes(text)
+    if 0 < memory < least_bare and not str(text).strip()[-1].isalpha():
+        number = str(text).strip()
+        raise UsageError(f"--tpu-memory is {number}, without a unit", f"write {number}MiB, or {number}B for bytes")
     within("--tpu-memory", memory, 1, _MOST_MEMORY)
     return memory
 
@@ -100,9 +121,16 @@ def parse_time(option: str, given: str | float) -> int:
 
 def within(option: str, value: float, least: float, most: float = 2**31 - 1) -> None:
     """Raise a UsageError if an option's value is outside of what makes sense, or of what the libraries take."""
-    if not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise UsageError(f"{option} is {value!r}", "give a number")
     if not value >= least:
         raise UsageError(f"{option} is {value}", f"give at least {least}")
     if value > most:
         raise UsageError(f"{option} is {value}", f"give at most {most}")
+
+
+def whole(option: str, value: int, least: int, most: int = 2**31 - 1) -> None:
+    """Raise a UsageError if an option's value is no whole number, or outside of what makes sense."""
+    if not isinstance(value, Integral):
+        raise UsageError(f"{option} is {value!r}", "give a whole number")
+    within(option, value, least, most)

@@ -38,6 +38,12 @@ def test_what_means_the_same(given: dict[str, Any], same: dict[str, Any], net: P
         {"pin": (2, 1)},
         {"keep_together": (1, 2)},
         {"cut_before": 1.5},
+        {"tpus": True},
+        {"batch": 2.5, "objective": "batch"},
+        {"batch": 0, "objective": "batch"},
+        {"max_stages": 1.5},
+        {"host_cores": 1.5},
+        {"tpu_memory": 6},
         {"max_latency": [1]},
     ],
 )
@@ -45,6 +51,38 @@ def test_what_makes_no_sense_is_named(given: dict[str, Any], net: Path) -> None:
     arguments = {"tpus": 2, **given}
     with pytest.raises(UsageError, match=next(iter(given)).replace("_", "[-_]")):
         segsolve.solve(net, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"time_limit_s": -1}, "--time-limit is -1"),
+        ({"time_limit_s": float("nan")}, "--time-limit is nan"),
+        ({"time_limit_s": True}, "--time-limit is True"),
+        ({"workers": 0}, "--workers is 0"),
+        ({"workers": 2.5}, "--workers is 2.5"),
+        ({"seed": -1}, "--seed is -1"),
+    ],
+)
+def test_limits_that_make_no_sense_are_named_where_they_are_made(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        segsolve.Limits(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"weights": {"net": 0}}, "the weight of net is 0"),
+        ({"weights": {"net": 1.5}}, "the weight of net is 1.5"),
+        ({"rates": {"net": "1e999999999"}}, "the rate of net"),
+        ({"rates": {"net": "1e300"}}, "the rate of net"),
+        ({"rates": {"net": 1e-9}}, "the rate of net"),
+        ({"rates": {"net": True}}, "the rate of net"),
+    ],
+)
+def test_weights_and_rates_that_make_no_sense_are_named(given: dict[str, Any], words: str, net: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        segsolve.solve(net, pool="edgetpu-m2:2", **given)
 
 
 def test_an_answer_is_shown_in_a_line(net: Path) -> None:

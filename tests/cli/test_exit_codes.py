@@ -84,6 +84,8 @@ BAD_OPTIONS = [
     ("solve MODEL --tpus 2 --tpu-memory lots", "lots"),
     ("solve MODEL --tpus 2 --tpu-memory=-5", "-5"),
     ("solve MODEL --tpus 2 --tpu-memory 0", "--tpu-memory"),
+    ("solve MODEL --tpus 2 --tpu-memory 6", "--tpu-memory is 6, without a unit"),
+    ("solve MODEL --pool edgetpu-m2:1 --tpu-memory edgetpu-m2=7.5", "--tpu-memory is 7.5, without a unit"),
     ("inspect MODEL --tpu-memory 99999999999999999999MiB", "--tpu-memory"),
     ("solve MODEL --tpus 2 --planner magic", "magic"),
     ("solve MODEL --tpus 2 --objective beauty", "--objective"),
@@ -307,7 +309,7 @@ def test_profile_of_a_run_without_the_model_is_refused_before_it_starts(plan: Pa
 
 
 def test_progress_without_a_plan_shows_no_absurd_bound(net: Path) -> None:
-    done = inside("solve", net, "--tpus", "2", "--no-spill", "--tpu-memory", "1")
+    done = inside("solve", net, "--tpus", "2", "--no-spill", "--tpu-memory", "1B")
     _infeasible(done)
     assert "no plan yet" in done.stderr and "bound" not in done.stderr
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -114,6 +116,22 @@ def test_bytes_through_a_pipe(classifier: Path) -> None:
         timeout=120,
     )
     assert json.loads(done.stdout)["count"] == 3
+
+
+def test_a_terminal_has_no_frames(classifier: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [SCRIPT, "run", "plan", "--input", "-"],
+        cwd=classifier,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == ExitCode.USAGE and "the standard input is a terminal" in done.stderr
 
 
 def test_several_inputs_by_name(plan: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -405,6 +406,9 @@ def test_what_a_pool_file_cannot_know_is_said(tmp_path: Path, text: str, words: 
         (("--pool", POOL, "--rate", "mobilenet=3"), ("squeezenet1.0",)),
         (("--pool", POOL, "--rate", "mobilenet=0", "--rate", "squeezenet1.0=1"), ("the rate of mobilenet",)),
         (("--pool", POOL, "--weights", "mobilenet=x"), ("--weights is",)),
+        (("--pool", POOL, "--weights", f"mobilenet={'9' * 5000}"), ("--weights is",)),
+        (("--pool", POOL, "--weights", "mobilenet=1,mobilenet=2"), ("--weights names 'mobilenet' twice",)),
+        (("--pool", POOL, "--rate", "mobilenet=1e99999999", "--rate", "squeezenet1.0=1"), ("the rate of mobilenet",)),
         (("--pool", POOL, "--objective", "latency"), ("the least latency of a pool",)),
         (("--pool", POOL, "--objective", "batch"), ("not solved for batch",)),
         (("--pool", POOL, "--sharing", "maybe"), ("--sharing is",)),
@@ -412,6 +416,16 @@ def test_what_a_pool_file_cannot_know_is_said(tmp_path: Path, text: str, words: 
 )
 def test_what_makes_no_sense_is_said(networks: list[Path], more: tuple[str, ...], words: tuple[str, ...]) -> None:
     error(run("solve", networks[0], networks[2], *more), ExitCode.USAGE, *words)
+
+
+def test_a_model_with_a_comma_and_an_equals_sign_in_its_name(networks: list[Path], tmp_path: Path) -> None:
+    odd = shutil.copy(networks[0], tmp_path / "a,b=c.tflite")
+    common = ("solve", odd, networks[2], "--pool", POOL, "--time-limit", "1", "--json")
+    weights = ("--weights", "squeezenet1.0=2,a,b=c=3", "--max-latency", "a,b=c=1s,squeezenet1.0=2s")
+    found = document(run(*common, *weights))
+    assert [(m["name"], m["weight"]) for m in found["models"]] == [("a,b=c", 3), ("squeezenet1.0", 2)]
+    found = document(run(*common, "--rate", "a,b=c=3", "--rate", "squeezenet1.0=1"))
+    assert [(m["name"], m["weight"]) for m in found["models"]] == [("a,b=c", 3), ("squeezenet1.0", 1)]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,20 @@ def test_an_inference_that_fails_is_skipped_and_named(
         assert np.array_equal(out[name], np.delete(all_of_them[name], 1, axis=0))
 
 
+def test_with_skip_a_lost_device_ends_what_needs_it_and_nothing_else(
+    shared: Path, whole: Path, faults: dict[int, FaultPlan], tmp_path: Path
+) -> None:
+    faults[0] = FaultPlan(lost_from=3)
+    done = inside("run", shared, "--count", COUNT, "--backend", "faulty", "--on-fault", "skip", "-o", tmp_path / "out")
+    error(done, ExitCode.PARTIAL, "failed, and of mobilenet there are no more results")
+    assert "\nmobilenet ended before its frames did: mobilenet: stage 0" in done.stderr
+    for name in MODELS[1:]:
+        with np.load(tmp_path / "out" / f"{name}.npz") as one, np.load(whole / f"{name}.npz") as other:
+            assert all(np.array_equal(one[key], other[key]) for key in other.files)
+    with np.load(tmp_path / "out" / f"{MODELS[0]}.npz") as one:
+        assert max(len(one[key]) for key in one.files if one[key].ndim) == 2  # its first call was to warm up
+
+
 def test_without_a_policy_the_first_fault_ends_the_run(
     shared: Path, faults: dict[int, FaultPlan], tmp_path: Path
 ) -> None:

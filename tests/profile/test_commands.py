@@ -62,7 +62,7 @@ def test_a_profile_by_hand_is_solved_without_a_model(tmp_path: Path) -> None:
     assert (found["cuts"], found["objective_ns"], found["status"]) == ([2], 75, "optimal")
     assert "hand on mine" in inside("solve", path, "--tpus", "6", "--layout", "pipeline").stdout
     assert inside("compare", path, "--tpus", "3").code == ExitCode.OK
-    strict = inside("solve", path, "--tpus", "2", "--tpu-memory", "150", "--no-spill")
+    strict = inside("solve", path, "--tpus", "2", "--tpu-memory", "150B", "--no-spill")
     error(strict, ExitCode.NO_PLAN, "no plan on 2 TPUs")
 
 

@@ -71,6 +71,22 @@ class IncrementRunner:
         self.is_closed = True
 
 
+class ReturningRunner(IncrementRunner):
+    """The same on a device that `reopen` opens again, or says why not."""
+
+    def __init__(
+        self, output: str, before: Callable[[int], object], reopen: Callable[[], object] = lambda: None
+    ) -> None:
+        super().__init__(output, before)
+        self._reopen = reopen
+
+    def reopen(self) -> None:
+        self._reopen()
+
+    def abandon(self) -> None:
+        """Nothing of it hangs."""
+
+
 def increments(
     stages: int, before: Mapping[int, Callable[[int], object]] | None = None, queue_size: int = 2
 ) -> tuple[Pipeline, Sequence[IncrementRunner]]:

@@ -21,7 +21,7 @@ from segsolve_runtime.flow.faults import FaultKind
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.flow.threads import ThreadEngine
 
-from .runners import PATIENCE_S, in_time
+from .runners import PATIENCE_S, frame, in_time, wait_for
 
 COUNT = 120
 POLICY = FaultPolicy(on_fault="retry", attempts=50, rejoin_s=PATIENCE_S)
@@ -130,6 +130,18 @@ def test_one_that_stays_away_is_waited_for_only_so_long() -> None:
         with pytest.raises(StageError, match=r"no pipeline was whole for 0.1 s"):
             list(pipeline.map(np.zeros((COUNT, 2), np.int8)))
         assert list(pipeline.lost) == [Place(0, 1)] and pipeline.state is State.FAILED
+
+
+def test_after_too_long_an_outage_the_next_frame_is_done() -> None:
+    """The end of the run before was told to those who waited for it."""
+    runner = ReturningRunner("t1", 1, 0, returns=False)
+    policy = FaultPolicy(on_fault="retry", rejoin_s=0.1)
+    with Pipeline(chain_plan([1]), [runner], faults=policy) as pipeline:
+        with pytest.raises(StageError, match=r"no pipeline was whole for 0.1 s"):
+            pipeline.submit(frame(1)).result(PATIENCE_S)
+        runner._chance, runner._returns = 0, True
+        wait_for(lambda: pipeline.state is State.READY)
+        assert pipeline.submit(frame(1)).result(PATIENCE_S)["t1"].tolist() == [2, 2]
 
 
 def test_a_frame_that_loses_every_device_is_given_up() -> None:

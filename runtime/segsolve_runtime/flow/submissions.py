@@ -12,7 +12,7 @@ from time import monotonic
 
 from segsolve_runtime.contract.arrays import Tensors
 from segsolve_runtime.contract.result import Result
-from segsolve_runtime.errors import ClosedError, DevicesLeftError, StageError
+from segsolve_runtime.errors import ClosedError, DevicesLeftError, OutageError, StageError
 from segsolve_runtime.flow.engine import Setting
 from segsolve_runtime.flow.job import Job
 from segsolve_runtime.flow.run import LONGEST_WAIT_S, Run
@@ -40,8 +40,12 @@ class Submissions(Run):
 
     @property
     def is_over(self) -> bool:
-        """Whether it takes nothing more, all that it took is done, and a caller was told why."""
-        return self._is_closed or (self._is_told and not self._open)
+        """Whether it takes nothing more, all that it took is done, and a caller was told why.
+
+        Of an outage nobody else need be told: the next run finds the device back, or waits for it anew.
+        """
+        is_told = self._is_told or isinstance(getattr(self._ended, "__cause__", None), OutageError)
+        return self._is_closed or (is_told and not self._open)
 
     def submit(self, frame: Tensors, timeout_s: float | None) -> Future[Result]:
         """Take a frame as soon as there is room, and return the future of its outputs.

@@ -16,7 +16,7 @@ from time import perf_counter_ns
 from segsolve_runtime.contract.arrays import array_specs, select
 from segsolve_runtime.contract.places import Place, stage_at
 from segsolve_runtime.contract.runner import Reopenable
-from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, StageError, StageTimeoutError
+from segsolve_runtime.errors import DeviceLostError, DevicesLeftError, OutageError, StageError, StageTimeoutError
 from segsolve_runtime.flow.engine import Ends, Setting
 from segsolve_runtime.flow.faults import Fault, FaultKind, FaultLog, kind_of
 from segsolve_runtime.flow.job import Job
@@ -372,7 +372,7 @@ class ThreadEngine:
                 return
             self._stalled_ns = None
             why = self._setting.retired.get(place, "lost")
-            cause = DeviceLostError(f"no pipeline was whole for {patience_s:g} s: {why}")
+            cause = OutageError(f"no pipeline was whole for {patience_s:g} s: {why}")
             error = StageError(place, 0, cause, where=place.describe(self._setting.plan))
             self._lost_error = error
             for dead in ([line for line in lane if not line.alive] for lane in self._lanes):

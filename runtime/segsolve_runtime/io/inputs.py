@@ -137,6 +137,8 @@ def _piece(path: Path | None, spec: TensorSpec, rule: PixelRule) -> Piece:
     if path is None:
         if sys.stdin is None:
             raise InputError("the standard input is closed")
+        if sys.stdin.isatty():
+            raise InputError("the standard input is a terminal, which has no frames; pipe them: ... | run --input -")
         return stream_piece(sys.stdin.buffer, spec, rule)
     suffix = path.suffix.lower()
     if suffix == ".npy":

@@ -15,7 +15,7 @@ from segsolve_runtime.contract.arrays import Array, ArraySpec, array_specs, sele
 from segsolve_runtime.contract.places import Place
 from segsolve_runtime.contract.plan import Plan
 from segsolve_runtime.contract.result import Result
-from segsolve_runtime.errors import ClosedError, DevicesLeftError, InputError, RuntimeFault, StageError
+from segsolve_runtime.errors import ClosedError, DevicesLeftError, InputError, OutageError, RuntimeFault, StageError
 from segsolve_runtime.pipeline import Pipeline, State
 from segsolve_runtime.serve.tensors import tensor_metadata
 
@@ -140,7 +140,8 @@ class ServedModel:
         except InputError as error:
             raise Refusal(400, str(error)) from None
         except StageError as error:
-            raise Refusal(500, str(error)) from None
+            is_frames = self.is_ready and not isinstance(error.__cause__, OutageError)
+            raise Refusal(500 if is_frames else 503, str(error)) from None
         except (DevicesLeftError, ClosedError) as error:
             raise Refusal(503, str(error)) from None
         except RuntimeFault as error:

@@ -15,7 +15,17 @@ from segsolve.cli.asking import with_constraints
 from segsolve.cli.batch_progress import batch_progress
 from segsolve.cli.console import show, show_json
 from segsolve.cli.guard import guarded
-from segsolve.cli.options import HostCores, Json, NoSpill, Optimistic, Seed, TimeLimit, TpuMemory, Workers, check_search
+from segsolve.cli.options import (
+    HostCores,
+    Json,
+    NoSpill,
+    Optimistic,
+    Seed,
+    TimeLimit,
+    TpuMemory,
+    Workers,
+    search_limits,
+)
 from segsolve.cli.pool import HostOf, RateTexts, SharingText, WeightText
 from segsolve.errors import ExitCode, UsageError
 from segsolve.library.of_pools import refuse_without_pool
@@ -108,10 +118,9 @@ def command(
     from segsolve.library.workloads import Workloads, is_list
     from segsolve.question.given import parsed
     from segsolve.report.batch import summary_table
-    from segsolve.solvers.base import Limits
 
     counts = parse_counts("--tpus", tpus)
-    check_search(counts[0], time_limit, workers, seed)
+    limits = search_limits(counts[0], time_limit, workers, seed)
     if processes is not None:
         within("--processes", processes, 1, MOST_THREADS)
     if batch is not None:
@@ -130,7 +139,6 @@ def command(
             "rates": rate and {k: str(v) for k, v in parse_rates(rate).items()},
             "weights": parse_weights(weights),
         }
-        limits = Limits(time_limit_s=time_limit, seed=seed, workers=workers)
         wanted = Workloads(workloads=_workloads(models, (pools or "").split(), asked), limits=limits)
     else:
         refuse_without_pool(host_of=host_of)

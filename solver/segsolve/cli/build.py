@@ -94,8 +94,7 @@ def command(
         raise UsageError(f"what is compiled goes {where}", "give -o" if co_compile else "leave out -o")
     within("--timeout", timeout, 1, _LONGEST_S)
     within("--rounds", rounds, 1)
-    if time_limit is not None:
-        within("--time-limit", time_limit, 0)
+    limits = Limits(time_limit_s=time_limit)
     if jobs is not None:
         within("--jobs", jobs, 1)
     folders = [*plan_folders(plans)]
@@ -116,7 +115,7 @@ def command(
         return
     folder = load_plan(folders[0])
     known, note = _costs(folder, model, device)
-    again = _solver(folder.plan, layout, Limits(time_limit_s=time_limit))
+    again = _solver(folder.plan, layout, limits)
     _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)
 
 

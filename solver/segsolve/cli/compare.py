@@ -24,8 +24,8 @@ from segsolve.cli.options import (
     TimeLimit,
     TpuMemory,
     Workers,
-    check_search,
     load_model_or_profile,
+    search_limits,
 )
 from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, WeightText, compare_pool
 from segsolve.errors import ExitCode, UsageError
@@ -70,11 +70,9 @@ def command(
     Below, simple layouts of the TPUs, such as copies of the whole model, are held against the best of all layouts.
     """
     from segsolve.comparison import side_by_side
-    from segsolve.solvers.base import Limits
 
     model = models[0]
     if pool is not None or len(models) > 1 or rate or weights:
-        check_search(None, time_limit, workers, seed)
         if as_csv:
             hint = "it prints on stdout; for a file: > FILE.csv" if pool is None else "use --json"
             raise UsageError("--csv is a flag for one model, without a pool", hint)
@@ -84,7 +82,7 @@ def command(
             pool=pool_or_error(pool, models, rate),
             rates=rate or (),
             weights=weights,
-            limits=Limits(time_limit_s=time_limit, workers=workers, seed=seed),
+            limits=search_limits(None, time_limit, workers, seed),
             more={
                 "tpu_memory": tpu_memory,
                 "host_cores": host_cores,
@@ -101,7 +99,7 @@ def command(
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
     counts = parse_counts("--tpus", tpus)
-    check_search(counts[0], time_limit, workers, seed)
+    limits = search_limits(counts[0], time_limit, workers, seed)
     within("--batch", batch, 1)
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", "leave out one of them")
@@ -109,7 +107,6 @@ def command(
         model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
     )
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
-    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
     with progress(f"comparing strategies for {problems[0].name}") as observe:
         found = list(side_by_side(problems, keeps_state=keeps_state(loaded), limits=limits, observe=observe))
     if not found:

@@ -51,7 +51,7 @@ def exit_code(app: typer.Typer) -> int:
         return ExitCode.USAGE
     said = _errors_said
     try:
-        code: int = app(standalone_mode=False) or ExitCode.OK
+        code: int = app(prog_name="segsolve", standalone_mode=False) or ExitCode.OK
         if code == ExitCode.INTERRUPTED and _errors_said == said:  # Typer has a code for Ctrl-C, and no word
             say_error("interrupted")
         return code

@@ -9,16 +9,13 @@ import typer
 
 from segsolve.cli.console import news
 from segsolve.library import costs as named
-from segsolve.values import (
-    MOST_THREADS,
-    MOST_TPUS,
-    within,
-)
+from segsolve.values import MOST_TPUS, within
 
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
     from segsolve.graph.read import LoadedModel
     from segsolve.profile.source import CostSource
+    from segsolve.solvers.base import Limits
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled.")]
 Models = Annotated[
@@ -87,14 +84,13 @@ Signature = Annotated[
 ]
 
 
-def check_search(tpus: int | None, time_limit: float | None, workers: int, seed: int) -> None:
-    """Raise a UsageError if an option that every search takes makes no sense."""
+def search_limits(tpus: int | None, time_limit: float | None, workers: int, seed: int) -> Limits:
+    """Return how long and how is searched (UsageError if an option that every search takes makes no sense)."""
+    from segsolve.solvers.base import Limits
+
     if tpus is not None:
         within("--tpus", tpus, 1, MOST_TPUS)
-    within("--workers", workers, 1, MOST_THREADS)
-    within("--seed", seed, 0)
-    if time_limit is not None:
-        within("--time-limit", time_limit, 0)
+    return Limits(time_limit_s=time_limit, workers=workers, seed=seed)
 
 
 def load_costs(

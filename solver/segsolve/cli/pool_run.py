@@ -40,6 +40,8 @@ class PoolLeg:
     folder: PoolFolder
     metrics: PoolMetrics
     finished: bool
+    ended: Sequence[str] = ()
+    """Models of which no pipeline was whole any more, while the others went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,10 @@ def run_pool(options: RunOptions, wanted: TrafficOptions, labels: Sequence[str],
     if not last.finished:
         say_error("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if failed := sum(m.accepted - m.count - m.dropped for m in last.metrics.models.values()):
-        say_error(f"{count(failed, 'inference')} failed")
+    failed = sum(m.accepted - m.count - m.dropped for m in last.metrics.models.values())
+    if failed or last.ended:
+        early = f", and of {', '.join(last.ended)} there are no more results" if last.ended else ""
+        say_error(f"{count(failed, 'inference')} failed{early}")
         raise typer.Exit(ExitCode.PARTIAL)
 
 
@@ -208,8 +212,8 @@ def _run_legs(options: RunOptions, folder: PoolFolder, flows: Mapping[str, Traff
             pool = _opened(folder, options)
             with pool:
                 try:
-                    finished = _run_through(pool, frames, flows, options)
-                    return [*legs, PoolLeg(folder, pool.metrics(), finished)]
+                    ended = _run_through(pool, frames, flows, options)
+                    return [*legs, PoolLeg(folder, pool.metrics(), ended is not None, [*(ended or ())])]
                 except PoolDevicesLeftError as error:
                     if not replans:
                         raise
@@ -247,8 +251,8 @@ def _opened(folder: PoolFolder, options: RunOptions) -> Pool:
 
 def _run_through(
     pool: Pool, frames: Mapping[str, Iterator[Mapping[str, Array]]], flows: Mapping[str, Traffic], options: RunOptions
-) -> bool:
-    """Take all results; say if that came to its end and was not interrupted."""
+) -> Mapping[str, Exception] | None:
+    """Take all results; return the models that ended before their frames, with the reasons; None if interrupted."""
     from segsolve.report.units import count
     from segsolve_runtime.observe.exporter import Observed
 
@@ -269,7 +273,7 @@ def _run_through(
         with served(observed, options), ExitStack() as stack:
             if not prints:
                 stack.enter_context(progress(text))
-            pool.run(
+            ended = pool.run(
                 frames,
                 lambda model, result: flows[model].take(result),
                 fail=(lambda model, error: flows[model].fail(error)) if options.on_fault == "skip" else None,
@@ -277,8 +281,10 @@ def _run_through(
                 in_proportion=not live,
             )
     except KeyboardInterrupt:
-        return False
-    return True
+        return None
+    for name, reason in ended.items():
+        news(f"{name} ended before its frames did: {reason}")
+    return ended
 
 
 def _replanned(

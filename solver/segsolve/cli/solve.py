@@ -30,7 +30,7 @@ from segsolve.cli.options import (
     TpuMemory,
     TpusOfFile,
     Workers,
-    check_search,
+    search_limits,
 )
 from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, SharingText, WeightText, solve_pool
 from segsolve.cli.written import write_and_verify
@@ -112,14 +112,13 @@ def command(
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
     from segsolve.report.units import count
-    from segsolve.solvers.base import Limits, Status, Stop
+    from segsolve.solvers.base import Status, Stop
 
-    check_search(tpus, time_limit, workers, seed)
-    limits = Limits(time_limit_s=time_limit, workers=workers, seed=seed)
+    limits = search_limits(tpus, time_limit, workers, seed)
     model = models[0]
-    pool, tpus, device = without_pool(
-        pool, tpus, device, is_alone=len(models) == 1 and not (rate or weights or host_of)
-    )
+    is_alone = len(models) == 1 and not (rate or weights or host_of)
+    by_name = tpu_memory, constraints.get("max_latency")
+    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, said=by_name)
     if pool is not None or len(models) > 1 or rate or weights:
         refuse_in_questions(
             layout=layout,

@@ -34,7 +34,7 @@ from segsolve.cli.options import (
     Seed,
     Signature,
     TpuMemory,
-    check_search,
+    search_limits,
 )
 from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, SharingText, WeightText
 from segsolve.cli.pool_tune import MOST_ROUNDS, PoolMeter, tune_pool
@@ -124,9 +124,8 @@ def command(
     """
     from segsolve.graph.read import read_model
     from segsolve.plan.folder import check_writable
-    from segsolve.solvers.base import Limits
 
-    check_search(tpus, time_limit, 1, seed)
+    limits = search_limits(tpus, time_limit, 1, seed)
     effort = check_effort(backend, runs, warm_up, seed)
     if pool is not None or len(models) > 1 or rate or weights:
         hint = "profiles of a pool's models are named with its kinds: --pool edgetpu-m2+a.json:2"
@@ -139,7 +138,7 @@ def command(
             pool=pool_or_error(pool, models, rate),
             rates=rate or (),
             weights=weights,
-            limits=Limits(time_limit_s=time_limit, seed=seed),
+            limits=limits,
             more={
                 "objective": (objective or Objective.THROUGHPUT).value,
                 "sharing": sharing,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from segsolve.errors import UsageError
 from segsolve.question import Cuts, Layout, Objective, Question
 from segsolve.question.given import found, parsed
-from segsolve.values import DEFAULT_DEVICE, MOST_BATCH, within
+from segsolve.values import DEFAULT_DEVICE
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
@@ -38,8 +38,6 @@ class Asking:
         """Raise a UsageError if the options make no sense, whatever the network."""
         from segsolve.search.ask import check_question
 
-        if self.batch is not None:
-            within("--batch", self.batch, 1, MOST_BATCH)
         check_question(self._question(None), planner)
 
     def check_graph(self, device: str, planner: str) -> None:

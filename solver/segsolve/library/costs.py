@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
-from segsolve.values import DEFAULT_DEVICE, MOST_HOST_CORES, MOST_TPUS, parse_memory, within
+from segsolve.values import DEFAULT_DEVICE, MOST_HOST_CORES, MOST_TPUS, parse_memory, whole
 
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
@@ -38,7 +37,7 @@ def changes_of(
     from segsolve.device.model import Changes as Known
 
     if host_cores is not None:
-        within("--host-cores", host_cores, 1, MOST_HOST_CORES)
+        whole("--host-cores", host_cores, 1, MOST_HOST_CORES)
     memory = None if tpu_memory is None else parse_memory(tpu_memory)
     return Known(memory_bytes=memory, host_of=host_of, host_cores=host_cores, optimistic=optimistic)
 
@@ -172,9 +171,7 @@ def tpus_or(given: int | None, said: int | None) -> int:
     tpus = said if given is None else given
     if tpus is None:
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
-    if not isinstance(tpus, Integral):
-        raise UsageError(f"--tpus is {tpus!r}", "give a whole number")
-    within("--tpus" if given is not None else "the number of accelerators", tpus, 1, MOST_TPUS)
+    whole("--tpus" if given is not None else "the number of accelerators", tpus, 1, MOST_TPUS)
     return tpus
 
 

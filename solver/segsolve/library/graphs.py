@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import UsageError
 from segsolve.library.costs import device_count, tpus_or
-from segsolve.values import parse_memory, within
+from segsolve.values import parse_memory, whole
 
 if TYPE_CHECKING:
     from segsolve.problem import Problem
@@ -75,7 +75,7 @@ def solve_graph(
     from segsolve.search.wide import graph_answer
 
     if cpus is not None:
-        within("--cpus", cpus, 0, MOST_CORES)
+        whole("--cpus", cpus, 0, MOST_CORES)
     problem, device, names = _problem(file, tpus, cpus, tpu_memory, no_spill)
     found = graph_answer(problem, limits, observe)
     return SolvedGraph(problem=problem, answer=found, device=device, names=names)
@@ -89,11 +89,11 @@ def _problem(
     from segsolve.profile.load import profile_costs
     from segsolve.profile.placement import is_placement, load_placement
 
-    memory = None if tpu_memory is None else parse_memory(tpu_memory)
+    memory = None if tpu_memory is None else parse_memory(tpu_memory, least_bare=0)  # in the unit of the file
     if is_placement(file):
         graph = load_placement(file)
         cores = graph.graph.max_cpus if cpus is None else cpus
-        within("the number of CPU cores", cores, 0, MOST_CORES)
+        whole("the number of CPU cores", cores, 0, MOST_CORES)
         accelerators = tpus_or(tpus, graph.graph.max_fpgas)
         problem = graph.problem(accelerators=accelerators, cpus=cores, memory_bytes=memory)
         return problem, GraphDevice(name=file.stem, memory_bytes=problem.capacity_bytes), graph.members

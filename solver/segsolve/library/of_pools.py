@@ -24,13 +24,14 @@ _INSTEAD = {
 
 
 def without_pool(
-    pool: str | None, tpus: int | None, device: str, *, is_alone: bool
+    pool: str | None, tpus: int | None, device: str, *, is_alone: bool, said: Sequence[object] = ()
 ) -> tuple[str | None, int | None, str]:
     """Return pool, TPUs and device; no pool for a model alone on a pool of one kind: that is the plain question.
 
-    Devices that have names, or a link of their own, stay a pool.
+    Devices that have names, or a link of their own, stay a pool; so does what is `said` of one model or kind by its
+    name, such as ``edgetpu-m2=6MiB``.
     """
-    if pool is None or not is_alone:
+    if pool is None or not is_alone or any("=" in str(text) for text in said):
         return pool, tpus, device
     from segsolve.library.named_pools import parse_pool
 

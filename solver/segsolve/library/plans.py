@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 from segsolve.errors import NoCertificateError, UsageError
 from segsolve.library.answer import Answer
 from segsolve.library.costs import Tell, quiet
-from segsolve.values import MOST_TPUS, within
+from segsolve.values import MOST_TPUS, whole
 from segsolve_runtime.contract.files import is_there
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def replan(
     else:
         if tpus is None or lost is not None or limits is not None:
             raise UsageError("the plan of a model is made again for a number of TPUs", "say how many: tpus=3")
-        within("tpus", tpus, 1, MOST_TPUS)
+        whole("--tpus", tpus, 1, MOST_TPUS)
         found = load_plan(root)
         answer = asked_again(found, plan_model(found, named), device, tpus, tell)
     if into is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from segsolve.errors import ModelError, UsageError
 from segsolve.library.answer import html_table
 from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
 from segsolve.library.named_pools import NamedPool, parse_pool, with_links
+from segsolve.values import MOST_WEIGHT, parse_pairs, whole
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from segsolve.question.constraint import Option
     from segsolve.solvers.base import Confirmation, Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
+
+_RATE = re.compile(r"[+-]?[0-9.]{1,30}(?:[eE][+-]?[0-9]{1,3}|/[0-9]{1,30})?")  # of more digits nobody knows the end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,8 +331,9 @@ def _by_model(names: Sequence[str], option: Option, value: Any, *, names_operati
     if option.is_repeatable:
         found: dict[str, Any] = {}
         for text in value:
-            name, _, own = str(text).partition("=")
-            if name not in names or not own:
+            name = max((name for name in names if str(text).startswith(f"{name}=")), key=len, default=None)
+            own = text if name is None else str(text).removeprefix(f"{name}=")
+            if name is None or not own:
                 name, own = names[0], text
                 if names_operations and len(names) > 1:
                     raise UsageError(
@@ -336,13 +341,13 @@ def _by_model(names: Sequence[str], option: Option, value: Any, *, names_operati
                     )
             found.setdefault(name, []).append(own)
         return found
-    parts = [part.partition("=") for part in str(value).split(",")]
-    if not any(mark for _, mark, _ in parts):
+    parts = parse_pairs(str(value))
+    if not parts:
         return dict.fromkeys(names, value)
-    if odd := [name for name, mark, own in parts if name.strip() not in names or not mark or not own]:
+    if odd := [name for name, own in parts if name not in names or not own]:
         raise UsageError(f"{option.flag} is {value!r}: {odd[0]!r} is no model here", f"known: {', '.join(names)}")
     try:
-        return {name.strip(): option.type(own) for name, _, own in parts}
+        return {name: option.type(own) for name, own in parts}
     except ValueError:
         raise UsageError(f"{option.flag} is {value!r}", f"write {option.flag} {names[0]}=NUMBER") from None
 
@@ -405,22 +410,28 @@ def parse_weights(text: str | None) -> dict[str, int]:
         UsageError: the text is not of this form.
     """
     found: dict[str, int] = {}
-    for part in text.split(",") if text else ():
-        name, mark, weight = part.rpartition("=")
-        if not mark or not weight.strip().isdecimal() or not 1 <= int(weight) <= 10_000:
-            raise UsageError(f"--weights is {text!r}", "write models and whole numbers from 1 to 10000, e.g. a=3,b=1")
-        found[name.strip()] = int(weight)
+    form = f"write models and whole numbers from 1 to {MOST_WEIGHT}, e.g. a=3,b=1"
+    parts = parse_pairs(text or "")
+    if text and not parts:
+        raise UsageError(f"--weights is {text!r}", form)
+    for name, weight in parts:
+        if not re.fullmatch(r"\d{1,5}", weight, re.ASCII) or not 1 <= int(weight) <= MOST_WEIGHT:
+            raise UsageError(f"--weights is {text!r}", form)
+        if name in found:
+            raise UsageError(f"--weights names {name!r} twice", "give each model one weight")
+        found[name] = int(weight)
     return found
 
 
 def _rate(name: str, rate: float | str) -> Fraction:
+    text = str(rate).strip()
     try:
-        found = Fraction(str(rate).strip()).limit_denominator(1000)
+        found = Fraction(text if _RATE.fullmatch(text) else "")
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"the rate of {name} is {rate!r}", "write a number of inferences per second") from None
-    if not 0 < found <= 10**6:
+    if not Fraction(1, 1000) <= found <= 10**6:
         raise UsageError(f"the rate of {name} is {rate}", "give one from 0.001 to a million per second")
-    return found
+    return found.limit_denominator(1000)
 
 
 def _workload(
@@ -442,6 +453,8 @@ def _workload(
         raise UsageError(f"--sharing is {sharing!r}", f"known: {', '.join(Sharing)}")
     if objective == Goal.LATENCY and not rates:
         raise UsageError("the least latency of a pool is that at some rates", "name them: --rate MODEL=PER_SECOND")
+    for name, weight in weights.items():
+        whole(f"the weight of {name}", weight, 1, MOST_WEIGHT)
     found, scale = weights_of(dict(rates)) if rates else (dict(weights) or dict.fromkeys(names, 1), None)
     demands = tuple(Demand(model=name, weight=found[name]) for name in names)
     return Workload(demands=demands, scale_fps=scale, goal=Goal(objective), sharing=Sharing(sharing))

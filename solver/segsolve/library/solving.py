@@ -30,7 +30,7 @@ from segsolve.library.of_pools import (
 )
 from segsolve.library.pools import SolvedPool, solve_pool
 from segsolve.question import Cuts, Layout, Objective
-from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, within
+from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, whole
 
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
@@ -136,7 +136,8 @@ def solve(
 
     models, watch = _paths(model), observe or ignore
     is_alone = len(models) == 1 and not (rates or weights or host_of or sharing)
-    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone)
+    said = tpu_memory, constraints.get("max_latency")
+    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, said=said)
     if pool is not None or len(models) != 1 or rates or weights:
         pool = pool_or_error(pool, models, rates)
         refuse_in_questions(
@@ -303,8 +304,8 @@ def compare(
     if not counts:
         raise UsageError("tpus is empty", "give a number, or a list of them")
     for count in counts:
-        within("tpus", count, 1, MOST_TPUS)
-    within("batch", batch, 1)
+        whole("--tpus", count, 1, MOST_TPUS)
+    whole("--batch", batch, 1)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
     loaded, costs = load_model_or_profile(models[0], device, changes, tell=tell)
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from segsolve.errors import UsageError
 from segsolve.problem import Problem, SharedLink
 from segsolve.question.kept import Constraints
+from segsolve.values import MOST_WEIGHT
 
 if TYPE_CHECKING:
     from segsolve.cost.arrays import Ints
@@ -249,7 +250,3 @@ def weights_of(rates: dict[str, Fraction]) -> tuple[dict[str, int], Fraction]:
             f"round them, so that no weight is above {MOST_WEIGHT}",
         )
     return weights, Fraction(unit, common)
-
-
-MOST_WEIGHT = 10_000
-"""Of a model: loads are sums of weights times times, in whole ns."""

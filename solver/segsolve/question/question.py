@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from segsolve.question.kept import Constraints
+from segsolve.values import MOST_BATCH, whole
 
 
 class Objective(StrEnum):
@@ -35,10 +36,13 @@ class Cuts(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of a problem."""
+    """What is asked of a problem (UsageError: a number makes no sense)."""
 
     objective: Objective = Objective.THROUGHPUT
     layout: Layout = Layout.ANY
     cuts: Cuts = Cuts.AUTO
     batch: int = 15
     constraints: Constraints = field(default_factory=Constraints)
+
+    def __post_init__(self) -> None:
+        whole("--batch", self.batch, 1, MOST_BATCH)

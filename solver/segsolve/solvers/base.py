@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from segsolve.values import MOST_THREADS, whole, within
+
 
 class Status(StrEnum):
     """What is known of a plan, in the words of the solvers."""
@@ -26,11 +28,21 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long and how a planner may search; heuristics ignore it."""
+    """How long and how a planner may search; heuristics ignore it.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
 
     time_limit_s: float | None = None
     workers: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.time_limit_s is not None:
+            within("--time-limit", self.time_limit_s, 0)
+        whole("--workers", self.workers, 1, MOST_THREADS)
+        whole("--seed", self.seed, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from segsolve_runtime.serve.detection import Detector
 from segsolve_runtime.serve.log import Log
 from segsolve_runtime.serve.models import Models, ServedModel
 from segsolve_runtime.serve.server import Server, ServerOptions
-from tests.runtime.runners import PATIENCE_S, IncrementRunner
+from tests.runtime.runners import PATIENCE_S, ReturningRunner
 
 CHAIN = Lane(stage_ns=(1, 1, 1), replicas=(1, 1, 1))
 
@@ -55,11 +55,12 @@ def served(
     most_waiting: int = 256,
     timeout_s: float | None = None,
     lanes: tuple[Lane, ...] = (CHAIN,),
+    reopen: Callable[[], object] = lambda: None,
 ) -> ServedModel:
     """Return a model that adds 3 to two numbers."""
     plan = lanes_plan(lanes)
     runners = [
-        IncrementRunner(stage_at(plan, place).outputs[0], before if place.stage == 1 else lambda number: None)
+        ReturningRunner(stage_at(plan, place).outputs[0], before if place.stage == 1 else lambda number: None, reopen)
         for place in places(plan)
     ]
     pipeline = Pipeline(plan, runners, faults=faults or FaultPolicy(on_fault="retry"))

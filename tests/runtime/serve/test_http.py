@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -19,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
 from segsolve_runtime import FaultPolicy
-from segsolve_runtime.errors import DeviceLostError
+from segsolve_runtime.errors import DeviceLostError, HardwareError
 from segsolve_runtime.flow.schedule import Lane
 from segsolve_runtime.serve.server import ServerOptions
-from tests.runtime.runners import PATIENCE_S
+from tests.runtime.runners import PATIENCE_S, wait_for
 
 from .conftest import Running, running, served
 
@@ -211,7 +210,7 @@ def test_a_model_without_devices_is_not_ready() -> None:
         raise DeviceLostError("unplugged")
 
     with running(served("adds", lose), served("other")) as server:
-        assert infer(server)[0] == 500
+        assert infer(server)[:2] == (503, {"error": "stage 1 failed on inference 0: DeviceLostError: unplugged"})
         status, answer, _ = infer(server)
         assert (status, answer) == (503, {"error": "the model 'adds' is failed: stage 1: unplugged"})
         assert ask(server, "GET", "/v2/health/live")[0] == 200
@@ -219,6 +218,29 @@ def test_a_model_without_devices_is_not_ready() -> None:
         assert ask(server, "GET", "/v2/models/adds/ready")[0] == 503
         assert infer(server, model="other")[0] == 200
         assert ask(server, "POST", "/v2/repository/index")[1][0]["reason"] == "stage 1: unplugged"
+
+
+def test_a_device_that_is_away_for_too_long_is_an_outage_and_no_fault_of_a_request() -> None:
+    away = threading.Event()
+    away.set()
+
+    def lose(number: int) -> None:
+        if away.is_set():
+            raise DeviceLostError("unplugged")
+
+    def reopen() -> None:
+        if away.is_set():
+            raise HardwareError("still unplugged")
+
+    model = served("adds", lose, faults=FaultPolicy(on_fault="retry", rejoin_s=0.1), reopen=reopen)
+    with running(model) as server:
+        status, answer, _ = infer(server)
+        assert status == 503 and "no pipeline was whole for 0.1 s: stage 1: unplugged" in answer["error"]
+        assert infer(server)[0] == 503
+        away.clear()
+        wait_for(lambda: model.is_ready)
+        assert infer(server)[0] == 200
+        assert 500 not in model.tally.by_status
 
 
 def test_only_who_knows_the_token_is_let_in() -> None:
@@ -307,10 +329,3 @@ def call(server: Running, **options: Any) -> list[int]:
     with grpc_client.InferenceServerClient(server.grpc) as client:
         found: list[int] = client.infer("adds", [given], **options).as_numpy("out").tolist()
         return found
-
-
-def wait_for(holds: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from segsolve.problem import Problem
 from segsolve.question.constraint import Constraint, Option
-from segsolve.values import within
+from segsolve.values import whole
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class MaxStages(Constraint):
     @classmethod
     def asked(cls, given: Any, problem: Problem | None) -> int:
         """Return a number that makes sense."""
-        within(cls.option.flag, given, 1)
+        whole(cls.option.flag, given, 1)
         return int(given)
 
     @property
