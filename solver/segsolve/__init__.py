@@ -44,6 +44,11 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    """Return what there is, for those who look for it in a notebook."""
+    return __all__
+
+
 def __getattr__(name: str) -> "Any":
     """Import what is asked for when it is: the solver alone takes a second."""
     if name not in _HOMES:

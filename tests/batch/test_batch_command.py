@@ -126,6 +126,11 @@ def test_some_failures_have_an_exit_code_of_their_own(models: Path, tmp_path: Pa
     assert "solving: 4 of 4, 2 failed" in stderr
 
 
+def test_a_folder_that_is_not_there_is_no_network(tmp_path: Path) -> None:
+    code, _, stderr = finish(start("batch", f"{tmp_path}/gone/", "--tpus", "2", "-o", tmp_path / "out"))
+    assert code == ExitCode.USAGE and "gone/ does not exist" in stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [

@@ -16,6 +16,7 @@ from segsolve.checker.check import Report, check_folder
 from segsolve.checker.document import CERTIFICATE_FILE
 from segsolve.cli.schema import file_schema
 from segsolve_runtime.contract.plan import load_plan
+from segsolve_runtime.contract.wording import exact_ms
 
 from ..shared import MODELS
 from .folders import QUESTIONS, branching_net, documents, make_folder
@@ -71,7 +72,8 @@ def test_a_plan_that_calls_the_best_of_its_order_optimal(tmp_path: Path) -> None
     assert report.verdict is not None and str(report.verdict).startswith(
         "the best over the cuts of the execution order"
     )
-    assert f"its bound of {solution['bound_ns']} ns over other cuts of the graph was not checked" in str(report.verdict)
+    bound = exact_ms(solution["bound_ns"])
+    assert f"its bound of {bound} over other cuts of the graph was not checked" in str(report.verdict)
     optimal = {
         "status": "optimal",
         "bound_ns": solution["objective_ns"],
@@ -98,7 +100,9 @@ def test_a_bound_that_the_least_work_confirms(tmp_path: Path) -> None:
     bound = work // problem["tpus"]
     solution.update(bound_ns=bound, gap=1 - bound * bottom / top)
     held.write(tmp_path / "plan")
-    assert f"over all cuts of the graph none takes less than {bound} ns" in str(checked(tmp_path / "plan").verdict)
+    assert f"over all cuts of the graph none takes less than {exact_ms(bound)}" in str(
+        checked(tmp_path / "plan").verdict
+    )
     solution.update(gap=0.5)
     held.write(tmp_path / "plan")
     assert "the gap of 0.5" in checked(tmp_path / "plan").steps[-1].text

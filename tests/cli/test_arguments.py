@@ -33,6 +33,7 @@ def test_what_means_the_same(given: dict[str, Any], same: dict[str, Any], net: P
     [
         {"tpus": "2"},
         {"tpus": 2.5},
+        {"tpus": True},
         {"min_fps": "30"},
         {"max_stages": "2"},
         {"pin": (2, 1)},
@@ -83,6 +84,17 @@ def test_limits_that_make_no_sense_are_named_where_they_are_made(given: dict[str
 def test_weights_and_rates_that_make_no_sense_are_named(given: dict[str, Any], words: str, net: Path) -> None:
     with pytest.raises(UsageError, match=words):
         segsolve.solve(net, pool="edgetpu-m2:2", **given)
+
+
+def test_numbers_of_tpus_are_written_as_on_the_command_line(net: Path) -> None:
+    rows = segsolve.compare(net, tpus="1..2,4")
+    assert [row["tpus"] for row in rows if row["planner"] == "greedy"] == [1, 2, 4]
+    assert {row["confirmed_by"] for row in rows if row["planner"] == "greedy"} == {"evaluator"}
+    assert len({(row["tpus"], row["planner"], row["layout"]) for row in rows}) == len(rows)
+
+
+def test_a_notebook_finds_the_functions_by_name() -> None:
+    assert {"solve", "compare", "solve_pool", "Limits"} <= set(dir(segsolve))
 
 
 def test_an_answer_is_shown_in_a_line(net: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from generators.problems import chain, op_cost
+from segsolve.cli.console import fitted
 from segsolve.comparison import compare
 from segsolve.cost.plan import score_plan
 from segsolve.device.model import device_names, load_device
@@ -22,10 +23,10 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.report.grid import Grid
 from segsolve.report.layouts import layouts_table
 from segsolve.report.table import compare_table
-from segsolve.report.units import count, million, ms, percent, size
+from segsolve.report.units import count, million, ms, size
 from segsolve.search.simple_layouts import Layout, layouts_beside
 from segsolve.solvers.base import Status
-from segsolve_runtime.contract.wording import hanging
+from segsolve_runtime.contract.wording import exact_ms, hanging, percent
 
 from ..models import Net
 from .tool import Done, inside, run
@@ -100,6 +101,20 @@ def test_names_that_look_like_markup(tmp_path: Path) -> None:
 def test_litert_says_nothing_of_itself(plan: Path) -> None:
     done = inside("run", plan, "--count", "1")
     assert done.code == ExitCode.OK and "INFO" not in done.stderr
+
+
+@pytest.mark.parametrize("task", ["solving", "solving 2 models on edgetpu-m2:1,edgetpu-usb:1"])
+@pytest.mark.parametrize("told", ["", ": best 14.38 ms, bound 13.63 ms, 20.1 s"])
+def test_a_line_that_is_kept_up_to_date_is_one_line(task: str, told: str) -> None:
+    for room in (20, 60, 120):
+        line = fitted(task, told, room)
+        assert len(line) <= max(room, len(told) + 1) and line.endswith(told)
+        assert line == task + told or line == f"{task[: room - len(told) - 1]}…{told}" or room <= len(told)
+
+
+def test_times_to_the_ns() -> None:
+    assert exact_ms(1_069_075) == "1.069075 ms" and exact_ms(5) == "0.000005 ms"
+    assert exact_ms(Fraction(2_071_009, 2)) == "1.035504500 ms"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])

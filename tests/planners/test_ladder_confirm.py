@@ -19,6 +19,7 @@ from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import dag_of
 from segsolve.solvers.ladder.probe import probe
 from segsolve.solvers.probe import exists_plan
+from segsolve_runtime.contract.wording import exact_ms
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -40,7 +41,7 @@ def test_few_ideals_are_probed() -> None:
     result = solve_and_confirm(random_dag(20, 3, 1, width=2), stages=3)
     (said,) = result.confirmed_by
     assert result.objective_ns is not None
-    worse = f"a bottleneck of {result.objective_ns - 1} ns or less"
+    worse = f"a bottleneck of {exact_ms(result.objective_ns - 1)} or less"
     assert said.claim.startswith(f"no pipeline of at most 3 accelerators has {worse}, over ")
     assert (said.by, said.strength) == ("exact probe", "exact")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from segsolve_runtime.bench.turns import Effort, Entrant, Where
 from segsolve_runtime.bench.verdict import NOISE, UNDECIDED, compare, estimate
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.observe.drift import BEHIND
 
 _UNITS = {"throughput": "inferences/s", "latency": "ms"}
@@ -68,7 +69,7 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
     width = max(len(entrant.name) for entrant in entrants)
     turns = f"{effort.rounds} turns of {effort.count} inferences each, shuffled"
     yield f"{effort.mode} on {where.backend}, {turns};"
-    yield f"medians with {found['plans'][0]['confidence']:.0%} intervals"
+    yield f"medians with {100 * found['plans'][0]['confidence']:.0f} % intervals"
     for entry in found["plans"]:
         interval = f"{entry['low']:.2f} to {entry['high']:.2f}"
         text = f"{entry['name']:{width}}  {entry['median']:10.2f} {unit}  ({interval})"
@@ -78,9 +79,10 @@ def lines(entrants: Sequence[Entrant], where: Where, effort: Effort, noise: floa
         if entry["verdict"] is not None:
             is_apart = entry["verdict"] not in ("a tie", UNDECIDED)
             text += f"  {entry['verdict']}"
-            text += f" by {abs(entry['ratio_to_first']['median'] - 1):.1%}" if is_apart else ""
+            text += f" by {percent(abs(entry['ratio_to_first']['median'] - 1))}" if is_apart else ""
         yield text
     if slow := [entry["name"] for entry in found["plans"] if entry["late"] > BEHIND]:
         yield f"This machine did not keep up with {', '.join(slow)}: what was measured is the machine, not the plans."
     if len(entrants) > 1:
-        yield f"Against {entrants[0].name}, turn by turn; less than {noise:.0%} is a tie, as repeats differ that much."
+        tie = f"less than {100 * noise:.0f} % is a tie, as repeats differ that much"
+        yield f"Against {entrants[0].name}, turn by turn; {tie}."

@@ -16,6 +16,7 @@ from segsolve_runtime.contract.arrays import Array
 from segsolve_runtime.contract.frames import random_frames
 from segsolve_runtime.contract.plan import Plan, load_plan
 from segsolve_runtime.contract.start import first_result
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.contract.writing import replace_file
 from segsolve_runtime.flow.faults import FaultPolicy
 from segsolve_runtime.flow.metrics import Metrics
@@ -122,7 +123,7 @@ def _table(plan: Plan, metrics: Metrics, backend: str, began: Began) -> Iterator
         name = f"stage {done.pipeline}.{done.stage}" + (f" x{done.replicas}" if done.replicas > 1 else "")
         yield (
             f"{name:14} {done.time_p50_ns / 1e6:9.2f} ms, predicted {stage.prediction.time_ns / 1e6:9.2f}; "
-            f"busy {done.utilisation(max(1, metrics.elapsed_ns)):.0%}"
+            f"busy {percent(done.utilisation(max(1, metrics.elapsed_ns)))}"
         )
     yield (
         f"{metrics.throughput_fps:.1f} inferences per second, latency {metrics.latency_p50_ns / 1e6:.2f} ms median, "

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from pydantic import ValidationError
 
 NO_TEXT = "it holds half of a surrogate pair, which is no text"
@@ -23,6 +25,22 @@ def first_fault(error: ValidationError, whole: str) -> str:
     where = ".".join(shortened(str(part)) for part in first["loc"]) or whole
     text = f"{where}: {first['msg'].removeprefix('Value error, ')}"
     return " ".join(text.encode(errors="replace").decode().split())
+
+
+def exact_ms(ns: int | Fraction) -> str:
+    """Return a time of so many ns in ms, to the ns; a fraction's to a thousandth of one."""
+    if ns.denominator == 1:
+        return f"{ns.numerator // 10**6}.{ns.numerator % 10**6:06} ms"
+    return f"{float(ns) / 1e6:.9f} ms"
+
+
+def percent(fraction: float) -> str:
+    """Return a share; zero exactly is said as such, what rounds to it is not."""
+    if fraction == 0:
+        return "0 %"
+    if fraction >= 1:
+        return f"{100 * fraction:,.0f} %"
+    return f"{100 * fraction:.1f} %" if fraction >= 0.0005 else "<0.1 %"
 
 
 def runs(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -58,6 +58,8 @@ def _resolve(name: str) -> Iterator[Path | str]:
         yield Path(name)
     elif is_folder(Path(name)):
         yield from _in_folder(Path(name))
+    elif "/" in name:
+        raise UsageError(f"{name} does not exist", "name a folder or files of models, or networks of the zoo")
     else:
         yield get(name).name
 

@@ -14,6 +14,7 @@ from segsolve.checker.failure import CertificateFault, need
 from segsolve.checker.objectives import objective
 from segsolve.checker.plans import Pieces, Priced, Prices, check_valid, pieces_along
 from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.wording import exact_ms
 
 
 def check_belongs(plan: Plan, certificate: Certificate) -> None:
@@ -126,8 +127,8 @@ def _layout(pieces: Pieces) -> str:
 def _worth(plan: Plan, found: Priced) -> str:
     count = sum(map(len, found.pieces))
     return (
-        f"{count} {'stage' if count == 1 else 'stages'} priced again: {_ceil(1 / found.rate)} ns per inference, "
-        f"latency {found.latency_ns} ns, {found.tpus} of {plan.solution.tpus_requested} TPUs"
+        f"{count} {'stage' if count == 1 else 'stages'} priced again: {exact_ms(_ceil(1 / found.rate))} per inference, "
+        f"latency {exact_ms(found.latency_ns)}, {found.tpus} of {plan.solution.tpus_requested} TPUs"
     )
 
 

@@ -97,8 +97,3 @@ def kind(certificate: Certificate) -> str:
 def kept(certificate: Certificate) -> str:
     """Return whether anything else was asked for, in words."""
     return " that keeps what was asked for" if constraints_in_words(certificate) else ""
-
-
-def ns(value: Fraction) -> str:
-    """Return a time as a sentence has it."""
-    return str(value) if value.denominator == 1 else f"{float(value):.3f}"

@@ -14,6 +14,7 @@ from segsolve.checker.least import least_value
 from segsolve.checker.objectives import objective
 from segsolve.checker.states import Scope
 from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.wording import exact_ms
 
 ORDER_ONLY = "execution order"
 """`best_over` of a plan that is the best over the cuts of its execution order, where others were allowed."""
@@ -100,9 +101,9 @@ def _limits(plan: Plan, certificate: Certificate, *, is_optimal: bool, is_bound:
         if plan.solution.status == "optimal" or not objective(certificate.question.objective).is_time or not bound:
             yield "nothing is said of other cuts of the graph"
         elif bound <= -(-least_value(certificate) // 1):
-            yield f"over all cuts of the graph none takes less than {bound} ns"
+            yield f"over all cuts of the graph none takes less than {exact_ms(bound)}"
         else:
-            yield f"its bound of {bound} ns over other cuts of the graph was not checked"
+            yield f"its bound of {exact_ms(bound)} over other cuts of the graph was not checked"
     if objective(certificate.question.objective).has_points and certificate.plans is None:
         yield "whether the other points can be reached was not checked"
     if not is_bound:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from segsolve.cli.console import news
 from segsolve.cli.running import Leg, RunOptions
+from segsolve_runtime.contract.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,8 +111,9 @@ def say_doubts(legs: Sequence[Leg], backend: str) -> None:
             )
     for stage in behind(legs[-1].metrics):
         news(
-            f"warning: this machine did not keep up with stage {stage.stage}: {stage.late / stage.inferences:.0%} of "
-            "its inferences were still at work when they were due; rate and latency are the machine's, not the plan's"
+            f"warning: this machine did not keep up with stage {stage.stage}: "
+            f"{percent(stage.late / stage.inferences)} of its inferences were still at work when they were due; "
+            "rate and latency are the machine's, not the plan's"
         )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 100  # so that what a pipe gets does not depend on a terminal
 _LOG_EVERY_S = 5.0
+_SPINNER = 2  # columns before what is told
 
 
 def show(result: RenderableType) -> None:
@@ -114,8 +115,15 @@ def progress(task: str) -> Iterator[Observer]:
         news(task)
         yield _log(task)
         return
-    with console.status(Text(task)) as status:
-        yield lambda event: status.update(Text(f"{task}: {_describe(event)}"))
+    room = console.width - _SPINNER
+    with console.status(Text(fitted(task, "", room))) as status:
+        yield lambda event: status.update(Text(fitted(task, f": {_describe(event)}", room)))
+
+
+def fitted(task: str, told: str, room: int) -> str:
+    """Return a line of at most so many characters: one that is wrapped is not taken back, but left above the next."""
+    kept = max(1, room - len(told))
+    return (task if len(task) <= kept else f"{task[: kept - 1]}…") + told
 
 
 def _width(stream: TextIO) -> int | None:

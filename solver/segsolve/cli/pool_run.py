@@ -19,6 +19,7 @@ from segsolve.cli.running import RunOptions, compiler_of, opening, served
 from segsolve.cli.traffic import Traffic, TrafficOptions, traffic
 from segsolve.errors import ExitCode, UsageError
 from segsolve_runtime.contract.files import make_folder
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.errors import StageError
 
 if TYPE_CHECKING:
@@ -172,8 +173,9 @@ def _say_doubts(leg: PoolLeg) -> None:
         if stages := behind(metrics):
             late, of = sum(stage.late for stage in stages), sum(stage.inferences for stage in stages)
             news(
-                f"warning: this machine's CPU did not keep up with {name}: {late / of:.0%} of its stages' inferences "
-                "were still at work when they were due; its rate and latency are the machine's, not the plan's"
+                f"warning: this machine's CPU did not keep up with {name}: {percent(late / of)} of its stages' "
+                "inferences were still at work when they were due; its rate and latency are the machine's, "
+                "not the plan's"
             )
 
 

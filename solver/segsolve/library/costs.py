@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from segsolve.errors import UsageError
 from segsolve.values import DEFAULT_DEVICE, MOST_HOST_CORES, MOST_TPUS, parse_memory, whole
+from segsolve_runtime.contract.wording import percent
 
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
@@ -88,7 +89,7 @@ def placement_notes(costs: CostSource) -> Iterator[str]:
     if graph.macs and done < graph.macs / 2:
         yield (
             f"an Edge TPU does {mapped.end - mapped.first} of the model's {len(graph.ops)} operations, "
-            f"{done / graph.macs:.0%} of its multiply-accumulates"
+            f"{percent(done / graph.macs)} of its multiply-accumulates"
         )
     for part in mapped.fallbacks:
         one = part.first == part.last

@@ -30,7 +30,7 @@ from segsolve.library.of_pools import (
 )
 from segsolve.library.pools import SolvedPool, solve_pool
 from segsolve.question import Cuts, Layout, Objective
-from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, whole
+from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, parse_counts, whole
 
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
@@ -252,7 +252,7 @@ def pose(
 def compare(
     model: str | Path | Sequence[str | Path],
     *,
-    tpus: int | Sequence[int] | None = None,
+    tpus: int | str | Sequence[int] | None = None,
     device: str = DEFAULT_DEVICE,
     pool: str | None = None,
     rates: Mapping[str, float | str] | None = None,
@@ -269,6 +269,7 @@ def compare(
 ) -> Rows:
     """Return a row per number of TPUs and strategy, and per layout, as `segsolve compare --csv` does; times in ns.
 
+    `tpus` is a number, some, or a text such as ``2..8``.
     With a `pool` it is a row per way to use it, as `segsolve compare --pool --json` has them; `rates`, `weights`,
     `host_of` and `constraints` are those of `solve`, and of pools alone.
 
@@ -300,6 +301,8 @@ def compare(
         return compared(solved)
     refuse_without_pool(host_of=host_of)
     refuse_constraints(constraints, "segsolve.solve takes it for one model; strategies know none")
+    if isinstance(tpus, str):
+        tpus = parse_counts("tpus", tpus)
     counts = [tpus] if isinstance(tpus, int) else list(tpus or ())
     if not counts:
         raise UsageError("tpus is empty", "give a number, or a list of them")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import islice
 
 from segsolve.cost.stage import placements, stage_score
 from segsolve.plan.model import Pipeline, Plan, Stage
@@ -15,7 +15,7 @@ from segsolve.pool.exclusive import best_split
 from segsolve.pool.model import PoolProblem
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 
-_MOST_PLACEMENTS = 20_000
+_MOST_PLACEMENTS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,11 @@ def ways_beside(answer: PoolAnswer) -> list[Way]:
     """Return the simple uses, and the best plans of each family that an answer about rates knows."""
     named = {DEDICATED: ("dedicated", "pipelines, TPUs of their own"), SHARED: ("shared", "pipelines, shared TPUs")}
     named[COPIES] = "copies", "copies too, on shared TPUs"
+    best = {own.name: own.value for own in answer.families}
+    if COPIES in best:  # of which plans without any are some
+        best[COPIES] = min((value for value in best.values() if value is not None), default=None)
     return simple_ways(answer.problem, answer.simple_shared) + [
-        Way(name=named[own.name][0], text=named[own.name][1], period=own.value, bound=own.bound)
+        Way(name=named[own.name][0], text=named[own.name][1], period=best[own.name], bound=own.bound)
         for own in answer.families
     ]
 
@@ -124,20 +127,27 @@ def _whole(problem: PoolProblem) -> PoolPlan | None:
 
 
 def _placed(problem: PoolProblem) -> PoolPlan | None:
-    devices: Sequence[int] = range(len(problem.pool.devices))
-    if len(devices) ** problem.models > _MOST_PLACEMENTS:  # of alike ones, more than there are models change nothing
-        kinds = problem.pool.devices
-        devices = [d for d in devices if d - kinds.index(kinds[d]) < problem.models]
-    if len(devices) ** problem.models > _MOST_PLACEMENTS:
+    placings = list(islice(_placings(problem.pool.devices, problem.models), _MOST_PLACEMENTS + 1))
+    if len(placings) > _MOST_PLACEMENTS:
         return None
     best: tuple[Fraction, PoolPlan] | None = None
-    for where in product(devices, repeat=problem.models):
+    for where in placings:
         pipelines = tuple(_whole_model(problem, m, d) for m, d in enumerate(where))
         plan = by_first_stage(pipelines, len(problem.pool.devices))
         period = score_pool(problem, plan).period
         if (best is None or period < best[0]) and not check_pool(problem, plan):
             best = period, plan
     return best[1] if best else None
+
+
+def _placings(kinds: Sequence[int], models: int) -> Iterator[tuple[int, ...]]:
+    """Yield a device for each model, given each device's kind: of those that differ in which of alike ones, one."""
+    if not models:
+        yield ()
+        return
+    for others in _placings(kinds, models - 1):
+        free = {kind: d for d, kind in reversed([*enumerate(kinds)]) if d not in others}
+        yield from ((*others, d) for d in sorted({*others, *free.values()}))
 
 
 def _whole_model(problem: PoolProblem, model: int, device: int, share: Fraction | None = None) -> PoolPipeline:

@@ -357,7 +357,9 @@ class _Solve:
         if self._copies and value is not None:  # what is found and shown of plans without them is not of all
             value = min(value, self._copied[1].value) if self._copied else value
             bound = int(self._prices[1]) if self._prices else 0
-        objective = None if value is None else -(-value.numerator // value.denominator)
+        objective = None if value is None or value >= IMPOSSIBLE else -(-value.numerator // value.denominator)
+        if objective is not None and bound > objective:  # a bound of plans that make the rates, which this one does not
+            bound = 0
         self._observe(Progress(objective_ns=objective, bound_ns=bound, wall_s=time.perf_counter() - self._start))
 
 

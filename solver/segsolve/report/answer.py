@@ -20,7 +20,7 @@ from segsolve.report.grid import Grid
 from segsolve.report.ranges import period_range, range_document
 from segsolve.report.start import first_result_of, first_result_words
 from segsolve.report.table import SPILL, spills, stage_bar, streamed
-from segsolve.report.units import count, fps, mib, ms, names, percent, sentence, spans
+from segsolve.report.units import count, fps, mib, ms, names, sentence, spans
 from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
 from segsolve.search.attainable import Attainable
 from segsolve.search.contradiction import Contradiction
@@ -29,6 +29,7 @@ from segsolve.solvers.base import Status, Stop
 from segsolve.values import SHOWN_POINTS
 from segsolve_runtime.contract.document import members
 from segsolve_runtime.contract.start import Start
+from segsolve_runtime.contract.wording import percent
 
 _LEAST_PLOTTED = 4
 _UNITS = "predicted time per inference in ms, weights in MiB"
@@ -240,8 +241,8 @@ def on_host(problem: Problem, score: PlanScore) -> Iterable[str]:
             yield f"{sentence(found[name])} has nothing left at this rate."
     for name in score.limited_by:
         yield (
-            f"{sentence(found[name])} limits the rate: it has {1 / float(score.needed[name]):.0%} of what the TPUs "
-            f"could use at {fps(float(score.full_rate * 10**9))} inferences per second."
+            f"{sentence(found[name])} limits the rate: it has {percent(1 / float(score.needed[name]))} of what the "
+            f"TPUs could use at {fps(float(score.full_rate * 10**9))} inferences per second."
         )
     if host is None:
         return

@@ -13,7 +13,8 @@ from segsolve.batch.summary import REFERENCE, Extreme, Failure, Pooled, Summary
 from segsolve.question import Objective
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD, SPILL
-from segsolve.report.units import fps, ms, or_dash, percent, times
+from segsolve.report.units import fps, ms, or_dash, times
+from segsolve_runtime.contract.wording import percent
 
 _NAME_WIDTH = 20
 _PLAIN = Objective.THROUGHPUT.value

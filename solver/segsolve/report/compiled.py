@@ -18,10 +18,11 @@ from segsolve.compiler.refine import End, Refinement, Round
 from segsolve.compiler.truth import AGREEMENT_BYTES, StageTruth
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
-from segsolve.report.units import count, fps, mib, ms, percent, size
+from segsolve.report.units import count, fps, mib, ms, size
 from segsolve_runtime.contract.compiled import CompileRecord
 from segsolve_runtime.contract.document import jsonable, members
 from segsolve_runtime.contract.plan import Plan, Stage
+from segsolve_runtime.contract.wording import percent
 
 _DIFFERENT = "yellow"
 

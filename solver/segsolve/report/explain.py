@@ -9,9 +9,10 @@ from segsolve.plan.question import objective_of
 from segsolve.report.layout import describe, limited, operations, why_whole
 from segsolve.report.plan_view import Details, Move, PlanView
 from segsolve.report.strategy import PipelineView, StageView, StrategyView
-from segsolve.report.units import count, fps, ms, percent, sentence, size
+from segsolve.report.units import count, fps, ms, sentence, size
 from segsolve.search.objectives import aim
 from segsolve.search.strategies import STRATEGIES, VENDOR
+from segsolve_runtime.contract.wording import percent
 
 TITLES = {one.name: one.title for one in STRATEGIES} | {
     "optimum": "Optimum",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from segsolve.batch.jobs import LAYOUTS
 from segsolve.comparison import Comparison
 from segsolve.cost.plan import Score
 from segsolve.device.ranges import Ranges
@@ -15,10 +16,11 @@ from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.ranges import period_range, range_document, ties_sentence
 from segsolve.report.table import GOOD, SPILL, over_cell, over_header
-from segsolve.report.units import bar, count, fps, mib, ms, percent, times
+from segsolve.report.units import bar, count, fps, mib, ms, times
 from segsolve.search.simple_layouts import Layout, Layouts
 from segsolve.solvers.base import Status, Stop
-from segsolve_runtime.contract.document import members
+from segsolve_runtime.contract.document import jsonable, members
+from segsolve_runtime.contract.wording import percent
 
 _MOST_BARS = 16
 _PLANNER = "layout"
@@ -61,7 +63,8 @@ def rows_with_layouts(
         if beside
         for layout in beside.all
     ]
-    return strategies + [columns | {name: row[name] for name in row if name in columns} for row in found]
+    rows = strategies + [columns | {name: row[name] for name in row if name in columns} for row in found]
+    return [row | {"confirmed_by": ", ".join(each["by"] for each in jsonable(row["confirmed_by"]))} for row in rows]
 
 
 def _size(row: Document) -> str | None:
@@ -150,7 +153,7 @@ def _row(layouts: Layouts, layout: Layout, comparison: Comparison, batch: int, r
     stages = [" ".join(str(s["time_ns"]) for s in pipeline["stages"]) for pipeline in document["pipelines"]]
     found, over = layout.answer, layouts.over_bound(layout)
     return document | {
-        "planner": found.planner if found else _PLANNER,
+        "planner": LAYOUTS if found else _PLANNER,
         "gap": 1.0 if over is None else float(over / (1 + over)),
         "stopped_by": found.stopped_by if found else Stop.FINISHED,
         **members(found, "wall_s"),

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from segsolve.report.run import operations
 from segsolve.report.table import GOOD, SPILL
-from segsolve.report.units import count, fps, long_bar, ms, percent
+from segsolve.report.units import count, fps, long_bar, ms
 from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.flow.metrics import Metrics, StageMetrics
 
 _BAR_WIDTH = 24

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from segsolve.profile.format import Layer, Profile
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, ms, percent, short
+from segsolve.report.units import count, ms, short
 from segsolve_runtime.contract.document import members
+from segsolve_runtime.contract.wording import percent
 
 _SHOWN = 5
 

@@ -11,9 +11,10 @@ from rich.text import Text
 from segsolve.report.grid import Grid
 from segsolve.report.start import seconds
 from segsolve.report.table import GOOD
-from segsolve.report.units import count, fps, long_bar, ms, percent, spans
+from segsolve.report.units import count, fps, long_bar, ms, spans
 from segsolve_runtime.contract.plan import Plan, Stage
 from segsolve_runtime.contract.start import first_result
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.flow.metrics import Metrics
 from segsolve_runtime.observe.began import Began
 from segsolve_runtime.observe.drift import drift_of

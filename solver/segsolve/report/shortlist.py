@@ -12,9 +12,10 @@ from rich.text import Text
 from segsolve.problem import Problem
 from segsolve.report.grid import Grid
 from segsolve.report.tune import cuts_text, plan_ranges
-from segsolve.report.units import count, fps, ms, percent
+from segsolve.report.units import count, fps, ms
 from segsolve.search.shortlist import Listed
 from segsolve_runtime.contract.document import members
+from segsolve_runtime.contract.wording import percent
 
 
 def shortlist_document(problem: Problem, listed: Sequence[Listed], share: Fraction) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.placed import most_costly
 from segsolve.report.ranges import period_range, ties_sentence
-from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, percent, short, size, times
+from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, short, size, times
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
+from segsolve_runtime.contract.wording import percent
 
 SPILL = "red"
 GOOD = "green"

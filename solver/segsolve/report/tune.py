@@ -12,9 +12,10 @@ from rich.text import Text
 from segsolve.plan.model import Pipeline, Plan
 from segsolve.refine import End
 from segsolve.report.grid import Grid
-from segsolve.report.units import count, fps, ms, or_dash, percent
+from segsolve.report.units import count, fps, ms, or_dash
 from segsolve.tune import Iteration, Tuning
 from segsolve_runtime.contract.document import members
+from segsolve_runtime.contract.wording import percent
 
 _MOST_CUTS = 40
 

@@ -32,15 +32,6 @@ def fps(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def percent(fraction: float) -> str:
-    """A share; zero exactly is said as such, what rounds to it is not."""
-    if fraction == 0:
-        return "0 %"
-    if fraction >= 1:
-        return f"{100 * fraction:,.0f} %"
-    return f"{100 * fraction:.1f} %" if fraction >= 0.0005 else "<0.1 %"
-
-
 def count(number: int, noun: str) -> str:
     """A number of things, in the singular where there is one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

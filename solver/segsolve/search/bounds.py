@@ -7,6 +7,7 @@ from fractions import Fraction
 from segsolve.problem import Problem
 from segsolve.question import Constraints, Question
 from segsolve.search.objectives import aim
+from segsolve_runtime.contract.wording import exact_ms
 
 
 def least_work(problem: Problem) -> int:
@@ -39,7 +40,7 @@ def out_of_reach(problem: Problem, constraints: Constraints) -> str | None:
     """Return why no plan keeps a limit of latency or rate, whatever its cuts and layout; None if that is not known."""
     work, rate = least_work(problem), constraints.least_fps
     if work and not constraints.allow_latency(work):
-        return f"no inference takes less than {work} ns, however the graph is cut"
+        return f"no inference takes less than {exact_ms(work)}, however the graph is cut"
     period = max(Fraction(work, problem.tpus), Fraction(least_host(problem)))
     if rate is not None and period * rate > 10**9:
         return f"no plan makes more than {float(10**9 / period):.1f} inferences per second, however the graph is cut"

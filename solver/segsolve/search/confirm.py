@@ -11,6 +11,7 @@ from segsolve.deadline import OutOfTime, left_s
 from segsolve.errors import SolverFault
 from segsolve.solvers.base import Confirmation, Limits
 from segsolve.solvers.statement import Statement
+from segsolve_runtime.contract.wording import percent
 
 MOST_SECONDS = 5.0
 """That CP-SAT may take to refute an answer's claims."""
@@ -46,8 +47,8 @@ def refuted(statements: Sequence[Statement], what: str, limits: Limits) -> tuple
         return None, done.deterministic_s
     which = "" if done.claims == done.of else f" ({done.claims} of {done.of} claims)"
     many = f"{done.stages} {'stage' if done.stages == 1 else 'stages'}"
-    strength = f"refuted among {many} of pipelines that come within {done.within:.1%} of it"
+    strength = f"refuted among {many} of pipelines that come within {percent(done.within)} of it"
     if not done.stages:
-        strength = f"no stage is on a pipeline that comes within {done.within:.1%} of the contrary"
+        strength = f"no stage is on a pipeline that comes within {percent(done.within)} of the contrary"
     seconds = time.perf_counter() - start
     return Confirmation(by="cp-sat", claim=f"{what}{which}", strength=strength, seconds=seconds), done.deterministic_s

@@ -27,6 +27,7 @@ from segsolve.search.objectives.base import Aim
 from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.corners import Corner, corners, corners_by_stages
 from segsolve.solvers.dynamic.shared import Choice, best_sharing
+from segsolve_runtime.contract.wording import percent
 
 _COSTS = {"link": "bytes", "host": "stages"}
 _WORDS = {"link": "the shared link", "host": "the host"}
@@ -54,7 +55,7 @@ def shared_names(names: Iterable[str]) -> str:
 def answer_sharing(asked: Inquiry, otherwise: Plan, free: PlanScore) -> Answer:
     """Return the best plan for throughput, latency or devices; `otherwise` is best if nothing was shared."""
     names = free.limited_by
-    needs = " and ".join(f"{float(free.needed[name]):.0%} of it" for name in names)
+    needs = " and ".join(f"{percent(float(free.needed[name]))} of it" for name in names)
     verb = "limits" if len(names) == 1 else "limit"
     note = f"{shared_names(names)} {verb} the rate: {IF_NOT_SHARED} {needs}"
     limit, aim = asked.constraints.most_latency_ns, asked.aim

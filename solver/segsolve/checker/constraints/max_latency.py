@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from segsolve.checker.constraint import Amount, Constraint
+from segsolve_runtime.contract.wording import exact_ms
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class MaxLatency(Constraint):
     @property
     def words(self) -> Iterator[str]:
         """What is asked."""
-        yield f"with a latency of at most {self.value} ns"
+        yield f"with a latency of at most {exact_ms(self.value)}"
 
     @property
     def most_latency_ns(self) -> int:

@@ -9,6 +9,7 @@ from segsolve.checker.document import Certificate
 from segsolve.checker.objective import Objective, layout, leaves_room, whole
 from segsolve.checker.plans import Priced
 from segsolve.checker.schedule import makespan_ns
+from segsolve_runtime.contract.wording import exact_ms
 
 
 class Batch(Objective):
@@ -35,8 +36,8 @@ class Batch(Objective):
 
         most = most_done(steps, done, single=question.layout == "pipeline")
         if value > 0 and most >= question.batch:
-            leaves_room(certificate, f"the claims do not rule out a batch of {question.batch} in {value - 1} ns")
-        return f"no {layout(certificate)} does a batch of {question.batch} in less than {value} ns"
+            leaves_room(certificate, f"the claims do not rule out a batch of {question.batch} in {exact_ms(value - 1)}")
+        return f"no {layout(certificate)} does a batch of {question.batch} in less than {exact_ms(value)}"
 
 
 def _ended(corner: Corner, time_ns: int, replicas: int, most: int) -> int:

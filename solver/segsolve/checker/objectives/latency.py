@@ -7,6 +7,7 @@ from fractions import Fraction
 from segsolve.checker.document import Certificate
 from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_of, whole
 from segsolve.checker.plans import Priced
+from segsolve_runtime.contract.wording import exact_ms
 
 
 class Latency(Objective):
@@ -25,5 +26,5 @@ class Latency(Objective):
         value = whole(certificate)
         rate = Fraction(0) if value == 0 else most_rate_of(certificate, certificate.problem.tpus, value - 1)
         if rate and certificate.question.constraints.allow_rate(rate):
-            leaves_room(certificate, f"the claims do not rule out a plan with a latency of {value - 1} ns")
-        return f"no {layout(certificate)} has a latency of less than {value} ns"
+            leaves_room(certificate, f"the claims do not rule out a plan with a latency of {exact_ms(value - 1)}")
+        return f"no {layout(certificate)} has a latency of less than {exact_ms(value)}"

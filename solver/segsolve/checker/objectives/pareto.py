@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from segsolve.checker.bounds import Corner, corners, most_rate
 from segsolve.checker.document import Certificate
-from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_fed, ns
+from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_fed
 from segsolve.checker.plans import Priced
+from segsolve_runtime.contract.wording import exact_ms
 
 
 class Pareto(Objective):
@@ -46,8 +47,8 @@ class Pareto(Objective):
                     rate = min(alone, rate)
                     leaves_room(
                         certificate,
-                        f"the claims do not rule out a plan of {count} TPUs, a latency of {latency} ns and "
-                        f"{ns(1 / rate)} ns per inference, which none of the points betters",
+                        f"the claims do not rule out a plan of {count} TPUs, a latency of {exact_ms(latency)} and "
+                        f"{exact_ms(1 / rate)} per inference, which none of the points betters",
                     )
         return f"no {layout(certificate)} betters all {len(points)} points in TPUs, throughput or latency"
 

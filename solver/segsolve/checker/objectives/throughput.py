@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from segsolve.checker.costs import host_ns
 from segsolve.checker.document import Certificate
-from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_of, ns
+from segsolve.checker.objective import Objective, layout, leaves_room, most_rate_of
 from segsolve.checker.plans import Priced
+from segsolve_runtime.contract.wording import exact_ms
 
 
 class Throughput(Objective):
@@ -27,8 +28,6 @@ class Throughput(Objective):
         value = Fraction(*certificate.value)
         rate = most_rate_of(certificate, certificate.problem.tpus, certificate.question.constraints.most_latency_ns)
         if rate * value > 1:
-            leaves_room(
-                certificate,
-                f"the claims leave room for a layout of {ns(1 / rate)} ns per inference, the plan has {ns(value)}",
-            )
-        return f"no {layout(certificate)} takes less than {ns(value)} ns per inference"
+            better = f"a layout of {exact_ms(1 / rate)} per inference"
+            leaves_room(certificate, f"the claims leave room for {better}, the plan has {exact_ms(value)}")
+        return f"no {layout(certificate)} takes less than {exact_ms(value)} per inference"

@@ -16,6 +16,7 @@ from segsolve.checker.pool.resources import least_value
 from segsolve.checker.pool.worth import prove_shared
 from segsolve.checker.steps import Step, done
 from segsolve_runtime.contract.pool import PoolFolder
+from segsolve_runtime.contract.wording import percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +143,10 @@ class _Run:
         if words := kept_words(self.certificate):
             over = f"of plans {words}, {over}"
         gap = float((value - bound) / value) if value else 0.0
-        self.claim = f"optimal {over}" if self.is_optimal else f"within {gap:.1%} of the optimum {over}"
+        self.claim = f"optimal {over}" if self.is_optimal else f"within {percent(gap)} of the optimum {over}"
         if said is not None and not self.is_optimal and Fraction(*said) < value:
             gap = float((value - Fraction(*said)) / value)
-            self.claim += f", and within {gap:.1%} of those without copies of models on shared devices"
+            self.claim += f", and within {percent(gap)} of those without copies of models on shared devices"
         elif said is not None and not self.is_optimal:
             self.claim += ", and none of those without copies of models on shared devices is better"
         solution = self._folder.pool.solution

@@ -17,9 +17,10 @@ from segsolve.pool.plan import PoolPlan
 from segsolve.pool.simple import swapping
 from segsolve.report.grid import Grid
 from segsolve.report.table import SPILL
-from segsolve.report.units import fps, long_bar, mib, ms, percent
+from segsolve.report.units import fps, long_bar, mib, ms
 from segsolve.solvers.base import Status, Stop
 from segsolve_runtime.contract.document import jsonable, members
+from segsolve_runtime.contract.wording import percent
 
 _BAR = 12
 
@@ -183,6 +184,8 @@ def _models_table(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Grid:
 
 def _left_open(answer: PoolAnswer) -> str:
     """Say how far an answer that is not proven may be from the best."""
+    if answer.problem.workload.goal is Goal.LATENCY and not answer.keeps_rates:
+        return "no plan that makes the rates was found"
     if not answer.bound:
         return "how far it is from the best is not known"
     return (

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from segsolve.report.grid import Grid
 from segsolve.report.pool.view import DeviceView, PoolView
-from segsolve.report.units import fps, ms, percent, times
+from segsolve.report.units import fps, ms, times
+from segsolve_runtime.contract.wording import percent
 
 
 def pool_difference_document(one: PoolView, other: PoolView) -> dict[str, Any]:

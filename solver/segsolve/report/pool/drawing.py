@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from segsolve.report.gantt import WIDTH, Bar, Gantt, Tick, round_times
 from segsolve.report.pool.view import DeviceView, PoolView
-from segsolve.report.units import mib, ms, percent, sentence, size
+from segsolve.report.units import mib, ms, sentence, size
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.flow.shared_schedule import SharedRun, SharedSlot
 from segsolve_runtime.pool import simulate
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from segsolve.report.explain import Paragraph
 from segsolve.report.pool.view import SWAP, PoolView
-from segsolve.report.units import fps, ms, names, percent, size, times
+from segsolve.report.units import fps, ms, names, size, times
+from segsolve_runtime.contract.wording import percent
 
 
 def explain_pool(view: PoolView) -> tuple[Paragraph, ...]:

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 
 from segsolve.report.grid import Grid
 from segsolve.report.run import KINDS
-from segsolve.report.units import count, fps, long_bar, ms, percent
+from segsolve.report.units import count, fps, long_bar, ms
+from segsolve_runtime.contract.wording import percent
 
 if TYPE_CHECKING:
     from segsolve_runtime.contract.pool import PoolFile, PoolFolder

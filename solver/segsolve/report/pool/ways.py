@@ -13,7 +13,8 @@ from segsolve.pool.folder import up
 from segsolve.pool.simple import Way
 from segsolve.report.grid import Grid
 from segsolve.report.table import GOOD
-from segsolve.report.units import fps, ms, percent
+from segsolve.report.units import fps, ms
+from segsolve_runtime.contract.wording import percent
 
 
 def ways_document(ways: Sequence[Way], weights: dict[str, int]) -> dict[str, Any]:

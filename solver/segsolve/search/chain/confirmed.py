@@ -18,6 +18,7 @@ from segsolve.search.confirm import confirmed
 from segsolve.search.strategies import DEFAULT, get_planner
 from segsolve.solvers.base import Confirmation, Limits, Observer, Status, Stop, ignore
 from segsolve.solvers.probe import exists_plan
+from segsolve_runtime.contract.wording import exact_ms
 
 
 def solve(
@@ -76,7 +77,9 @@ def _confirm_bound(problem: Problem, result: Answer) -> Answer:
     if result.status is Status.INFEASIBLE:
         return _probe_says(result, table, IMPOSSIBLE - 1, "no plan reaches the end of the chain")
     if result.status is Status.OPTIMAL and result.objective_ns is not None:
-        return _probe_says(result, table, result.objective_ns - 1, f"no plan of {result.objective_ns - 1} ns or less")
+        return _probe_says(
+            result, table, result.objective_ns - 1, f"no plan of {exact_ms(result.objective_ns - 1)} or less"
+        )
     return _with_cheap_bound(result, lower_bound(table))
 
 
@@ -94,7 +97,9 @@ def _with_cheap_bound(result: Answer, bound_ns: int) -> Answer:
     """Raise the bound to the one that needs no search; a plan that meets it is optimal, whoever made it."""
     bound = max(result.bound, Fraction(bound_ns))
     if result.value == bound_ns:
-        proof = Confirmation(by="bounds", claim=f"no plan of {bound_ns - 1} ns or less", strength="exact", seconds=0.0)
+        proof = Confirmation(
+            by="bounds", claim=f"no plan of {exact_ms(bound_ns - 1)} or less", strength="exact", seconds=0.0
+        )
         confirmed_by = (*result.confirmed_by, proof)
         return replace(result, status=Status.OPTIMAL, bound=bound, confirmed_by=confirmed_by)
     return replace(result, bound=bound)

@@ -20,6 +20,7 @@ from segsolve.solvers.ladder import probe
 from segsolve.solvers.ladder.bounds import Bounds
 from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.reduce import reduced, relaxed
+from segsolve_runtime.contract.wording import exact_ms
 
 MOST_IDEALS = probe.MOST
 TIME_LIMIT_S = 5.0
@@ -99,7 +100,7 @@ def _claim(problem: Problem, stages: int, bound_ns: int) -> str:
     what = f"no pipeline of at most {_many(stages, 'accelerator')}{cores}"
     if bound_ns >= largest_ns(problem):
         return f"{what} keeps the memory and runs every operation"
-    return f"{what} has a bottleneck of {bound_ns} ns or less"
+    return f"{what} has a bottleneck of {exact_ms(bound_ns)} or less"
 
 
 def _many(count: int, noun: str) -> str:

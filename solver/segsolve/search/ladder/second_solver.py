@@ -19,6 +19,7 @@ from segsolve.solvers.ladder.dag import Dag, dag_of
 from segsolve.solvers.ladder.intervals import Part
 from segsolve.solvers.ladder.pricing import bottleneck_ns
 from segsolve.solvers.ladder.reduce import reduced
+from segsolve_runtime.contract.wording import exact_ms
 
 MARGIN = 100_000
 """HiGHS takes rows for kept within a millionth; a tenth of the margin."""
@@ -67,11 +68,11 @@ def _refute(dag: Dag, tpus: int, target_ns: int, time_limit_s: float) -> tuple[b
         return False, "stages that were measured as a whole are not part of the second solver's program"
     windows = Bounds(dag, tpus).windows(target_ns)
     if windows.empty:
-        return True, f"bounds: no plan of {target_ns} ns or less"
+        return True, f"bounds: no plan of {exact_ms(target_ns)} or less"
     program = MixedInteger(dag, windows, tpus, target_ns)
     status, parts = program.solve(time_limit_s)
     if status == "infeasible":
-        return True, f"HiGHS: no plan of {target_ns} ns or less"
+        return True, f"HiGHS: no plan of {exact_ms(target_ns)} or less"
     if parts is not None:
         return False, _better(dag, parts, target_ns)
     return False, f"HiGHS did not finish within {time_limit_s:g} s"
