@@ -100,9 +100,8 @@ def test_a_bound_that_the_least_work_confirms(tmp_path: Path) -> None:
     bound = work // problem["tpus"]
     solution.update(bound_ns=bound, gap=1 - bound * bottom / top)
     held.write(tmp_path / "plan")
-    assert f"over all cuts of the graph none takes less than {exact_ms(bound)}" in str(
-        checked(tmp_path / "plan").verdict
-    )
+    said = str(checked(tmp_path / "plan").verdict)
+    assert f"over all cuts of the graph none takes less than {exact_ms(bound)}" in said
     solution.update(gap=0.5)
     held.write(tmp_path / "plan")
     assert "the gap of 0.5" in checked(tmp_path / "plan").steps[-1].text

@@ -39,7 +39,6 @@ def test_what_means_the_same(given: dict[str, Any], same: dict[str, Any], net: P
         {"pin": (2, 1)},
         {"keep_together": (1, 2)},
         {"cut_before": 1.5},
-        {"tpus": True},
         {"batch": 2.5, "objective": "batch"},
         {"batch": 0, "objective": "batch"},
         {"max_stages": 1.5},
@@ -94,7 +93,7 @@ def test_numbers_of_tpus_are_written_as_on_the_command_line(net: Path) -> None:
 
 
 def test_a_notebook_finds_the_functions_by_name() -> None:
-    assert {"solve", "compare", "solve_pool", "Limits"} <= set(dir(segsolve))
+    assert {"solve", "compare", "Limits"} <= set(dir(segsolve))
 
 
 def test_an_answer_is_shown_in_a_line(net: Path) -> None:
