@@ -169,7 +169,7 @@ def command(
         host_cores=host_cores,
         optimistic=optimistic or None,
     )
-    refuse_constraints(constraints, "one model takes it in segsolve solve, and --profile-out makes its profile")
+    refuse_constraints(constraints, "with the profile of --profile-out, one model takes it in segsolve solve")
     model = models[0]
     within("--iterations", iterations, 1)
     within("--tolerance", tolerance, 0, 0.5)
