@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+import segsolve
 from generators.documents import by_hand, placement, write
 from segsolve.errors import ExitCode
+from segsolve.profile.placement import load_placement
+from segsolve.search.wide import graph_answer
+from segsolve.solvers.base import Limits, ignore
+from segsolve_runtime.contract.digest import digested_json
+from segsolve_runtime.contract.plan import PLAN_FILE, Plan, load_plan
 
-from .tool import inside
+from .tool import error, inside
 
 
 def graph(**changes: Any) -> dict[str, Any]:
@@ -120,7 +128,6 @@ def test_without_any_number_of_devices_it_is_asked_for(tmp_path: Path, options: 
     ("options", "code", "says"),
     [
         (("--device", "edgetpu-usb"), ExitCode.USAGE, "has its costs in it"),
-        (("-o", "plan"), ExitCode.USAGE, "no segments to cut"),
         (("--cpus", "-1"), ExitCode.USAGE, "--cpus is -1"),
         (("--cpus", "65"), ExitCode.USAGE, "--cpus is 65"),
         (("--tpu-memory", "much"), ExitCode.USAGE, "is not a size"),
@@ -149,3 +156,114 @@ def test_what_no_device_can_run_has_no_plan(tmp_path: Path) -> None:
     done = inside("solve", tmp_path / "graph.json", "--tpus", "1", "--cpus", "0")
     assert done.code == ExitCode.NO_PLAN, done.stderr
     assert "keeps the memory and runs every operation" in done.stderr
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    done = inside("solve", write(tmp_path, graph()), "--tpus", "2", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    assert "without segments: there is no model behind these costs" in done.stderr
+    return tmp_path / "plan"
+
+
+def test_a_plan_of_a_graph_is_written_and_certified(plan: Path) -> None:
+    assert sorted(path.name for path in plan.iterdir()) == ["certificate.json", "plan.json"]
+    found = load_plan(plan, costs_only=True).plan
+    assert (found.solution.status, found.solution.objective_ns) == ("optimal", 11_000_000)
+    assert sorted(name for stage in found.all_stages for name in stage.operations) == ["10", "11", "12", "13"]
+    done = inside("check", plan, "--json")
+    assert (done.code, json.loads(done.stdout)["optimal"]) == (ExitCode.OK, True)
+    assert "of the costs in profile.json alone" in json.loads(done.stdout)["steps"][0]["text"]
+    assert segsolve.check(plan).is_certified
+
+
+def test_an_altered_plan_of_a_graph_is_refused(plan: Path) -> None:
+    document = json.loads((plan / PLAN_FILE).read_text())
+    document["pipelines"][0]["stages"][0]["prediction"]["time_ns"] += 1
+    (plan / PLAN_FILE).write_text(json.dumps(document))
+    error(inside("check", plan), ExitCode.BAD_PLAN, "was altered after it was written")
+    del document["digest"]
+    (plan / PLAN_FILE).write_text(digested_json(Plan.model_validate(document)))
+    assert inside("check", plan).code == ExitCode.NOT_CERTIFIED
+
+
+def test_a_plan_of_costs_names_no_segments(plan: Path) -> None:
+    known = load_plan(plan, costs_only=True).plan.model_dump(mode="json")
+    known["pipelines"][0]["stages"][0]["file"] = "segments/a.tflite"
+    with pytest.raises(ValidationError, match="has a segment, in a plan of costs alone"):
+        Plan.model_validate(known)
+    known["model"]["costs_only"] = False
+    with pytest.raises(ValidationError, match="with the hash ''"):
+        Plan.model_validate(known)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run",),
+        ("build", "--compile"),
+        ("build", "--check-coral"),
+        ("verify",),
+        ("report", "-o", "page.html"),
+        ("serve",),
+        ("bench", "--count", "1"),
+    ],
+)
+def test_what_needs_a_model_says_that_there_is_none(plan: Path, command: tuple[str, ...]) -> None:
+    more = (plan,) if command[0] == "bench" else ()
+    error(inside(command[0], plan, *more, *command[1:]), ExitCode.BAD_PLAN, "there is no model behind it")
+
+
+def test_a_plan_with_cores_is_the_solvers_word(tmp_path: Path) -> None:
+    done = inside("solve", write(tmp_path, graph()), "--tpus", "2", "--cpus", "1", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    stages = load_plan(tmp_path / "plan", costs_only=True).plan.all_stages
+    assert "cpu" in [stage.processor for stage in stages]
+    error(inside("check", tmp_path / "plan"), ExitCode.NO_CERTIFICATE, "is the solver's word")
+
+
+def test_a_graph_without_cores_has_the_value_of_the_search_with_them(tmp_path: Path) -> None:
+    """Two ways to the same optimum: the states of the graph, and the ladder."""
+    for seed in range(10):
+        file = write(tmp_path, random_graph(seed))
+        problem = load_placement(file).problem(accelerators=3, cpus=0)
+        ladder = graph_answer(problem, Limits(), ignore)
+        assert solved(file, "--tpus", "3", "--cpus", "0")["objective_ns"] == ladder.objective_ns
+
+
+def random_graph(seed: int) -> dict[str, Any]:
+    rng = random.Random(seed)
+    count = rng.randint(4, 9)
+    nodes = [
+        {"id": k, "supportedOnFpga": 1, "fpgaLatency": rng.randint(1, 20) / 4, "size": float(rng.randint(0, 40))}
+        for k in range(count)
+    ]
+    cost = [rng.randint(0, 8) / 8 for _ in nodes]
+    edges = [
+        {"sourceId": a, "destId": b, "cost": cost[a]}
+        for b in range(1, count)
+        for a in rng.sample(range(b), min(b, rng.randint(1, 2)))
+    ]
+    return placement(nodes, edges, maxSizePerFPGA=150.0)
+
+
+def test_strategies_are_compared_on_a_graphs_accelerators(tmp_path: Path) -> None:
+    file = write(tmp_path, graph(maxCPUs=1))
+    done = inside("compare", file, "--csv")
+    assert done.code == ExitCode.OK, done.stderr
+    assert "the graph's CPU cores are left aside" in done.stderr
+    rows = segsolve.compare(file)
+    assert {row["tpus"] for row in rows} == {2}
+    assert [row["objective_ns"] for row in rows if row["planner"] == "dp"] == [
+        11_000_000
+    ]  # of the order 10, 11, 12, 13
+    nodes = [{"id": 1, "supportedOnFpga": 0, "fpgaLatency": 0.0, "cpuLatency": 1.0}]
+    error(inside("compare", write(tmp_path, placement(nodes, []))), ExitCode.BAD_DEVICE, "runs on no accelerator")
+    error(inside("compare", write(tmp_path, by_hand())), ExitCode.USAGE, "missing option '--tpus'")
+
+
+def test_a_profile_alone_has_a_plan_without_segments(tmp_path: Path) -> None:
+    done = inside("solve", write(tmp_path, by_hand()), "--tpus", "2", "-o", tmp_path / "plan")
+    assert done.code == ExitCode.OK, done.stderr
+    assert [stage.operations for stage in load_plan(tmp_path / "plan", costs_only=True).plan.all_stages]
+    assert json.loads(inside("check", tmp_path / "plan", "--json").stdout)["certified"] is True

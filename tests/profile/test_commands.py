@@ -66,12 +66,8 @@ def test_a_profile_by_hand_is_solved_without_a_model(tmp_path: Path) -> None:
     error(strict, ExitCode.NO_PLAN, "no plan on 2 TPUs")
 
 
-def test_segments_cannot_be_cut_without_the_model(tmp_path: Path) -> None:
+def test_a_profile_has_the_device_in_it(tmp_path: Path) -> None:
     path = write(tmp_path, by_hand())
-    done = inside("solve", path, "--tpus", "2", "-o", tmp_path / "plan")
-    error(done, ExitCode.USAGE, "is a profile", "no segments to cut")
-    assert has_hint(done)
-    assert not (tmp_path / "plan").exists()
     error(inside("solve", path, "--tpus", "2", "--device", "edgetpu-usb"), ExitCode.USAGE, "has the device in it")
 
 

@@ -95,9 +95,16 @@ class StagePrediction(_Record):
 class Stage(_Record):
     """One segment, and the devices that run it."""
 
-    file: str = Field(description="path of the segment, relative to the plan's folder, with forward slashes")
-    sha256: str = _Sha256
-    bytes: int = _Count
+    file: str = Field(
+        default="",
+        description="path of the segment, relative to the plan's folder, with forward slashes; empty in plans of costs "
+        "alone",
+    )
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    bytes: int = Field(default=0, ge=0, le=_MOST)
+    operations: list[str] = Field(
+        default=[], description="in plans of costs alone: what the file of costs calls the stage's operations"
+    )
     first_op: _Position = Field(description="position of the first operation in the execution order")
     last_op: _Position = Field(description="position of the last operation, inclusive")
     op_ranges: list[_Span] = Field(
@@ -129,7 +136,7 @@ class PlanPipeline(_Record):
 
 
 class ModelReference(_Record):
-    """The whole model that was segmented; it is not part of the plan's folder."""
+    """The whole model that was segmented, or the costs alone; it is not part of the plan's folder."""
 
     name: str
     sha256: str = _Sha256
@@ -144,6 +151,9 @@ class ModelReference(_Record):
         default=False,
         description="whether segments run without LiteRT's default delegate, which rounds otherwise than it, and "
         "takes another part of the whole model than of them",
+    )
+    costs_only: bool = Field(
+        default=False, description="true: a graph or a profile was solved, and there are no model and no segments"
     )
 
 
@@ -351,8 +361,10 @@ def is_pool(folder: Path) -> bool:
     return is_file(folder / POOL_FILE) or folder.name == POOL_FILE
 
 
-def load_plan(folder: Path) -> PlanFolder:
+def load_plan(folder: Path, *, costs_only: bool = False) -> PlanFolder:
     """Read and verify a plan folder; what a killed command left there is finished or removed before.
+
+    `costs_only` takes a plan of costs alone, too, which has no segments.
 
     Raises:
         PlanError: the folder or a file is missing or unreadable, of another version, altered, or outside.
@@ -364,7 +376,11 @@ def load_plan(folder: Path) -> PlanFolder:
         why = error.strerror or error
         raise PlanError(f"what a killed command began to write into {root} cannot be finished: {why}") from None
     plan, content = _parse(root / PLAN_FILE)
-    for stage in {stage.file: stage for stage in plan.all_stages}.values():
+    if plan.model.costs_only and not costs_only:
+        raise PlanError(
+            f"the plan {root} was made of the costs in {plan.model.name} alone: there is no model behind it"
+        )
+    for stage in {stage.file: stage for stage in plan.all_stages if stage.file}.values():
         _check_segment(root, stage)
     return PlanFolder(root=resolved(root), plan=plan, content_sha256=content)
 
@@ -387,7 +403,7 @@ def _parse(path: Path) -> tuple[Plan, str]:
     """Return a plan and the digest by which its certificate names it."""
     document = _read(path)
     plan, is_unaltered = read_digested(path, document, Plan, what="a segsolve plan")
-    for stage in plan.all_stages:
+    for stage in plan.all_stages if not plan.model.costs_only else ():
         if not _is_name(stage.file):
             raise PlanError(f"{path} names {shortened(stage.file)!r}, which cannot be a file's name; refused")
         if not _is_inside(stage.file):

@@ -39,6 +39,10 @@ def check_plan(plan: Plan) -> None:
         where = f" of pipeline {p}" if len(plan.pipelines) > 1 else ""
         _check_operations(pipeline.stages, plan.model.operations, where)
         _check_tensors(pipeline.stages, plan, where)
+    if plan.model.costs_only:
+        if any(stage.file or stage.sha256 or stage.bytes or stage.inputs or stage.outputs for stage in plan.all_stages):
+            raise ValueError("a stage has a segment, in a plan of costs alone")
+        return
     _check_files(plan.all_stages)
 
 
@@ -71,6 +75,8 @@ def _check_tensors(stages: Sequence[Stage], plan: Plan, where: str) -> None:
 def _check_files(stages: Iterable[Stage]) -> None:
     known: dict[str, Stage] = {}
     for stage in stages:
+        if not stage.file or not stage.sha256:
+            raise ValueError(f"a stage's segment is {shortened(stage.file)!r} with the hash {stage.sha256!r}")
         other = known.setdefault(stage.file, stage)
         if any(getattr(other, member) != getattr(stage, member) for member in _OF_THE_FILE):
             raise ValueError(f"two stages describe the segment {shortened(stage.file)!r} in different ways")

@@ -86,9 +86,11 @@ class _Run:
         self.certificate = self._read()
         check_belongs(self._plan, self.certificate)
         check_asked(self._plan, self.certificate)
-        files = len({stage.file for stage in self._plan.all_stages})
-        tied = "the certificate is theirs" if self.certificate.binding else "the certificate fits them"
-        return f"plan.json and its segments ({files}) are as they were written, {tied}"
+        count = len({stage.file for stage in self._plan.all_stages})
+        what = f"plan.json and its segments ({count}) are as they were written"
+        if self._plan.model.costs_only:
+            what = f"plan.json is as it was written, of the costs in {self._plan.model.name} alone"
+        return f"{what}, the certificate {'is theirs' if self.certificate.binding else 'fits them'}"
 
     def valid(self) -> str:
         self._prices = Prices(self.certificate.problem)

@@ -103,6 +103,7 @@ def command(
             raise UsageError("the vendor's runner takes one plan, and none of a pool", "name the plan of one model")
         _check_coral(load_plan(folders[0]), as_json=as_json)
         return
+    folder = load_plan(folders[0]) if output is None and len(folders) == 1 and not is_pool(folders[0]) else None
     tool = find_compiler(compiler, timeout_s=timeout, jobs=jobs, min_runtime_version=min_runtime_version)
     if output is not None:
         _co_compile(plans, tool, output, as_json=as_json)
@@ -110,10 +111,9 @@ def command(
     if len(folders) != 1:
         _build_all(folders, tool, as_json=as_json)
         return
-    if is_pool(folders[0]):
+    if folder is None:
         build_pool(folders[0], tool, as_json=as_json)
         return
-    folder = load_plan(folders[0])
     known, note = _costs(folder, model, device)
     again = _solver(folder.plan, layout, limits)
     _compile(folder, tool, known, note, again=again, rounds=rounds, verify=verify, as_json=as_json)

@@ -16,7 +16,7 @@ from segsolve.cli.options import (
     DeviceName,
     HostCores,
     Json,
-    ModelsOrProfile,
+    ModelsOrCosts,
     NoSpill,
     Optimistic,
     Seed,
@@ -29,7 +29,7 @@ from segsolve.cli.options import (
 )
 from segsolve.cli.pool import HostOf, PoolOptions, PoolText, RateTexts, WeightText, compare_pool
 from segsolve.errors import ExitCode, UsageError
-from segsolve.library.costs import changes_of, keeps_state
+from segsolve.library.costs import changes_of, device_count, keeps_state, tpus_or
 from segsolve.library.of_pools import pool_or_error, refuse_constraints, refuse_in_questions, refuse_without_pool
 from segsolve.values import DEFAULT_DEVICE, parse_counts, within
 
@@ -42,10 +42,13 @@ if TYPE_CHECKING:
 @guarded
 @with_constraints
 def command(
-    models: ModelsOrProfile,
+    models: ModelsOrCosts,
     tpus: Annotated[
         str | None,
-        typer.Option("--tpus", help="Number of Edge TPUs, or several: 2..8 or 2,4,8; needed without a --pool."),
+        typer.Option(
+            "--tpus",
+            help="Number of Edge TPUs, or several: 2..8 or 2,4,8; needed without a --pool, or a file that says it.",
+        ),
     ] = None,
     device: DeviceName = DEFAULT_DEVICE,
     tpu_memory: TpuMemory = None,
@@ -96,16 +99,17 @@ def command(
         return
     refuse_without_pool(host_of=host_of)
     refuse_constraints(constraints, "segsolve solve takes it for one model; strategies know none")
-    if tpus is None:
+    if tpus is None and model.suffix != ".json":
         raise UsageError("missing option '--tpus'", "give the number of Edge TPUs, e.g. --tpus 4")
-    counts = parse_counts("--tpus", tpus)
-    limits = search_limits(counts[0], time_limit, workers, seed)
+    counts = () if tpus is None else tuple(parse_counts("--tpus", tpus))
+    limits = search_limits(counts[0] if counts else None, time_limit, workers, seed)
     within("--batch", batch, 1)
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", "leave out one of them")
     loaded, costs = load_model_or_profile(
         model, device, changes_of(tpu_memory, host_cores, optimistic=optimistic), signature
     )
+    counts = counts or (tpus_or(None, device_count(costs)),)  # as the file of costs says
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     with progress(f"comparing strategies for {problems[0].name}") as observe:
         found = list(side_by_side(problems, keeps_state=keeps_state(loaded), limits=limits, observe=observe))

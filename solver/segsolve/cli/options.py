@@ -22,19 +22,12 @@ Models = Annotated[
     list[Path],
     typer.Argument(metavar="MODEL.tflite", help="Quantised model, not yet compiled. Several models share a --pool."),
 ]
-ModelsOrGraph = Annotated[
+ModelsOrCosts = Annotated[
     list[Path],
     typer.Argument(
         metavar="MODEL.tflite|COSTS.json",
         help="Quantised model, not yet compiled; or costs that come from elsewhere: a profile, or a graph. "
         "Several models share a --pool.",
-    ),
-]
-ModelsOrProfile = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="MODEL.tflite|PROFILE.json",
-        help="Quantised model, not yet compiled, or measured costs. Several models share a --pool.",
     ),
 ]
 PlanDir = Annotated[Path, typer.Argument(metavar="PLAN/", help="Folder that `segsolve solve -o` wrote.")]

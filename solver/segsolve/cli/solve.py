@@ -21,7 +21,7 @@ from segsolve.cli.options import (
     DeviceName,
     HostCores,
     Json,
-    ModelsOrGraph,
+    ModelsOrCosts,
     NoSpill,
     Optimistic,
     Seed,
@@ -57,7 +57,7 @@ _LOOK_S = 30.0  # for what can be had in place of what cannot, where no limit is
 @guarded
 @with_constraints
 def command(
-    models: ModelsOrGraph,
+    models: ModelsOrCosts,
     tpus: TpusOfFile = None,
     device: DeviceName = DEFAULT_DEVICE,
     objective: Annotated[Objective, typer.Option(help="What the plan is best at.")] = Objective.THROUGHPUT,
@@ -111,6 +111,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Find the best segmentation, prove it, and write the segments."""
+    from segsolve.plan.folder import check_writable
     from segsolve.report.units import count
     from segsolve.solvers.base import Status, Stop
 
@@ -160,7 +161,7 @@ def command(
         asking.check_graph(device, planner)
         refuse_changes(host_cores, optimistic=optimistic)
         if output is not None:
-            raise UsageError("a graph has no segments to cut", "leave out -o; --json prints the plan as a document")
+            check_writable(output)
         solve_graph(
             model,
             tpus=tpus,
@@ -168,11 +169,12 @@ def command(
             tpu_memory=tpu_memory,
             no_spill=no_spill,
             limits=limits,
+            output=output,
             as_json=as_json,
         )
         return
     if output is not None:
-        _check_output(output, model)
+        check_writable(output)
     posed = pose(
         model,
         asking,
@@ -199,19 +201,6 @@ def command(
     _write(output, answer, share, most_plans, verify=verify, as_json=as_json)
     if found.stopped_by is Stop.INTERRUPTED:
         raise typer.Exit(ExitCode.INTERRUPTED)
-
-
-def _check_output(output: Path, model: Path) -> None:
-    """Raise before the search what would be in the way of writing its plan."""
-    from segsolve.plan.folder import check_writable
-    from segsolve.profile.load import is_profile
-
-    check_writable(output)
-    if is_profile(model):
-        raise UsageError(
-            f"{model} is a profile: without the model, -o has no segments to cut",
-            f"leave out -o, or give the model: segsolve solve MODEL.tflite --device {model} -o {output}",
-        )
 
 
 def _write(

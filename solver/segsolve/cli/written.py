@@ -18,8 +18,11 @@ def write_and_verify(answer: Answer, output: Path, *, verify: bool) -> None:
     from segsolve.segments.verify import verify as verify_segments
 
     folder = build(answer, output, verify=False)
+    if answer.model is None:
+        news(f"wrote {output / 'plan.json'}, without segments: there is no model behind these costs")
+        return
     news(f"wrote {output / 'plan.json'} and {count(len(set(folder.segment_paths())), 'segment')}")
-    if not verify or answer.model is None:
+    if not verify:
         return
     with progress("comparing the segments with the whole model"):
         done = verify_segments(folder, answer.model)

@@ -10,6 +10,7 @@ from segsolve_runtime.contract.document import jsonable
 
 if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
+    from segsolve.plan.folder import CostsFile
     from segsolve.plan.model import Plan
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 class Answer:
     """The best plan for a question, what is known of its quality, and from whom.
 
-    `problem` is what was solved, in ns and bytes; `model` the model's file, None where costs came without one.
+    `problem` is what was solved, in ns and bytes; `model` the model's file, None where costs came without one, from the
+    file `costs`.
     """
 
     found: Found
     problem: Problem
     device: DeviceFacts
     model: LoadedModel | None = field(default=None, repr=False)
+    costs: CostsFile | None = field(default=None, repr=False)
 
     @property
     def status(self) -> str:

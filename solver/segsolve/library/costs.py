@@ -147,12 +147,13 @@ def keeps_state(loaded: LoadedModel | None) -> bool:
 def load_model_or_profile(
     model: Path, device: str, changes: Changes, signature: str | None = None, tell: Tell = quiet
 ) -> tuple[LoadedModel | None, CostSource]:
-    """Do the same, or read a profile that stands for both model and device: then there is no model.
+    """Do the same, or read a profile or a graph that stands for both model and device: then there is no model.
 
     Raises:
         ModelError, DeviceError, UsageError: as the model, the device, the profile or the memory is at fault.
     """
     from segsolve.profile.load import is_profile, profile_costs
+    from segsolve.profile.placement import is_placement
     from segsolve_runtime.native import beside
 
     if not is_profile(model):
@@ -160,6 +161,11 @@ def load_model_or_profile(
         return load_costs(model, device, changes, signature, tell)
     if device != DEFAULT_DEVICE:
         raise UsageError(f"{model} is a profile, which has the device in it", "leave out --device")
+    if is_placement(model):
+        from segsolve.library.graphs import graph_costs
+
+        refuse_changes(changes.host_cores, optimistic=changes.optimistic)
+        return None, graph_costs(model, changes.memory_bytes, tell)
     return None, profile_costs(model, changes)
 
 
@@ -177,7 +183,10 @@ def tpus_or(given: int | None, said: int | None) -> int:
 
 
 def device_count(costs: CostSource) -> int | None:
-    """Return how many devices measured costs say there are; None if they do not, or are not measured."""
+    """Return how many devices costs say there are that come from a file; None if they do not."""
+    from segsolve.library.graphs import GraphCosts
     from segsolve.profile.measured import MeasuredCosts
 
+    if isinstance(costs, GraphCosts):
+        return costs.count
     return costs.profile.device.count if isinstance(costs, MeasuredCosts) else None

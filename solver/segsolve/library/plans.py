@@ -40,10 +40,11 @@ def build(answer: SolvedPool, folder: str | Path, *, verify: bool = True) -> Poo
 def build(answer: Answer | SolvedPool, folder: str | Path, *, verify: bool = True) -> PlanFolder | PoolFolder:
     """Write an answer's plan, its segments and its certificate; prove the segments equal to the model with `verify`.
 
-    Of a pool, that is the plan of each model, and the file that ties them.
+    Of a pool, that is the plan of each model, and the file that ties them. Of a graph or a profile without a model
+    there are no segments, and nothing to prove equal.
 
     Raises:
-        UsageError: the answer has no plan, or came without a model.
+        UsageError: the answer has no plan.
         OutputError: the folder cannot be written.
         MismatchError: a segment's outputs differ from the model's.
     """
@@ -55,13 +56,11 @@ def build(answer: Answer | SolvedPool, folder: str | Path, *, verify: bool = Tru
         for plan, loaded in zip(pool.plans, answer.models, strict=True) if verify else ():
             prove(plan, loaded)
         return pool
-    if answer.plan is None or answer.model is None:
-        what = "no plan" if answer.plan is None else "no model"
-        raise UsageError(f"the answer has {what} to write segments of", "solve a .tflite model that has a plan")
-    made = write_plan(
-        Path(folder), loaded=answer.model, device=answer.device, problem=answer.problem, answer=answer.found
-    )
-    if verify:
+    origin = answer.model or answer.costs
+    if answer.plan is None or origin is None:
+        raise UsageError("the answer has no plan to write", "ask for what can be had")
+    made = write_plan(Path(folder), loaded=origin, device=answer.device, problem=answer.problem, answer=answer.found)
+    if verify and answer.model is not None:
         prove(made, answer.model)
     return made
 
@@ -89,7 +88,7 @@ def check(folder: str | Path, observe: Callable[[Step], object] | None = None) -
                 "the pool's plan has no certificate: it does not make the rates that it is to keep"
             )
         return check_pool(pool, observe)
-    found = load_plan(root)
+    found = load_plan(root, costs_only=True)
     if not is_there(found.root / CERTIFICATE_FILE):
         raise _missing(found.plan)
     return check_folder(found, observe)

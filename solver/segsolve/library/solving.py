@@ -35,6 +35,7 @@ from segsolve.values import DEFAULT_DEVICE, MOST_TPUS, parse_counts, whole
 if TYPE_CHECKING:
     from segsolve.device.model import Changes
     from segsolve.graph.read import LoadedModel
+    from segsolve.plan.folder import CostsFile
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
     from segsolve.question import Question
@@ -183,7 +184,7 @@ def solve(
         asking.check_graph(device, planner)
         refuse_changes(host_cores, optimistic=optimistic)
         solved = solve_graph(path, tpus, cpus, tpu_memory, no_spill=no_spill, limits=limits, observe=watch)
-        return Answer(found=solved.answer, problem=solved.problem, device=solved.device)
+        return Answer(found=solved.answer, problem=solved.problem, device=solved.device, costs=solved.costs)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
     posed = pose(
         path,
@@ -201,13 +202,17 @@ def solve(
 
 @dataclass(frozen=True, kw_only=True)
 class Posed:
-    """A question about a model on some devices, ready to be solved; `model` is None where a profile stands for it."""
+    """A question about a model on some devices, ready to be solved.
+
+    `model` is None where the file of `costs` stands for it.
+    """
 
     problem: Problem
     question: Question
     planner: str
     device: DeviceFacts
     model: LoadedModel | None
+    costs: CostsFile | None
 
     def solve(self, limits: Limits, observe: Observer, pick: int | None = None) -> Answer:
         """Return the answer; `pick` takes a point of a Pareto front as the plan.
@@ -222,7 +227,7 @@ class Posed:
         found = answer(self.problem, self.question, planner=self.planner, limits=limits, observe=observe)
         if pick is not None and found.plan is not None:
             found = picked(found, pick)
-        return Answer(found=found, problem=self.problem, device=self.device, model=self.model)
+        return Answer(found=found, problem=self.problem, device=self.device, model=self.model, costs=self.costs)
 
 
 def pose(
@@ -242,11 +247,20 @@ def pose(
     Raises:
         UsageError, ModelError, DeviceError: an argument, the model or the device is at fault.
     """
+    from segsolve.plan.folder import CostsFile
+
     asking.check(planner)
     loaded, costs = load_model_or_profile(model, device, changes, signature, tell)
     problem = costs.problem(tpus=tpus_or(tpus, device_count(costs)), no_spill=no_spill)
     question = asking.question(problem, planner, keeps_state=keeps_state(loaded))
-    return Posed(problem=problem, question=question, planner=planner, device=costs.device, model=loaded)
+    return Posed(
+        problem=problem,
+        question=question,
+        planner=planner,
+        device=costs.device,
+        model=loaded,
+        costs=None if loaded else CostsFile.read(model, ((op.name,) for op in problem.ops)),
+    )
 
 
 def compare(
@@ -303,14 +317,15 @@ def compare(
     refuse_constraints(constraints, "segsolve.solve takes it for one model; strategies know none")
     if isinstance(tpus, str):
         tpus = parse_counts("tpus", tpus)
-    counts = [tpus] if isinstance(tpus, int) else list(tpus or ())
-    if not counts:
+    if tpus is not None and not isinstance(tpus, int) and not tpus:
         raise UsageError("tpus is empty", "give a number, or a list of them")
+    counts = [tpus] if isinstance(tpus, int) else list(tpus or ())
     for count in counts:
         whole("--tpus", count, 1, MOST_TPUS)
     whole("--batch", batch, 1)
     changes = changes_of(tpu_memory, host_cores, optimistic=optimistic)
     loaded, costs = load_model_or_profile(models[0], device, changes, tell=tell)
+    counts = counts or [tpus_or(None, device_count(costs))]
     problems = [costs.problem(tpus=count, no_spill=no_spill) for count in counts]
     found = list(side_by_side(problems, keeps_state=keeps_state(loaded), limits=limits))
     if len(found) < len(problems):

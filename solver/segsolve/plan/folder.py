@@ -1,4 +1,7 @@
-"""Turns a confirmed answer into a plan folder: plan.json, the segment files, and the certificate of an optimum."""
+"""Turns a confirmed answer into a plan folder: plan.json, the segment files, and the certificate of an optimum.
+
+Costs that came without a model have no segments.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -38,15 +41,35 @@ _SEGMENT_MARK = "_segment_"
 _UNSAFE = re.compile(r"[^\w. +-]")  # what a plan's paths may not contain, or not every file system allows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostsFile:
+    """A graph or a profile that was solved without a model; `names` are what it calls each of the problem's operations.
+
+    An operation of a problem may be several of a graph.
+    """
+
+    path: Path
+    sha256: str
+    nbytes: int
+    names: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def read(cls, path: Path, names: Iterable[Sequence[Any]]) -> CostsFile:
+        """Return a file that was read before (OutputError if it is gone)."""
+        with writing_to(path):
+            sha256, nbytes = planfile.file_sha256(path), path.stat().st_size
+        return cls(path=path, sha256=sha256, nbytes=nbytes, names=tuple(map(tuple, names)))
+
+
 def write_plan(
     folder: Path,
     *,
-    loaded: LoadedModel,
+    loaded: LoadedModel | CostsFile,
     device: DeviceFacts,
     problem: Problem,
     answer: Answer,
 ) -> planfile.PlanFolder:
-    """Write a plan folder, in place of an older plan there, and read it back.
+    """Write a plan folder, in place of an older plan there, and read it back; of costs alone it has no segments.
 
     Files of others in the folder are left alone. A failure or an interruption leaves the older plan, if there was one.
 
@@ -58,7 +81,7 @@ def write_plan(
         raise ValueError("there is no plan to write")
     with changed_folder(folder, _refuse_to_overwrite) as change:
         put_plan(change, folder, loaded=loaded, device=device, problem=problem, answer=answer)
-    return planfile.load_plan(folder)
+    return planfile.load_plan(folder, costs_only=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -103,7 +126,7 @@ def put_plan(
     change: Change,
     folder: Path,
     *,
-    loaded: LoadedModel,
+    loaded: LoadedModel | CostsFile,
     device: DeviceFacts,
     problem: Problem,
     answer: Answer,
@@ -115,18 +138,7 @@ def put_plan(
     """
     plan, costs = answer.plan, answer.score
     assert plan is not None and costs is not None
-    pipelines = _write_segments(change, loaded, plan, costs, together)
     document = planfile.Plan(
-        model=planfile.ModelReference(
-            name=loaded.path.name.encode(errors="replace").decode(),
-            sha256=loaded.graph.sha256,
-            bytes=loaded.graph.file_bytes,
-            operations=len(loaded.graph.ops),
-            path=_path_from(folder, loaded.path),
-            signature=loaded.graph.signature,
-            state=loaded.graph.state,
-            plain_kernels=not loaded.graph.delegated,
-        ),
         device=planfile.Device(
             name=device.name,
             memory_bytes=device.memory_bytes,
@@ -136,10 +148,11 @@ def put_plan(
             start=device.start,
         ),
         solution=_solution(problem, answer, plan, costs),
-        tensors=_tensors(loaded.graph, pipelines),
-        inputs=_names(loaded.graph, loaded.graph.inputs),
-        outputs=_names(loaded.graph, loaded.graph.outputs),
-        pipelines=pipelines,
+        **(
+            _of_costs(folder, loaded, problem, plan, costs)
+            if isinstance(loaded, CostsFile)
+            else _of_model(change, folder, loaded, plan, costs, together)
+        ),
         provenance={package: version(package) for package in ("segsolve", "ortools", "ai-edge-litert", "numpy")}
         | {"python": python_version()},
     )
@@ -150,6 +163,60 @@ def put_plan(
     change.put(planfile.PLAN_FILE, digested_json(document).encode())
     _remove_older(change, folder)
     return planfile.content_sha256(document)
+
+
+def _of_model(
+    change: Change, folder: Path, loaded: LoadedModel, plan: Plan, costs: PlanScore, together: Sequence[object]
+) -> dict[str, Any]:
+    """Write the segments, and return what a plan says of its model and of them."""
+    graph, pipelines = loaded.graph, _write_segments(change, loaded, plan, costs, together)
+    return {
+        "model": planfile.ModelReference(
+            name=loaded.path.name.encode(errors="replace").decode(),
+            sha256=graph.sha256,
+            bytes=graph.file_bytes,
+            operations=len(graph.ops),
+            path=_path_from(folder, loaded.path),
+            signature=graph.signature,
+            state=graph.state,
+            plain_kernels=not graph.delegated,
+        ),
+        "tensors": _tensors(graph, pipelines),
+        "inputs": _names(graph, graph.inputs),
+        "outputs": _names(graph, graph.outputs),
+        "pipelines": pipelines,
+    }
+
+
+def _of_costs(folder: Path, origin: CostsFile, problem: Problem, plan: Plan, costs: PlanScore) -> dict[str, Any]:
+    """Return what a plan says that has no model behind it."""
+    return {
+        "model": planfile.ModelReference(
+            name=f"{problem.name}.json",
+            sha256=origin.sha256,
+            bytes=origin.nbytes,
+            operations=len(problem.ops),
+            path=_path_from(folder, origin.path),
+            costs_only=True,
+        ),
+        "tensors": [],
+        "inputs": [],
+        "outputs": [],
+        "pipelines": [
+            planfile.PlanPipeline(
+                stages=[
+                    planfile.Stage(
+                        **_as_planned(stage, score),
+                        operations=[str(name) for op in stage.ops for name in origin.names[op]],
+                        inputs=[],
+                        outputs=[],
+                    )
+                    for stage, score in zip(pipeline.stages, score_of.stages, strict=True)
+                ]
+            )
+            for pipeline, score_of in zip(plan.pipelines, costs.pipelines, strict=True)
+        ],
+    }
 
 
 def _remove_older(change: Change, folder: Path) -> None:
@@ -227,17 +294,24 @@ def _is_ours(record: Path) -> bool:
 def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content: bytes) -> planfile.Stage:
     segment = segment_of(graph, stage.ops)
     return planfile.Stage(
+        **_as_planned(stage, predicted),
         file=file,
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        first_op=stage.ops[0],
-        last_op=stage.ops[-1],
-        op_ranges=[list(span) for span in stage.op_ranges],
-        replicas=stage.replicas,
-        processor=stage.processor.value,
         inputs=_names(graph, segment.inputs),
         outputs=_names(graph, segment.outputs),
-        prediction=planfile.StagePrediction(
+    )
+
+
+def _as_planned(stage: Stage, predicted: StageScore) -> dict[str, Any]:
+    """Return what a plan says of a stage, whatever it is cut from."""
+    return {
+        "first_op": stage.ops[0],
+        "last_op": stage.ops[-1],
+        "op_ranges": [list(span) for span in stage.op_ranges],
+        "replicas": stage.replicas,
+        "processor": stage.processor.value,
+        "prediction": planfile.StagePrediction(
             time_ns=predicted.time_ns,
             overhead_ns=predicted.overhead_ns,
             compute_ns=predicted.compute_ns,
@@ -253,7 +327,7 @@ def _stage(graph: Graph, stage: Stage, predicted: StageScore, file: str, content
             link_bytes=predicted.link_bytes,
             spilled_ops=list(predicted.spilled_ops),
         ),
-    )
+    }
 
 
 def _solution(problem: Problem, answer: Answer, plan: Plan, costs: PlanScore) -> planfile.Solution:
