@@ -21,6 +21,7 @@ from segsolve.report.units import sentence
 from segsolve.search.strategies import VENDOR
 from segsolve.version import __version__
 from segsolve_runtime.contract.start import first_result
+from segsolve_runtime.contract.wording import percent
 
 _ASSETS = resources.files("segsolve.report") / "assets"
 
@@ -78,10 +79,8 @@ def environment() -> Environment:
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     made.globals["version"] = __version__
-    made.filters |= {
-        name: getattr(units, name) for name in ("first_name", "fps", "mib", "ms", "percent", "size", "times")
-    }
-    made.filters |= {"amount": _amount, "kib": _kib, "over": _over}
+    made.filters |= {name: getattr(units, name) for name in ("first_name", "fps", "mib", "ms", "size", "times")}
+    made.filters |= {"percent": percent, "amount": _amount, "kib": _kib, "over": _over}
     made.filters |= {"hue": palette.hue, "dotted": palette.is_dotted}
     made.filters |= {"operations": operations, "sentence": sentence}
     return made
