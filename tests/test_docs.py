@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import read_result
 from benchmarks.readme import generated, render
 from segsolve.errors import ExitCode
 from segsolve.search.strategies import planner_names
@@ -53,6 +54,30 @@ def test_generated_tables_are_those_of_the_results() -> None:
     for path, blocks in generated().items():
         text = path.read_text(encoding="utf-8")
         assert render(text, blocks) == text, "run: python -m benchmarks.readme"
+
+
+def test_figures_in_sentences_are_those_of_the_results() -> None:
+    mutations, hostile = read_result("mutations")["models"], read_result("hostile")["kinds"]
+    alike = [kind for name, kind in hostile.items() if kind["tried"] == 10_000 and name not in ("clients", "rpc")]
+    equal, soak, serve = (read_result(name) for name in ("equal", "soak", "serve"))
+    solve, batch = (read_result("kills")["commands"][name] for name in ("solve", "batch"))
+    interrupted = read_result("interruptions")["commands"].values()
+    early = sum(each["outcomes"].get("interrupted while Python itself starts", 0) for each in interrupted)
+    words = " ".join(README.split())
+    for said in (
+        f"{mutations['read']['tried']:,} mutated models were read (`mutations`), {mutations['run']['tried']:,} verif",
+        f"{sum(len(kind['mended']) for kind in alike)} were not before the faults that they showed were mended",
+        f"real models under {equal['plans']} plans",
+        f"a million inferences with {sum(soak['with_faults']['faults'].values())} faults",
+        f"in memory that grew by {soak['with_faults']['memory_growth_mib']} MiB (`soak`)",
+        f"{serve['answered']:,} requests of 1,000 clients",
+        f"while stages raised {serve['faults']['raised']:,} times",
+        f"the old plan {solve['outcomes']['left: old']} times and the new one {solve['outcomes']['left: new']} times",
+        f"after {batch['outcomes']['killed']} kills of `batch`, and {batch['outcomes']['ended with 8']} writes",
+        f"Of {sum(each['times'] for each in interrupted)} interruptions of {len(interrupted)} commands",
+        f"(`interruptions`) {early} met Python itself",
+    ):
+        assert said in words
 
 
 @pytest.mark.parametrize("command", sorted({line.split(" --")[0] for line in commands()}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -229,3 +230,18 @@ def test_nothing_is_called_optimal_without_a_bound() -> None:
         table, _, verdict = console.export_text().partition("Layout ")
         assert (" optimal" in table, "over" in table and "bound" in table) == (is_proven, not is_proven)
         assert ("is proven" in verdict) is is_proven
+
+
+@pytest.mark.parametrize("how", [("--cut-before", "1"), ("--cpus", "0")])
+def test_a_stage_that_was_measured_as_a_whole_says_so(how: tuple[str, ...], tmp_path: Path) -> None:
+    layers = [{"name": f"l{k}", "time_ns": 10**6, "param_bytes": 1000} for k in range(2)]
+    ends: list[dict[str, str]] = [{"to": "l0"}, {"from": "l0", "to": "l1"}, {"from": "l1"}]
+    document = {"format": "segsolve-profile", "version": 1, "device": {}, "layers": layers}
+    document |= {"edges": [end | {"bytes": 1, "time_ns": 0} for end in ends]}
+    path = tmp_path / "costs.json"
+    for segments in [], [{"first_op": 0, "last_op": 0, "time_ns": 900_000}]:
+        path.write_text(json.dumps(document | {"segments": segments}), encoding="utf-8")
+        done = inside("solve", path, "--tpus", "2", *how)
+        _good(done)
+        said = "Measured as a whole, so that the time is not what its parts add up to: (stage|part) 0."
+        assert bool(re.search(said, " ".join(done.stdout.split()))) == bool(segments)

@@ -19,7 +19,7 @@ from segsolve.report.front import Point, plot_text
 from segsolve.report.grid import Grid
 from segsolve.report.ranges import period_range, range_document
 from segsolve.report.start import first_result_of, first_result_words
-from segsolve.report.table import SPILL, spills, stage_bar, streamed
+from segsolve.report.table import SPILL, measured, spills, stage_bar, streamed
 from segsolve.report.units import count, fps, mib, ms, names, sentence, spans
 from segsolve.search.answer import EVALUATOR, IF_NOT_SHARED, Answer
 from segsolve.search.attainable import Attainable
@@ -108,7 +108,8 @@ def answer_table(
             (f"{where} {k}", s.ops, cost) for k, (s, cost) in enumerate(zip(pipeline.stages, costs, strict=True))
         ]
     shown += spills(problem, stages)
-    verdict = [*_verdict(problem, answer, answer.plan, answer.score, ranges)]
+    verdict = [*measured((name, cost) for name, _, cost in stages)]
+    verdict += _verdict(problem, answer, answer.plan, answer.score, ranges)
     if (first := first_result_of(answer.plan, answer.score, start)) is not None:
         verdict.append(first_result_words(first))
     return Group(*shown, *map(Text, verdict))

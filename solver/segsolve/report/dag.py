@@ -14,6 +14,7 @@ from segsolve.problem import Problem
 from segsolve.report.answer import quality
 from segsolve.report.documents import TERMS, Document, search_document
 from segsolve.report.grid import Grid
+from segsolve.report.table import measured
 from segsolve.report.units import count, fps, long_bar, mib, ms, sentence
 from segsolve.search.answer import Answer
 from segsolve_runtime.contract.document import members
@@ -56,7 +57,8 @@ def dag_table(problem: Problem, answer: Answer) -> RenderableType:
             *map(ms, terms),
             mib(sum(problem.ops[i].weight_bytes for i in stage.ops)),
         )
-    return Group(table, *map(Text, _verdict(answer)))
+    parts = [(f"part {k}", score) for k, (_, score) in enumerate(_parts(answer))]
+    return Group(table, *map(Text, (*measured(parts), *_verdict(answer))))
 
 
 def _verdict(answer: Answer) -> Iterator[str]:

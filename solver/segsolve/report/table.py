@@ -19,7 +19,7 @@ from segsolve.problem import Problem
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.placed import most_costly
 from segsolve.report.ranges import period_range, ties_sentence
-from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, short, size, times
+from segsolve.report.units import bar, count, fps, long_bar, mib, million, ms, names, short, size, times
 from segsolve.search.answer import Answer
 from segsolve.solvers.base import Status
 from segsolve_runtime.contract.wording import percent
@@ -195,6 +195,12 @@ def stage_bar(stage: StageScore, bottleneck_ns: int, replicas: int = 1) -> Text:
     """Return a bar of a stage's share of the bottleneck, red where its weights spill."""
     share = stage.time_ns / replicas / bottleneck_ns if bottleneck_ns else 0.0
     return Text(long_bar(share, _BAR_WIDTH), style=SPILL if stage.spilled_ops else GOOD)
+
+
+def measured(stages: Iterable[tuple[str, StageScore]]) -> Iterator[str]:
+    """Yield which stages took another time as a whole than their parts add up to, given the name of each."""
+    if found := [f"{name[:1].lower()}{name[1:]}" for name, stage in stages if stage.correction_ns]:
+        yield f"Measured as a whole, so that the time is not what its parts add up to: {names(found)}."
 
 
 def spills(problem: Problem, stages: Iterable[tuple[str, Collection[int], StageScore]]) -> Iterator[RenderableType]:
