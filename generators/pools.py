@@ -11,9 +11,10 @@ from itertools import combinations, permutations, product
 
 from segsolve.cost.stage import stage_score
 from segsolve.pool.evaluate import PoolScore, device_scores, score_pool
-from segsolve.pool.model import Demand, Kind, Pool, PoolProblem, Workload
+from segsolve.pool.model import Demand, Goal, Kind, Pool, PoolProblem, Sharing, Workload
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.problem import Host, OpCost, Problem, SharedLink, Transfer
+from segsolve.question.kept import Constraints
 from segsolve.solvers.prices import least_load
 
 
@@ -319,3 +320,63 @@ def _orders(
         if found not in seen:
             seen.add(found)
             yield found
+
+
+def extreme_pool(seed: int) -> PoolProblem:
+    """Return a pool at the edges of what is supported, or beyond them.
+
+    Costs of nothing, of a nanosecond and of as much as may be; links and hosts that cost nothing or everything; weights
+    of a few bytes and of gigabytes; up to 30 models, 1,000 devices; weights and rates from one end to the other.
+
+    Raises:
+        DeviceError: its costs add up to more than is supported.
+    """
+    rng = random.Random(f"extreme {seed}")
+    models, devices = rng.choice(((1, 2), (2, 3), (3, 3), (4, 8), (30, 4), (2, 1000), (8, 100)))
+    known = random_pool(seed, models=models, devices=devices, linked=rng.random() < 0.4, hosted=rng.random() < 0.4)
+    beyond = 2**58 if rng.random() < 0.1 else 0
+    slower, larger = rng.choice((0, 1, 2**20, 2**26, 2**34, beyond)), rng.choice((0, 1, 2**10, 2**22))
+    roomier, host = rng.choice((0, 1, 2**10, 2**30, 2**40)), rng.choice((0, 1, 2**26, 2**34))
+    link = rng.choice((0, 1, 2**22, 2**30, beyond))
+    costs = tuple(tuple(multiplied(problem, slower, larger, roomier, host) for problem in row) for row in known.costs)
+    links = tuple((name, SharedLink(ns_per_mib=link)) for name, _ in known.pool.links)
+    heaviest = rng.choice((1, 5, 10_000))
+    demands = tuple(replace(d, weight=rng.randint(1, heaviest)) for d in known.workload.demands)
+    scale = rng.choice((None, None, Fraction(1, 10**9), Fraction(10**12), Fraction(10**15 + 1, 10**15 - 3)))
+    goal = Goal.LATENCY if scale is not None and rng.random() < 0.3 else Goal.RATES
+    if rng.random() < 0.2:
+        demands = tuple(replace(d, kept=Constraints.of(max_latency_ns=rng.choice((1, 10**9, 10**15)))) for d in demands)
+    workload = Workload(demands=demands, scale_fps=scale, goal=goal, sharing=rng.choice(tuple(Sharing)))
+    return PoolProblem(pool=replace(known.pool, links=links), workload=workload, costs=costs)
+
+
+def multiplied(problem: Problem, slower: int = 1, larger: int = 1, roomier: int = 1, host: int = 1) -> Problem:
+    """Return a problem with its times, bytes, memory and host's times multiplied."""
+    return replace(
+        problem,
+        ops=tuple(
+            replace(
+                op,
+                compute_ns=op.compute_ns * slower,
+                streamed_ns=op.streamed_ns * slower,
+                weight_bytes=op.weight_bytes * larger,
+                streamed_bytes=op.streamed_bytes * larger,
+                parameter_bytes=op.parameter_bytes * larger,
+                scratch_bytes=op.scratch_bytes * larger,
+            )
+            for op in problem.ops
+        ),
+        transfers=tuple(
+            replace(t, nbytes=t.nbytes * larger, input_ns=t.input_ns * slower, output_ns=t.output_ns * slower)
+            for t in problem.transfers
+        ),
+        capacity_bytes=problem.capacity_bytes * roomier,
+        overhead_ns=problem.overhead_ns * slower,
+        host=problem.host
+        and replace(
+            problem.host,
+            serial_ns=problem.host.serial_ns * host,
+            work_ns=problem.host.work_ns * host,
+            frame_ns=problem.host.frame_ns * host,
+        ),
+    )

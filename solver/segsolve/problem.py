@@ -192,23 +192,31 @@ class Problem:
 
     def _check_sums(self) -> None:
         """Raise a DeviceError if amounts are so large that their sums could overflow."""
-        ops, tensors = self.ops, self.transfers
-        times = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in ops) + self.overhead_ns * len(ops)
-        times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
-        times += sum(m.time_ns for m in self.measured)
-        times += self.host.work_ns + self.host.frame_ns + self.host.serial_ns * len(ops) if self.host else 0
-        nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) + op.link_bytes for op in ops)
-        nbytes += sum(t.nbytes * (len(t.consumers) + 1) for t in tensors)
-        scratch = (*(op.scratch_bytes for op in ops), *(t.scratch_bytes for t in tensors))
+        scratch = (*(op.scratch_bytes for op in self.ops), *(t.scratch_bytes for t in self.transfers))
         for what, total, unit in (
-            ("times", times, "ns"),
-            ("bytes", max(nbytes, self.capacity_bytes, *scratch), "bytes"),
+            ("times", self.most_ns, "ns"),
+            ("bytes", max(self.most_bytes, self.capacity_bytes, *scratch), "bytes"),
         ):
             if total > MOST_SUM:
                 raise DeviceError(
                     f"the {what} of {self.name} add up to {total} {unit}, more than the {MOST_SUM} that are supported",
                     "check the unit of the costs: times are in ns, sizes in bytes",
                 )
+
+    @cached_property
+    def most_ns(self) -> int:
+        """More than an inference takes of all devices, cores and the host together, however it is cut."""
+        ops, tensors = self.ops, self.transfers
+        times = sum(max(op.streamed_ns, op.cpu_ns or 0) for op in ops) + self.overhead_ns * len(ops)
+        times += sum(t.input_ns * len(t.consumers) + t.output_ns for t in tensors)
+        times += sum(m.time_ns for m in self.measured)
+        return times + (self.host.work_ns + self.host.frame_ns + self.host.serial_ns * len(ops) if self.host else 0)
+
+    @cached_property
+    def most_bytes(self) -> int:
+        """More than an inference moves, however it is cut."""
+        nbytes = sum(max(op.weight_bytes, op.streamed_bytes, op.parameter_bytes) + op.link_bytes for op in self.ops)
+        return nbytes + sum(t.nbytes * (len(t.consumers) + 1) for t in self.transfers)
 
     @property
     def shared(self) -> Shared:

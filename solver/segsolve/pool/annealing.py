@@ -15,7 +15,7 @@ import numpy as np
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.jit import compiled
-from segsolve.pool.model import PoolProblem
+from segsolve.pool.model import LATE_NS, UNKEPT_NS, PoolProblem
 from segsolve.pool.rooms import Bools
 from segsolve.pool.steps import Steps
 from segsolve.solvers.cpsat.potentials import Floats
@@ -23,8 +23,7 @@ from segsolve.solvers.cpsat.potentials import Floats
 POWER = 6
 """Of the norm of loads that is made smaller: it follows their maximum, and feels the others."""
 
-_BROKEN = 1e13  # what the value of a plan is above that does not keep what was asked
-_SLOW = 1e12  # or that does not make the rates
+_BROKEN, _SLOW = float(UNKEPT_NS), float(LATE_NS)
 _ALL_ORDERS = 5  # of so many residents all orders are tried
 _ORDERS = np.array(
     [
@@ -197,7 +196,7 @@ def _values(t: Tables, first: Ints, costs: Ints, loads: Floats) -> tuple[float, 
         if t.cores:
             loads[devices + links] += costs[d, 3]
             loads[devices + links + 1] += costs[d, 4] / t.cores
-    period, smooth, broken, worst = loads.max(), _norm(loads), 0.0, 0.0
+    period, smooth, broken, worst = max(1.0, loads.max()), _norm(loads), 0.0, 0.0
     latency = np.zeros(models)
     for m in range(models):
         stages = 0
@@ -376,7 +375,7 @@ def anneal(
             continue
         _exchange(both, first, last, costs, new_first, new_last, new_costs)
         smooth, value = _values(t, first, costs, loads)
-        if smooth > now and np.random.random() >= np.exp((now - smooth) / (now * heat)):
+        if smooth > now and np.random.random() >= np.exp((now - smooth) / (max(1.0, now) * heat)):
             _exchange(both, first, last, costs, new_first, new_last, new_costs)
             continue
         now = smooth

@@ -8,6 +8,7 @@ are a linear program; its answer is rounded to fractions, and the evaluator pric
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ from segsolve.deadline import is_over
 from segsolve.pool.arcs import Arcs
 from segsolve.pool.evaluate import PoolScore, score_pool
 from segsolve.pool.local import LocalSearch, Placed
-from segsolve.pool.model import Goal, PoolProblem
+from segsolve.pool.model import LATE_NS, UNKEPT_NS, Goal, PoolProblem
 from segsolve.pool.patterns import Held, Pattern, Pricer
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.pool.shares import fractions, parts
@@ -151,12 +152,12 @@ class Copies:
         score = score_pool(self._problem, self._structure(pipes, patterns, None))
         period, shares = least_load(score.loads_of_pipelines, [pipe.model for pipe in pipes])
         if score.late_ns:
-            return 10**13 + score.late_ns + period, tuple(shares.tolist())
+            return UNKEPT_NS + score.late_ns + period, tuple(shares.tolist())
         workload = self._problem.workload
         if workload.goal is Goal.RATES or workload.scale_fps is None:
             return period, tuple(shares.tolist())
         late = max(0.0, period - float(10**9 / workload.scale_fps))
-        return score.worst_latency_ns + (10**12 + late if late > 0 else 0.0), tuple(shares.tolist())
+        return score.worst_latency_ns + (LATE_NS + late if late > 0 else 0.0), tuple(shares.tolist())
 
     def _patterns(self, pipes: Sequence[_Pipe]) -> list[Pattern]:
         held: list[list[Held]] = [[] for _ in self._devices]
@@ -174,11 +175,12 @@ class Copies:
         key = _ordered(pipes)
         shares, patterns = self._known[key][1] if key in self._known else self._priced(key)[1], self._patterns(key)
         models = [pipe.model for pipe in key]
-        kept = tuple(pipe for pipe, share in zip(key, shares, strict=True) if share >= _LEAST)
+        least = min(_LEAST, 0.5 / max(Counter(models).values()))  # of very many copies each does less
+        kept = tuple(pipe for pipe, share in zip(key, shares, strict=True) if share >= least)
         loads = score_pool(self._problem, self._structure(key, patterns, None)).loads_of_pipelines
         speeds = [Fraction(1, max(1, *(patterns[d].load_ns for _, _, d in pipe.stages))) for pipe in key]
         if len(kept) < len(key):
-            shares = tuple(least_load(loads, models, _LEAST)[1].tolist())
+            shares = tuple(least_load(loads, models, least)[1].tolist())
         ways = [parts(models, speeds), fractions(models, shares, loads)]
         plans = [self._structure(key, patterns, own) for own in ways]
         found = [(plan, score_pool(self._problem, plan)) for plan in plans]

@@ -17,6 +17,7 @@ import numpy as np
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
+from segsolve.pool.model import MOST_PERIOD_NS
 from segsolve.pool.patterns import Held
 from segsolve.pool.placing import least_loads, place
 from segsolve.pool.rooms import NONE, Bools, Corners, Narrow, corners, entries, extend, first
@@ -75,7 +76,7 @@ class Exact:
             leasts[m, : len(own.scratch)] = own.least_ns * weight
             firsts[m, : len(own.scratch)] = own.first
             steps[m, : len(rows[m])] = rows[m]
-            steps[m, :, 1] = np.minimum(steps[m, :, 1], IMPOSSIBLE // 2**24) * weight
+            steps[m, :, 1] = np.minimum(steps[m, :, 1], 2 * MOST_PERIOD_NS // weight) * weight
         return leasts, firsts, steps
 
     @cached_property

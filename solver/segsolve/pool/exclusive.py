@@ -28,6 +28,7 @@ from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 Counts = tuple[int, ...]
 Placement = tuple[tuple[int, ...], int, int]
 """A stage: operations, kind of device, replicas."""
+_ENDLESS = Fraction(2**60)  # inferences per ns of a pipeline that takes no time
 _NEAR = 1e-9  # rates that may be equal, and are compared as fractions
 
 
@@ -37,6 +38,11 @@ class Exclusive:
 
     plan: PoolPlan
     rate: Fraction
+
+    @property
+    def period(self) -> Fraction:
+        """What no period is below, in ns; nothing where stages take no time."""
+        return 1 / self.rate if self.rate < 1 else Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +187,8 @@ class _Curve:
             if own >= IMPOSSIBLE or any(b <= own and _within(j, k) for j, b in found):
                 continue
             found.append((k, own))
-        return [(k, Fraction(1, max(1, b)), 1 / max(1, b)) for k, b in found]
+        rates = [(k, Fraction(1, b) if b else _ENDLESS) for k, b in found]
+        return [(k, rate, float(rate)) for k, rate in rates]
 
 
 class Vectors:

@@ -19,7 +19,7 @@ import numpy as np
 from segsolve.cost.arrays import Ints
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.pool.arcs import Arcs
-from segsolve.pool.model import PoolProblem
+from segsolve.pool.model import MOST_PERIOD_NS, PoolProblem
 from segsolve.pool.resources import Prices, ResourceBound
 from segsolve.pool.steps import Steps
 from segsolve.solvers.prices import Floats
@@ -48,7 +48,7 @@ class LatencyBound(ResourceBound):
     def __init__(self, problem: PoolProblem, arcs: Sequence[Sequence[Arcs]], wanted_fps: Fraction) -> None:
         super().__init__(problem, arcs)
         period, kinds, models = Fraction(10**9) / wanted_fps, len(problem.pool.kinds), problem.models
-        whole = -(-period.numerator // period.denominator)
+        whole = min(MOST_PERIOD_NS, -(-period.numerator // period.denominator))  # which no plan's loads exceed
         self._stock = np.concatenate((self._stock + self._per_ns * whole, np.zeros(models, dtype=np.int64)))
         self._per_ns = np.concatenate((np.zeros_like(self._per_ns), np.ones(models, dtype=np.int64)))
         for m, (ways, weight) in enumerate(zip(self._ways, problem.workload.weights, strict=True)):

@@ -18,7 +18,7 @@ import numpy as np
 from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import is_over
 from segsolve.pool.annealing import Tables, anneal
-from segsolve.pool.model import Goal, PoolProblem
+from segsolve.pool.model import LATE_NS, UNKEPT_NS, Goal, PoolProblem
 from segsolve.pool.patterns import Held, Pattern, Pricer
 
 _MOST_STARTS = 24  # orders of models and kinds that are tried to start from
@@ -51,11 +51,11 @@ class LocalSearch:
         """Return what is made smallest: the period, or the worst latency if loads keep the rates that are wanted."""
         period = self.period(patterns)
         if self._is_limited and (broken := self._broken(patterns)):
-            return 10**13 + broken + period
+            return UNKEPT_NS + broken + period
         if self._problem.workload.goal is Goal.RATES or self._limit is None:
             return period
         latency = Fraction(self.latency(patterns))
-        return latency if period <= self._limit else latency + 10**12 + period
+        return latency if period <= self._limit else latency + LATE_NS + period
 
     def _broken(self, patterns: Sequence[Pattern]) -> int:
         """Return by how much worst latencies (ns) and stages (a ms each) are above what is kept."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property, reduce
 from math import gcd, lcm
 from typing import TYPE_CHECKING
 
-from segsolve.errors import UsageError
+from segsolve.errors import DeviceError, UsageError
 from segsolve.problem import Problem, SharedLink
 from segsolve.question.kept import Constraints
 from segsolve.values import MOST_WEIGHT
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 NOTHING = Constraints()
 """No constraints."""
+MOST_PERIOD_NS = 2**50
+"""What all inferences of a period may take together, thirteen days: searches put values beyond it for what is worse."""
+LATE_NS, UNKEPT_NS = 2**52, 2**54
+"""What the value of a plan is above that does not make the rates that are wanted, or does not keep what is asked."""
+_MOST_LINK = 2**62  # of bytes of a period and ns per MiB: 20 bits more than ns
+_MOST_WEIGHTS = 2**34 - 1  # bytes of a model's weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +196,7 @@ class PoolProblem:
 
     Raises:
         ValueError: they are not, or there is not a problem for every model and kind.
+        DeviceError: what inferences of a period take adds up to more than is supported.
     """
 
     pool: Pool
@@ -205,6 +212,40 @@ class PoolProblem:
         for kind, column in zip(self.pool.kinds, zip(*self.costs, strict=True), strict=True):
             if len({p.capacity_bytes for p in column}) != 1:
                 raise ValueError(f"the memory of {kind.name} differs from model to model")
+        self._check_sums()
+
+    def _check_sums(self) -> None:
+        """Raise a DeviceError if amounts are so large that their sums could overflow."""
+        weighted = list(zip(self.workload.weights, self.costs, strict=True))
+        slowest_link = max((link.ns_per_mib for _, link in self.pool.links), default=0)
+        for what, total, most in (
+            ("take ns", sum(w * max(p.most_ns for p in row) for w, row in weighted), MOST_PERIOD_NS),
+            (
+                "take a link for 2**-20 ns",
+                sum(w * max(p.most_bytes for p in row) for w, row in weighted) * slowest_link,
+                _MOST_LINK,
+            ),
+            (
+                "have bytes of weights",
+                max(sum(op.weight_bytes for op in p.ops) for _, row in weighted for p in row),
+                _MOST_WEIGHTS,
+            ),
+        ):
+            if total > most:
+                raise DeviceError(
+                    f"the models of a pool may {what} up to {most} in a period, and these come to {total}",
+                    "check the unit of the costs (times are in ns, sizes in bytes), or give smaller weights",
+                )
+
+    @property
+    def without_idle_memory(self) -> PoolProblem:
+        """The same problem with no more memory than all models together can use: searches make tables of it."""
+        columns = []
+        for column in zip(*self.costs, strict=True):
+            scratch = (s.scratch_bytes for p in column for s in (*p.ops, *p.transfers))
+            enough = sum(op.weight_bytes for p in column for op in p.ops) + sum(scratch)
+            columns.append([replace(p, capacity_bytes=min(p.capacity_bytes, enough)) for p in column])
+        return replace(self, costs=tuple(zip(*columns, strict=True)))
 
     @cached_property
     def host_cores(self) -> int:

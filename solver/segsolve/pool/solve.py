@@ -44,10 +44,11 @@ def solve_pool(problem: PoolProblem, *, limits: Limits | None = None, observe: O
     limits, start = limits or Limits(), time.perf_counter()
     with deadline(limits.time_limit_s):
         try:
-            answer = _Solve(problem, limits, observe, start).answer()
+            answer = _Solve(problem.without_idle_memory, limits, observe, start).answer()
         except OutOfTime:  # before there was anything to search in
             answer = _no_plan(problem, Status.UNKNOWN, bound=Fraction(0), stopped_by=Stop.TIME_LIMIT)
-    return replace(answer, wall_s=time.perf_counter() - start, seed=limits.seed)
+    score = answer.score and score_pool(problem, answer.score.plan)  # with all the memory that there is
+    return replace(answer, problem=problem, score=score, wall_s=time.perf_counter() - start, seed=limits.seed)
 
 
 def _no_plan(problem: PoolProblem, status: Status, *, over: str = DEDICATED, **known: Any) -> PoolAnswer:
@@ -169,7 +170,7 @@ class _Solve:
         """Whether the best plan without shared TPUs is known: nothing but TPUs limits it, or all that does counted."""
         if dedicated is None or self._limited is not None:
             return dedicated is not None
-        is_fast = score_pool(self._problem, dedicated.plan).period == 1 / dedicated.rate
+        is_fast = score_pool(self._problem, dedicated.plan).period == dedicated.period
         return is_fast and self._problem.workload.goal is Goal.RATES and keeps(self._problem, dedicated.plan)
 
     def _chosen(self, dedicated: Exclusive | None, search: SharedSearch | None) -> PoolAnswer:
@@ -178,8 +179,8 @@ class _Solve:
         found: list[tuple[str, PoolPlan, PoolScore, str]] = []  # family, plan, score, by whom
         if dedicated is not None:
             score = score_pool(self._problem, dedicated.plan)
-            if score.period < 1 / dedicated.rate:
-                raise SolverFault(f"a plan takes {score.period} ns, less than the {1 / dedicated.rate} of the optimum")
+            if score.period < dedicated.period:
+                raise SolverFault(f"a plan takes {score.period} ns, less than the {dedicated.period} of the optimum")
             if keeps(self._problem, dedicated.plan):
                 self._checked(dedicated.plan)
                 found.append((DEDICATED, dedicated.plan, score, "dynamic program"))
@@ -206,7 +207,7 @@ class _Solve:
         proof = search.proof if search else None
         bounds = self._bounds(dedicated, proof, search.closed_ns if search else None, self._limited)
         proven = self._bounds(dedicated, proof, None, None)
-        narrow = min(bounds.values(), default=Fraction(0)), min(proven.values(), default=Fraction(0))
+        narrow = min(bounds.values(), default=self._least), min(proven.values(), default=self._least)
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
         if not found and stopped is not Stop.FINISHED and (whole := whole_models(self._problem)) is not None:
@@ -251,7 +252,7 @@ class _Solve:
             over=over,
             families=families,
             confirmed_by=self._confirmations(dedicated, proof, search),
-            dedicated_period=1 / dedicated.rate if dedicated else None,
+            dedicated_period=dedicated.period if dedicated else None,
             shared=proof,
             simple_shared=self._simple_shared,
             stopped_by=stopped,
@@ -311,7 +312,7 @@ class _Solve:
         """
         bounds = {DEDICATED: Fraction(0)} if self._unfinished else {}
         if dedicated is not None and not (limited and limited.plan is None):
-            alone = 1 / dedicated.rate if self._problem.workload.goal is Goal.RATES else Fraction(0)
+            alone = dedicated.period if self._problem.workload.goal is Goal.RATES else Fraction(0)
             bounds[DEDICATED] = max(alone, self._least, limited.least if limited else Fraction(0))
         if self._shares:
             bounds[SHARED] = max(Fraction(max(proof.period_ns + 1 if proof else 0, closed_ns or 0)), self._least)
@@ -340,7 +341,7 @@ class _Solve:
         yield "evaluator", "what the plan costs", "exact"
         if dedicated is not None:
             aside = ", links and host left aside" if self._limits_shared else ""
-            yield "dynamic program", f"{alone} no period is below {_ms(1 / dedicated.rate)} ms", f"exact{aside}"
+            yield "dynamic program", f"{alone} no period is below {_ms(dedicated.period)} ms", f"exact{aside}"
         if self._limited is not None:
             least = f"no {what} is below {_ms(self._limited.least)} ms"
             strength = f"exact to a millionth, over {self._limited.columns} pipelines, with links and host"
