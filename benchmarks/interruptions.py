@@ -30,7 +30,8 @@ TIMES = 30
 SEED = 14
 _LONGEST_S = 120.0
 _LINGERS_S = 20.0  # what a process that was told to end may take on a busy machine
-_M = "in/synthetic-dense-50.tflite"
+_M, _M2 = "in/synthetic-dense-50.tflite", "in/synthetic-dense-20.tflite"
+_POOL = (_M, _M2, "--pool", "edgetpu-m2:1,edgetpu-usb:1")
 _ANSWERING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 COMMANDS: Mapping[str, Sequence[str | Path]] = {
     **{name: case.command for name, case in CASES.items()},
@@ -39,7 +40,14 @@ COMMANDS: Mapping[str, Sequence[str | Path]] = {
     "check": ("check", "in/plan"),
     "long run": ("run", "in/plan", "--count", "300", "--output", "out/long.npz"),
     "inspect": ("inspect", _M, "--ops"),
+    "pool, compare": ("compare", *_POOL, "--time-limit", "3"),
+    "pool, tune": ("tune", *_POOL, "--time-limit", "2", "--periods", "3", "-o", "out/tuned"),
+    "pool, batch": ("batch", _M, _M2, "--pools", "edgetpu-m2:2 edgetpu-usb:2", "--time-limit", "2", "-o", "out/batch"),
+    "pool, run": ("run", "in/pool", "--count", "100", "-o", "out/results"),
+    "pool, serve": ("serve", "in/pool", "--port", "0"),
 }
+ENDLESS_S: Mapping[str, float] = {"pool, serve": 4.0}
+"""Commands that do not end by themselves, and for how long they are let be."""
 
 
 def main(times: int = TIMES, names: Sequence[str] = (), *, record: bool = False) -> None:
@@ -47,6 +55,9 @@ def main(times: int = TIMES, names: Sequence[str] = (), *, record: bool = False)
     with TemporaryDirectory() as folder:
         prepare(Path(folder))
         os.chdir(folder)
+        code, said, _ = _ended(_started(("solve", *_POOL, "--time-limit", "5", "--no-verify", "-o", "in/pool")))
+        if code:
+            raise RuntimeError(f"the preparation of a pool ended with {code}: {said}")
         for name in names or COMMANDS:
             found[name] = interrupt_all(name, Path(folder), times)
             print(name, json.dumps(found[name]), flush=True)
@@ -64,11 +75,7 @@ def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
         _ended(_started(command))
     shutil.copytree(root / "out", root / "older")
     _fresh(root)
-    begun = time.perf_counter()
-    code, said, _ = _ended(_started(COMMANDS[name]))
-    whole_s = time.perf_counter() - begun
-    if code:
-        raise RuntimeError(f"{name} ends with {code} when nothing disturbs it: {said}")
+    whole_s = ENDLESS_S[name] if name in ENDLESS_S else _undisturbed_s(name)
     for k in range(times):
         _fresh(root)
         process = _started(COMMANDS[name])
@@ -87,6 +94,14 @@ def interrupt_all(name: str, root: Path, times: int) -> dict[str, Any]:
         where = f"{sent.name} after {delay_s:.2f} s of {whole_s:.2f}"
         faults += [f"{where}: {fault}" for fault in _faults(code, said, hangs, process.pid, root)]
     return {"times": times, "undisturbed_s": round(whole_s, 2), "outcomes": dict(outcomes), "faults": faults}
+
+
+def _undisturbed_s(name: str) -> float:
+    begun = time.perf_counter()
+    code, said, _ = _ended(_started(COMMANDS[name]))
+    if code:
+        raise RuntimeError(f"{name} ends with {code} when nothing disturbs it: {said}")
+    return time.perf_counter() - begun
 
 
 def _is_of_python_itself(code: int, said: str) -> bool:
