@@ -130,6 +130,7 @@ def test_an_unknown_device_is_refused_with_the_known_ones() -> None:
     error = refusal("edgetpu")
     assert "there is no device 'edgetpu'" in str(error)
     assert "edgetpu-usb" in error.hint
+    assert refusal("edgetpu-m2-pi").hint.startswith("did you mean edgetpu-m2-pi5 or ")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ def test_a_folder_without_plan_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "nowhere", PLAN_FILE)
 
 
+def test_a_folder_of_plans_names_one(tmp_path: Path) -> None:
+    for name in ("02", "01"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plan.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(PlanError, match=f"name one that is in it: {tmp_path / '01'}"):
+        load_plan(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"\x00" * 40, b"[" * 100_000])
 def test_a_plan_that_is_not_json_is_refused(folder: Path, content: bytes) -> None:
     (folder / PLAN_FILE).write_bytes(content)

@@ -420,7 +420,9 @@ def _read(path: Path) -> Any:
         if is_file(path.parent / POOL_FILE):
             where = f"{path.parent} is the plan of a pool, which this command does not take"
             raise PlanError(f"{where}; those of its models are under models/") from None
-        raise PlanError(f"{path.parent} holds no {PLAN_FILE}; make one with: segsolve solve MODEL -o DIR") from None
+        held = min((str(p.parent) for p in path.parent.glob(f"*/{PLAN_FILE}")), default=None)  # as of `solve --within`
+        instead = f"name one that is in it: {held}" if held else "make one with: segsolve solve MODEL -o DIR"
+        raise PlanError(f"{path.parent} holds no {PLAN_FILE}; {instead}") from None
     except NotADirectoryError:
         around = (p for p in path.parent.parents if any(is_file(p / name) for name in (PLAN_FILE, POOL_FILE)))
         named = next((f"name {folder}" for folder in around), "name the one that segsolve solve MODEL -o DIR wrote")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segsolve.cli.console import news, progress, result_lines, show_json
+from segsolve.cli.console import news, progress, show_json, show_sentence
 from segsolve.cli.guard import guarded
 from segsolve.cli.near import parse_share
 from segsolve.cli.options import Json, Seed
@@ -71,4 +71,5 @@ def command(
     if as_json:
         show_json(document(entrants, where, effort, share))
     else:
-        result_lines()("\n".join(lines(entrants, where, effort, share)))
+        for line in lines(entrants, where, effort, share):
+            show_sentence(line)

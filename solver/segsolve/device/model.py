@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -422,9 +423,10 @@ def describe_device(name: str) -> DeviceFile:
         return _parse(Path(name))
     name = ALIASES.get(name, name)
     if name not in device_names():
-        raise DeviceError(
-            f"there is no device {name!r}", f"known: {', '.join(device_names())}; or give a description as FILE.toml"
-        )
+        near = get_close_matches(name, device_names(), n=2)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        known = f"known: {', '.join(device_names())}; or give a description as FILE.toml"
+        raise DeviceError(f"there is no device {name!r}", meant + known)
     with resources.as_file(_CATALOGUE / f"{name}.toml") as path:
         return _parse(path)
 
