@@ -549,3 +549,22 @@ def test_results_of_several_models_go_to_a_folder(shared: Path, networks: list[P
     assert done.code == ExitCode.OK, done.stderr
     (line,) = (tmp_path / "one.jsonl").read_text().splitlines()
     assert len(json.loads(line)["top"]) == 2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--cut-before", "mobilenet=10"),
+        ("--max-stages", "mobilenet=1"),
+        ("--max-latency", "mobilenet=50ms"),
+        ("--pin", "mobilenet=edgetpu-m2"),
+        ("--pin", "mobilenet=12=edgetpu-m2"),
+        ("--keep-together", "mobilenet=3,4"),
+    ],
+)
+def test_what_is_said_of_a_model_by_its_name_is_understood_on_a_pool_of_one_kind(
+    asked: tuple[str, str], networks: list[Path]
+) -> None:
+    found = document(run("solve", networks[0], "--pool", "edgetpu-m2:2", *asked, "--json"))
+    (model,) = found["models"]
+    assert model["name"] == "mobilenet" and (model["constraints"] or model["pins"])

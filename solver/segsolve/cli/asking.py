@@ -35,9 +35,23 @@ def with_constraints(command: Callable[..., _Result]) -> Callable[..., _Result]:
 
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     kind: Any = list[option.type] if option.is_repeatable else option.type  # type: ignore[name-defined]
+    parser = _number_by_model if option.type is int else None
+    told = typer.Option(
+        option.flag, metavar=option.metavar or ("<int>" if parser else None), help=option.help, parser=parser
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
         default=None,
-        annotation=Annotated[kind | None, typer.Option(option.flag, metavar=option.metavar, help=option.help)],
+        annotation=Annotated[kind | None, told],
     )
+
+
+def _number_by_model(text: object) -> int | str:
+    """Return a number, or what is said of a model by its name, such as ``net=2``, as it is."""
+    if "=" in str(text):
+        return str(text)
+    try:
+        return int(str(text))
+    except ValueError:
+        raise typer.BadParameter("it is not a valid integer") from None

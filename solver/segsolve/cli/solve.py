@@ -38,7 +38,7 @@ from segsolve.errors import ExitCode, UsageError
 from segsolve.library.asking import Asking
 from segsolve.library.costs import changes_of, refuse_changes
 from segsolve.library.graphs import is_graph
-from segsolve.library.of_pools import pool_or_error, refuse_in_questions, refuse_without_pool, without_pool
+from segsolve.library.of_pools import names_one, pool_or_error, refuse_in_questions, refuse_without_pool, without_pool
 from segsolve.library.solving import pose
 from segsolve.question import Cuts, Layout, Objective
 from segsolve.values import DEFAULT_DEVICE, SHOWN_POINTS, within
@@ -118,8 +118,8 @@ def command(
     limits = search_limits(tpus, time_limit, workers, seed)
     model = models[0]
     is_alone = len(models) == 1 and not (rate or weights or host_of)
-    by_name = tpu_memory, constraints.get("max_latency")
-    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, said=by_name)
+    named = names_one(models, tpu_memory, constraints)
+    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, named=named)
     if pool is not None or len(models) > 1 or rate or weights:
         refuse_in_questions(
             layout=layout,

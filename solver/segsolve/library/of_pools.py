@@ -24,22 +24,30 @@ _INSTEAD = {
 
 
 def without_pool(
-    pool: str | None, tpus: int | None, device: str, *, is_alone: bool, said: Sequence[object] = ()
+    pool: str | None, tpus: int | None, device: str, *, is_alone: bool, named: bool = False
 ) -> tuple[str | None, int | None, str]:
     """Return pool, TPUs and device; no pool for a model alone on a pool of one kind: that is the plain question.
 
-    Devices that have names, or a link of their own, stay a pool; so does what is `said` of one model or kind by its
-    name, such as ``edgetpu-m2=6MiB``.
+    Devices that have names, or a link of their own, stay a pool; so does a question that says something of a model or
+    a kind by its name (`names_one`).
     """
-    if pool is None or not is_alone or any("=" in str(text) for text in said):
+    if pool is None or not is_alone or named:
         return pool, tpus, device
     from segsolve.library.named_pools import parse_pool
 
-    named = parse_pool(pool)
-    kind, *others = named.pool.kinds
-    if others or kind.names or kind.link or not named.is_described:
+    asked = parse_pool(pool)
+    kind, *others = asked.pool.kinds
+    if others or kind.names or kind.link or not asked.is_described:
         return pool, tpus, device
-    return None, kind.count, named.devices[0]
+    return None, kind.count, asked.devices[0]
+
+
+def names_one(models: Sequence[Path], tpu_memory: str | None, constraints: Mapping[str, Any]) -> bool:
+    """Whether a memory or a constraint is said of one model or kind by its name: ``edgetpu-m2=6MiB``, ``net=12``."""
+    given = (one for value in constraints.values() for one in (value if isinstance(value, list | tuple) else [value]))
+    names = tuple(f"{model.stem}=" for model in models)
+    by_name = any(isinstance(text, str) and text.startswith(names) for text in given)
+    return by_name or any("=" in str(text) for text in (tpu_memory, constraints.get("max_latency")))
 
 
 def pool_or_error(pool: str | None, models: Sequence[Path], rates: object) -> str:

@@ -22,6 +22,7 @@ from segsolve.library.costs import (
 )
 from segsolve.library.graphs import is_graph, solve_graph
 from segsolve.library.of_pools import (
+    names_one,
     pool_or_error,
     refuse_constraints,
     refuse_in_questions,
@@ -137,8 +138,8 @@ def solve(
 
     models, watch = _paths(model), observe or ignore
     is_alone = len(models) == 1 and not (rates or weights or host_of or sharing)
-    said = tpu_memory, constraints.get("max_latency")
-    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, said=said)
+    named = names_one(models, tpu_memory, constraints)
+    pool, tpus, device = without_pool(pool, tpus, device, is_alone=is_alone, named=named)
     if pool is not None or len(models) != 1 or rates or weights:
         pool = pool_or_error(pool, models, rates)
         refuse_in_questions(
