@@ -64,7 +64,7 @@ def main() -> None:
     if not arguments.dry_run:
         for described in catalogue.descriptions(fitted, result):
             devices.write(described)
-        result["sweep"]["optima"] = sweeps.optima(rows, load_device("edgetpu-card-runner"))
+    result["sweep"]["optima"] = sweeps.optima(rows, load_device("edgetpu-card-runner"))
     result["detectors"] = detectors.check(vendor)
     result["cifar"] = cifar.check(found.table("latency_streaming"), load_device("edgetpu-usb-pi4"))
     result["ranges"] = {name: {k: asdict(r) for k, r in found.items()} for name, found in result["ranges"].items()}

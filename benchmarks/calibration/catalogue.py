@@ -308,6 +308,10 @@ def _of_sweep(rates: Rates, usb: Rates, error: str) -> Figures:
         transfer=("convolution sweep: none is found", "a tenth of a millisecond"),
         large=("convolution sweep: what a tensor's bytes beyond 1 MiB take more", "0.5 to 1.5 MiB fit as well"),
         large_from=("as time.large", "as time.large"),
+        again=(
+            "convolution sweep: what maps that come from the host and that the tiles cannot hold whole take more",
+            "5 to 15, more where weights stream",
+        ),
         stream=("dense sweep, Villarrubia et al.: latency against off-chip MiB", "1 %; other users 2.5 to 2.8"),
         invocation=("dense sweep: median of networks that fit", "0.05 ms; 0.38 ms more where anything streams"),
     )

@@ -11,11 +11,12 @@ from benchmarks.calibration.fit import Array, nonnegative, weights
 from benchmarks.calibration.measurements import Row
 from benchmarks.calibration.networks import VENDOR, quantised, vendor_graph, vendor_key
 from segsolve.cost.stage import stage_score
+from segsolve.device.activations import is_held
 from segsolve.device.latency import moved_bytes, padded_macs, passes
 from segsolve.device.memory import CACHED_KINDS, always_streams, streamed_bytes
 from segsolve.device.model import MIB, Device
 from segsolve.graph.model import Graph, Op
-from segsolve.problem import Problem
+from segsolve.problem import Transfer
 from segsolve.profile.analytic import AnalyticCosts
 
 Rates = Mapping[str, float]  # ms, ms/MiB and ms/GMAC, by the names in the device descriptions
@@ -36,7 +37,8 @@ PRIOR_WEIGHT = 0.3  # the rate of another machine counts like a row that is off 
 class Features:
     """What a stage's time depends on, by operation [n]: GMAC, MiB of activations, MiB streamed in its place.
 
-    `transfer` counts the tensors that enter and leave, `large` their MiB beyond the first of each.
+    `transfer` counts the tensors that enter and leave, `large` their MiB beyond the first of each, `again` the MiB of
+    those that enter and that the tiles cannot hold whole.
     """
 
     work: Array  # [n, 3] in the order of PER_OP
@@ -46,6 +48,7 @@ class Features:
     output: float
     transfer: float
     large: float
+    again: float
 
     def time(self, rates: Rates) -> float:
         """Return the time in ms."""
@@ -65,6 +68,7 @@ class Features:
             "output": self.output,
             "transfer": self.transfer,
             "large": self.large,
+            "again": self.again,
             "stream": float(self.stream[streams].sum()) + self.wait,
             **dict(zip(PER_OP, map(float, done), strict=True)),
         }
@@ -92,7 +96,10 @@ def features(device: Device, graph: Graph, stage: Sequence[int] | None = None) -
         streamed_bytes(device, graph, op) * passes(device, graph, op) / MIB if op.position in spilled else 0.0
         for op in ops
     ]
-    moved = _moved(problem, {op.position for op in ops})
+    held = {op.position for op in ops}
+    tensors = [*zip(graph.producer, problem.transfers, strict=True)]
+    enter = {i: t.nbytes / MIB for i, t in tensors if _enters(t, held)}
+    leave = {i: t.nbytes / MIB for i, t in tensors if _leaves(t, held)}
     wait = sum(streamed_bytes(device, graph, op) for op in ops if op.kind not in CACHED_KINDS) / MIB
     return Features(
         work=np.array([_work(device, graph, op) for op in ops]),
@@ -100,16 +107,18 @@ def features(device: Device, graph: Graph, stage: Sequence[int] | None = None) -
         wait=wait,
         input=score.input_bytes / MIB,
         output=score.output_bytes / MIB,
-        transfer=float(len(moved)),
-        large=sum(max(0.0, nbytes / MIB - LARGE_MIB) for nbytes in moved),
+        transfer=float(len(enter) + len(leave)),
+        large=sum(max(0.0, size - LARGE_MIB) for size in (*enter.values(), *leave.values())),
+        again=sum(size for i, size in enter.items() if not is_held(device, graph, i)),
     )
 
 
-def _moved(problem: Problem, stage: Collection[int]) -> list[int]:
-    """Return the bytes of each tensor that enters a stage or leaves it."""
-    enter = [t for t in problem.transfers if t.producer not in stage and any(c in stage for c in t.consumers)]
-    leave = [t for t in problem.transfers if t.producer in stage and (t.is_output or set(t.consumers) - set(stage))]
-    return [t.nbytes for t in (*enter, *leave)]
+def _enters(tensor: Transfer, stage: Collection[int]) -> bool:
+    return tensor.producer not in stage and any(c in stage for c in tensor.consumers)
+
+
+def _leaves(tensor: Transfer, stage: Collection[int]) -> bool:
+    return tensor.producer in stage and (tensor.is_output or any(c not in stage for c in tensor.consumers))
 
 
 def _work(device: Device, graph: Graph, op: Op) -> tuple[float, float, float]:

@@ -19,7 +19,7 @@ _FEWEST = 20  # rows of a regime; with fewer, a quantile is that of one or two r
 def regime_of(stage: Features, rates: Rates) -> Regime:
     """Return the regime of a stage."""
     amounts = stage.amounts(rates)
-    transfers = sum(rates.get(key, 0.0) * amounts[key] for key in ("input", "output", "transfer", "large"))
+    transfers = sum(rates.get(key, 0.0) * amounts[key] for key in ("input", "output", "transfer", "large", "again"))
     time, stream = stage.time(rates), rates["stream"] * amounts["stream"]
     return regime(time_ns=round(1e6 * time), stream_ns=round(1e6 * stream), transfer_ns=round(1e6 * transfers))
 

@@ -21,9 +21,9 @@ from segsolve.profile.analytic import AnalyticCosts
 from segsolve.search.chain.dp import PLANNER as OPTIMAL
 from segsolve.solvers.base import Limits, ignore
 
-FREE = ("conv", "input", "output", "large", "shared2", "shared3")
+FREE = ("conv", "input", "output", "large", "again", "shared2", "shared3")
 MOVES = ("input", "output", "transfer", "large")
-START = {"shared2": 1.5, "shared3": 1.5, "large": 1.0}
+START = {"shared2": 1.5, "shared3": 1.5, "large": 1.0, "again": 1.0}
 _MISLABELLED = range(603, 684, 10)  # filter counts of the profiled cut on 3 TPUs, where the other series have one less
 
 

@@ -10,6 +10,7 @@ from segsolve.graph.model import Graph, Op
 
 TILE_BYTES = 196_608
 """What a tile has for activations, the largest in 249 public compiled files; 3 MiB over 16 tiles."""
+_ELSE_BYTES = 6_144  # of a tile beside a map that it holds whole: 4,800 to 7,392, by the convolution sweep
 
 
 def tile_bytes(device: Device, graph: Graph, first: int = 0, end: int | None = None) -> int:
@@ -26,6 +27,15 @@ def tile_bytes(device: Device, graph: Graph, first: int = 0, end: int | None = N
         alive = {t for t in (*made, *graph.inputs) if any(op.position <= c < last for c in graph.consumers.get(t, ()))}
         most = max(most, sum(_part(device, graph, t, last) for t in alive | set(op.inputs) | set(op.outputs)))
     return most
+
+
+def is_held(device: Device, graph: Graph, tensor: int) -> bool:
+    """Return whether the tiles can hold a map whole, with the margins that its readers need.
+
+    In the convolution sweep, maps of 64 x 64 pixels that come from the host take longer from 592 channels on, whether
+    or not weights stream.
+    """
+    return _part(device, graph, tensor, len(graph.ops)) + _ELSE_BYTES <= TILE_BYTES
 
 
 def stripes(device: Device, graph: Graph, op: Op) -> int:

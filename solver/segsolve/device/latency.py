@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from segsolve.device.activations import stripes
+from segsolve.device.activations import is_held, stripes
 from segsolve.device.memory import CACHED_KINDS, round_up, stored_bytes, streamed_bytes
 from segsolve.device.model import Device
 from segsolve.graph.model import Graph, Op, Tensor
@@ -64,9 +64,14 @@ def passes(device: Device, graph: Graph, op: Op) -> int:
     return 1 if count == 1 else device.stripe_passes * count
 
 
-def input_ns(device: Device, nbytes: int) -> int:
-    """Return the time to bring a tensor of `nbytes` from the host to the device, in ns."""
-    return _transfer_ns(device, device.input_ns_per_byte, nbytes)
+def input_ns(device: Device, graph: Graph, tensor: int) -> int:
+    """Return the time to bring a tensor from the host to the device, in ns.
+
+    One that the tiles cannot hold whole takes longer: they are sent some of it again.
+    """
+    nbytes = graph.tensors[tensor].nbytes
+    again = 0.0 if is_held(device, graph, tensor) else device.again_ns_per_byte
+    return _transfer_ns(device, device.input_ns_per_byte + again, nbytes)
 
 
 def output_ns(device: Device, nbytes: int) -> int:

@@ -44,7 +44,8 @@ class Device:
     `operation_ns` is the least time of an operation: its instructions come from the host with every inference.
     Weights that do not stay on chip come `stripe_passes` times for each stripe in which their maps go through, but once
     if there is one.
-    A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`.
+    A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`; one that comes in
+    and that the tiles cannot hold whole `again_ns_per_byte` more.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
     in MiB/s, with `link_operation_bytes` of instructions for each operation; None where each has a link of its own.
     The host's rates are for operations that fall back to one core of its CPU, `host_cores` is how many there are,
@@ -84,6 +85,7 @@ class Device:
     transfer_ns: float = 0.0
     large_ns_per_byte: float = 0.0
     large_bytes: int = 0
+    again_ns_per_byte: float = 0.0
     image_pixels: int = 0
     image_bytes_per_pixel: float = 0.0
     image_most_bytes: int = 0
@@ -223,6 +225,7 @@ class Time(_Section):
     transfer: Annotated[Figure, _in("ms")] | None = None
     large: Annotated[Figure, _in("ms/MiB")] | None = None
     large_from: Annotated[Figure, _in("MiB")] | None = None
+    again: Annotated[Figure, _in("ms/MiB")] | None = None
     # Of older descriptions: how often weights stream follows from the stripes in which their maps go through.
     restream: Annotated[Figure, _in("MiB")] | None = None
 
@@ -345,6 +348,7 @@ class DeviceFile(_Section):
             transfer_ns=_value(self.time.transfer) * 1e6,
             large_ns_per_byte=_value(self.time.large) * per_byte,
             large_bytes=round(_value(self.time.large_from) * MIB),
+            again_ns_per_byte=_value(self.time.again) * per_byte,
             runner=self.runner,
             start=self._start(),
             ranges=tuple((name, each.low, each.high) for name, each in self.ranges().items()),

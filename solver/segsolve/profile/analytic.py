@@ -92,7 +92,7 @@ class AnalyticCosts:
                 producer=producer,
                 consumers=graph.consumers.get(tensor, ()),
                 is_output=tensor in graph.outputs and producer >= 0,
-                input_ns=input_ns(device, graph.tensors[tensor].nbytes),
+                input_ns=input_ns(device, graph, tensor),
                 output_ns=output_ns(device, graph.tensors[tensor].nbytes),
                 scratch_bytes=input_scratch_bytes(device, graph.tensors[tensor]),
             )
