@@ -60,7 +60,8 @@ def checked(problem: Problem, found: Answer) -> Report:
     assert found.plan is not None
     assert found.value is not None
     text = json.dumps(found.certificate)
-    plan = plan_file(problem, found.plan, found.question, found.value)
+    bound = found.bound if found.certificate and "bound" in found.certificate else None
+    plan = plan_file(problem, found.plan, found.question, found.value, bound)
     said = plan.solution.model_copy(update={"proof": found.proof, "cuts": found.cuts})
     return check(plan.model_copy(update={"solution": said}), lambda: parse(text))
 

@@ -14,8 +14,10 @@ from segsolve.question import Objective, Question
 from segsolve_runtime.contract import plan as planfile
 
 
-def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction) -> planfile.Plan:
-    """Write a plan down as its file would have it."""
+def plan_file(
+    problem: Problem, plan: Plan, question: Question, value: Fraction, bound: Fraction | None = None
+) -> planfile.Plan:
+    """Write a plan down as its file would have it: an optimal one, or one that no more than a bound is known of."""
     score = score_plan(problem, plan)
     names = [f"{t.name} {k}" for k, t in enumerate(problem.transfers)]
     is_time = question.objective in (Objective.THROUGHPUT, Objective.LATENCY, Objective.BATCH)
@@ -30,7 +32,11 @@ def plan_file(problem: Problem, plan: Plan, question: Question, value: Fraction)
             link_ns_per_mib=problem.link.ns_per_mib if problem.link else None,
             host=planfile.Host(**asdict(problem.host)) if problem.host else None,
         ),
-        solution=_solution(problem, plan, question, score, int(objective)),
+        solution=_solution(problem, plan, question, score, int(objective)).model_copy(
+            update={}
+            if bound is None
+            else {"status": "feasible", "bound_ns": int(bound), "gap": float(1 - bound / value)}
+        ),
         tensors=[planfile.TensorSpec(name=name, dtype="int8", shape=[1]) for name in names],
         inputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer < 0],
         outputs=[name for name, t in zip(names, problem.transfers, strict=True) if t.producer >= 0 and t.is_output],

@@ -51,6 +51,7 @@ def _targets(result: Mapping[str, Any]) -> list[str]:
         ("the same, less than 5 MiB stream, USB", "6 %", _error(usb["little_streams"])),
         ("the same, less than 5 MiB stream, PCIe", "6 %", _error(pcie["little_streams"])),
         ("spilled rows of the convolution sweep, 1 TPU", "15 %", _error(sweep["spilled_alone"])),
+        *((f"the same, {n} TPUs", "-", _error(sweep["groups"][f"{n} TPU, spilled"])) for n in (2, 3, 4)),
         ("bottleneck of its pipelines, 2 to 4 TPUs", "10 %", _error(sweep["pipelines"])),
         ("the same on 3 TPUs", "10 %", _error(sweep["on_three"])),
         ("dense pipelines, 2 to 4 TPUs, as many TPUs left out", "15 %", _error(result["dense_pipelines"]["all"])),

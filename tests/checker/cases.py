@@ -53,4 +53,5 @@ def solved(problem: Problem, question: Question, *, graph: bool = False) -> Case
     found = exact(Inquiry(table=table, question=question, planner="dp", limits=Limits(), cuts=cuts))
     if found.plan is None or found.value is None or found.certificate is None:
         return None
-    return Case(problem, plan_file(kept, found.plan, question, found.value), json.dumps(found.certificate))
+    bound = found.bound if "bound" in found.certificate else None
+    return Case(problem, plan_file(kept, found.plan, question, found.value, bound), json.dumps(found.certificate))

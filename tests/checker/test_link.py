@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.certificates import checked
 from generators.dags import spilling_dag
 from generators.drawn import problems
-from generators.problems import chain, op_cost
+from generators.problems import chain, large_chain, op_cost
 from segsolve.checker.shared import most_rate_sharing
 from segsolve.cost.plan import score_plan
 from segsolve.cost.table import IMPOSSIBLE, lattice_table
@@ -273,3 +273,41 @@ def test_cp_sat_looks_at_as_few_stages(seed: int, tpus: int, serial_ns: int) -> 
         longer = replace(statement, paths=replace(statement.paths, max_stages=None))
         broken += refute([longer], Limits()).contradicted
     assert found and broken
+
+
+HOSTS = st.builds(Host, cores=st.integers(1, 3), serial_ns=st.integers(0, 40), frame_ns=st.integers(0, 20))
+
+
+@given(problems(max_ops=4, max_tpus=3), HOSTS, st.none() | LINKS, LAYOUTS, st.integers(1, 40))
+@few
+def test_a_batch_has_a_certified_bound(
+    problem: Problem, host: Host, ns_per_mib: int | None, layout: Layout, inferences: int
+) -> None:
+    """What is proven of a batch that host or link limit is no more than the best of all plans takes."""
+    link = None if ns_per_mib is None else SharedLink(ns_per_mib=ns_per_mib)
+    problem = replace(problem, overhead_ns=problem.overhead_ns + 1, cpus=0, measured=(), host=host, link=link)
+    question = Question(objective=Objective.BATCH, layout=layout, batch=inferences, cuts=Cuts.CHAIN)
+    found = answer(problem, question, planner="dp")
+    if found.certificate is not None:
+        report = checked(problem, found)
+        assert report.is_certified, report.steps[-1]
+        proven = Fraction(*found.certificate.get("bound", found.certificate["value"]))
+        assert proven <= min(value for value, _ in all_values(problem, question, graph=False))
+
+
+def test_a_batch_of_more_than_the_search_follows_has_a_bound() -> None:
+    problem, question = large_chain(30, 6, 7), Question(objective=Objective.BATCH, batch=200, cuts=Cuts.CHAIN)
+    problem = replace(problem, host=Host(cores=1, serial_ns=2_000_000))
+    case = solved(problem, question)
+    assert case is not None and case.plan.solution.status == "feasible"
+    report, document = case.check(), case.document
+    assert report.is_certified and report.verdict is not None and not report.verdict.is_optimal
+    assert 0 < report.verdict.gap < 0.1 and "% of its time from the best at most, over" in str(report.verdict)
+    more, rest = Fraction(*document["bound"]) + 1, {k: v for k, v in document.items() if k != "bound"}
+    assert not case.check(document | {"bound": [int(more), 1]}).is_certified
+    assert not case.check(rest).is_certified  # the value itself is not proven
+    assert not case.check(document | {"bound": document["value"]}).is_certified
+    assert not case.check(document | {"claims": document["claims"][1:]}).is_certified
+    called = case.plan.solution.model_copy(update={"status": "optimal", "bound_ns": case.plan.solution.objective_ns})
+    called = called.model_copy(update={"gap": 0.0})
+    assert not replace(case, plan=case.plan.model_copy(update={"solution": called})).check().is_certified

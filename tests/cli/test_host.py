@@ -43,6 +43,16 @@ def test_it_is_said_that_the_host_limits(tail: Path) -> None:
     assert "8.00x" not in beside and "4.00x" not in beside
 
 
+def test_a_comparison_says_which_rows_the_host_limits(tail: Path) -> None:
+    asked = ("compare", tail, "--tpus=8", "--host-cores=1")
+    (limited,) = (line for line in inside(*asked).stdout.splitlines() if line.split()[:1] == ["8x1"])
+    assert "host" in limited.split()
+    found = document(inside(*asked, "--json").stdout)
+    by_layout = {each["layout"]: each["limited_by"] for each in found["layouts"]}
+    assert by_layout["8x1"] == ["host"] and {tuple(s["limited_by"]) for s in found["strategies"]} == {()}
+    assert "host" not in inside("compare", tail, "--tpus=1", "--host-cores=8").stdout
+
+
 def test_a_plan_remembers_the_cores(tail: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan"
     assert inside("solve", tail, "--tpus=4", "--host-cores=3", "-o", plan, "--no-verify").code == ExitCode.OK

@@ -15,7 +15,7 @@ from generators.enumeration import Point, pipelines, truth
 from generators.problems import chain, large_chain, op_cost, transfer
 from segsolve.cost.plan import check_plan, score_plan
 from segsolve.errors import UsageError
-from segsolve.problem import Problem, SharedLink
+from segsolve.problem import Host, Problem, SharedLink
 from segsolve.question import Constraints, Cuts, Layout, Objective, Question
 from segsolve.search.answer import Answer
 from segsolve.search.ask import answer
@@ -178,3 +178,16 @@ def test_a_graph_of_too_many_cuts_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert (found.value, found.status) == (listed.value, Status.OPTIMAL)
     assert found.proof
     assert "execution order" in answer(problem, replace(question, cuts=Cuts.AUTO)).note
+
+
+def test_where_the_host_limits_a_plan_of_equal_rate_is_the_quickest() -> None:
+    """Two stages take the host 20 ns; a cut with stages of 13 and 13 ns is no faster than one with 14 and 6."""
+    ops = [op_cost(ns, streamed_ns=100, weight_bytes=40, cache_rank=i) for i, ns in enumerate((10, 4, 6))]
+    problem = chain(*ops, tpus=2, ns=0, host=Host(cores=1, serial_ns=10))
+    dear = [replace(t, input_ns=3, output_ns=3) if t.producer == 0 else t for t in problem.transfers]
+    problem = replace(problem, transfers=tuple(dear))
+    free = answer(replace(problem, host=None))
+    assert free.plan is not None and free.plan.cuts == (1,)
+    found = answer(problem)
+    assert found.score is not None and found.plan is not None and found.status is Status.OPTIMAL
+    assert found.value == 20 and found.score.latency_ns == 20 and found.plan.cuts == (2,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from math import gcd
 from typing import Annotated, Any, Literal, Self
@@ -189,8 +190,9 @@ class Binding(_Record):
 
 
 class Certificate(_Record):
-    """A certificate as a whole; `value` and the rates of `points` are (numerator, denominator).
+    """A certificate as a whole; `value`, `bound` and the rates of `points` are (numerator, denominator).
 
+    With a `bound`, less is proven than that no plan has a smaller value: that none is below the bound.
     `points` are those of a Pareto front: TPUs, latency in ns, inferences per ns; `plans` is a plan for each, by its
     pipelines. Version 1 had neither `binding` nor `plans`.
     """
@@ -202,6 +204,7 @@ class Certificate(_Record):
     question: Question
     replicate: bool
     value: _Ratio
+    bound: _Ratio | None = None
     states: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]+$")]], Field(min_length=2)]
     claims: list[Claim]
     points: list[tuple[Count, Amount, _Ratio]] = Field(default_factory=list)
@@ -213,10 +216,17 @@ class Certificate(_Record):
         named = (op for constraint in self.question.constraints.all for op in constraint.operations)
         n = len(self.problem.ops)
         require(all(op < n for op in named), "a constraint names an operation that does not exist")
-        ratios = [self.value, *(point[2] for point in self.points)]
+        ratios = [self.value, *([self.bound] if self.bound else []), *(point[2] for point in self.points)]
         require(all(bottom > 0 for _, bottom in ratios), "a value is divided by zero")
         require(all(gcd(*ratio) == 1 for ratio in ratios), "a value is not in lowest terms")
+        require(self.bound is None or self.question.objective == "batch", "has a bound of what is no batch")
+        require(self.bound is None or self.proven < Fraction(*self.value), "its bound is not below its value")
         return self
+
+    @property
+    def proven(self) -> Fraction:
+        """What no plan is below: the bound, or else the value."""
+        return Fraction(*(self.bound or self.value))
 
 
 def read_certificate(folder: PlanFolder) -> Certificate:

@@ -11,7 +11,7 @@ from segsolve.checker.bounds import bottlenecks, by_stages, corners, most_rate
 from segsolve.checker.costs import host_ns, link_ns
 from segsolve.checker.document import Certificate
 from segsolve.checker.failure import CertificateFault
-from segsolve.checker.least import is_least
+from segsolve.checker.least import least_value
 from segsolve.checker.plans import Priced
 from segsolve.checker.shared import most_rate_sharing
 
@@ -43,7 +43,7 @@ class Objective(ABC):
 
 def leaves_room(certificate: Certificate, otherwise: str) -> None:
     """Raise what the claims leave room for, unless the work that no plan avoids leaves none."""
-    if not is_least(certificate):
+    if not 0 < certificate.proven <= least_value(certificate):
         raise CertificateFault(otherwise)
 
 
@@ -72,8 +72,8 @@ def rates(certificate: Certificate, latency_ns: int | None) -> list[Fraction]:
 
 
 def whole(certificate: Certificate) -> int:
-    """Return the value, which must be a whole number."""
-    value = Fraction(*certificate.value)
+    """Return what is to be proven, which must be a whole number."""
+    value = certificate.proven
     if value.denominator != 1:
         raise CertificateFault(f"a {certificate.question.objective} of {value} is no whole number")
     return int(value)

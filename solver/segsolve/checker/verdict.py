@@ -24,13 +24,15 @@ ORDER_ONLY = "execution order"
 class Verdict:
     """A proven sentence about all plans, `claim`, and what it holds for.
 
-    `is_optimal` says whether `scope` is all that the question allows, `limits` what else is said or left open, a part
-    of a sentence each, `is_bound` whether hashes bind plan, certificate and model to each other.
+    `is_optimal` says whether `scope` is all that the question allows and nothing is better there, `gap` how far from
+    that the plan may be, `limits` what else is said or left open, a part of a sentence each, `is_bound` whether hashes
+    bind plan, certificate and model to each other.
     """
 
     claim: str
     scope: Scope
     is_optimal: bool
+    gap: float
     constraints: tuple[str, ...]
     limits: tuple[str, ...]
     is_bound: bool
@@ -38,10 +40,16 @@ class Verdict:
     model_sha256: str
 
     def __str__(self) -> str:
-        best = f"{'optimal' if self.is_optimal else 'the best'} over {_WHERE[self.scope]}"
+        best = f"{self._quality} over {_WHERE[self.scope]}"
         among = f", among plans {', '.join(self.constraints)}" if self.constraints else ""
         where = f", under the costs that the certificate states ({self.costs_sha256[:8]})"
         return "; ".join([f"{best}{among}{where}", *self.limits])
+
+    @property
+    def _quality(self) -> str:
+        if self.gap:
+            return f"{max(self.gap, 0.001):.1%} of its time from the best at most,"
+        return "optimal" if self.is_optimal else "the best"
 
 
 def verdict(plan: Plan, certificate: Certificate, scope: Scope, claim: str) -> Verdict:
@@ -51,7 +59,10 @@ def verdict(plan: Plan, certificate: Certificate, scope: Scope, claim: str) -> V
         CertificateFault: plan.json claims more.
     """
     is_bound = certificate.binding is not None
-    is_optimal = scope is Scope.GRAPH or certificate.question.cuts == "chain"
+    covers = scope is Scope.GRAPH or certificate.question.cuts == "chain"
+    is_optimal = covers and certificate.bound is None
+    if certificate.bound and (plan.solution.status == "optimal" or plan.solution.best_over):
+        raise CertificateFault("plan.json calls the plan the best, its certificate proves no more than a bound")
     if plan.solution.status == "optimal":
         _check_optimal(plan, scope, is_optimal=is_optimal or not is_bound)
     else:
@@ -60,8 +71,9 @@ def verdict(plan: Plan, certificate: Certificate, scope: Scope, claim: str) -> V
         claim=claim,
         scope=scope,
         is_optimal=is_optimal,
+        gap=float(1 - certificate.proven / Fraction(*certificate.value)) if certificate.bound else 0.0,
         constraints=constraints_in_words(certificate),
-        limits=tuple(_limits(plan, certificate, is_optimal=is_optimal, is_bound=is_bound)),
+        limits=tuple(_limits(plan, certificate, covers=covers, is_bound=is_bound)),
         is_bound=is_bound,
         costs_sha256=certificate.problem.sha256,
         model_sha256=plan.model.sha256,
@@ -95,9 +107,11 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
         raise CertificateFault(f"the gap of {solution.gap} is not that of the bound, {solution.bound_ns} ns")
 
 
-def _limits(plan: Plan, certificate: Certificate, *, is_optimal: bool, is_bound: bool) -> Iterator[str]:
+def _limits(plan: Plan, certificate: Certificate, *, covers: bool, is_bound: bool) -> Iterator[str]:
     bound = plan.solution.bound_ns
-    if not is_optimal:
+    if covers and certificate.bound and bound > -(-certificate.proven // 1):
+        yield f"that none takes less than {bound} ns, its bound in plan.json, was not checked"
+    if not covers:
         if plan.solution.status == "optimal" or not objective(certificate.question.objective).is_time or not bound:
             yield "nothing is said of other cuts of the graph"
         elif bound <= -(-least_value(certificate) // 1):

@@ -48,6 +48,7 @@ def _document(report: Report) -> dict[str, object]:
             "verdict": str(proven),
             "claim": proven.claim,
             "optimal": proven.is_optimal,
+            "gap": proven.gap,
             "constraints": proven.constraints,
             "limits": proven.limits,
             "bound_by_hashes": proven.is_bound,

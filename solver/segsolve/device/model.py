@@ -44,8 +44,8 @@ class Device:
     `operation_ns` is the least time of an operation: its instructions come from the host with every inference.
     Weights that do not stay on chip come `stripe_passes` times for each stripe in which their maps go through, but once
     if there is one.
-    A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`; one that comes in
-    and that the tiles cannot hold whole `again_ns_per_byte` more.
+    A tensor takes `transfer_ns`, its rate, and `large_ns_per_byte` for each byte beyond `large_bytes`; one that comes
+    in and that the tiles cannot hold whole `again_ns_per_byte` more.
     `link_mib_per_s` is what a link that all devices share carries of everything that goes to or comes from them,
     in MiB/s, with `link_operation_bytes` of instructions for each operation; None where each has a link of its own.
     The host's rates are for operations that fall back to one core of its CPU, `host_cores` is how many there are,

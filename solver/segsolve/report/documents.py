@@ -65,6 +65,7 @@ def compare_rows(comparisons: Sequence[Comparison], batch: int, ranges: Ranges =
         cuts = document.pop("cuts")
         document["cuts"] = " ".join(map(str, cuts)) if cuts is not None else None
         document["stage_ns"] = " ".join(str(stage["time_ns"]) for stage in stages)
+        document["limited_by"] = " and ".join(document["limited_by"] or ())
         rows.append({"model": comparisons[0].problem.name, **document})
     return rows
 
@@ -77,6 +78,7 @@ def _strategy(comparison: Comparison, strategy: Strategy, batch: int, ranges: Ra
         **range_document(found, best),
         "batch_ns": strategy.score.batch_ns(batch) if strategy.score else None,
         **members(strategy, "speedup_over_one_tpu", "speedup_over_compiler"),
+        **members(strategy.answer.score, "limited_by"),
     }
 
 

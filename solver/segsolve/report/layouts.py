@@ -15,7 +15,7 @@ from segsolve.report.answer import pipelines_document
 from segsolve.report.documents import Document, compare_document, compare_rows
 from segsolve.report.grid import Cell, Grid
 from segsolve.report.ranges import period_range, range_document, ties_sentence
-from segsolve.report.table import GOOD, SPILL, over_cell, over_header
+from segsolve.report.table import GOOD, SPILL, limits_sentence, over_cell, over_header, period_cell
 from segsolve.report.units import bar, count, fps, mib, ms, times
 from segsolve.search.simple_layouts import Layout, Layouts
 from segsolve.solvers.base import Status, Stop
@@ -76,7 +76,7 @@ def _cells(comparison: Comparison, layouts: Layouts, layout: Layout, batch: int)
     return (
         Text(_name(layouts, layout), style="bold" if layout is layouts.best else ""),
         _bars(layout),
-        ms(score.period_ns),
+        period_cell(score),
         fps(score.throughput_fps),
         ms(score.latency_ns),
         ms(score.batch_ns(batch)),
@@ -116,6 +116,7 @@ def _verdict(layouts: Layouts, ranges: Ranges) -> Iterable[str]:
     if layouts.best is None:
         yield f"There is no layout to show ({answer.proof or answer.note or answer.stopped_by})."
         return
+    yield from limits_sentence(layout.score for layout in layouts.all)
     name = layouts.best.plan.layout
     if answer.status is Status.OPTIMAL:
         yield f"Layout {name} is proven optimal ({answer.proof})."
@@ -160,4 +161,5 @@ def _row(layouts: Layouts, layout: Layout, comparison: Comparison, batch: int, r
         "speedup_over_one_tpu": _gain(comparison.one_tpu, layout),
         "speedup_over_compiler": _gain(comparison.vendor, layout),
         "stage_ns": " | ".join(stages),
+        "limited_by": " and ".join(layout.score.limited_by),
     }

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsolve.comparison import Comparison, Strategy
-from segsolve.cost.plan import Score
+from segsolve.cost.plan import PlanScore, Score
 from segsolve.cost.stage import StageScore, placements
 from segsolve.device.ranges import Ranges
 from segsolve.graph.model import Graph
@@ -52,6 +52,7 @@ def compare_table(
         cells = _strategy_cells(strategy, batch)
         table.add_row(*cells, *((f"{strategy.answer.wall_s:.2f}",) if solve_times and strategy.score else ()))
     lines = [f"{s.answer.planner}: {_why(s.answer)}." for s in comparison.strategies if s.score is None]
+    lines += limits_sentence(s.answer.score for s in comparison.strategies)
     lines.append(f"One TPU: {ms(one.period_ns)} ms per inference, {streamed(one.offchip_bytes)} in each.")
     if (best := comparison.best) and best.score:
         if best.answer.status is Status.OPTIMAL:
@@ -142,7 +143,7 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
     return (
         Text(answer.planner, style="bold" if answer.status is Status.OPTIMAL else ""),
         _stage_bars(score),
-        ms(score.period_ns),
+        period_cell(answer.score or PlanScore(pipelines=(score,))),
         fps(score.throughput_fps),
         ms(score.latency_ns),
         ms(score.batch_ns(batch)),
@@ -151,6 +152,17 @@ def _strategy_cells(strategy: Strategy, batch: int) -> tuple[Cell, ...]:
         times(strategy.speedup_over_compiler),
         over_cell(over),
     )
+
+
+def period_cell(score: PlanScore) -> str:
+    """Return the time per inference, after what limits it if that is not the slowest stage: the link or the host."""
+    return " ".join((*score.limited_by, ms(score.period_ns)))
+
+
+def limits_sentence(scores: Iterable[PlanScore | None]) -> Iterator[str]:
+    """Yield what it means that link or host stand before a time, where they do."""
+    if found := {name for score in scores if score for name in score.limited_by}:
+        yield f"{' and '.join(sorted(found))}: what all TPUs share limits it, not the slowest stage."
 
 
 def over_header(status: Status | None) -> str:

@@ -26,11 +26,14 @@ class Basis:
     """On what about single pipelines an answer rests, for others to confirm.
 
     `is_claimed` says that claims about them prove the answer; `sharing` names the cost of what all pipelines share, if
-    the claims are about that.
+    the claims are about that. `bound` is what they prove where that is less, and `by_rate` the inferences per ns that
+    no plan exceeds, with the cost by which it is shared, where a batch rests on that.
     """
 
     is_claimed: bool = True
     sharing: str | None = None
+    bound: Fraction | None = None
+    by_rate: tuple[Fraction, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

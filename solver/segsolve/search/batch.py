@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import islice, permutations
+from math import ceil
 
 import numpy as np
 
@@ -43,18 +45,30 @@ MOST_CLOSE = 8
 class BatchPlan:
     """The best plan for a batch and its time in ns; no plan is below the bound, `shown` says why where they meet.
 
-    `is_claimed` says that what bottleneck and latency of single pipelines allow is no less than its time.
+    `claimed_ns` is the bound as far as claims about single pipelines prove it: by what their bottlenecks and latencies
+    allow, or `by_rate`, by what link and host do.
     """
 
     plan: Plan
     time_ns: int
     bound_ns: int
     shown: Confirmation | None
-    is_claimed: bool
+    claimed_ns: int
+    by_rate: tuple[Fraction, str] | None
 
 
-def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool) -> BatchPlan | None:
-    """Return the plan that ends a batch first, None if no pipeline keeps the constraints."""
+def best_batch(
+    pipelines: Pipelines,
+    inferences: int,
+    tpus: int,
+    *,
+    single: bool,
+    most_rate: Callable[[], tuple[Fraction, str] | None] = lambda: None,
+) -> BatchPlan | None:
+    """Return the plan that ends a batch first, None if no pipeline keeps the constraints.
+
+    `most_rate` returns the inferences per ns that no plan exceeds, and what is shared that says so, if anything is.
+    """
     start = time.perf_counter()
     everything = _all_pipelines(pipelines, MOST_WORK // min(inferences, FOLLOWED))
     chosen = everything if everything is not None else _front_pipelines(pipelines)
@@ -65,7 +79,13 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
         return None
     search = _Search(candidates, inferences, tpus, single=single)
     best = search.best()
-    claimed = bound = min(best.time_ns, _least_ns(_fronts(pipelines), inferences, tpus, single=single))
+    claimed = min(best.time_ns, _least_ns(_fronts(pipelines), inferences, tpus, single=single))
+    by_rate = most_rate() if claimed < best.time_ns else None
+    if by_rate and (fed := _least_fed_ns(pipelines, inferences, by_rate[0])) > claimed:
+        claimed = min(best.time_ns, fed)
+    else:
+        by_rate = None
+    bound = claimed
     if claimed < best.time_ns and everything is None and tpus <= MOST_CLOSE and pipelines.replicate:
         close = _least_ns(_close_fronts(pipelines), inferences, tpus, single=single)
         bound = max(bound, min(best.time_ns, close))
@@ -82,7 +102,8 @@ def best_batch(pipelines: Pipelines, inferences: int, tpus: int, *, single: bool
         time_ns=best.time_ns,
         bound_ns=bound,
         shown=shown if bound == best.time_ns else None,
-        is_claimed=claimed == best.time_ns,
+        claimed_ns=claimed,
+        by_rate=by_rate,
     )
 
 
@@ -302,6 +323,23 @@ def _least_ns(fronts: _Fronts, inferences: int, tpus: int, *, single: bool) -> i
         else:
             low = middle + 1
     return low
+
+
+def _least_fed_ns(pipelines: Pipelines, inferences: int, rate: Fraction) -> int:
+    """Return a time that no plan is below, since none has a rate of more inferences per ns.
+
+    The first results come after a latency at least, one from each device at most. From then on a plan makes no more
+    than its rate; only where r replicas share a time of which ceil(time / r) counts it may be faster, by as much as
+    that rounds.
+    """
+    tpus, least_ns = pipelines.tpus, pipelines.bottlenecks[-1]
+    if least_ns < 1:
+        return 0
+    first, factor = 1, Fraction(1)
+    if pipelines.replicate:
+        first, factor = tpus, least_ns / (least_ns - 1 + Fraction(1, tpus))
+    latency_ns = pipelines.front(tpus)[0].cost
+    return latency_ns + max(0, ceil((inferences - first) / (rate * factor)))
 
 
 _Fronts = dict[int, dict[int, list[tuple[int, int]]]]

@@ -53,9 +53,15 @@ class Claim:
 
 
 def certificate(
-    pipelines: Pipelines, question: Question, value: Fraction, statements: Iterable[Statement]
+    pipelines: Pipelines,
+    question: Question,
+    value: Fraction,
+    statements: Iterable[Statement],
+    bound: Fraction | None = None,
 ) -> dict[str, Any]:
     """Return the document that proves the `value` of the question's objective as far as `pipelines` can.
+
+    With a `bound`, no more is proven than that no plan is below that.
 
     The value is in ns per inference (throughput), ns (latency, batch) or devices, as a numerator and a denominator; 0
     for `pareto`, whose points stand elsewhere. `statements` are what the proof rests on (`claims`).
@@ -76,6 +82,7 @@ def certificate(
         },
         "replicate": pipelines.replicate,
         "value": [value.numerator, value.denominator],
+        **({} if bound is None else {"bound": [bound.numerator, bound.denominator]}),
         "states": [_hexadecimal(row) for row in pipelines.table.members],
         "claims": [_as_it_is(claim_of(statement)) for statement in statements],
     }

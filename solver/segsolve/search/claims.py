@@ -53,6 +53,14 @@ def corners(pipelines: Pipelines, fronts: dict[int, tuple[Point, ...]], cost: st
         yield Statement(paths=paths, below_ns=pipelines.bottlenecks[k])
 
 
+def first_result(pipelines: Pipelines) -> Iterator[Statement]:
+    """Yield that no pipeline has its first result earlier, or a smaller bottleneck, than the best on all devices."""
+    paths = pipelines.paths(pipelines.tpus)
+    latency_ns = pipelines.front(pipelines.tpus)[0].cost
+    yield Statement(paths=paths, below_ns=IMPOSSIBLE, cost=paths.time, at_least=latency_ns, cost_name="latency")
+    yield Statement(paths=paths, below_ns=pipelines.bottlenecks[-1])
+
+
 def by_stages(pipelines: Pipelines, claims: Callable[[Pipelines], Iterable[Statement]]) -> Iterator[Statement]:
     """Yield claims about all pipelines, and what more they say of those of fewer stages than devices.
 

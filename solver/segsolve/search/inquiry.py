@@ -18,7 +18,7 @@ from segsolve.question import Constraints, Layout, Question
 from segsolve.search.answer import EVALUATOR, Answer, Basis, ParetoPoint
 from segsolve.search.bounds import least_value
 from segsolve.search.certificate import certificate, ways
-from segsolve.search.claims import BY_STAGES, by_stages, no_pipeline
+from segsolve.search.claims import BY_STAGES, by_stages, first_result, no_pipeline
 from segsolve.search.confirm import confirmed, refuted
 from segsolve.search.needed import needed
 from segsolve.search.objectives import aim
@@ -93,6 +93,8 @@ class Inquiry:
         bound: Fraction | None = None,
         sharing: str | None = None,
         is_claimed: bool = True,
+        claimed: Fraction | None = None,
+        by_rate: tuple[Fraction, str] | None = None,
         note: str = "",
         points: tuple[ParetoPoint, ...] = (),
         shown: tuple[Confirmation, ...] = (),
@@ -100,8 +102,9 @@ class Inquiry:
         """Return the answer that a plan is the best of all whose pipelines were tried, still to be `confirmed`.
 
         `bound` is what no plan is below, if not its value. `is_claimed` says that claims about single pipelines prove
-        the value; `sharing` names the cost of what all share, if they are about that. `shown` is what the search itself
-        has shown beside.
+        the value, `claimed` what they prove if that may be less; `sharing` names the cost of what all share, if they
+        are about that, `by_rate` the rate and the cost that a batch's are about. `shown` is what the search itself has
+        shown beside.
 
         Raises:
             SolverFault: the evaluator disagrees.
@@ -117,7 +120,12 @@ class Inquiry:
             confirmed_by=(self._priced(plan, value), *shown),
             note=note,
             points=points,
-            basis=Basis(is_claimed=is_claimed, sharing=sharing),
+            basis=Basis(
+                is_claimed=is_claimed and (claimed is None or claimed == value),
+                sharing=sharing,
+                bound=None if claimed is None or claimed == value else claimed,
+                by_rate=by_rate,
+            ),
         )
 
     def nothing(self, *, is_claimed: bool = True) -> Answer:
@@ -151,12 +159,15 @@ class Inquiry:
             claim = f"no pipeline keeps the constraints, over all cuts {self._where}"
             return self._refuted(found, no_pipeline(self.pipelines), claim) if basis.is_claimed else found
         if found.bound == value and basis.is_claimed:
-            statements = self._claims(value, sharing=basis.sharing)
-            found = self._refuted(found, self._by_use(statements, found.plan), self._claimed(basis.sharing))
+            statements = self._claims(value, basis)
+            found = self._refuted(found, self._by_use(statements, found.plan), self._claimed(basis))
             with suppress(OutOfTime):
-                found = self._certified(found, value, statements, self._claimed(None))
+                found = self._certified(found, value, statements, self._claimed(replace(basis, sharing=None)))
         elif found.bound == value and 0 < value <= least_value(self.problem, self.question):
             found = self._certified(found, value, (), "no plan does less work")
+        elif found.status is Status.FEASIBLE and basis.bound and value > least_value(self.problem, self.question):
+            with suppress(OutOfTime):
+                found = self._certified(found, value, self._claims(value, basis), self._claimed(basis), basis.bound)
         return found
 
     def _refuted(self, found: Answer, statements: Sequence[Statement], claim: str) -> Answer:
@@ -182,8 +193,18 @@ class Inquiry:
             raise fault(f"it claims a {objective} of {value}, its plan has {again}")
         return found
 
-    def _certified(self, found: Answer, value: Fraction, statements: Sequence[Statement], claim: str) -> Answer:
-        """Return an answer with the document that proves it; without where pipelines not tried might better it."""
+    def _certified(
+        self,
+        found: Answer,
+        value: Fraction,
+        statements: Sequence[Statement],
+        claim: str,
+        bound: Fraction | None = None,
+    ) -> Answer:
+        """Return an answer with the document that proves it, or a `bound`, if that is less.
+
+        Without one where pipelines not tried might better it.
+        """
         is_few = isinstance(self.aim, Devices) and value <= MOST_TPUS + 1
         if self.problem.tpus > MOST_TPUS and not is_few:
             return found
@@ -191,22 +212,23 @@ class Inquiry:
             "certificate",
             claim,
             "integer potentials, for `segsolve check` to prove again",
-            lambda: certificate(self.pipelines, self.question, value, statements),
+            lambda: certificate(self.pipelines, self.question, value, statements, bound),
         )
         if found.points:
             listed = [[p.plan.tpus, p.score.latency_ns, [*p.score.rate.as_integer_ratio()]] for p in found.points]
             document |= {"points": listed, "plans": [ways(self.table, point.plan) for point in found.points]}
         return replace(found, certificate=document, confirmed_by=(*found.confirmed_by, proven))
 
-    def _claims(self, value: Fraction, *, sharing: str | None) -> tuple[Statement, ...]:
-        """Return what must hold of single pipelines so that no plan has a smaller value.
-
-        `sharing` names the cost of what all share, if that is what limits.
-        """
-        if sharing == BY_STAGES:
+    def _claims(self, value: Fraction, basis: Basis) -> tuple[Statement, ...]:
+        """Return what must hold of single pipelines so that no plan has a smaller value than is proven."""
+        if basis.by_rate:
+            rate, cost = basis.by_rate
+            takes, tpus = self.problem.shared.takes(cost), self.pipelines.tpus
+            return (*first_result(self.pipelines), *needed(self.pipelines, cost, tpus, takes, rate))
+        if basis.sharing == BY_STAGES:
             return tuple(by_stages(self.pipelines, lambda p: self.aim.claims(p, self.question, value)))
-        if sharing:
-            return tuple(self._claims_sharing(sharing, value))
+        if basis.sharing:
+            return tuple(self._claims_sharing(basis.sharing, value))
         return tuple(self.aim.claims(self.pipelines, self.question, value))
 
     def _claims_sharing(self, cost: str, value: Fraction) -> list[Statement]:
@@ -222,9 +244,11 @@ class Inquiry:
         sizes = {pipeline.tpus for pipeline in plan.pipelines} if plan else set()
         return sorted(statements, key=lambda s: (s.paths.most not in sizes, s.paths.most))
 
-    def _claimed(self, sharing: str | None) -> str:
-        what = self.aim.claimed(self.constraints)
-        if sharing == BY_STAGES:
+    def _claimed(self, basis: Basis) -> str:
+        what, sharing = self.aim.claimed(self.constraints), basis.sharing
+        if basis.by_rate:
+            what = "no pipeline has an earlier first result, nor as little of what all share as a faster plan needs"
+        elif sharing == BY_STAGES:
             what += ", nor of those of as few stages"
         elif sharing:
             does = "moves so little" if sharing == "bytes" else "has so few stages"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
@@ -28,6 +28,7 @@ from segsolve.solvers.base import Confirmation
 from segsolve.solvers.dynamic.corners import Corner, corners, corners_by_stages
 from segsolve.solvers.dynamic.shared import Choice, best_sharing
 from segsolve_runtime.contract.wording import percent
+from segsolve_runtime.flow.shared import rates
 
 _COSTS = {"link": "bytes", "host": "stages"}
 _WORDS = {"link": "the shared link", "host": "the host"}
@@ -80,6 +81,7 @@ def _answer(
         return asked.nothing(is_claimed=False)
     if found is None:
         return asked.unknown(least, f"no plan was found that is fast enough: {note}")
+    found = _quickest(asked, found)
     value = asked.value_of(found.plan, found.score)
     return asked.best(
         found.plan,
@@ -132,6 +134,15 @@ def undominated(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
     return kept
 
 
+def most_rate(asked: Inquiry) -> tuple[Fraction, str] | None:
+    """Return inferences per ns that no plan exceeds, and the cost by which link or host say so; None without either."""
+    names = tuple(name for name in _COSTS if getattr(asked.problem, name) is not None)
+    if not names or asked.pipelines.tpus < asked.problem.tpus:
+        return None
+    found = _fastest(asked, names, asked.pipelines.tpus)
+    return None if found is None else (found.most, found.cost)
+
+
 def _by_rate(asked: Inquiry, names: Iterable[str], note: str) -> Answer:
     """Return the plan of the largest rate, or of the fewest devices that are fast enough."""
     ordered = tuple(names)
@@ -157,6 +168,25 @@ def _fastest(asked: Inquiry, names: tuple[str, ...], count: int) -> _Found | Non
     best = _best(asked.problem, found)
     more = tuple(name for name in best.score.limited_by if name not in names)
     return _fastest(asked, (*names, *more), count) if more else best
+
+
+def _quickest(asked: Inquiry, found: _Found) -> _Found:
+    """Return, where the host alone limits, a plan of equal rate and the smallest latency that its devices allow.
+
+    What the host takes of an inference depends on the number of stages alone. So a pipeline may be any of as many, and
+    one that is left less than it could do may have a slower bottleneck.
+    """
+    loads = [pipeline.lane.load for pipeline in found.score.pipelines]
+    if found.score.limited_by != ("host",) or not all(left := rates(loads)):
+        return found
+    pipelines, kinds = asked.pipelines, [*zip(found.plan.pipelines, left, strict=True)]
+    quick = {
+        (pipeline, rate): pipelines.of_stages(len(pipeline.stages)).pipeline(pipeline.tpus, int(1 / rate))
+        for pipeline, rate in dict.fromkeys(kinds)
+    }
+    plan, score = asked.checked(Plan(pipelines=tuple(quick[kind] for kind in kinds)))
+    is_quicker = score.rate == found.score.rate and score.latency_ns < found.score.latency_ns
+    return replace(found, plan=plan, score=score) if is_quicker else found
 
 
 def _best(problem: Problem, found: Iterable[tuple[str, Fraction, Plan]]) -> _Found:

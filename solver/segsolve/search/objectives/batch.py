@@ -40,7 +40,15 @@ class Batch(Aim):
 
     def answer(self, asked: Inquiry) -> Answer:
         """Return the plan that ends the batch first."""
-        found = best_batch(asked.pipelines, asked.question.batch, asked.problem.tpus, single=asked.is_single)
+        from segsolve.search.limited import most_rate
+
+        found = best_batch(
+            asked.pipelines,
+            asked.question.batch,
+            asked.problem.tpus,
+            single=asked.is_single,
+            most_rate=lambda: most_rate(asked),
+        )
         if found is None:
             return asked.nothing()
         plan, score = asked.checked(found.plan)
@@ -49,7 +57,8 @@ class Batch(Aim):
             score,
             Fraction(found.time_ns),
             bound=Fraction(found.bound_ns),
-            is_claimed=found.is_claimed,
+            claimed=Fraction(found.claimed_ns),
+            by_rate=found.by_rate,
             shown=(found.shown,) if found.shown else (),
         )
 
