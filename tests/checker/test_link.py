@@ -302,7 +302,7 @@ def test_a_batch_of_more_than_the_search_follows_has_a_bound() -> None:
     assert case is not None and case.plan.solution.status == "feasible"
     report, document = case.check(), case.document
     assert report.is_certified and report.verdict is not None and not report.verdict.is_optimal
-    assert 0 < report.verdict.gap < 0.1 and "% of its time from the best at most, over" in str(report.verdict)
+    assert 0 < report.verdict.gap < 0.1 and " % of its time from the best at most, over" in str(report.verdict)
     more, rest = Fraction(*document["bound"]) + 1, {k: v for k, v in document.items() if k != "bound"}
     assert not case.check(document | {"bound": [int(more), 1]}).is_certified
     assert not case.check(rest).is_certified  # the value itself is not proven

@@ -13,7 +13,7 @@ from benchmarks.calibration.fit import nonnegative
 from benchmarks.calibration.measurements import Measurements, mib
 from benchmarks.calibration.networks import VENDOR, swept_graph, vendor_graph, vendor_key
 from segsolve.cost.stage import stage_score
-from segsolve.device.latency import passes, streamed_ns
+from segsolve.device.latency import input_ns, passes, streamed_ns
 from segsolve.device.memory import cache_key, input_scratch_bytes, scratch_bytes, stored_bytes, streamed_bytes
 from segsolve.device.model import MIB, load_device
 from segsolve.profile.analytic import AnalyticCosts
@@ -110,6 +110,17 @@ def test_a_map_from_the_host_takes_more_than_a_stripe_and_only_there() -> None:
     assert taken == round(0.67 * 64 * 64 * 632) > DEVICE.stripe_bytes
     assert problem.capacity_bytes - stage_score(problem, (2, 3)).capacity_bytes == taken
     assert problem.capacity_bytes - stage_score(problem, (0, 1, 2, 3)).capacity_bytes == DEVICE.stripe_bytes
+
+
+@pytest.mark.parametrize(("filters", "is_sent_again"), [(582, False), (592, True)])
+def test_a_map_from_the_host_that_the_tiles_cannot_hold_is_sent_again(filters: int, is_sent_again: bool) -> None:
+    """The measured times of segments that take such a map jump from 582 to 592 filters."""
+    device, graph = replace(load_device("edgetpu-card-runner"), again_ns_per_byte=7.0), swept_graph(filters)
+    taken = graph.ops[2].inputs[0]
+    more = input_ns(device, graph, taken) - input_ns(replace(device, again_ns_per_byte=0.0), graph, taken)
+    assert more == (7 * 64 * 64 * filters if is_sent_again else 0)
+    assert bool(latency.features(device, graph, (2, 3)).again) == is_sent_again
+    assert latency.features(device, graph).again == 0  # the image is small, and the maps stay on the device
 
 
 def test_a_window_without_padding_holds_its_maps_whole() -> None:

@@ -14,6 +14,7 @@ from segsolve.checker.least import least_value
 from segsolve.checker.objectives import objective
 from segsolve.checker.states import Scope
 from segsolve_runtime.contract.plan import Plan
+from segsolve_runtime.contract.wording import percent
 from segsolve_runtime.contract.wording import exact_ms
 
 ORDER_ONLY = "execution order"
@@ -48,7 +49,7 @@ class Verdict:
     @property
     def _quality(self) -> str:
         if self.gap:
-            return f"{max(self.gap, 0.001):.1%} of its time from the best at most,"
+            return f"{percent(self.gap)} of its time from the best at most,"
         return "optimal" if self.is_optimal else "the best"
 
 
