@@ -205,8 +205,13 @@ class _Search:
         return self._better(chain, graph)
 
     def _better(self, chain: Answer, graph: Answer) -> Answer:
-        """Return the graph's answer, unless its search was not complete and the execution order has a better plan."""
+        """Return the graph's answer, unless its search was not complete and the execution order has a better plan.
+
+        Of plans as good as each other it is that of the order, but for one whose bound is certified.
+        """
         if graph.status in (Status.OPTIMAL, Status.INFEASIBLE) or chain.value is None or chain.points:
+            return graph
+        if graph.certificate is not None and graph.value == chain.value:
             return graph
         if graph.value is None or chain.value <= graph.value:
             why = "" if graph.note == chain.note else graph.note
