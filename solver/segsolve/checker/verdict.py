@@ -14,8 +14,7 @@ from segsolve.checker.least import least_value
 from segsolve.checker.objectives import objective
 from segsolve.checker.states import Scope
 from segsolve_runtime.contract.plan import Plan
-from segsolve_runtime.contract.wording import percent
-from segsolve_runtime.contract.wording import exact_ms
+from segsolve_runtime.contract.wording import exact_ms, percent
 
 ORDER_ONLY = "execution order"
 """`best_over` of a plan that is the best over the cuts of its execution order, where others were allowed."""
