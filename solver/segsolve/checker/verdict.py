@@ -110,7 +110,7 @@ def _check_feasible(plan: Plan, certificate: Certificate) -> None:
 def _limits(plan: Plan, certificate: Certificate, *, covers: bool, is_bound: bool) -> Iterator[str]:
     bound = plan.solution.bound_ns
     if covers and certificate.bound and bound > -(-certificate.proven // 1):
-        yield f"that none takes less than {bound} ns, its bound in plan.json, was not checked"
+        yield f"that none takes less than {exact_ms(bound)}, its bound in plan.json, was not checked"
     if not covers:
         if plan.solution.status == "optimal" or not objective(certificate.question.objective).is_time or not bound:
             yield "nothing is said of other cuts of the graph"
