@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import islice
 
 from segsolve.cost.stage import placements, stage_score
+from segsolve.deadline import is_over
 from segsolve.plan.model import Pipeline, Plan, Stage
 from segsolve.pool.answer import COPIES, DEDICATED, SHARED, PoolAnswer
 from segsolve.pool.evaluate import check_pool, device_scores, score_pool
@@ -132,6 +133,8 @@ def _placed(problem: PoolProblem) -> PoolPlan | None:
         return None
     best: tuple[Fraction, PoolPlan] | None = None
     for where in placings:
+        if best is not None and is_over():
+            break
         pipelines = tuple(_whole_model(problem, m, d) for m, d in enumerate(where))
         plan = by_first_stage(pipelines, len(problem.pool.devices))
         period = score_pool(problem, plan).period

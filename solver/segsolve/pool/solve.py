@@ -197,7 +197,7 @@ class _Solve:
         if self._copied is not None and keeps(self._problem, self._copied[0]):
             self._checked(self._copied[0])
             found.append((COPIES, *self._copied, "search of copies"))
-        found += [] if is_over() else self._simple()
+        found += self._simple()
         asked = {
             DEDICATED: self._sharing is not Sharing.ALWAYS or not self._shares,
             SHARED: self._shares,
@@ -210,7 +210,8 @@ class _Solve:
         narrow = min(bounds.values(), default=self._least), min(proven.values(), default=self._least)
         bound, certified = (self._least, self._least) if self._copies else narrow
         stopped = Stop.INTERRUPTED if self._interrupted else Stop.TIME_LIMIT if is_over() else Stop.FINISHED
-        if not found and stopped is not Stop.FINISHED and (whole := whole_models(self._problem)) is not None:
+        is_short = stopped is not Stop.FINISHED and (asked[DEDICATED] or not found)
+        if is_short and (whole := whole_models(self._problem)) is not None:
             score = self._checked(whole)
             found.append((SHARED if whole.is_shared else DEDICATED, whole, score, "whole models"))
         families = tuple(
