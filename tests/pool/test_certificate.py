@@ -181,7 +181,7 @@ def _objective(pool: Document, certificate: Document) -> None:
 
 
 def _latency_price(pool: Document, certificate: Document) -> None:
-    certificate["prices"][-2:] = [0, 0]
+    certificate["prices"][-3:] = [0, 0, 0]  # of the latency of both, and of turns
 
 
 def _loose(pool: Document, certificate: Document) -> None:

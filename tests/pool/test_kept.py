@@ -209,6 +209,22 @@ def test_no_plan_that_makes_the_rates_is_below_the_latency_bound_and_the_checker
     assert least_value(read(answer, plan), list(prices.all)) == least
 
 
+def test_models_that_share_a_tpu_wait_for_each_other_in_the_latency_bound() -> None:
+    """On one TPU every model waits for all others: no worst latency is below what all take together."""
+    seen = 0
+    for problem in map(random_pool, range(60)):
+        if len(problem.pool.devices) > 1 or problem.models == 1:
+            continue
+        arcs = [[arcs_of(p) for p in row] for row in problem.costs]
+        found = LatencyBound(problem, arcs, Fraction(1, 10**3)).raised()
+        least = [least_latency_ns(own, 1) for own in arcs]
+        assert found is not None
+        if None not in least:
+            seen += 1
+            assert found[1] >= sum(time or 0 for time in least)
+    assert seen
+
+
 @pytest.mark.parametrize("sharing", [Sharing.ALWAYS, Sharing.AUTO])
 def test_shared_plans_keep_them_too(sharing: Sharing) -> None:
     kept = 0

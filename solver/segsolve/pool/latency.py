@@ -5,7 +5,9 @@ costs at least the cheapest way through its model's states, of which its own lat
 
     sum over models of the cheapest way  <=  what all there is in the period P costs  +  the latency's prices times L
 
-where P is what the rates leave. What a stage waits for on a shared TPU is left aside.
+where P is what the rates leave. What a stage waits for on a shared TPU counts in another way: whoever lives on a TPU
+waits there for all others, so that no worst latency is below what all its residents take, an inference each. So the
+TPUs of a kind have n L of that together, and this has a price for each kind, too.
 """
 
 from __future__ import annotations
@@ -49,24 +51,28 @@ class LatencyBound(ResourceBound):
         super().__init__(problem, arcs)
         period, kinds, models = Fraction(10**9) / wanted_fps, len(problem.pool.kinds), problem.models
         whole = min(MOST_PERIOD_NS, -(-period.numerator // period.denominator))  # which no plan's loads exceed
-        self._stock = np.concatenate((self._stock + self._per_ns * whole, np.zeros(models, dtype=np.int64)))
-        self._per_ns = np.concatenate((np.zeros_like(self._per_ns), np.ones(models, dtype=np.int64)))
+        zeros = np.zeros(models + kinds, dtype=np.int64)
+        self._stock = np.concatenate((self._stock + self._per_ns * whole, zeros))
+        in_a_ns = np.array([1] * models + list(problem.pool.counts), dtype=np.int64)
+        self._per_ns = np.concatenate((np.zeros_like(self._per_ns), in_a_ns))
         for m, (ways, weight) in enumerate(zip(self._ways, problem.workload.weights, strict=True)):
-            more: Ints = np.zeros((len(ways.takes), models), dtype=np.int64)
-            more[:, m] = ways.takes[:, :kinds].sum(axis=1) // weight  # which is the time of the stage
+            times = ways.takes[:, :kinds] // weight  # of the stages, each on its kind
+            latency: Ints = np.zeros((len(times), models), dtype=np.int64)
+            latency[:, m] = times.sum(axis=1)
             self._ways[m] = replace(
-                ways, takes=np.hstack((ways.takes, more)), always=np.append(ways.always, np.zeros(models, np.int64))
+                ways, takes=np.hstack((ways.takes, latency, times)), always=np.append(ways.always, zeros)
             )
 
     def raised(self) -> tuple[Prices, Fraction] | None:
         """Return good prices and the latency that they prove; None if there was no time, or no plan.
 
-        Those of one model's latency alone prove what it takes on TPUs of its own.
+        Those of one model's latency alone prove what it takes on TPUs of its own, those of turns alone what all models
+        take, divided among the TPUs.
         """
         searched = super().raised()
         if searched is None:
             return None
-        zeros = (0,) * self._problem.models
+        none, zeros = (0,) * len(self._problem.pool.kinds), (0,) * self._problem.models
         one = replace(
             searched[0],
             time=tuple(0 for _ in searched[0].time),
@@ -74,10 +80,13 @@ class LatencyBound(ResourceBound):
             links=tuple(0 for _ in searched[0].links),
             host=0,
             cores=0,
+            latency=zeros,
+            turns=none,
         )
         single = [replace(one, latency=(*zeros[:m], 1, *zeros[m + 1 :])) for m in range(len(zeros))]
+        single.append(replace(one, turns=(1,) * len(none)))
         return max([searched, *((prices, self.proven(prices)) for prices in single)], key=lambda found: found[1])
 
     def _first(self) -> Floats:
-        """Return prices to begin with: all of latency the same."""
-        return np.asarray(self._per_ns / float(self._per_ns.sum()))
+        """Return prices to begin with: all of latency and turns the same."""
+        return np.asarray((self._per_ns > 0) / float(self._per_ns.sum()))

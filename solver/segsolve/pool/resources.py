@@ -37,7 +37,8 @@ _MOST_PRODUCT = 2.0**61  # of bytes and ns
 class Prices:
     """Whole prices: of each kind's time and memory, of each link's time, of the host's and of its cores'.
 
-    `latency` are those of each model's latency, where that is bounded (`pool.latency`).
+    Where latencies are bounded (`pool.latency`), `latency` are those of each model's, and `turns` those of what the
+    residents of a device take, one inference each, by kind.
     """
 
     time: tuple[int, ...]
@@ -46,11 +47,12 @@ class Prices:
     host: int
     cores: int
     latency: tuple[int, ...] = ()
+    turns: tuple[int, ...] = ()
 
     @property
     def all(self) -> tuple[int, ...]:
         """All of them, one after the other."""
-        return (*self.time, *self.memory, *self.links, self.host, self.cores, *self.latency)
+        return (*self.time, *self.memory, *self.links, self.host, self.cores, *self.latency, *self.turns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,8 @@ class ResourceBound:
             links=tuple(parts[2 * kinds : 2 * kinds + links]),
             host=parts[2 * kinds + links],
             cores=parts[2 * kinds + links + 1],
-            latency=tuple(parts[2 * kinds + links + 2 :]),
+            latency=tuple(parts[2 * kinds + links + 2 :][: self._problem.models]),
+            turns=tuple(parts[2 * kinds + links + 2 :][self._problem.models :]),
         )
         return prices, self.proven(prices)
 

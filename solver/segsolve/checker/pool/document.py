@@ -148,7 +148,8 @@ class PoolCertificate(_Record):
 
     They are periods, or for the objective of latency worst latencies, of plans that make `wanted` periods per second.
     `without_copies` bounds plans without copies of models on shared devices. `prices` are those of each kind's time,
-    each kind's memory, each link's time, the host's and its cores', and, for that objective, of each model's latency.
+    each kind's memory, each link's time, the host's and its cores', and, for that objective, of each model's latency
+    and of each kind's turns, which older releases had not.
     """
 
     format: Literal["segsolve-pool-certificate"]
@@ -201,10 +202,12 @@ class PoolCertificate(_Record):
         ratios += [self.wanted] if self.wanted else []
         ratios += [pipeline.share for pipeline in self.pipelines if pipeline.share]
         require(all(d > 0 and gcd(n, d) == 1 for n, d in ratios), "a value is no fraction")
-        known = 2 * len(self.kinds) + len(self.links) + 2 + len(self.models) * (self.objective == "latency")
+        known = {2 * len(self.kinds) + len(self.links) + 2}
+        if self.objective == "latency":
+            known = {min(known) + len(self.models) + more for more in (0, len(self.kinds))}
         require(self.objective != "latency" or self.wanted is not None, "it does not say at which rates")
         require(self.wanted is None or self.wanted[0] > 0, "the rates that are wanted are none")
-        require(self.prices is None or len(self.prices) == known, "it has not the prices of all resources")
+        require(self.prices is None or len(self.prices) in known, "it has not the prices of all resources")
         require(len(self.problems) == len(self.models), "it has not the costs of every model")
         require(all(len(row) == len(self.kinds) for row in self.problems), "it has not the costs on every kind")
         for row in self.problems:

@@ -3,7 +3,9 @@
 A pipeline that does a part of its model's inferences takes that part of the times of its stages, and at least that part
 of the memory of their weights. So what all models cost at the least is no more than what all there is in a period
 costs: the time of the devices, of links and of the host, and the memory of the devices. Where the rates, and so the
-period, are given, each model's latency has a price as well, of which a pipeline takes its own time.
+period, are given, each model's latency has a price as well, of which a pipeline takes its own time. Whoever lives on a
+device may wait there for all others, so that what its residents take, an inference each, is no more than the worst
+latency: the devices of a kind have so much of that in turns, which has a price by kind.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class _Prices:
     host: int
     cores: int
     latency: list[int]
+    turns: list[int]
 
 
 def least_value(certificate: PoolCertificate, prices: list[int]) -> Fraction:
@@ -46,7 +49,8 @@ def least_value(certificate: PoolCertificate, prices: list[int]) -> Fraction:
         links=list(islice(parts, links)),
         host=next(parts),
         cores=next(parts),
-        latency=list(parts),
+        latency=list(islice(parts, len(certificate.models))),
+        turns=[*parts] or [0] * kinds,  # older releases had none
     )
     counts = [kind.count for kind in certificate.kinds]
     in_a_ns = sum(n * own for n, own in zip(counts, of.time, strict=True)) + sum(of.links) + of.host
@@ -57,7 +61,8 @@ def least_value(certificate: PoolCertificate, prices: list[int]) -> Fraction:
     if certificate.objective == "latency":
         assert certificate.wanted is not None, "it was read"
         per_s, parts_of_s = certificate.wanted
-        always, in_a_ns = always + -(-(10**9) * parts_of_s // per_s) * in_a_ns, sum(of.latency)
+        always += -(-(10**9) * parts_of_s // per_s) * in_a_ns
+        in_a_ns = sum(of.latency) + sum(n * own for n, own in zip(counts, of.turns, strict=True))
     if not in_a_ns:
         raise CertificateFault("the prices are of no resource of which there is more in a longer time")
     needed = sum(_cheapest(certificate, m, of) for m in range(len(certificate.models)))
@@ -67,10 +72,11 @@ def least_value(certificate: PoolCertificate, prices: list[int]) -> Fraction:
 def _cheapest(certificate: PoolCertificate, m: int, of: _Prices) -> int:
     """Return the least that the inferences of a model in a period cost."""
     row, model, weight = certificate.problems[m], certificate.models[m], certificate.models[m].weight
-    soon, driven = of.latency[m] if of.latency else 0, of.host + of.cores
+    driven = of.host + of.cores
     states = len(row[0].cuts) + 2
     cost = np.full((states, states), _MOST, dtype=np.int64)
     for k, problem in enumerate(row):
+        soon = (of.latency[m] if of.latency else 0) + of.turns[k]
         fits = fits_of(problem, FORBIDDEN - 1, model, certificate.kinds[k].name)
         for_ever = fits.time >= FORBIDDEN
         numbers = [i for i, link in enumerate(certificate.links) if link.name == certificate.kinds[k].link]
