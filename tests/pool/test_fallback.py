@@ -10,7 +10,6 @@ from generators.pools import random_pool
 from segsolve.pool.evaluate import check_pool, score_pool
 from segsolve.pool.fallback import whole_models
 from segsolve.pool.model import Sharing
-from segsolve.pool.simple import simple_ways
 from segsolve.pool.solve import solve_pool
 from segsolve.solvers.base import Limits, Status
 
@@ -35,9 +34,6 @@ def test_no_time_at_all_leaves_a_plan(seed: int, sharing: Sharing) -> None:
 def test_no_time_at_all_leaves_what_simple_uses_come_to(seed: int) -> None:
     problem = random_pool(seed)
     found = solve_pool(problem, limits=Limits(time_limit_s=0.0))
-    ways = [way.period for way in simple_ways(problem) if way.period is not None and way.name in ("placed", "all")]
-    assert found.value is not None or not ways
-    assert found.value is None or found.value <= max(ways, default=found.value)
     if found.simple_shared:
         kept = [score_pool(problem, plan).period for plan in found.simple_shared.values()]
         assert found.value is not None and found.value <= min(kept)
