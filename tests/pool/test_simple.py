@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import StringIO
 from itertools import product
 
 import pytest
+from rich.console import Console
 
 from generators.pools import random_pool
 from segsolve.pool.answer import COPIES
@@ -12,6 +15,8 @@ from segsolve.pool.evaluate import check_pool, score_pool
 from segsolve.pool.plan import PoolPipeline, PoolPlan, PoolStage, by_first_stage
 from segsolve.pool.simple import _placings, simple_shared, ways_beside
 from segsolve.pool.solve import solve_pool
+from segsolve.report.pool.answer import pool_table
+from segsolve.solvers.base import Status, Stop
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -41,3 +46,14 @@ def test_plans_with_copies_too_are_no_worse_than_those_without(seed: int) -> Non
     ways = {way.name: way for way in ways_beside(found) if way.period is not None}
     if any(family.name == COPIES for family in found.families) and found.plan is not None:
         assert ways["copies"].period == found.value == min(w.period for w in ways.values() if w.period is not None)
+
+
+def test_a_plan_that_is_proven_was_not_stopped() -> None:
+    found = solve_pool(random_pool(1))
+    stopped = replace(found, stopped_by=Stop.TIME_LIMIT)
+    for answer, is_said in ((stopped, False), (replace(stopped, status=Status.FEASIBLE), True)):
+        console = Console(width=100, file=StringIO(), record=True)
+        console.print(pool_table(answer))
+        text = console.export_text()
+        assert ("Stopped by: time limit." in text) == is_said
+        assert ("Proven: none is better" in text) != is_said

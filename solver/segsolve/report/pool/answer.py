@@ -229,5 +229,5 @@ def _verdict(answer: PoolAnswer, plan: PoolPlan, score: PoolScore) -> Iterator[s
             f"compiled apart, would load their weights anew at every inference: "
             f"{float(swapped / score.period):.1f} times slower."
         )
-    if answer.stopped_by is not Stop.FINISHED:
+    if answer.stopped_by is not Stop.FINISHED and answer.status is not Status.OPTIMAL:  # else nothing was left to find
         yield f"Stopped by: {answer.stopped_by}."
