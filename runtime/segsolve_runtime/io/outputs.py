@@ -31,6 +31,8 @@ QUANTISATION = "output_quantisation"
 Fields `output`, `scale` and `zero_point`; an output that is not quantised has no row.
 """
 
+_LONGEST_NAME = 2**16 - 1 - len(".npy")  # of a member of a zip file
+
 
 class Sink(Protocol):
     """Takes results one by one; a context manager, after which the file is complete."""
@@ -54,7 +56,8 @@ def open_output(
     With `real`, quantised outputs are written as the real numbers (float32) that their integers stand for.
 
     Raises:
-        ResultError: the name ends otherwise, a ``.npz`` should hold a reading, or the file cannot be written.
+        ResultError: the name ends otherwise, a ``.npz`` should hold a reading or has no room for a name, or the file
+            cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise ResultError(f"the output {path} is neither a .npz nor a .jsonl file")
@@ -62,6 +65,8 @@ def open_output(
         return _Lines(path, outputs, reading, real=real)
     if reading is not None:
         raise ResultError(f"the output {path} holds arrays; for classes or detections name a .jsonl file")
+    if any(len(spec.name.encode(errors="replace")) > _LONGEST_NAME for spec in outputs):
+        raise ResultError(f"the output {path} holds no names of more than {_LONGEST_NAME} bytes; name a .jsonl file")
     return _Archive(path, outputs, real=real)
 
 

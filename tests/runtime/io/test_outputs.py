@@ -36,6 +36,16 @@ def test_npz_holds_every_output_of_every_frame(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.npz"]
 
 
+def test_a_name_that_a_zip_file_cannot_hold_is_refused_before_the_run(tmp_path: Path) -> None:
+    longest, longer = (REAL.model_copy(update={"name": "n" * size}) for size in (2**16 - 5, 2**16 - 4))
+    with open_output(tmp_path / "out.npz", [longest]) as sink:
+        sink.put("a", {longest.name: np.zeros((1, 2), np.float32)})
+    with np.load(tmp_path / "out.npz") as found:
+        assert longest.name in found.files
+    with pytest.raises(ResultError, match="no names of more than 65531 bytes; name a .jsonl file"):
+        open_output(tmp_path / "out.npz", [longer])
+
+
 def test_jsonl_holds_a_line_per_frame_at_once(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     with open_output(path, [SCORES, MASK]) as sink:
