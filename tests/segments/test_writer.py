@@ -196,3 +196,12 @@ def test_a_segment_need_not_be_one_range(tmp_path: Path) -> None:
     model = unpack(segment_bytes(loaded, odd), Path("odd"))
     assert list(model.subgraphs[0].inputs) == list(range(len(odd.inputs)))
     assert len(model.subgraphs[0].operators) == len(odd.ops)
+
+
+def test_what_most_kernels_never_look_at_may_be_out_of_range(tmp_path: Path) -> None:
+    """LiteRT runs such a model: it has no use for the intermediates of a convolution."""
+    net = residual_net()
+    net.graph.operators[0].intermediates = [10**6, 2]
+    model, *_ = written(net.load(tmp_path), 3)
+    first, second = model.subgraphs[0].operators[0].intermediates
+    assert first == -1 and names(model, [second]) == [net.graph.tensors[2].name.decode()]

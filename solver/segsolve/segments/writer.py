@@ -119,7 +119,7 @@ class _Extract:
         result.inputs = self._renumbered(operator.inputs)
         result.outputs = self._renumbered(operator.outputs)
         if operator.intermediates is not None:
-            result.intermediates = self._renumbered(operator.intermediates)
+            result.intermediates = self._renumbered(self._intermediates(operator))
         return result
 
     def _metadata(self, schema: Any) -> list[Any]:
@@ -140,9 +140,14 @@ class _Extract:
 
     def _referenced(self) -> Iterable[int]:
         for operator in self._operators:
-            for indices in (operator.inputs, operator.intermediates, operator.outputs):
-                if indices is not None:
-                    yield from (int(i) for i in indices if i >= 0)
+            for indices in (operator.inputs, self._intermediates(operator), operator.outputs):
+                yield from (int(i) for i in indices if i >= 0)
+
+    def _intermediates(self, operator: Any) -> Sequence[int]:
+        """Return an operation's intermediate tensors, none in place of what is no tensor: most kernels have none."""
+        count = len(self._source.tensors)
+        known = () if operator.intermediates is None else operator.intermediates
+        return [int(i) if i < count else -1 for i in known]
 
     def _renumbered(self, indices: Sequence[int]) -> Any:
         return np.array([self._tensors[int(i)] if i >= 0 else -1 for i in indices], dtype=np.int32)
