@@ -33,23 +33,26 @@ UNIT = 10**9
 """What potentials of all models together add up to, about: they are whole numbers, so that nothing is rounded."""
 
 _NEAR = 0.2  # how far from the best potentials towards those of the program the next ones are, at first
-_ROUNDS = 60  # of pricing at one period, not counting those where known patterns do
-_KNOWN_ROUNDS = 5  # times as many with those
-_FIRST_ROUNDS = 40  # of pricing at the period of the best plan known, before there are good potentials
-_FIRST_STEPS = 6  # of bisection with what they are in the end
+_SEARCHES, _ROUNDS = 30, 250  # at one period: for patterns that are worth most, and of the linear program
+_FIRST_ROUNDS = 40  # of that at the period of the best plan known, before there are good potentials
+_FIRST_STEPS, _STEPS = 6, 4  # of bisection with what they are in the end, and whenever rounds did not do
+_STEP, _ASCENT = 2e-4, 0.05  # what a ratio has to gain, of itself and of what the program leaves, to count as better
+_CLOSE = 0.02  # between a ratio and the program: known patterns tell what is better, of less than 1
+_NEARLY = 1e-3  # of a ratio: it is known so well
+_TRIES = 10  # to know a ratio
 _MEMORY_PRICES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0)  # of all of a TPU's memory, in periods
 _LEVEL_BYTES = 64 * 1024
 _TAIL = 0.0001  # where the linear program is so near to 1, nothing will come of it
-_MOST_COLUMNS = 800  # of the linear program; those that are far from tight are dropped beyond
+_MOST_COLUMNS = 1600  # of the linear program; those that are far from tight are dropped beyond
 _PARTS = 2**23, 2**27  # residents that are placed for one pricing of a kind: at first, at most
 _MOST_LEARNT = 500  # patterns of a pricing that are kept to price with
 _ENOUGH = 400  # patterns that show that potentials prove nothing
 _CLIMBS, _CLIMBERS, _MOST_CLIMBED = 8, 40, 1000  # rounds; patterns that are changed; changes that are priced
-_MOST_NEW = 12  # patterns of a kind that a pricing adds to the program
+_MOST_NEW = 24  # patterns of a kind that a pricing adds to the program
 _WHOLE, _NOTHING = 0.999, 1e-6  # so much of a pattern is all of it, or none
 _PART_OF_GAP = 0.5  # of what is left between the bound and the best plan, by which all regions are raised at once
-_LEAST_PART = 1 / 16
 _FAR = 0.006  # from 1: the linear program has not come to its end
+_IDLE = 6  # attempts that prove nothing, one after the other: beyond, that does not count
 _LAST_GAP = 0.002  # that is left where all of it is tried
 
 
@@ -159,7 +162,7 @@ class PatternBound:
         root, high = self._root, 0
         while high != self._high and not is_over():  # each time a better plan came up
             high = self._high
-            self._attempt(root, high - 1, _FIRST_ROUNDS)
+            self._attempt(root, high - 1, 0, _FIRST_ROUNDS)
         self._climb(root, root.low, self._high - 1, _FIRST_STEPS)
 
     def raise_to(self, period: int, *, splits: bool = True) -> None:
@@ -168,23 +171,27 @@ class PatternBound:
         Without `splits`, it ends where potentials for all plans prove nothing more.
         """
         self._high = min(self._high, period)
-        part = _PART_OF_GAP
+        best, idle = 0, 0
         while (low := self._root_low) < self._high - 1 and not is_over():
-            gap = self._high - 1 - low
-            period = low + (gap if gap < _LAST_GAP * self._high else int(gap * part) + 1)
+            idle = idle + 1 if low <= best else 0
+            best, gap = low, self._high - 1 - low
+            period = low + (gap if gap < _LAST_GAP * self._high else int(gap * _PART_OF_GAP) + 1)
             left = [node for node in self._root.walk() if not node.halves and node.low < period]
             while left:
                 node = left.pop()
                 if is_over():  # so that not all regions are proven
                     return
                 period = min(period, self._high - 1)
-                if node.low >= period or self._attempt(node, period, _ROUNDS):
+                if node.low >= period or self._attempt(node, period, _SEARCHES, _ROUNDS):
                     continue
                 if period >= self._high:  # a better plan came up
                     left.append(node)
                     continue
-                if self._mix.most > 1 + _FAR and part > _LEAST_PART:  # so that more rounds would prove it: less, first
-                    part /= 2
+                is_far = self._mix.most > 1 + _FAR and idle < _IDLE  # so that more rounds would prove it
+                if is_far or node is self._root:
+                    self._climb(node, node.low, period - 1, _STEPS)
+                    self._keep_tree(self._root, self._root_low)
+                if is_far:
                     break
                 split = best_split([own for _, own in self._mix.patterns], self._mix.amounts, self._sizes)
                 if is_over() or split is None or not splits:
@@ -194,7 +201,6 @@ class PatternBound:
                 left += node.halves[::-1]
             else:
                 self._keep_tree(self._root, period)
-                part = _PART_OF_GAP if self._mix.most <= 1 + 2 * _FAR else part
 
     @property
     def _root_low(self) -> int:
@@ -234,35 +240,105 @@ class PatternBound:
             middle = (low + high + 1) // 2
             if high <= low or is_over():
                 break
-            if self._proves(node, node.point, middle):
+            self._climb_known(node.point, middle)
+            if self._shown(node, node.point, middle, 1.0):
                 low = middle
             else:
                 high = middle
 
-    def _attempt(self, node: _Node, period: int, rounds: int) -> bool:
-        """Look for potentials that prove that a region has no plan of a period."""
+    def _attempt(self, node: _Node, period: int, searches: int, rounds: int) -> bool:
+        """Look for potentials that prove that a region has no plan of a period; without searches, for a plan alone."""
         self._enter(node.region)
-        point, near = node.point, _NEAR
-        until = self.searches + rounds
-        for _ in range(_KNOWN_ROUNDS * rounds):
-            if is_over() or self.searches >= until:
-                return False
+        best = point = node.point
+        near, until = _NEAR, self.searches + searches
+        ratio = self._ratio(node, point, period) if searches else 0.0
+        for _ in range(rounds):
+            if ratio > 1:
+                return True
+            if is_over() or (searches and self.searches >= until):
+                break
             self.rounds += 1
             known = set(self._columns)
-            if self._proves(node, point, period):
-                return True
+            self._add(point, period)
             near = _NEAR if self._columns.keys() - known else min(1.0, 2 * near)  # where nothing new is, go on
-            if point is not node.point and self._hope(point, period) > self._hope(node.point, period):
-                node.point = point
             most, potentials = self._master(node.region, period)
             if min(self._mix.amounts, default=0.0) > _WHOLE:
                 self._high = min(self._high, self._offer(self._mix.patterns))
                 if self._high <= period:
                     return False
             if most <= 1 + _TAIL:
-                return False
-            point = self._between(potentials, node.point, self._hope(node.point, period), near)
-        return False
+                break
+            point = self._between(potentials, best, ratio or self._hope(best, period), near)
+            if searches and most - ratio > _CLOSE:
+                ratio = max(ratio, self._ratio(node, point, period, ratio + max(_STEP, _ASCENT * (most - ratio))))
+                best = node.point
+                continue
+            self._climb_known(point, period)
+            best = max(best, point, key=lambda each: self._hope(each, period))
+            if searches and self._hope(point, period) > 1:
+                ratio = max(ratio, self._shown(node, point, period, 1.0))
+        if searches and ratio <= 1 and best is not node.point:
+            ratio = self._ratio(node, best, period, ratio)
+        return ratio > 1
+
+    def _ratio(self, node: _Node, point: _Point, period: int, least: float = 0.0) -> float:
+        """Return the ratio of the ends to what all TPUs are worth, as far as it is proven; 0 if not above `least`.
+
+        If it is, the potentials are the best ones known of a region.
+        """
+        self._climb_known(point, period)
+        ratio = self._shown(node, point, period, least) if least else 0.0
+        for _ in range(_TRIES if ratio or not least else 0):
+            hope = self._hope(point, period)
+            wanted = 1.0 if hope > 1 else hope * (1 - _NEARLY)
+            if wanted <= ratio or is_over():
+                break
+            if shown := self._shown(node, point, period, wanted):
+                return shown
+        return ratio
+
+    def _shown(self, node: _Node, point: _Point, period: int, least: float) -> float:
+        """Return a proven ratio above `least`, 0 if there is none; of more than 1, the region has no plan."""
+        worths = self._worths(point, period, least)
+        if worths is None:
+            return 0.0
+        node.point, ratio = point, point.ends / max(1, self._together(worths))
+        if ratio > 1:
+            self._keep(node, period, point, worths)
+        return ratio
+
+    def _worths(self, point: _Point, period: int, ratio: float) -> list[int] | None:
+        """Return what no pattern of a kind is worth more than, the ends being worth more than `ratio` times all TPUs.
+
+        None if some pattern is; then patterns that show it are kept.
+        """
+        known = [kind.most(point.whole, period) for kind in self._kinds]
+        spare = int((point.ends - 1) / ratio) - self._together(known)
+        if spare < 0:
+            return None
+        is_all, worths = True, [most + spare // len(self._problem.pool.devices) for most in known]
+        self.searches += 1
+        for kind, worth in zip(self._kinds, worths, strict=True):
+            if (search := kind.search(point.whole, period)).most > worth:
+                found = search.some(worth + 1, self._parts, _ENOUGH)
+                if not len(found) and not found.complete:
+                    self._parts = min(_PARTS[1], 2 * self._parts)
+                is_all = is_all and found.complete
+                if len(found):
+                    kind.learn(found)
+                    kind.climb(point.whole, period)
+        return worths if is_all else None
+
+    def _climb_known(self, point: _Point, period: int) -> None:
+        """Learn patterns that are worth more than those known, without a search."""
+        for kind in self._kinds:
+            kind.climb(point.whole, period)
+
+    def _add(self, point: _Point, period: int) -> None:
+        """Add patterns that are worth most to the linear program."""
+        for kind in self._kinds:
+            for stages, load in kind.best(point.whole, period, _MOST_NEW):
+                self._columns[kind.number, stages] = load
 
     def _between(self, potentials: Sequence[Floats], best: _Point, hope: float, near: float) -> _Point:
         """Return potentials near the best ones, towards those of the program."""
@@ -272,29 +348,6 @@ class PatternBound:
     def _hope(self, point: _Point, period: int) -> float:
         """Return the ratio of the ends to what all TPUs are worth as far as patterns are known."""
         return point.ends / max(1, self._together([kind.most(point.whole, period) for kind in self._kinds]))
-
-    def _proves(self, node: _Node, point: _Point, period: int) -> bool:
-        """Whether potentials prove that a region has no plan of a period; if not, patterns that show it are kept."""
-        for kind in self._kinds:
-            kind.climb(point.whole, period)
-        known = [kind.most(point.whole, period) for kind in self._kinds]
-        spare = point.ends - 1 - self._together(known)
-        is_proof, worths = spare >= 0, []
-        for kind, most in zip(self._kinds, known, strict=True):
-            worth = most + spare // len(self._problem.pool.devices)
-            worths.append(worth)
-            self.searches += spare >= 0 and not kind.number
-            if spare >= 0 and (search := kind.search(point.whole, period)).most > worth:
-                found = search.some(worth + 1, self._parts, _ENOUGH)
-                if not len(found) and not found.complete:
-                    self._parts = min(_PARTS[1], 2 * self._parts)
-                is_proof = is_proof and found.complete
-                kind.learn(found)
-            for stages, load in kind.best(point.whole, period, _MOST_NEW):
-                self._columns[kind.number, stages] = load
-        if is_proof:
-            self._keep(node, period, point, worths)
-        return is_proof
 
     def _keep(self, node: _Node, period: int, point: _Point, worths: Sequence[int]) -> None:
         node.low, node.point = period, point
@@ -365,14 +418,19 @@ class _Kind:
         self._stages = np.array(rows, dtype=np.int64).reshape(-1, len(numbers))
         self._loads = np.array(loads, dtype=np.int64)
         self._allowed: list[Bools] = []
+        self._last: tuple[tuple[int, int, int], Search, Sequence[Ints], list[Bools]] | None = None
 
     def enter(self, region: Region) -> None:
         """Leave aside what a region does not allow from here on."""
         self._allowed = [own[steps.pairs] for own, steps in zip(region.allowed, self.exact.steps, strict=True)]
 
     def search(self, potentials: Sequence[Ints], period: int) -> Search:
-        """Return the search for the dearest patterns."""
-        return self.exact.search(potentials, period, self._allowed)
+        """Return the search for the dearest patterns; the last one is kept."""
+        key = id(potentials), id(self._allowed), period
+        if self._last is None or self._last[0] != key:
+            search = self.exact.search(potentials, period, self._allowed)
+            self._last = key, search, potentials, self._allowed  # which keeps their ids
+        return self._last[1]
 
     def learn(self, found: Found) -> None:
         """Keep some of the patterns that a pricing found, the best."""

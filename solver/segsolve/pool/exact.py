@@ -19,11 +19,12 @@ from segsolve.cost.table import IMPOSSIBLE
 from segsolve.deadline import check
 from segsolve.pool.model import MOST_PERIOD_NS
 from segsolve.pool.patterns import Held
-from segsolve.pool.placing import least_loads, place
+from segsolve.pool.placing import blocks, least_by_room, least_loads, place
 from segsolve.pool.rooms import NONE, Bools, Corners, Narrow, corners, entries, extend, first
 from segsolve.pool.steps import LEVEL_BITS, Steps
 
 _ROOM_BITS = 16  # of a level of rooms, in bytes
+_WIDE_BITS = 6  # of the number of levels of rooms by which blocks of stages are left out
 _TIMES = 160  # levels of a period
 _CLASSES = 8  # of stages by their scratch memory, for bounds
 _ENOUGH = 2**20
@@ -78,6 +79,21 @@ class Exact:
             steps[m, : len(rows[m])] = rows[m]
             steps[m, :, 1] = np.minimum(steps[m, :, 1], 2 * MOST_PERIOD_NS // weight) * weight
         return leasts, firsts, steps
+
+    @property
+    def wide_bits(self) -> int:
+        """Of the levels of rooms of `least`, in bytes."""
+        return max(0, self.capacity.bit_length() - _WIDE_BITS)
+
+    @cached_property
+    def least(self) -> Ints:
+        """The least bytes and the least time [models, stages, levels, 2] that stages take in the rooms of a level."""
+        leasts, _, steps = self.tables
+        found = [
+            least_by_room(own[: len(each.rows)], self.capacity, self.wide_bits, leasts.shape[1])
+            for own, each in zip(steps, self.steps, strict=True)
+        ]
+        return np.stack(found)
 
     @cached_property
     def holders(self) -> list[tuple[int, int]]:
@@ -260,14 +276,19 @@ class _Root:
     def patterns(self, least: int, most_parts: int, enough: int) -> tuple[Ints, Ints, Ints, int]:
         """Return `enough` lists of residents that are worth so much, loads and worths; how many may yet be placed."""
         search, exact = self._search, self._search.exact
+        offered, offsets = np.concatenate(self.stages), np.cumsum([0, *map(len, self.stages)])
+        in_blocks, starts = blocks(offered, offsets, exact.least)
         found = (
             np.empty((enough, len(self.stages)), dtype=np.int64),
             np.empty(enough, dtype=np.int64),
             np.empty(enough, dtype=np.int64),
         )
         count, left = place(
-            np.concatenate(self.stages),
-            np.cumsum([0, *map(len, self.stages)]),
+            offered,
+            offsets,
+            in_blocks,
+            starts,
+            exact.wide_bits,
             search.gains,
             *exact.tables,
             LEVEL_BITS,

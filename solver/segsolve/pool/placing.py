@@ -1,6 +1,7 @@
 """The search behind `exact`, compiled: residents are placed one after the other, in every order that matters.
 
-Two neighbours that keep all their weights on chip do the same in either order: only one of the two is tried.
+Two neighbours that keep all their weights on chip do the same in either order: only one of the two is tried. Stages
+are looked at in blocks: one of which none could be placed and be worth enough is left out as a whole.
 """
 
 from __future__ import annotations
@@ -8,16 +9,54 @@ from __future__ import annotations
 import numpy as np
 
 from segsolve.cost.arrays import Ints
+from segsolve.cost.table import IMPOSSIBLE
 from segsolve.jit import compiled
-from segsolve.pool.rooms import Narrow
+from segsolve.pool.rooms import NONE, Narrow
 
+BLOCK = 8  # stages
 _SLACK = 1e-6  # of a level: more than what floats are off
+
+
+@compiled()
+def least_by_room(steps: Ints, capacity: int, bits: int, stages: int) -> Ints:
+    """Return the least bytes and the least time [stages, levels, 2] that each stage takes in any room of a level.
+
+    `steps` [n + 1, 4] are (low, time, is all, stage) by stage and low, the last of them no stage's.
+    """
+    least = np.full((stages, (capacity >> bits) + 1, 2), IMPOSSIBLE, dtype=np.int64)
+    for k in range(len(steps) - 1):
+        low, time, own = steps[k, 0], steps[k, 1], steps[k, 3]
+        until = steps[k + 1, 0] if steps[k + 1, 3] == own else capacity + 1
+        for level in range(low >> bits, ((min(until, capacity + 1) - 1) >> bits) + 1):
+            least[own, level, 0] = min(least[own, level, 0], low)
+            least[own, level, 1] = min(least[own, level, 1], time)
+    return least
+
+
+@compiled()
+def blocks(offered: Ints, offsets: Ints, least: Ints) -> tuple[Ints, Ints]:
+    """Return the least of each block of each model's stages [blocks, levels, 2], and the first block of each model.
+
+    `offered` and `offsets` are as `place` takes them, `least` [models, stages, levels, 2] is that of each stage.
+    """
+    starts = np.zeros(len(offsets), dtype=np.int64)
+    for m in range(len(offsets) - 1):
+        starts[m + 1] = starts[m] + (offsets[m + 1] - offsets[m] + BLOCK - 1) // BLOCK
+    found = np.full((starts[-1], *least.shape[2:]), IMPOSSIBLE, dtype=np.int64)
+    for m in range(len(offsets) - 1):
+        for i in range(offsets[m], offsets[m + 1]):
+            into = found[starts[m] + (i - offsets[m]) // BLOCK]
+            np.minimum(into, least[m, offered[i]], into)
+    return found, starts
 
 
 @compiled()
 def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
     offered: Ints,
     offsets: Ints,
+    in_blocks: Ints,
+    starts: Ints,
+    wide_bits: int,
     gains: Ints,
     leasts: Ints,
     firsts: Narrow,
@@ -37,7 +76,8 @@ def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
 ) -> tuple[int, int]:
     """Write the patterns of a root that are worth `least` or more; return their number and what is left of the budget.
 
-    `offered` [sum] are each model's stages by falling worth, model m's from `offsets[m]` on; `gains`, `leasts` [models,
+    `offered` [sum] are each model's stages by falling worth, model m's from `offsets[m]` on; `in_blocks` and `starts`
+    are those of `blocks`, by levels of rooms of 2**`wide_bits` bytes; `gains`, `leasts` [models,
     stages] are what all stages are worth and take at least; `firsts` [models, stages, levels] is the step that each
     takes in a room's level, of `steps` [models, steps, (low, time, is all, stage)]. `most` [sets, rooms, times] bounds
     what a set of models adds (`rooms`), `most_below` what it adds in a smaller room. All times are of a period.
@@ -78,7 +118,6 @@ def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
             at[depth], end[depth] = offsets[m], offsets[m + 1]
             continue
         stage = offered[at[depth]]
-        at[depth] += 1
         gain = gains[m, stage]
         if gain < need[depth]:
             at[depth] = end[depth]
@@ -86,6 +125,17 @@ def place(  # noqa: PLR0912, PLR0915 - a loop and a stack, for speed
         budget -= 1
         if budget < 0:
             return count, budget
+        in_model = at[depth] - offsets[m]
+        if in_model % BLOCK == 0:
+            block = in_blocks[starts[m] + in_model // BLOCK, room[depth] >> wide_bits]
+            soonest, left = load[depth] + block[1], room[depth] - block[0]
+            more = NONE
+            if soonest <= period and left >= 0:
+                more = _bound(most_below, rest[depth] & ~(1 << m), left >> room_bits, (period - soonest) * by_time)
+            if worth[depth] + gain + more < least:
+                at[depth] = min(at[depth] + BLOCK, end[depth])
+                continue
+        at[depth] += 1
         soonest = load[depth] + leasts[m, stage]
         if soonest > period:
             continue
