@@ -1,6 +1,6 @@
 # Two commands: `make demo` does the main job, `make test` passes every check. Both set up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test explore lint bench clean
+.PHONY: help demo test explore lint audit bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,10 @@ lint: .venv/dev ## Formatting, style, types, architecture
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/imports.log || (cat .venv/imports.log; exit 1)
+
+audit: .venv/dev ## Known vulnerabilities of what is pinned, where the index tells them
+	@$(BIN)/pip install --quiet -e '.[audit]'
+	@$(BIN)/python .ci/audit.py
 
 bench: .venv/dev ## Measure again what README and benchmarks/results/ show
 	@$(BIN)/python -m benchmarks
