@@ -337,7 +337,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from segsolve.checker.bounds import corners, most_rate
-from segsolve.checker.objective import Objective, layout, leaves_room, ns
+from segsolve.checker.objective import Objective, layout, leaves_room
+from segsolve_runtime.contract.wording import exact_ms
 
 
 class Slack(Objective):
@@ -359,8 +360,8 @@ class Slack(Objective):
             floors = [min((b for b, l in step if l <= latency), default=None) for step in steps]
             rate = most_rate(floors, single=certificate.question.layout == "pipeline")[-1]
             if rate and latency + 1 / rate < value:
-                leaves_room(certificate, f"the claims leave room for {ns(latency + 1 / rate)} ns")
-        return f"no {layout(certificate)} has less than {ns(value)} ns of both"
+                leaves_room(certificate, f"the claims leave room for {exact_ms(latency + 1 / rate)}")
+        return f"no {layout(certificate)} has less than {exact_ms(value)} of both"
 '''
 
 
@@ -383,7 +384,7 @@ def test_an_objective(with_network: Tree) -> None:
         one = tree.json("solve", *here[:3], "--objective", other, *here[5:])
         assert one["latency_ns"] + 1e9 / one["throughput_fps"] >= found["objective_ns"] - 1
     tree.segsolve("solve", *here, "--no-verify", "-o", "plan")
-    assert "ns of both" in tree.segsolve("check", "plan")
+    assert "ms of both" in tree.segsolve("check", "plan")
     tree.segsolve("report", "plan", "--model", "novelnet.tflite", "-o", "plan.html")
     page = (tree.folder / "plan.html").read_text(encoding="utf-8")
     assert "the least latency and time per inference together" in page

@@ -145,7 +145,6 @@ def test_what_regions_prove_is_not_above_the_optimum_and_the_checker_agrees(monk
     monkeypatch.setattr("segsolve.pool.shared._MOST_PATTERNS", 0)  # so that CP-SAT does not know all patterns
     monkeypatch.setattr("segsolve.pool.bound.PatternBound.probe", lambda *_: None)
     monkeypatch.setattr("segsolve.pool.bound._ROUNDS", 2)  # so that potentials of a region are soon given up
-    monkeypatch.setattr("segsolve.pool.bound._KNOWN_ROUNDS", 1)
     monkeypatch.setattr("segsolve.pool.bound._FAR", 100.0)
     split = 0
     for seed in range(5000, 5024):
