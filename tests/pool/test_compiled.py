@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from runpy import run_path
+
 import numba.core.caching
 import numpy as np
 import pytest
 
+from segsolve.jit import announced, compiled
+
+MODULE = """
 from segsolve.jit import compiled
+
+@compiled()
+def more(number):
+    return number + 1
+
+@compiled()
+def less(number):
+    return number - 1
+"""
 
 
 def _sum(values: np.ndarray) -> int:
@@ -24,3 +39,13 @@ def test_a_function_is_compiled_where_nothing_can_be_kept(can_keep: bool, monkey
         with pytest.raises(RuntimeError):
             numba.njit(cache=True)(_sum)
     assert compiled()(_sum)(np.arange(5)) == 10
+
+
+def test_compiling_is_said_once_and_only_where_nothing_was_kept(tmp_path: Path) -> None:
+    module, said = tmp_path / "module.py", list[int]()
+    module.write_text(MODULE, encoding="utf-8")
+    for wanted in (1, 1):  # the second time, both are kept beside the module
+        with announced(lambda: said.append(1)):
+            found = run_path(str(module))
+            assert (found["more"](1), found["less"](1)) == (2, 0)
+        assert len(said) == wanted

@@ -163,14 +163,19 @@ def verify_pool(path: Path, *, inputs: int | None, seed: int, as_json: bool) -> 
         show_json(found)
 
 
+def _compiling() -> None:
+    news("compiling what searches pools, once after an installation: some seconds more")
+
+
 def _begun(model: str) -> None:
     news(f"comparing the segments of {model} with the whole model")
 
 
 def _solved(options: PoolOptions, task: str) -> SolvedPool:
+    from segsolve.jit import announced
     from segsolve.library.pools import solve_pool as solve
 
-    with progress(task) as observe:
+    with progress(task) as observe, announced(_compiling):
         return solve(options.models, observe=observe, **options.question)
 
 
