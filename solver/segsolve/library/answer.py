@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from segsolve.graph.read import LoadedModel
     from segsolve.plan.folder import CostsFile
     from segsolve.plan.model import Plan
+    from segsolve.pool.answer import PoolAnswer
     from segsolve.problem import Problem
     from segsolve.profile.source import DeviceFacts
     from segsolve.search.answer import Answer as Found
@@ -19,8 +20,34 @@ if TYPE_CHECKING:
     from segsolve.solvers.base import Confirmation
 
 
+class Known:
+    """What an answer says of itself, be it about a model or a pool."""
+
+    found: Found | PoolAnswer
+
+    @property
+    def status(self) -> str:
+        """ "optimal" over all that the question allows, "feasible", "infeasible" or "unknown"."""
+        return str(self.found.status)
+
+    @property
+    def found_by(self) -> str:
+        """What made the plan."""
+        return self.found.found_by
+
+    @property
+    def confirmed_by(self) -> tuple[Confirmation, ...]:
+        """What else showed something about it: by, claim, strength, seconds."""
+        return self.found.confirmed_by
+
+    @property
+    def gap(self) -> float | None:
+        """Distance from the bound, as a share of the value."""
+        return self.found.gap
+
+
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Known):
     """The best plan for a question, what is known of its quality, and from whom.
 
     `problem` is what was solved, in ns and bytes; `model` the model's file, None where costs came without one, from the
@@ -34,24 +61,9 @@ class Answer:
     costs: CostsFile | None = field(default=None, repr=False)
 
     @property
-    def status(self) -> str:
-        """ "optimal" over all that the question allows, "feasible", "infeasible" or "unknown"."""
-        return str(self.found.status)
-
-    @property
     def plan(self) -> Plan | None:
         """The pipelines with their stages; None if there is no plan."""
         return self.found.plan
-
-    @property
-    def found_by(self) -> str:
-        """What made the plan."""
-        return self.found.found_by
-
-    @property
-    def confirmed_by(self) -> tuple[Confirmation, ...]:
-        """What else showed something about it: by, claim, strength, seconds."""
-        return self.found.confirmed_by
 
     @property
     def best_over(self) -> str | None:
@@ -87,11 +99,6 @@ class Answer:
     def bound_ns(self) -> int:
         """No plan that the question allows has a smaller `objective_ns`."""
         return self.found.bound_ns
-
-    @property
-    def gap(self) -> float | None:
-        """Distance from the bound, as a share of the value."""
-        return self.found.gap
 
     def __repr__(self) -> str:
         """Return a line, as an answer holds all costs of all operations."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from segsolve.errors import ModelError, UsageError
-from segsolve.library.answer import html_table
+from segsolve.library.answer import Known, html_table
 from segsolve.library.costs import Tell, peculiarities, placement_notes, quiet
 from segsolve.library.named_pools import NamedPool, parse_pool, with_links
 from segsolve.values import MOST_WEIGHT, parse_pairs, whole
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from segsolve.pool.plan import PoolPlan
     from segsolve.problem import Problem
     from segsolve.question.constraint import Option
-    from segsolve.solvers.base import Confirmation, Limits, Observer
+    from segsolve.solvers.base import Limits, Observer
     from segsolve_runtime.contract.pool import PoolFolder
 
 _RATE = re.compile(r"[+-]?[0-9.]{1,30}(?:[eE][+-]?[0-9]{1,3}|/[0-9]{1,30})?")  # of more digits nobody knows the end
 
 
 @dataclass(frozen=True, kw_only=True)
-class SolvedPool:
+class SolvedPool(Known):
     """An answer with the models that it is about, ready to be shown, written and built."""
 
     found: PoolAnswer
@@ -43,24 +43,9 @@ class SolvedPool:
     named: NamedPool
 
     @property
-    def status(self) -> str:
-        """ "optimal" over all that the question allows, "feasible", "infeasible" or "unknown"."""
-        return str(self.found.status)
-
-    @property
     def plan(self) -> PoolPlan | None:
         """The pipelines of all models, and who lives on each device; None if there is no plan."""
         return self.found.plan
-
-    @property
-    def found_by(self) -> str:
-        """What made the plan."""
-        return self.found.found_by
-
-    @property
-    def confirmed_by(self) -> tuple[Confirmation, ...]:
-        """What else showed something about it: by, claim, strength, seconds."""
-        return self.found.confirmed_by
 
     @property
     def period_ns(self) -> int | None:
@@ -94,11 +79,6 @@ class SolvedPool:
         from segsolve.pool.folder import up
 
         return up(self.found.bound)
-
-    @property
-    def gap(self) -> float | None:
-        """Distance from the bound, as a share of the value."""
-        return self.found.gap
 
     def write(self, folder: str | Path) -> PoolFolder:
         """Write the plans of the models, the file that ties them, and the certificate, as `-o` does.
